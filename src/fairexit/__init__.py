@@ -1,3 +1,36 @@
-"""fairexit: image classifiers that are fair across groups of people."""
+"""fairexit: image classifiers that are fair across groups of people.
+
+Names load when they are first used, so that what works on tables imports no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairexit.errors import UserError as UserError
+    from fairexit.evaluation.evaluate import evaluate as evaluate
+    from fairexit.evaluation.predictions import read_predictions as read_predictions
+    from fairexit.inference.early_exit import early_exit as early_exit
+    from fairexit.models import create_model as create_model
+    from fairexit.models import list_models as list_models
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "UserError": "fairexit.errors",
+    "create_model": "fairexit.models",
+    "early_exit": "fairexit.inference.early_exit",
+    "evaluate": "fairexit.evaluation.evaluate",
+    "list_models": "fairexit.models",
+    "read_predictions": "fairexit.evaluation.predictions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fairexit' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,114 @@
+"""Networks with exits, built by name."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from fairexit.errors import UserError, nearest
+from fairexit.models.backbone import Backbone, Family, backbones
+from fairexit.models.exitnet import ExitNet
+from fairexit.models.heads import Head, heads
+from fairexit.models.pretrained import load_pretrained
+
+__all__ = ["Backbone", "ExitNet", "Head", "backbones", "create_model", "heads", "list_models"]
+
+
+def create_model(
+    name: str,
+    num_classes: int,
+    *,
+    exits: str | Sequence[int] = "all",
+    head: str = "conv",
+    stem: str = "standard",
+    pretrained: bool | str | Path = False,
+    image_size: int | None = None,
+) -> ExitNet:
+    """A network by name, cut into four stages, with classifiers after some of them.
+
+    >>> create_model("resnet18", 8, exits=[2, 4]).exit_names
+    ['2', '4', 'f']
+
+    Args:
+        name: one of `list_models()`.
+        num_classes: number of classes C.
+        exits: "all", "none" (the plain network), or stage numbers from 1.
+        head: layout of the internal classifiers, one of `heads.names()`.
+        stem: "standard", or "small" for small images (ResNets only).
+        pretrained: True for the library's weights, or the path of a safetensors file with the
+            library's state dict; a classifier with another number of classes is left as it is.
+        image_size: height and width in pixels; a network that is built for one size needs it, all
+            others are checked against it.
+    Raises:
+        UserError: an unknown name or option, images too small, or weights that cannot be had.
+    """
+    if num_classes < 2:
+        raise UserError(f"a classifier needs at least 2 classes, got {num_classes}")
+    if image_size is not None and image_size < 1:
+        raise UserError(f"image_size is a number of pixels, got {image_size}")
+    heads.check(head, {})  # a misspelt head counts without exits too
+    family = _family(name)
+    if stem not in family.stems:
+        raise UserError(f"{name} has no stem '{stem}'; {nearest(stem, family.stems)}")
+    network = family.network(name, num_classes, stem=stem, image_size=image_size)
+    if pretrained:
+        load_pretrained(family, name, network, pretrained)
+    backbone = family.cut(network, image_size=image_size)
+    numbers = _stage_numbers(exits, len(backbone.stages))
+    branches = {n: heads.create(head, backbone.widths[n - 1], num_classes) for n in numbers}
+    config = {
+        "name": name,
+        "num_classes": num_classes,
+        "exits": exits if isinstance(exits, str) else numbers,
+        "head": head,
+        "stem": stem,
+        "pretrained": False,
+        "image_size": image_size,
+    }
+    net = ExitNet(backbone, branches, num_classes, config)
+    if image_size is not None:
+        net.exit_costs(image_size)  # a dry run: what does not fit says so now
+    return net
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names for `create_model`: torchvision's, then timm's as "timm/<name>".
+
+    >>> list_models("resnet*")
+    ['resnet18', 'resnet34', 'resnet50']
+
+    Args:
+        pattern: shell-style, "timm/convnext*".
+    """
+    families = [backbones.create(key) for key in backbones.names()]
+    families.sort(key=lambda family: family.prefix)
+    return [n for family in families for n in family.names() if fnmatchcase(n, pattern)]
+
+
+def _family(name: str) -> Family:
+    for key in backbones.names():
+        family = backbones.create(key)
+        # timm is imported only for a name of its own
+        if name.startswith(family.prefix) and name in family.names():
+            return family
+    known = list_models()
+    close = get_close_matches(name, known, n=1)
+    hint = nearest(name, close) if close else "list_models() names them all"
+    raise UserError(f"no backbone '{name}'; {hint}")
+
+
+def _stage_numbers(exits: str | Sequence[int], count: int) -> list[int]:
+    if exits == "all":
+        return list(range(1, count + 1))
+    if exits == "none":
+        return []
+    allowed = set(range(1, count + 1))
+    if (
+        not isinstance(exits, list | tuple)
+        or not all(type(number) is int and number in allowed for number in exits)
+        or len(set(exits)) < len(exits)
+    ):
+        raise UserError(
+            f"exits: {exits!r} is not 'all', 'none' or a list of different stages 1 to {count}"
+        )
+    return sorted(exits)

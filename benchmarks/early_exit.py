@@ -1,0 +1,95 @@
+"""Early exit against the full pass of the same network: ResNet-18, four exits, 64 px."""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from fairexit.inference.early_exit import early_exit
+from fairexit.models import ExitNet, create_model
+from timing import alternate, machine, ratio, table
+
+SIZE = 64
+NOBODY = [1.0] * 4
+
+
+def half_at_exit_2(net: ExitNet, images: Tensor) -> list[float]:
+    """Thresholds with which every second image leaves at exit 2 and the others at the end."""
+    confidence = net(images)[1].logits.softmax(1).amax(1).sort().values
+    middle = len(images) // 2
+    return [1.0, float(confidence[middle - 1 : middle + 1].mean()), 1.0, 1.0]
+
+
+def trunk_to_exit_2(net: ExitNet, x: Tensor) -> None:
+    for position in range(2):
+        x = net.backbone.stages[position](x)
+        net.internal_exit(position, x)
+
+
+def measure(net: ExitNet, batch: int, rounds: int) -> list[str]:
+    images = torch.rand(max(batch, 64), 3, SIZE, SIZE)
+    half = half_at_exit_2(net, images)
+    exits = torch.cat([early_exit(net, x, half).exit for x in images.split(batch)])
+    share = float((exits == 1).float().mean())
+
+    def over(run: Callable[[Tensor], object]) -> Callable[[], None]:
+        def go() -> None:
+            for x in images.split(batch):
+                run(x)
+
+        return go
+
+    def leave(thresholds: Sequence[float]) -> Callable[[], None]:
+        return over(lambda x: early_exit(net, x, thresholds))
+
+    seconds = alternate(
+        {
+            "full": over(net),
+            "nobody": leave(NOBODY),
+            "half": leave(half),
+            "trunk": over(lambda x: trunk_to_exit_2(net, x)),
+        },
+        rounds,
+    )
+    full = seconds["full"]
+    costs = net.exit_costs(SIZE)
+    by_operations = 1 - share * (1 - costs[1] / costs[-1])
+    by_time = 1 - share * (1 - ratio(seconds["trunk"], full))
+    measured = ratio(seconds["half"], full)
+    return [
+        str(batch),
+        f"{ratio(seconds['nobody'], full):.3f}",
+        f"{share:.2f}",
+        f"{measured:.3f}",
+        f"{by_operations:.3f}",
+        f"{measured / by_operations:.2f}",
+        f"{by_time:.3f}",
+        f"{measured / by_time:.2f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    torch.manual_seed(0)
+    net = create_model("resnet18", 8).eval()
+    header = [
+        "batch",
+        "nobody leaves / full pass",
+        "share leaving at exit 2",
+        "early exit / full pass",
+        "allowed by operations",
+        "over it",
+        "allowed by stage times",
+        "over it",
+    ]
+    with torch.inference_mode():
+        rows = [measure(net, batch, rounds) for batch in (1, 64, 256)]
+    print(f"Early exit, {machine()}, median of {rounds} rounds\n")
+    print(table(header, rows))
+
+
+if __name__ == "__main__":
+    main()

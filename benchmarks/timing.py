@@ -1,0 +1,39 @@
+"""What the benchmarks share: fair timing, and the facts without which a ratio means little."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+
+def machine() -> str:
+    """One line on the machine and the library."""
+    return (
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, "
+        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    )
+
+
+def alternate(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each run in each round; taking turns, all see the same load of the machine."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if number:  # the first round warms up
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds: Sequence[float], base: Sequence[float]) -> float:
+    """Median over the rounds of the ratio within a round."""
+    return statistics.median(a / b for a, b in zip(seconds, base, strict=True))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,58 @@
+"""Fitzpatrick 17k: clinical images of 114 skin conditions with a rater's skin type."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from fairexit.data.datasets import datasets
+from fairexit.data.records import Dataset, Listing, file_of, need_columns, read_table
+
+TABLE = "fitzpatrick17k.csv"
+TYPES = ("1", "2", "3", "4", "5", "6")
+
+
+@datasets.register("fitzpatrick17k")
+class Fitzpatrick17k(Dataset):
+    """Attributes: skin tone (light: types 1-3, dark: 4-6) and the six types themselves.
+
+    Many web addresses of the table are dead, so every download lacks images; they are listed as
+    skipped. The table has no patient or lesion: see the prepare option that merges
+    near-duplicates.
+
+    Args:
+        target: the column that is to be predicted.
+    """
+
+    website = "https://github.com/mattgroh/fitzpatrick17k"
+    licence = "CC BY-NC-SA 3.0"
+
+    def __init__(
+        self,
+        *,
+        target: Literal["label", "nine_partition_label", "three_partition_label"] = "label",
+    ) -> None:
+        self.target = target
+
+    def read(self, source: Path) -> Listing:
+        path = file_of(source, [TABLE])
+        table = read_table(path)
+        need_columns(table, ["md5hash", "fitzpatrick_scale", self.target], path)
+        images = file_of(source, ["images", "data", "finalfitz17k"])
+        files = {file.stem: str(file) for file in images.iterdir()}
+        kind = table["fitzpatrick_scale"].where(table["fitzpatrick_scale"].isin(TYPES))
+        tone = np.where(kind.isin(TYPES[:3]), "light", "dark").astype(object)
+        frame = pd.DataFrame(
+            {
+                "id": table["md5hash"],
+                "label": table[self.target],
+                "skin_tone": np.where(kind.notna(), tone, None),
+                "skin_type": kind,
+                "cluster": "",
+                "path": table["md5hash"].map(files).fillna(""),
+            }
+        )
+        frame = frame.astype(object).where(frame.notna(), None)
+        classes = tuple(sorted(table[self.target].dropna().unique()))
+        return Listing(frame, classes, {"skin_tone": ("dark", "light"), "skin_type": TYPES})

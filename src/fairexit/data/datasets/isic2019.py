@@ -1,0 +1,66 @@
+"""ISIC 2019: 25,331 dermoscopic images, eight diagnoses; HAM10000, BCN20000 and MSK."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fairexit.data.datasets import datasets
+from fairexit.data.records import Dataset, Listing, file_of, need_columns, read_table
+from fairexit.errors import UserError
+
+CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
+TRUTH = "ISIC_2019_Training_GroundTruth.csv"
+METADATA = "ISIC_2019_Training_Metadata.csv"
+IMAGES = "ISIC_2019_Training_Input"
+
+
+@datasets.register("isic2019")
+class Isic2019(Dataset):
+    """The challenge's training set: attributes sex, age and age group; clusters are lesions.
+
+    The class UNK of the challenge has no training image and is left out.
+
+    Args:
+        age_cut: the age in years from which on a person counts as older.
+    """
+
+    website = "https://challenge.isic-archive.com/landing/2019/"
+    licence = "CC BY-NC 4.0"
+
+    def __init__(self, *, age_cut: int = 60) -> None:
+        if not 0 < age_cut < 90:
+            raise UserError(f"--age-cut {age_cut}: give an age between 1 and 89")
+        self.age_cut = age_cut
+
+    def read(self, source: Path) -> Listing:
+        truth_path = file_of(source, [TRUTH])
+        truth = read_table(truth_path)
+        need_columns(truth, ["image", *CLASSES], truth_path)
+        metadata_path = file_of(source, [METADATA])
+        metadata = read_table(metadata_path)
+        need_columns(metadata, ["image", "age_approx", "lesion_id", "sex"], metadata_path)
+        images = file_of(source, [IMAGES])
+
+        scores = truth[list(CLASSES)].astype(float).to_numpy()
+        label = np.where(scores.max(1) > 0, np.asarray(CLASSES, object)[scores.argmax(1)], None)
+        frame = truth[["image"]].assign(label=label).merge(metadata, on="image", how="left")
+        age = pd.to_numeric(frame["age_approx"])
+        older, younger = f"{self.age_cut} and over", f"under {self.age_cut}"
+        group = np.where(age >= self.age_cut, older, younger).astype(object)
+        files = {path.stem: str(path) for path in images.iterdir()}
+        listing = pd.DataFrame(
+            {
+                "id": frame["image"],
+                "label": frame["label"].astype(object),
+                "sex": frame["sex"],
+                "age_group": np.where(age.notna(), group, None),
+                "age": age.map(lambda a: f"{a:g}", na_action="ignore").astype(object),
+                "cluster": frame["lesion_id"].fillna(""),
+                "path": frame["image"].map(files).fillna(""),
+            }
+        )
+        listing = listing.astype(object).where(listing.notna(), None)
+        ages = tuple(f"{a:g}" for a in sorted(age.dropna().unique()))
+        attributes = {"sex": ("female", "male"), "age_group": (younger, older), "age": ages}
+        return Listing(listing, CLASSES, attributes)

@@ -1,0 +1,57 @@
+"""Anybody's table of images: CSV, TSV or Parquet, and a folder."""
+
+from pathlib import Path
+
+from fairexit.data.datasets import datasets
+from fairexit.data.records import Dataset, Listing, need_columns, read_table
+from fairexit.errors import UserError
+
+UNKNOWN_VALUES = {"", "unknown", "unk", "na", "n/a", "nan", "none", "null"}
+
+
+@datasets.register("table")
+class Table(Dataset):
+    """A row per image. Files are found by the id, with or without an ending, in any subfolder.
+
+    Args:
+        id: column of the image ids or file names.
+        label: column of the class.
+        group: columns of the sensitive attributes, the main one first.
+        cluster: column of the lesion or patient.
+        images: folder of the images; by default the folder of the table.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        label: str,
+        group: list[str],
+        cluster: str | None = None,
+        images: Path | None = None,
+    ) -> None:
+        self.id, self.label, self.group = id, label, group
+        self.cluster, self.images = cluster, images
+
+    def read(self, source: Path) -> Listing:
+        table = read_table(source)
+        wanted = [self.id, self.label, *self.group, *([self.cluster] if self.cluster else [])]
+        need_columns(table, wanted, source)
+        folder = self.images or source.parent
+        if not folder.is_dir():
+            raise UserError(f"no folder {folder}; name the images' folder with --images")
+        files: dict[str, str] = {}
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path != source:
+                files.setdefault(path.name, str(path))
+                files.setdefault(path.stem, str(path))
+        frame = table[[self.id, self.label, *self.group]].copy()
+        frame.columns = ["id", "label", *self.group]
+        frame["cluster"] = table[self.cluster].fillna("") if self.cluster else ""
+        frame["path"] = table[self.id].map(files).fillna("")
+        for name in self.group:
+            unknown = frame[name].astype(str).str.strip().str.lower().isin(UNKNOWN_VALUES)
+            frame[name] = frame[name].mask(unknown | frame[name].isna(), None)
+        classes = tuple(sorted(frame["label"].dropna().unique()))
+        attributes = {name: tuple(sorted(frame[name].dropna().unique())) for name in self.group}
+        return Listing(frame, classes, attributes)

@@ -1,0 +1,297 @@
+"""A download in, the prepared form out: decoded once, checked once, all or nothing."""
+
+import errno
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairexit.data.images import FITS, Decoded, near_pairs, perceptual_hash
+from fairexit.data.leaks import NEAR_DISTANCE, clusters_of_two_groups, leak_report, merge_clusters
+from fairexit.data.prepared import FORMAT, Prepared, open_prepared
+from fairexit.data.records import SPLITS, Dataset, Listing
+from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
+from fairexit.errors import UserError
+from fairexit.progress import track
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How a dataset is prepared, whichever it is.
+
+    Attributes:
+        size: side of the stored images in pixels.
+        fit: `squash` to a square or `crop` the middle.
+        split_file: a table of ids and splits; ids absent from it are left out.
+        folds: this many folds in place of train, val and test.
+        seed: of the split.
+        unknown: images whose main attribute is unknown: `drop`, `keep`, or the group that they
+            are to be counted in.
+        classes: `all` of the dataset, or only those `present` among the images.
+        merge_near_duplicates: identical and near-duplicate images become one cluster.
+        workers: processes that decode.
+    """
+
+    size: int = 128
+    fit: str = "squash"
+    split_file: Path | None = None
+    folds: int | None = None
+    seed: int = 0
+    unknown: str = "drop"
+    classes: Literal["all", "present"] = "all"
+    merge_near_duplicates: bool = False
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= 4096:
+            raise UserError(f"--size {self.size}: give a side between 8 and 4096 pixels")
+        if self.fit not in FITS:
+            raise UserError(f"--fit {self.fit}: there are {' and '.join(FITS)}")
+        if self.split_file and self.folds:
+            raise UserError("--split-file and --folds exclude each other; give one")
+        if self.workers < 1:
+            raise UserError(f"--workers {self.workers}: at least one")
+
+
+@dataclass
+class Skipped:
+    """What is left out, and why."""
+
+    rows: list[tuple[str, str]] = field(default_factory=list)
+
+    def take(self, frame: pd.DataFrame, out: "NDArray[np.bool_]", reason: str) -> pd.DataFrame:
+        """Note the rows that go out, return those that stay."""
+        self.rows += [(str(i), reason) for i in frame["id"][out]]
+        return frame[~out]
+
+    def counts(self) -> dict[str, int]:
+        """How many for each reason, the details of single files aside."""
+        reasons = pd.Series([reason.split(":")[0] for _, reason in self.rows], dtype=object)
+        return {str(k): int(v) for k, v in reasons.value_counts(sort=False).items()}
+
+
+def prepare(
+    name: str, dataset: Dataset, source: Path | None, out: Path, options: PrepareOptions
+) -> Prepared:
+    """Turn a download into the prepared form.
+
+    Everything is written beside `out` and moved there at the end, so a folder called `out` is
+    whole. The same input gives the same bytes.
+
+    Args:
+        name: the dataset's name.
+        dataset: reads the table and the images.
+        source: folder or file of the download.
+        out: the folder to make.
+        options: size, splits and so on.
+    Raises:
+        UserError: bad input; nothing is left behind.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists already; remove it or choose another --out")
+    if source is None and dataset.needs_source:
+        raise UserError(f"dataset '{name}' needs a SOURCE: the folder or file of the download")
+    listing = dataset.read(source or Path())
+    skipped = Skipped()
+    frame = _choose(listing, options, skipped)
+    partial_folder = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    try:
+        partial_folder.mkdir(parents=True)
+        frame, digests = _store_images(dataset, frame, partial_folder, options, skipped)
+        _describe(name, dataset, listing, frame, digests, partial_folder, options, skipped)
+        partial_folder.rename(out)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"the disk of {out} is full; nothing was kept") from None
+        raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(partial_folder, ignore_errors=True)
+    return open_prepared(out)
+
+
+def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.DataFrame:
+    """The rows that are wanted, with their split where a file gives it."""
+    frame, main = listing.frame, listing.main
+    if options.unknown not in {"drop", "keep", *listing.attributes[main]}:
+        groups = ", ".join(listing.attributes[main])
+        raise UserError(
+            f"--unknown {options.unknown}: there are drop, keep and the groups {groups}"
+        )
+    frame = skipped.take(frame, frame["label"].isna().to_numpy(), "no label")
+    if options.unknown == "drop":
+        frame = skipped.take(frame, frame[main].isna().to_numpy(), f"unknown {main}")
+    elif options.unknown != "keep":
+        frame = frame.assign(**{main: frame[main].fillna(options.unknown)})
+    if options.split_file:
+        splits = read_split_file(options.split_file)
+        absent = ~frame["id"].isin(splits.index).to_numpy()
+        if absent.all():
+            raise UserError(f"{options.split_file}: none of its ids is an image of this dataset")
+        frame = skipped.take(frame, absent, "not in the split file")
+        frame = frame.assign(split=frame["id"].map(splits))
+    if "path" in frame:
+        frame = skipped.take(frame, (frame["path"] == "").to_numpy(), "missing file")
+    if frame.empty:
+        raise UserError(f"no image is left; left out: {_reasons(skipped)}")
+    return frame.reset_index(drop=True)
+
+
+def _decode(dataset: Dataset, options: PrepareOptions, rows: pd.DataFrame) -> list[Decoded]:
+    return dataset.pixels(rows, options.size, options.fit)
+
+
+def _decoded(
+    dataset: Dataset, frame: pd.DataFrame, options: PrepareOptions
+) -> Iterator[list[Decoded]]:
+    chunks = [frame.iloc[i : i + CHUNK] for i in range(0, len(frame), CHUNK)]
+    work = partial(_decode, dataset, options)
+    if options.workers == 1 or len(chunks) < 4:
+        yield from map(work, chunks)
+        return
+    # A forked process that has started threads may hang, so workers start clean.
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, chunks)
+
+
+def _header(count: int, size: int) -> bytes:
+    """The header of a .npy file; its length does not depend on the count."""
+    stream = io.BytesIO()
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+    np.lib.format.write_array_header_1_0(stream, shape)
+    return stream.getvalue()
+
+
+def _store_images(
+    dataset: Dataset, frame: pd.DataFrame, folder: Path, options: PrepareOptions, skipped: Skipped
+) -> tuple[pd.DataFrame, NDArray[np.object_]]:
+    """Write images.npy; return the rows whose images could be read, and their digests."""
+    digests: list[str] = []
+    good: list[bool] = []
+    # Plain writes: on a full disk they fail, where a memory map would kill the process.
+    with (folder / "images.npy").open("wb") as file:
+        file.write(_header(len(frame), options.size))
+        chunks = _decoded(dataset, frame, options)
+        for chunk in track(chunks, "reading images", -(-len(frame) // CHUNK)):
+            for image in chunk:
+                row = len(good)
+                good.append(image.pixels is not None)
+                if image.pixels is None:
+                    skipped.rows.append((str(frame["id"].iloc[row]), image.reason))
+                else:
+                    file.write(image.pixels.tobytes())
+                    digests.append(image.digest)
+        file.seek(0)
+        file.write(_header(len(digests), options.size))
+    if not digests:
+        raise UserError(f"no image is left; left out: {_reasons(skipped)}")
+    kept = frame[np.array(good)].drop(columns="path", errors="ignore").reset_index(drop=True)
+    return kept, np.array(digests, object)
+
+
+def _describe(
+    name: str,
+    dataset: Dataset,
+    listing: Listing,
+    frame: pd.DataFrame,
+    digests: NDArray[np.object_],
+    folder: Path,
+    options: PrepareOptions,
+    skipped: Skipped,
+) -> None:
+    """Write records, skipped.csv and dataset.json."""
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    near = near_pairs(perceptual_hash(images), NEAR_DISTANCE)
+    if options.merge_near_duplicates:
+        twins = pd.Series(np.arange(len(digests))).groupby(digests).first()
+        same = [(i, int(twins[d])) for i, d in enumerate(digests) if d and twins[d] != i]
+        pairs = [*same, *((int(i), int(j)) for i, j in near)]
+        frame = frame.assign(cluster=merge_clusters(frame["cluster"], frame["id"], pairs))
+    frame = _divide(frame, listing.main, options)
+    classes = listing.classes
+    if options.classes == "present":
+        classes = tuple(c for c in classes if (frame["label"] == c).any())
+    columns = ["id", "label", *listing.attributes, "cluster"]
+    columns.append("fold" if options.folds else "split")
+    frame[columns].to_parquet(folder / "records.parquet", index=False)
+    table = pd.DataFrame(skipped.rows, columns=["id", "reason"])
+    table.sort_values(["reason", "id"]).to_csv(folder / "skipped.csv", index=False)
+    info: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "website": dataset.website,
+        "licence": dataset.licence,
+        "classes": classes,
+        "attributes": listing.attributes,
+        "options": {**vars(dataset), **vars(options)},
+        "images": len(frame),
+        "skipped": skipped.counts(),
+        "split_by": listing.main if not options.split_file else "split file",
+        "warnings": _warnings(frame, listing, options),
+        "checksums": {file: _sha256(folder / file) for file in ("images.npy", "records.parquet")},
+    }
+    # How many workers, and where things lay, says nothing about the data.
+    info["options"] = {
+        k: v.name if isinstance(v, Path) else v
+        for k, v in info["options"].items()
+        if k != "workers"
+    }
+    if not options.folds:
+        info["leaks"] = leak_report(frame, digests, near)
+    (folder / "dataset.json").write_text(json.dumps(info, indent=2) + "\n")
+
+
+def _divide(frame: pd.DataFrame, group: str, options: PrepareOptions) -> pd.DataFrame:
+    if options.folds:
+        folds = stratified_folds(frame, group, options.folds, options.seed)
+        empty = sorted(set(range(options.folds)) - set(folds))
+        if empty:
+            raise UserError(f"fold {empty[0]} has no images; ask for fewer --folds")
+        return frame.assign(fold=folds)
+    if not options.split_file:
+        frame = frame.assign(split=stratified_split(frame, group, options.seed))
+    for split in SPLITS:
+        if not (frame["split"] == split).any():
+            raise UserError(f"split '{split}' has no images; give more, or another --split-file")
+    return frame
+
+
+def _warnings(frame: pd.DataFrame, listing: Listing, options: PrepareOptions) -> list[str]:
+    """What a user should know before training, a line each."""
+    lines = []
+    mixed = clusters_of_two_groups(frame, listing.main)
+    if mixed:
+        some = ", ".join(mixed[:3]) + (" ..." if len(mixed) > 3 else "")
+        lines.append(f"{len(mixed)} clusters have images of more than one {listing.main}: {some}")
+    counts = frame["label"].value_counts()
+    for name, count in counts[counts < (options.folds or len(SPLITS))].items():
+        lines.append(f"class '{name}' has {count} image(s): too few for every split")
+    absent = len(listing.classes) - len(counts)
+    if absent and options.classes == "all":
+        lines.append(
+            f"{absent} of {len(listing.classes)} classes have no image; they stay classes unless "
+            "--only-present-classes is given"
+        )
+    return lines
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reasons(skipped: Skipped) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in skipped.counts().items()) or "none"

@@ -1,0 +1,116 @@
+"""The prepared form of a dataset: a folder of decoded images, records and a description."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairexit.data.records import SPLITS
+from fairexit.data.splits import split_of_fold
+from fairexit.errors import UserError, nearest
+from fairexit.types import UNKNOWN, Task
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared dataset that lies in a folder.
+
+    Attributes:
+        path: the folder.
+        info: what `dataset.json` says.
+        frame: a row per image: id, label, the attributes, cluster and split or fold.
+        images: (N, H, W, 3) uint8, memory-mapped.
+    """
+
+    path: Path
+    info: dict[str, Any]
+    frame: pd.DataFrame
+    images: NDArray[np.uint8]
+
+    @property
+    def name(self) -> str:
+        return str(self.info["name"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.info["classes"])
+
+    @property
+    def attributes(self) -> dict[str, tuple[str, ...]]:
+        """The groups of each attribute, in order."""
+        return {name: tuple(values) for name, values in self.info["attributes"].items()}
+
+    @property
+    def size(self) -> int:
+        """Side of the images in pixels."""
+        return int(self.images.shape[1])
+
+    def task(self, group: str | None = None) -> Task:
+        """Classes and the groups of one attribute (the main one by default)."""
+        name = group or next(iter(self.attributes))
+        if name not in self.attributes:
+            raise UserError(
+                f"{self.path} has no attribute '{name}'; {nearest(name, self.attributes)}"
+            )
+        return Task(self.classes, name, self.attributes[name])
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) class index of each image."""
+        return pd.Index(self.classes).get_indexer(self.frame["label"]).astype(np.int64)
+
+    def groups(self, attribute: str) -> NDArray[np.int64]:
+        """(N,) group index of each image, UNKNOWN where the attribute is not known."""
+        values = pd.Index(self.attributes[attribute])
+        index = values.get_indexer(self.frame[attribute])
+        return np.where(index < 0, UNKNOWN, index).astype(np.int64)
+
+    def splits(self, fold: int | None) -> NDArray[np.object_]:
+        """(N,) train, val or test. Data in folds wants the number of the test fold."""
+        if "fold" in self.frame:
+            if fold is None:
+                raise UserError(f"{self.path} is divided into folds; say which with data.fold")
+            return split_of_fold(self.frame["fold"].to_numpy(), fold)
+        if fold is not None:
+            raise UserError(f"{self.path} has no folds; leave data.fold out")
+        return self.frame["split"].to_numpy(object)
+
+    def rows(self, split: str, fold: int | None = None) -> NDArray[np.int64]:
+        """Rows of one split, in the order of the records."""
+        if split not in SPLITS:
+            raise UserError(f"no split '{split}'; {nearest(split, SPLITS)}")
+        return np.flatnonzero(self.splits(fold) == split)
+
+
+def open_prepared(path: Path) -> Prepared:
+    """Open a folder that `fairexit prepare` made.
+
+    Raises:
+        UserError: not such a folder, of another version, or damaged.
+    """
+    if not (path / "dataset.json").is_file():
+        raise UserError(f"{path} is no prepared dataset (no dataset.json); see fairexit prepare")
+    try:
+        info = json.loads((path / "dataset.json").read_text())
+        if info["format"] != FORMAT:
+            raise UserError(
+                f"{path} has format {info['format']}, this version reads {FORMAT}; prepare it anew"
+            )
+        frame = pd.read_parquet(path / "records.parquet")
+        images = np.load(path / "images.npy", mmap_mode="r")
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}); prepare it anew") from None
+    if len(images) != len(frame):
+        raise UserError(
+            f"{path} is damaged: {len(frame)} records but {len(images)} images; prepare it anew"
+        )
+    return Prepared(path, info, frame, images)

@@ -1,0 +1,138 @@
+"""The table that every dataset becomes, and what a dataset has to give."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from fairexit.data.images import Decoded, decode
+from fairexit.errors import UserError
+
+SPLITS = ("train", "val", "test")
+COLUMNS = ("id", "label", "cluster")
+RESERVED = {*COLUMNS, "path", "split", "fold", "prediction"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A dataset's samples before any image is read.
+
+    Attributes:
+        frame: a row per sample: `id`, `label` (a class name or missing), `cluster` (lesion or
+            patient; empty: a cluster of its own), one column per attribute (a group's name or
+            missing) and, where the images are files, `path` (empty: no such file).
+        classes: every class of the dataset, present or not, in order.
+        attributes: the groups of each attribute, in order. The first attribute is the main one.
+    """
+
+    frame: pd.DataFrame
+    classes: tuple[str, ...]
+    attributes: dict[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        if self.frame.empty:
+            raise UserError("the dataset has no rows")
+        if not self.attributes:
+            raise UserError("the dataset has no sensitive attribute; name one with --group")
+        for name in self.attributes:
+            if name in RESERVED:
+                raise UserError(f"an attribute cannot be called '{name}'; rename that column")
+        _check_ids(self.frame["id"])
+        _check_values(self.frame, "label", self.classes)
+        for name, values in self.attributes.items():
+            _check_values(self.frame, name, values)
+            present = self.frame[name].dropna().unique()
+            if len(present) < 2:
+                what = f"one value ('{present[0]}')" if len(present) else "no value"
+                raise UserError(f"attribute '{name}' has {what}; two groups at least are needed")
+        if len(self.classes) < 2:
+            raise UserError(f"there is one class ({self.classes}); two at least are needed")
+
+    @property
+    def main(self) -> str:
+        """The attribute whose unknown values the prepare option `unknown` speaks of."""
+        return next(iter(self.attributes))
+
+
+class Dataset(ABC):
+    """A source of samples. A dataset file builds the table; everything else is shared.
+
+    Keyword-only arguments of `__init__` are the dataset's options, on the command line too.
+    """
+
+    website: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
+    needs_source: ClassVar[bool] = True
+
+    @abstractmethod
+    def read(self, source: Path) -> Listing:
+        """The table of the download at `source` (a folder or a file)."""
+
+    def pixels(self, rows: pd.DataFrame, size: int, fit: str) -> list[Decoded]:
+        """The images of some rows of the table, each (size, size, 3) uint8 or a reason why not."""
+        return [decode(Path(path), size, fit) for path in rows["path"]]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV, TSV or Parquet file with every column as text; empty cells are missing.
+
+    Raises:
+        UserError: no such file, not readable as a table, or without rows.
+    """
+    if not path.is_file():
+        raise UserError(f"no file {path}")
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+            return frame.astype("string").astype(object).where(frame.notna(), None)
+        separator = "\t" if path.suffix in {".tsv", ".tab"} else ","
+        frame = pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be read as a table: {reason}") from None
+    if frame.empty:
+        raise UserError(f"{path} has no rows")
+    return frame.astype(object).where(frame.notna(), None)
+
+
+def need_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
+    """Raise a UserError that names the first column the file lacks."""
+    for column in columns:
+        if column not in frame.columns:
+            names = ", ".join(map(str, frame.columns))
+            raise UserError(f"{path} has no column '{column}'; it has: {names}")
+
+
+def file_of(path: Path, candidates: Sequence[str]) -> Path:
+    """The first of the named files in a folder, or a UserError that names the wanted one."""
+    if not path.is_dir():
+        raise UserError(f"no folder {path}")
+    for name in candidates:
+        if (path / name).exists():
+            return path / name
+    raise UserError(f"{path} has no {' or '.join(candidates)}; give the folder that holds it")
+
+
+def _check_ids(ids: "pd.Series[str]") -> None:
+    missing = ids.isna() | (ids == "")
+    if missing.any():
+        raise UserError(f"row {int(missing.to_numpy().argmax()) + 1} has no id")
+    twice = ids[ids.duplicated()]
+    if len(twice):
+        raise UserError(
+            f"id '{twice.iloc[0]}' stands in more than one row ({len(twice)} such rows); "
+            "ids must be unique"
+        )
+
+
+def _check_values(frame: pd.DataFrame, column: str, known: tuple[str, ...]) -> None:
+    wrong = frame[column].notna() & ~frame[column].isin(known)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise UserError(
+            f"row {row + 1} (id '{frame['id'].iloc[row]}'): {column} "
+            f"'{frame[column].iloc[row]}' is not one of {', '.join(known)}"
+        )

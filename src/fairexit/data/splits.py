@@ -1,0 +1,109 @@
+"""Who trains, who chooses, who judges: splits that never divide a lesion or patient."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairexit.data.records import SPLITS, read_table
+from fairexit.errors import UserError
+
+FRACTIONS = (0.6, 0.2, 0.2)
+ALIASES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
+
+
+def partition(
+    strata: NDArray[np.int64], clusters: NDArray[np.int64], shares: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """Divide samples into parts, whole clusters at a time, each stratum in the given shares.
+
+    Clusters are dealt out in random order, the large ones first, each to the part in which its
+    strata lack most.
+
+    Args:
+        strata: (N,) index of each sample's stratum (class and group).
+        clusters: (N,) index of each sample's cluster.
+        shares: share of the samples that each part should hold, summing to 1.
+        seed: of the order.
+    Returns:
+        (N,) index of the part.
+    """
+    rng = np.random.default_rng(seed)
+    totals = np.bincount(strata).astype(float)
+    lacking = totals[:, None] * np.asarray(shares)[None, :]
+    order = np.argsort(clusters, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(clusters[order])) + 1)
+    sizes = np.array([len(m) for m in members])
+    parts = np.empty(len(strata), np.int64)
+    for k in np.lexsort((rng.random(len(members)), -sizes)):
+        cells, counts = np.unique(strata[members[k]], return_counts=True)
+        need = counts @ lacking[cells]
+        part = int(np.argmax(need + 1e-9 * rng.random(len(shares))))
+        lacking[cells, part] -= counts
+        parts[members[k]] = part
+    return parts
+
+
+def cluster_index(clusters: "pd.Series[str]") -> NDArray[np.int64]:
+    """Clusters as numbers; each empty one is a cluster of its own."""
+    index, names = pd.factorize(clusters.where(clusters != ""), use_na_sentinel=True)
+    alone = index < 0
+    index[alone] = len(names) + np.arange(alone.sum())
+    return index.astype(np.int64)
+
+
+def _strata(frame: pd.DataFrame, group: str) -> NDArray[np.int64]:
+    key = frame["label"].astype(str) + "\0" + frame[group].astype(object).fillna("").astype(str)
+    return pd.factorize(key)[0].astype(np.int64)
+
+
+def stratified_split(frame: pd.DataFrame, group: str, seed: int) -> "pd.Series[str]":
+    """Train, val and test (60, 20, 20 %), stratified by class and group, clusters kept whole."""
+    parts = partition(_strata(frame, group), cluster_index(frame["cluster"]), FRACTIONS, seed)
+    return pd.Series(np.asarray(SPLITS, object)[parts], index=frame.index)
+
+
+def stratified_folds(frame: pd.DataFrame, group: str, folds: int, seed: int) -> "pd.Series[int]":
+    """A fold number per sample, stratified by class and group, clusters kept whole."""
+    if not 3 <= folds <= len(frame):
+        raise UserError(f"--folds {folds}: at least 3 (train, val, test), at most one per image")
+    shares = [1 / folds] * folds
+    parts = partition(_strata(frame, group), cluster_index(frame["cluster"]), shares, seed)
+    return pd.Series(parts, index=frame.index)
+
+
+def split_of_fold(folds: NDArray[np.int64], fold: int) -> NDArray[np.object_]:
+    """Fold `fold` is the test set, the next one the validation set, the rest trains."""
+    k = int(folds.max()) + 1
+    if not 0 <= fold < k:
+        raise UserError(f"fold {fold} does not exist; the data has folds 0 to {k - 1}")
+    names = np.full(len(folds), "train", object)
+    names[folds == fold] = "test"
+    names[folds == (fold + 1) % k] = "val"
+    return names
+
+
+def read_split_file(path: Path) -> "pd.Series[str]":
+    """A split per id, from a table with a column `split` and one of ids.
+
+    Raises:
+        UserError: no such columns, an unknown split, or an id with two splits.
+    """
+    table = read_table(path)
+    if "split" not in table.columns or table.shape[1] < 2:
+        names = ", ".join(map(str, table.columns))
+        raise UserError(f"{path} needs an id column and a column 'split'; it has: {names}")
+    ids = table["id"] if "id" in table.columns else table.drop(columns="split").iloc[:, 0]
+    splits = table["split"].astype(str).str.strip().str.lower().replace(ALIASES)
+    wrong = ~splits.isin(SPLITS)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise UserError(
+            f"{path}, row {row + 1}: split '{table['split'].iloc[row]}' is not one of "
+            f"{', '.join(SPLITS)}"
+        )
+    if ids.duplicated().any():
+        raise UserError(f"{path}: id '{ids[ids.duplicated()].iloc[0]}' stands there twice")
+    return pd.Series(splits.to_numpy(object), index=ids.to_numpy(object))

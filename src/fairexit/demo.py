@@ -1,0 +1,53 @@
+"""The whole road on drawn images: prepare, train twice, predict, evaluate, report."""
+
+from pathlib import Path
+
+from fairexit.config import build_config
+from fairexit.data.datasets import datasets
+from fairexit.data.prepare import PrepareOptions, prepare
+from fairexit.data.prepared import open_prepared
+from fairexit.errors import UserError
+from fairexit.evaluation.assess import Assessment, assess
+from fairexit.inference.predict import predict
+from fairexit.report.page import write_page
+from fairexit.training.fit import train
+
+TRAIN = {"batch_size": 32, "lr": 0.02, "schedule": "cosine", "warmup": 1, "weight_decay": 5e-4}
+MODELS = {"plain": "none", "multi-exit": "all"}
+
+
+def demo(out: Path, *, images: int = 2500, epochs: int = 6, seed: int = 0) -> list[Assessment]:
+    """Train a plain and a multi-exit network on synthetic lesions and compare them.
+
+    Called again after a kill it goes on; finished parts are not made anew.
+
+    Args:
+        out: folder for the data, the runs and `index.html`.
+        images: how many to draw.
+        epochs: of each training.
+        seed: of images and training.
+    Raises:
+        UserError: the folder holds a demo with other settings.
+    """
+    data = out / "data"
+    if not data.exists():
+        drawn = datasets.create("synthetic", images=images, seed=seed)
+        prepare("synthetic", drawn, None, data, PrepareOptions(size=32, seed=seed))
+    prepared = open_prepared(data)
+    if prepared.info["options"]["images"] != images or prepared.info["options"]["seed"] != seed:
+        raise UserError(f"{out} holds a demo with other settings; choose another --out")
+    assessments = []
+    for name, exits in MODELS.items():
+        config = build_config(
+            {
+                "data": {"path": str(data), "augment": "flips", "sampling": "sqrt"},
+                "model": {"backbone": "resnet18", "exits": exits},
+                "train": {**TRAIN, "epochs": epochs},
+                "seed": seed,
+            }
+        )
+        run = train(config, out / name)
+        predict(run)
+        assessments.append(assess(run.path))
+    write_page(assessments, out / "index.html", "fairexit demo: drawn skin lesions", prepared)
+    return assessments

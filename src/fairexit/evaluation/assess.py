@@ -1,0 +1,171 @@
+"""From a run's folder, or a file of predictions, to its numbers: what `fairexit evaluate` does."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from fairexit.errors import UserError, nearest
+from fairexit.evaluation.evaluate import Evaluation, evaluate
+from fairexit.evaluation.metrics import Empty
+from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
+from fairexit.evaluation.predictions import Predictions, read_predictions
+from fairexit.evaluation.thresholds import GRID, RULES, choose_theta
+from fairexit.runs import Run, open_run, write_atomically
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How theta is come by.
+
+    Attributes:
+        threshold: `auto` (by `rule`, on validation), `policy` (the run's stored one) or numbers.
+        grid: the thresholds that `auto` tries.
+        rule: see `fairexit.evaluation.thresholds.RULES`.
+        tolerance: the loss of F1 that the rule allows.
+        fallback: who answers where no exit is sure.
+    """
+
+    threshold: str | float | tuple[float, ...] = "auto"
+    grid: tuple[float, ...] = GRID
+    rule: str = "eodd"
+    tolerance: float = 0.01
+    fallback: Fallback = "final"
+
+
+def parse_choice(
+    threshold: str, grid: str | None, rule: str, tolerance: float, fallback: str
+) -> Choice:
+    """A choice from texts as they come from a command line.
+
+    Raises:
+        UserError: a text is no number, or a value is out of range.
+    """
+    check_fallback(fallback)
+    if rule not in RULES:
+        raise UserError(f"--rule {rule}: {nearest(rule, RULES)}")
+    if tolerance < 0:
+        raise UserError(f"--tolerance {tolerance}: it cannot be negative")
+    tried = GRID if grid is None else _numbers("--grid", grid)
+    fixed: str | float | tuple[float, ...] = threshold
+    if threshold not in ("auto", "policy"):
+        given = _numbers("--threshold", threshold)
+        fixed = given if len(given) > 1 else given[0]
+    return Choice(fixed, tried, rule, tolerance, cast(Fallback, fallback))
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"{option} {text}: give a theta such as 0.9, or several: 0.8,0.9") from None
+    check_theta(values)
+    return values
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """An evaluation with what it was made from."""
+
+    name: str
+    group: str
+    evaluation: Evaluation
+    predictions: Predictions
+
+
+def assess(
+    path: Path,
+    *,
+    split: str = "test",
+    group: str | None = None,
+    choice: Choice | None = None,
+    empty: Empty = "exclude",
+    prob_prefix: str | None = None,
+) -> Assessment:
+    """Evaluate a run or a file of predictions.
+
+    A run's numbers go into its metrics.json, and a theta chosen on validation into its policy.json.
+
+    Args:
+        path: a run's folder, or a file of predictions.
+        split: the split that is measured; a file that names no split is measured whole.
+        group: the attribute; by default the run's, or the only one of the file.
+        choice: how theta is come by.
+        empty: what a rate without samples counts.
+        prob_prefix: of a file's probability columns.
+    Raises:
+        UserError: no such thing, or theta would have to be chosen without validation rows.
+    """
+    choice = choice or Choice()
+    if path.is_dir():
+        run = open_run(path)
+        group = group or run.description["group"]
+        predictions = _of_run(run, split)
+        policy = _policy(choice, group, empty, predictions, run)
+        evaluation = evaluate(predictions, group, policy, empty)
+        _store(run, split, group, evaluation)
+        return Assessment(path.name, group, evaluation, predictions)
+    everything = read_predictions(path, None if group is None else [group], prob_prefix)
+    group = group or _only_attribute(everything, path)
+    splits = np.unique(everything.split).tolist()
+    predictions = everything if splits == [""] else everything.of_split(split)
+    policy = _policy(choice, group, empty, everything, None)
+    return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)
+
+
+def _of_run(run: Run, split: str) -> Predictions:
+    file = run.predictions(split)
+    if not file.is_file():
+        raise UserError(
+            f"{run.path} has no predictions for split '{split}'; call fairexit predict {run.path}"
+        )
+    return read_predictions(file)
+
+
+def _policy(
+    choice: Choice, group: str, empty: Empty, predictions: Predictions, run: Run | None
+) -> Policy:
+    if len(predictions.exit_names) == 1:
+        policy = Policy(None, choice.fallback, "single exit")
+    elif choice.threshold == "policy":
+        if run is None or not run.policy.is_file():
+            raise UserError("there is no stored policy; choose one with --threshold auto")
+        return Policy.load(run.policy)
+    elif choice.threshold != "auto":
+        return Policy(cast(Theta, choice.threshold), choice.fallback)
+    else:
+        if run is not None:
+            validation = _of_run(run, "val")
+        elif "val" in predictions.split:
+            validation = predictions.of_split("val")
+        else:
+            raise UserError(
+                "theta is chosen on validation, and this file has no rows of split 'val'; give "
+                "--threshold a number"
+            )
+        policy = choose_theta(
+            validation, group, choice.grid, choice.rule, choice.tolerance, choice.fallback, empty
+        )
+    if run is not None:
+        policy.save(run.policy)
+    return policy
+
+
+def _store(run: Run, split: str, group: str, evaluation: Evaluation) -> None:
+    """metrics.json: attribute -> numbers on test; other splits under `<attribute>@<split>`."""
+    try:
+        known = json.loads(run.metrics.read_text())
+    except (OSError, ValueError):
+        known = {}
+    known[group if split == "test" else f"{group}@{split}"] = evaluation.to_dict()
+    write_atomically(run.metrics, json.dumps(known, indent=2) + "\n")
+
+
+def _only_attribute(predictions: Predictions, path: Path) -> str:
+    names = list(predictions.attributes)
+    if len(names) != 1:
+        there = f"there are: {', '.join(names)}" if names else "it has no group column"
+        raise UserError(f"{path}: name the sensitive attribute with --group; {there}")
+    return names[0]

@@ -1,0 +1,59 @@
+"""The counts tensor: how often each group's samples of each class were given each answer."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.errors import UserError
+from fairexit.types import UNKNOWN
+
+
+def count(
+    labels: NDArray[np.integer[Any]],
+    predicted: NDArray[np.integer[Any]],
+    groups: NDArray[np.integer[Any]],
+    num_classes: int,
+    num_groups: int,
+) -> NDArray[np.int64]:
+    """Samples by group, true class and predicted class.
+
+    Every group metric is a function of this tensor. Samples of an unknown group are left out.
+
+    Args:
+        labels: true classes, (N,), in [0, C).
+        predicted: predicted classes, (..., N), in [0, C); leading axes are kept.
+        groups: groups, (N,), in [0, M) or UNKNOWN.
+        num_classes: C, the task's, whatever the samples hold.
+        num_groups: M, the task's.
+    Returns:
+        Counts, (..., M, C, C).
+    Raises:
+        UserError: an index is out of its range, or the lengths differ.
+
+    >>> count(np.array([0, 1]), np.array([0, 0]), np.array([0, 0]), 2, 1).tolist()
+    [[[1, 0], [1, 0]]]
+    """
+    if not labels.shape == groups.shape == predicted.shape[-1:]:
+        raise UserError(
+            f"labels {labels.shape}, predictions {predicted.shape} and groups {groups.shape} "
+            "are not of one length"
+        )
+    _check_range("label", labels, 0, num_classes)
+    _check_range("prediction", predicted, 0, num_classes)
+    _check_range("group", groups, UNKNOWN, num_groups)
+    known = groups != UNKNOWN
+    leading = predicted.shape[:-1]
+    answers = predicted[..., known].reshape(math.prod(leading), int(known.sum()))
+    cells = num_groups * num_classes * num_classes
+    cell = (groups[known].astype(np.int64) * num_classes + labels[known]) * num_classes
+    index = cell + answers + np.arange(len(answers))[:, None] * cells
+    totals = np.bincount(index.ravel(), minlength=len(answers) * cells)
+    return totals.reshape(*leading, num_groups, num_classes, num_classes)
+
+
+def _check_range(what: str, values: NDArray[np.integer[Any]], low: int, end: int) -> None:
+    if values.size and (values.min() < low or values.max() >= end):
+        wrong = values[(values < low) | (values >= end)].flat[0]
+        raise UserError(f"{what} {wrong} is out of range: from {low} to {end - 1} is allowed")

@@ -1,0 +1,268 @@
+"""Files of predictions, ours and outside ones, to and from `Predictions`."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from fairexit.errors import UserError, nearest
+from fairexit.evaluation.table import PROBABILITY, RESERVED, Predictions, first_row
+from fairexit.types import UNKNOWN
+
+__all__ = ["Predictions", "read_predictions", "replacing", "write_predictions"]
+
+_UNKNOWN_NAMES = ("", "unknown", "nan")
+_METADATA = b"fairexit"
+
+
+def read_predictions(
+    path: str | Path, groups: Sequence[str] | None = None, prob_prefix: str | None = None
+) -> Predictions:
+    """Predictions from a CSV or Parquet file, ours or an outside one.
+
+    Ours: `id`, `label`, `cluster`, `split` (optional), a column per attribute, and `p/<class>`, or
+    `p1/<class>` ... `pf/<class>` for several exits. From outside `label` and `p/<class>` do, or
+    `label` and `prediction`, which becomes one-hot probabilities; without `id`, rows are numbered.
+    Group names that no row has survive in Parquet. In an attribute an empty value, "unknown" and
+    "nan" are UNKNOWN.
+
+    Args:
+        path: the file.
+        groups: attribute columns to keep; all that have no other use if left out.
+        prob_prefix: what the names of the probability columns begin with, instead of `p/`.
+    Raises:
+        UserError: not such a file, a column is missing, or a row is wrong (it is named).
+    """
+    path = Path(path)
+    table = _read_table(path, prob_prefix)
+    try:
+        return _Reader(table, prob_prefix).predictions(groups)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def write_predictions(predictions: Predictions, path: str | Path) -> None:
+    """Write a `.parquet` or `.csv` file that `read_predictions` reads; all of it or nothing.
+
+    Raises:
+        UserError: another suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".parquet", ".csv"):
+        raise UserError(f"cannot write {path}: its name must end with .parquet or .csv")
+    columns: dict[str, Any] = {
+        "id": predictions.ids,
+        "label": np.array(predictions.classes)[predictions.labels],
+        "cluster": predictions.clusters,
+    }
+    if (predictions.split != "").any():
+        columns["split"] = predictions.split
+    for name, values in predictions.attributes.items():
+        named = np.array([*predictions.group_names[name], ""])  # the last one is UNKNOWN's
+        columns[name] = pa.array(named[values], mask=values == UNKNOWN)
+    single = len(predictions.exit_names) == 1
+    for e, exit_ in enumerate(predictions.exit_names):
+        for c, class_ in enumerate(predictions.classes):
+            name = f"p/{class_}" if single else f"p{exit_}/{class_}"
+            columns[name] = predictions.probabilities[:, e, c]
+    kept = json.dumps({"groups": predictions.group_names, "hard": predictions.hard})
+    table = pa.table(columns).replace_schema_metadata({_METADATA: kept})
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            pyarrow.csv.write_csv(table, temporary)
+        else:
+            pyarrow.parquet.write_table(table, temporary)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place if all went well.
+
+    Raises:
+        UserError: the file system refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _read_table(path: Path, prob_prefix: str | None) -> Any:
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if not head:
+        raise UserError(f"{path}: the file is empty")
+    try:
+        if head == b"PAR1":
+            return pyarrow.parquet.ParquetFile(path).read()
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            names = next(csv.reader(text), [])
+        types = {
+            name: pa.float32() if _is_probability(name, prob_prefix) else pa.string()
+            for name in names
+        }
+        return pyarrow.csv.read_csv(
+            path,
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=types),
+        )
+    except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a readable CSV or Parquet file: {reason}") from None
+
+
+def _is_probability(name: str, prefix: str | None) -> bool:
+    return name.startswith(prefix) if prefix else PROBABILITY.fullmatch(name) is not None
+
+
+class _Reader:
+    """One Arrow table on its way to `Predictions`."""
+
+    def __init__(self, table: Any, prefix: str | None) -> None:
+        self.table = table
+        self.prefix = prefix
+        self.names: list[str] = table.column_names
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise UserError(f"two columns are called '{twice}'")
+        if "label" not in self.names:
+            raise UserError(f"no column 'label'; {nearest('label', self.names)}")
+        if not table.num_rows:
+            raise UserError("there are no rows")
+        numbered = np.arange(1, table.num_rows + 1).astype(str)
+        self.ids = self.strings("id") if "id" in self.names else numbered
+
+    def predictions(self, groups: Sequence[str] | None) -> Predictions:
+        kept = json.loads((self.table.schema.metadata or {}).get(_METADATA, b"{}"))
+        exits, classes, probabilities = self.probabilities()
+        attributes, group_names = self.attributes(groups, kept.get("groups"))
+        one_hot = bool(((probabilities == 0) | (probabilities == 1)).all())
+        return Predictions(
+            ids=self.ids,
+            clusters=self.strings("cluster"),
+            split=self.strings("split"),
+            labels=self.indices("label", classes),
+            attributes=attributes,
+            group_names=group_names,
+            classes=classes,
+            probabilities=probabilities,
+            exit_names=exits,
+            hard=kept.get("hard", one_hot),
+        )
+
+    def strings(self, name: str) -> NDArray[np.str_]:
+        """A column as strings; blank where there is none."""
+        if name not in self.names:
+            return np.full(self.table.num_rows, "")
+        column = self.table[name].cast(pa.string()).fill_null("")
+        return np.array(column.to_pylist(), dtype=np.str_)
+
+    def indices(
+        self, column: str, names: Sequence[str], unknown: Sequence[str] = ()
+    ) -> NDArray[np.int64]:
+        """A column as indices into `names`; UNKNOWN where the value, in lower case, says so."""
+        values = self.strings(column)
+        place = {name: index for index, name in enumerate(names)}
+        indices = np.array([place.get(v, UNKNOWN) for v in values.tolist()], dtype=np.int64)
+        wrong = (indices == UNKNOWN) & ~np.isin(np.strings.lower(values), unknown)
+        if wrong.any():
+            value = str(values[np.argmax(wrong)])
+            raise UserError(
+                f"{first_row(self.ids, wrong)}: '{value}' in column '{column}' is not known; "
+                f"{nearest(value, names)}"
+            )
+        return indices
+
+    def attributes(
+        self, wanted: Sequence[str] | None, known: dict[str, list[str]] | None
+    ) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[str, ...]]]:
+        """Group indices and group names by attribute."""
+        there = [
+            name
+            for name in self.names
+            if name not in RESERVED and not _is_probability(name, self.prefix)
+        ]
+        attributes, group_names = {}, {}
+        for name in there if wanted is None else wanted:
+            if name not in there:
+                hint = nearest(name, there) if there else "there is none"
+                raise UserError(f"no group column '{name}'; {hint}")
+            values = np.unique(self.strings(name))
+            found = values[~np.isin(np.strings.lower(values), _UNKNOWN_NAMES)].tolist()
+            group_names[name] = tuple(found if known is None else known[name])
+            attributes[name] = self.indices(name, group_names[name], _UNKNOWN_NAMES)
+        return attributes, group_names
+
+    def probabilities(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
+        """Exit names, classes, and the probabilities (N, E, C)."""
+        columns: dict[str, dict[str, str]] = {}  # exit -> class -> column
+        for name in self.names:
+            if self.prefix and name.startswith(self.prefix):
+                columns.setdefault("f", {})[name.removeprefix(self.prefix)] = name
+            elif not self.prefix and (match := PROBABILITY.fullmatch(name)):
+                columns.setdefault(match[1] or "f", {})[match[2]] = name
+        if not columns:
+            return self.one_hot()
+        exits = tuple(sorted(columns, key=lambda name: (name == "f", name.zfill(9))))
+        if exits[-1] != "f":
+            raise UserError("no columns 'pf/<class>' of the final exit")
+        classes = tuple(columns["f"])
+        for name in exits:
+            if columns[name].keys() != columns["f"].keys():
+                raise UserError(f"columns 'p{name}/' and 'pf/' have different classes")
+        probabilities = np.empty((self.table.num_rows, len(exits), len(classes)), np.float32)
+        for e, name in enumerate(exits):
+            for c, class_ in enumerate(classes):
+                probabilities[:, e, c] = self.numbers(columns[name][class_])
+        if "prediction" in self.names and len(exits) == 1:
+            self.check_answers(probabilities[:, 0], classes)
+        return exits, classes, probabilities
+
+    def numbers(self, column: str) -> NDArray[np.float32]:
+        try:
+            values: NDArray[np.float32] = self.table[column].cast(pa.float32()).to_numpy()
+        except pa.ArrowException as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"column '{column}' does not hold numbers: {reason}") from None
+        return values
+
+    def one_hot(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
+        """The column `prediction` as probabilities."""
+        if self.prefix:
+            raise UserError(f"no column begins with '{self.prefix}'; there are: {self.names}")
+        if "prediction" not in self.names:
+            raise UserError(
+                "no columns 'p/<class>' and no column 'prediction'; if the probabilities have "
+                "other names, say with --prob-prefix what they begin with"
+            )
+        seen = np.concatenate([self.strings("label"), self.strings("prediction")])
+        classes = tuple(np.unique(seen).tolist())
+        one_hot = np.eye(len(classes), dtype=np.float32)[self.indices("prediction", classes)]
+        return ("f",), classes, one_hot[:, None]
+
+    def check_answers(self, probabilities: NDArray[np.float32], classes: tuple[str, ...]) -> None:
+        """An answer that is not the most probable class would be ignored without a word."""
+        answers = self.indices("prediction", classes)
+        wrong = probabilities[np.arange(len(answers)), answers] < probabilities.max(1)
+        if wrong.any():
+            raise UserError(
+                f"{first_row(self.ids, wrong)}: the prediction has not the largest probability; "
+                "leave out the column 'prediction' or the probabilities"
+            )

@@ -1,0 +1,154 @@
+"""What a network, ours or anybody's, said about labelled samples."""
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.errors import UserError, nearest
+from fairexit.types import UNKNOWN
+
+PROBABILITY = re.compile(r"p(\d+|f)?/(.*)", re.DOTALL)
+"""Name of a probability column: the exit (none in a plain network) and the class."""
+
+RESERVED = ("id", "label", "cluster", "split", "prediction", "confidence", "exit", "cost")
+"""Columns of a table of predictions that are no attribute."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Labelled samples with the class probabilities of every exit, the final one last.
+
+    Args:
+        ids: unique names of the samples, (N,).
+        clusters: lesion or patient of each sample, "" for one of its own, (N,).
+        split: split of each sample, "" if not known, (N,).
+        labels: true classes as indices into `classes`, (N,).
+        attributes: name -> index into `group_names[name]` or UNKNOWN, (N,).
+        group_names: attribute -> its values, those that no sample has included.
+        classes: class names, those that no sample has included.
+        probabilities: (N, E, C), each row of C sums to 1.
+        exit_names: numbers in rising order, then "f": ("1", "2", "f"); a plain network ("f",).
+        hard: the probabilities are one-hot answers, so scores (AUROC) mean nothing.
+    Raises:
+        UserError: shapes do not fit, ids repeat, an index is out of range, or a row of
+            probabilities is none.
+    """
+
+    ids: NDArray[np.str_]
+    clusters: NDArray[np.str_]
+    split: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    attributes: dict[str, NDArray[np.int64]]
+    group_names: dict[str, tuple[str, ...]]
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    exit_names: tuple[str, ...]
+    hard: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_shapes()
+        unique, first = np.unique(self.ids, return_index=True)
+        if len(unique) < len(self):
+            repeated = np.ones(len(self), bool)
+            repeated[first] = False
+            raise UserError(
+                f"{first_row(self.ids, repeated)}: this id occurred before; ids must be unique"
+            )
+        indices = [("label", self.labels, 0, len(self.classes))]
+        indices += [
+            (f"group '{name}'", values, UNKNOWN, len(self.group_names[name]))
+            for name, values in self.attributes.items()
+        ]
+        for what, values, low, end in indices:
+            wrong = (values < low) | (values >= end)
+            if wrong.any():
+                raise UserError(
+                    f"{first_row(self.ids, wrong)}: {what} {values[wrong][0]} is out of range"
+                )
+        self._check_probabilities()
+
+    def _check_shapes(self) -> None:
+        if not len(self):
+            raise UserError("there are no rows")
+        if len(self.classes) < 2:
+            raise UserError(f"there is one class only ('{''.join(self.classes)}'), two are needed")
+        numbers = [int(name) for name in self.exit_names[:-1] if name.isdecimal()]
+        rising = len(set(numbers)) == len(self.exit_names) - 1 and numbers == sorted(numbers)
+        if self.exit_names[-1:] != ("f",) or not rising:
+            raise UserError(f"exit names are {self.exit_names}: rising numbers, then 'f', are due")
+        if self.attributes.keys() != self.group_names.keys():
+            raise UserError("attributes and group_names have different keys")
+        for name in self.attributes:
+            if name in RESERVED or PROBABILITY.fullmatch(name):
+                raise UserError(f"an attribute cannot be called '{name}': that column has its use")
+        columns = (self.clusters, self.split, self.labels, *self.attributes.values())
+        shape = (len(self), len(self.exit_names), len(self.classes))
+        if self.probabilities.shape != shape or any(c.shape != shape[:1] for c in columns):
+            raise UserError(f"columns and probabilities do not fit (N, exits, classes) = {shape}")
+
+    def _check_probabilities(self) -> None:
+        wrong = np.any(~(self.probabilities >= 0), axis=(1, 2))
+        if wrong.any():
+            raise UserError(
+                f"{first_row(self.ids, wrong)}: a probability is negative or not a number"
+            )
+        off = np.abs(self.probabilities.sum(-1, dtype=np.float64) - 1) > 1e-3
+        if off.any():
+            sample, exit_ = np.argwhere(off)[0]
+            total = self.probabilities[sample, exit_].sum()
+            raise UserError(
+                f"{first_row(self.ids, off.any(1))}: the probabilities of exit "
+                f"'{self.exit_names[exit_]}' sum to {total:.4g}, not 1"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: NDArray[np.bool_]) -> "Predictions":
+        """The marked rows."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            clusters=self.clusters[rows],
+            split=self.split[rows],
+            labels=self.labels[rows],
+            attributes={name: values[rows] for name, values in self.attributes.items()},
+            probabilities=self.probabilities[rows],
+        )
+
+    def of_split(self, name: str) -> "Predictions":
+        """The rows of one split.
+
+        Raises:
+            UserError: there are none.
+        """
+        rows = self.split == name
+        if not rows.any():
+            there = [split for split in np.unique(self.split).tolist() if split]
+            hint = nearest(name, there) if there else "the rows name no split"
+            raise UserError(f"no rows of split '{name}'; {hint}")
+        return self.take(rows)
+
+    def group(self, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Group indices (N,) and group names of one attribute.
+
+        Raises:
+            UserError: no such attribute, or fewer than two of its values occur.
+        """
+        if name not in self.attributes:
+            hint = nearest(name, self.attributes) if self.attributes else "there is none"
+            raise UserError(f"no group column '{name}'; {hint}")
+        values, names = self.attributes[name], self.group_names[name]
+        present = np.unique(values[values != UNKNOWN])
+        if len(present) < 2:
+            only = f"one value only ('{names[present[0]]}')" if len(present) else "no known value"
+            raise UserError(f"group '{name}' has {only}; a gap needs two")
+        return values, names
+
+
+def first_row(ids: NDArray[np.str_], wrong: NDArray[np.bool_]) -> str:
+    """The first marked row as messages name it; rows count from 1."""
+    index = int(np.argmax(wrong))
+    return f"row {index + 1} (id '{ids[index]}')"

@@ -1,0 +1,126 @@
+"""Prediction that stops at the first confident exit."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fairexit.errors import UserError, nearest
+from fairexit.models.exitnet import ExitNet
+
+FALLBACKS = ("final", "most_confident")
+
+
+class EarlyExit(NamedTuple):
+    """The answer for each sample.
+
+    Class probabilities (B, C), index of the exit it comes from (B,), from 0, the final one last,
+    and the confidence there (B,), the largest probability.
+    """
+
+    probabilities: Tensor
+    exit: Tensor
+    confidence: Tensor
+
+
+@torch.no_grad()
+def early_exit(
+    net: ExitNet,
+    x: Tensor,
+    threshold: float | Sequence[float],
+    fallback: Literal["final", "most_confident"] = "final",
+) -> EarlyExit:
+    """Each sample takes the earliest exit whose confidence is at least the threshold.
+
+    Samples that are done leave the running batch, so the later stages compute only the others.
+    The answers are those that choosing afterwards from all exits gives.
+
+    Args:
+        net: in evaluation mode.
+        x: images, (B, 3, H, W).
+        threshold: a number in [0, 1], or one for each internal exit.
+        fallback: where a sample goes when no exit is confident: to the final one, or to the most
+            confident one (the rule of the released scripts; the earliest of equals).
+    Returns:
+        One row per sample, in the order of x.
+    Raises:
+        UserError: no such threshold or fallback, a network in training mode, or images of a size
+            that it cannot take.
+    """
+    if net.training:
+        raise UserError("early exit needs the network in evaluation mode: call net.eval() first")
+    if fallback not in FALLBACKS:
+        raise UserError(f"no fallback '{fallback}'; {nearest(fallback, FALLBACKS)}")
+    thresholds = _thresholds(threshold, net.num_exits - 1)
+    net.check_size(*x.shape[-2:])
+
+    rows = torch.arange(len(x), device=x.device)
+    done: list[tuple[Tensor, EarlyExit]] = []
+    best: EarlyExit | None = None
+    number = 0
+    for position, stage in enumerate(net.backbone.stages):
+        x = stage(x)
+        found = net.internal_exit(position, x)
+        if found is None:
+            continue
+        now = _answer(found.logits, number)
+        if fallback == "most_confident":
+            best = _better(best, now)
+        leaves = now.confidence >= thresholds[number]
+        number += 1
+        stays = (~leaves).nonzero().squeeze(1)
+        if len(stays) == len(rows):
+            continue
+        done.append((rows[leaves], _pick(now, leaves)))
+        if len(stays) == 0:
+            return _in_order(done)
+        x, rows = x[stays], rows[stays]
+        best = best and _pick(best, stays)
+    done.append((rows, _better(best, _answer(net.backbone.head(x).logits, number))))
+    return _in_order(done)
+
+
+def _thresholds(threshold: float | Sequence[float], count: int) -> list[float]:
+    """One threshold per internal exit, checked."""
+    if isinstance(threshold, Sequence):
+        given = list(threshold)
+        if len(given) != count:
+            raise UserError(f"{len(given)} thresholds for {count} internal exits: give one each")
+    else:
+        given = [threshold] * max(count, 1)
+    if not all(0 <= value <= 1 for value in given):
+        raise UserError(f"a threshold is a confidence from 0 to 1, got {threshold}")
+    return given
+
+
+def _answer(logits: Tensor, number: int) -> EarlyExit:
+    # at least float32, so that half precision does not round a confidence up to the threshold
+    probabilities = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    exits = torch.full((len(logits),), number, device=logits.device)
+    return EarlyExit(probabilities, exits, probabilities.amax(1))
+
+
+def _better(best: EarlyExit | None, now: EarlyExit) -> EarlyExit:
+    """Of two answers per sample the more confident one."""
+    if best is None:
+        return now
+    gains = now.confidence > best.confidence
+    return EarlyExit(
+        torch.where(gains[:, None], now.probabilities, best.probabilities),
+        torch.where(gains, now.exit, best.exit),
+        torch.where(gains, now.confidence, best.confidence),
+    )
+
+
+def _pick(answer: EarlyExit, rows: Tensor) -> EarlyExit:
+    return EarlyExit(*(part[rows] for part in answer))
+
+
+def _in_order(done: list[tuple[Tensor, EarlyExit]]) -> EarlyExit:
+    """The answers of all who left, in the order in which the samples came."""
+    if len(done) == 1:
+        return done[0][1]
+    order = torch.cat([rows for rows, _ in done]).argsort()
+    parts = zip(*(answer for _, answer in done), strict=True)
+    return EarlyExit(*(torch.cat(part)[order] for part in parts))

@@ -1,0 +1,171 @@
+"""A run's answers for whole splits: every exit's probabilities, or the policy's answer alone."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from fairexit.data.augment import Augment
+from fairexit.data.loaders import Loader
+from fairexit.data.prepared import Prepared, open_prepared
+from fairexit.errors import UserError
+from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.predictions import Predictions, write_predictions
+from fairexit.inference.early_exit import early_exit
+from fairexit.progress import track
+from fairexit.runs import Run, write_atomically
+from fairexit.training.checkpoint import load_method
+from fairexit.types import Batch
+
+
+def choose_device(name: str) -> torch.device:
+    """A device by name; `auto` is the GPU where there is one.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def open_data(run: Run, path: Path | None = None) -> Prepared:
+    """The data that a run was trained on, or others with the same classes and image size.
+
+    Raises:
+        UserError: they have changed, or do not fit.
+    """
+    data = open_prepared(path or run.config.data.path)
+    info = run.description
+    if list(data.classes) != list(info["label2id"]):
+        raise UserError(f"{data.path} has other classes than {run.path} was trained for")
+    if data.size != info["preprocessing"]["size"]:
+        raise UserError(
+            f"{data.path} has images of {data.size} px, {run.path} was trained on "
+            f"{info['preprocessing']['size']} px; prepare them with that --size"
+        )
+    if path is None and data.info["checksums"] != info["data"]["checksums"]:
+        raise UserError(
+            f"{data.path} has changed since {run.path} was trained; its splits may differ: train "
+            "anew, or name the data with --data"
+        )
+    return data
+
+
+def predict(
+    run: Run,
+    splits: Sequence[str] = ("val", "test"),
+    *,
+    data: Path | None = None,
+    device: str = "auto",
+    batch_size: int = 256,
+    last: bool = False,
+) -> list[Path]:
+    """Write the predictions of all exits for some splits of a run's data.
+
+    Args:
+        run: a finished run.
+        splits: which splits.
+        data: other prepared data than the run's own.
+        device: where to compute.
+        batch_size: images at a time; it changes speed and memory only.
+        last: the weights of the last epoch in place of the best.
+    Returns:
+        The files.
+    """
+    prepared = open_data(run, data)
+    where = choose_device(device)
+    method = load_method(run, last).to(where)
+    written = []
+    for split in splits:
+        rows = prepared.rows(split, run.config.data.fold)
+        batches = _batches(prepared, rows, where, batch_size, f"predicting {split}")
+        with torch.inference_mode():
+            answers = [method.probabilities(method.outputs(b)).float().cpu() for b in batches]
+        probabilities = torch.cat(answers).numpy()
+        file = run.predictions(split)
+        file.parent.mkdir(exist_ok=True)
+        exit_names = tuple(method.net.exit_names)
+        write_predictions(_table(prepared, rows, split, probabilities, exit_names), file)
+        written.append(file)
+    return written
+
+
+def classify(
+    run: Run,
+    splits: Sequence[str],
+    *,
+    data: Path | None = None,
+    device: str = "auto",
+    batch_size: int = 256,
+    last: bool = False,
+) -> list[Path]:
+    """Write the answers of a run's policy; an image that has left costs nothing more.
+
+    A table has a row per image: id, prediction, confidence, exit, and cost, the multiply-adds
+    spent as a share of the full network's. Arguments and result as for `predict`.
+    """
+    if not run.policy.is_file():
+        raise UserError(f"{run.path} has no policy yet; call fairexit evaluate {run.path}")
+    policy = Policy.load(run.policy)
+    prepared = open_data(run, data)
+    where = choose_device(device)
+    net = load_method(run, last).to(where).net
+    costs = np.array(net.exit_costs(prepared.size))
+    names, classes = np.array(net.exit_names), np.array(prepared.classes)
+    written = []
+    for split in splits:
+        rows = prepared.rows(split, run.config.data.fold)
+        batches = _batches(prepared, rows, where, batch_size, f"classifying {split}")
+        found = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
+        exits = torch.cat([part.exit for part in found]).cpu().numpy()
+        answers = torch.cat([part.probabilities.argmax(1) for part in found]).cpu().numpy()
+        table = pd.DataFrame(
+            {
+                "id": prepared.frame["id"].to_numpy()[rows],
+                "prediction": classes[answers],
+                "confidence": torch.cat([part.confidence for part in found]).cpu().numpy(),
+                "exit": names[exits],
+                "cost": costs[exits] / costs[-1],
+            }
+        )
+        file = run.path / "predictions" / f"{split}_answers.csv"
+        write_atomically(file, table.to_csv(index=False, float_format="%.6g"))
+        written.append(file)
+    return written
+
+
+def _batches(
+    data: Prepared, rows: NDArray[np.int64], device: torch.device, batch_size: int, what: str
+) -> Iterator[Batch]:
+    loader = Loader(data, rows, next(iter(data.attributes)), batch_size, device)
+    return track(loader.evaluation(Augment("none", 0)), what, loader.steps())
+
+
+def _table(
+    data: Prepared,
+    rows: NDArray[np.int64],
+    split: str,
+    probabilities: NDArray[np.float32],
+    exit_names: tuple[str, ...],
+) -> Predictions:
+    frame = data.frame.iloc[rows]
+    return Predictions(
+        ids=frame["id"].to_numpy(str),
+        clusters=frame["cluster"].fillna("").to_numpy(str),
+        split=np.full(len(rows), split),
+        labels=data.labels[rows],
+        attributes={name: data.groups(name)[rows] for name in data.attributes},
+        group_names=data.attributes,
+        classes=data.classes,
+        probabilities=probabilities,
+        exit_names=exit_names,
+    )

@@ -1,0 +1,97 @@
+"""The contract of a backbone: an existing network, cut into four stages and a head.
+
+A new backbone is a subclass of `Family` in a file of its own, entered in `backbones`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights
+
+from fairexit.models.heads import Head
+from fairexit.registry import Registry
+
+
+class Backbone(nn.Module):
+    """A network in stages, run one after the other, and its own head.
+
+    Args:
+        stages: the parts; the first includes the stem.
+        widths: channels after each stage.
+        head: the network's own classifier (CLF_f); it reads the last stage's output.
+        min_size: smallest image height and width in pixels.
+        fixed_size: whether images must be exactly of the smallest size.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[nn.Module],
+        widths: Sequence[int],
+        head: Head,
+        *,
+        min_size: int,
+        fixed_size: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.widths = list(widths)
+        self.head = head
+        self.min_size = min_size
+        self.fixed_size = fixed_size
+
+    def to_map(self, x: Tensor) -> Tensor:
+        """A stage's output as a map (B, C, H, W)."""
+        return x
+
+
+class Family(ABC):
+    """Networks of one kind out of one library, and where to cut them."""
+
+    prefix: ClassVar[str] = ""
+    """What their names begin with."""
+    stems: ClassVar[tuple[str, ...]] = ("standard",)
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names of all its networks, prefix included."""
+
+    @abstractmethod
+    def network(
+        self, name: str, num_classes: int, *, stem: str, image_size: int | None
+    ) -> nn.Module:
+        """The library's network with random weights."""
+
+    @abstractmethod
+    def classifier(self, network: nn.Module) -> nn.Module:
+        """The network's last layer; pretrained weights may have another shape there."""
+
+    @abstractmethod
+    def cut(self, network: nn.Module, *, image_size: int | None) -> Backbone:
+        """The network in stages; its modules are moved, not copied."""
+
+    @abstractmethod
+    def weights(self, name: str) -> dict[str, Tensor]:
+        """The library's pretrained weights, downloaded if need be."""
+
+    def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+        """A file's weights in the form that the network wants."""
+        return state
+
+
+class TorchvisionFamily(Family):
+    """Networks out of torchvision."""
+
+    def network(
+        self, name: str, num_classes: int, *, stem: str, image_size: int | None
+    ) -> nn.Module:
+        network: nn.Module = get_model(name, weights=None, num_classes=num_classes)
+        return network
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        best = get_model_weights(name).DEFAULT
+        return dict(best.get_state_dict(progress=False, check_hash=True))
+
+
+backbones: Registry[Family] = Registry("backbone family", "fairexit.models")

@@ -1,0 +1,119 @@
+"""A backbone with classifiers on the way."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from fairexit.errors import UserError
+from fairexit.models.backbone import Backbone
+from fairexit.models.heads import Head
+from fairexit.types import Exit
+
+
+class ExitNet(nn.Module):
+    """A multi-exit network; without internal classifiers it is the plain network.
+
+    The trunk is run once. With an exit on the last stage, its map feeds that exit and CLF_f.
+
+    Args:
+        backbone: the stages and the final classifier.
+        heads: internal classifiers by the number of their stage, from 1.
+        num_classes: number of classes C.
+        config: what rebuilds the network with `create_model`, in plain values.
+
+    Attributes:
+        exit_names: "1" to "4" for the internal exits, "f" for the final one.
+        positions: index of the stage that each exit reads, from 0.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        heads: Mapping[int, Head],
+        num_classes: int,
+        config: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict({str(number): heads[number] for number in sorted(heads)})
+        self.num_classes = num_classes
+        self.config = dict(config)
+        self.exit_names = [*self.heads, "f"]
+        self.positions = [*(int(name) - 1 for name in self.heads), len(backbone.stages) - 1]
+
+    @property
+    def num_exits(self) -> int:
+        """Number of exits E, the final one included."""
+        return len(self.exit_names)
+
+    def forward(self, x: Tensor) -> list[Exit]:
+        """What every exit says of the images, the final one last.
+
+        Args:
+            x: images, (B, 3, H, W).
+        Returns:
+            E exits with logits (B, C) and features (B, D_k).
+        Raises:
+            UserError: the images are too small for the backbone or for a head.
+        """
+        return list(self._exits(x))
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise a UserError where the network cannot take images of this size (pixels)."""
+        smallest, fixed = self.backbone.min_size, self.backbone.fixed_size
+        if min(height, width) < smallest or (fixed and max(height, width) > smallest):
+            raise UserError(
+                f"{self.config['name']} needs images of {'exactly' if fixed else 'at least'} "
+                f"{smallest}x{smallest} px, got {height}x{width}"
+            )
+
+    def internal_exit(self, position: int, x: Tensor) -> Exit | None:
+        """The internal exit that reads the output x of a stage, None where there is none.
+
+        Args:
+            position: index of the stage, from 0.
+            x: the stage's output.
+        """
+        name = str(position + 1)
+        if name not in self.heads:
+            return None
+        found: Exit = self.heads[name](self.backbone.to_map(x))
+        return found
+
+    @torch.no_grad()
+    def exit_costs(self, image_size: int) -> list[float]:
+        """Multiply-adds of one image that leaves at each exit, all heads up to it included.
+
+        Args:
+            image_size: height and width in pixels.
+        Returns:
+            One number per exit; counted on shapes alone, nothing is computed.
+        Raises:
+            UserError: the images are too small for the backbone or for a head.
+        """
+        twin = self._without_storage()
+        images = torch.empty(1, 3, image_size, image_size, device="meta")
+        with FlopCounterMode(display=False) as counter:
+            return [counter.get_total_flops() / 2 for _ in twin._exits(images)]
+
+    def _exits(self, x: Tensor) -> Iterator[Exit]:
+        self.check_size(*x.shape[-2:])
+        for position, stage in enumerate(self.backbone.stages):
+            x = stage(x)
+            found = self.internal_exit(position, x)
+            if found is not None:
+                yield found
+        yield self.backbone.head(x)
+
+    def _without_storage(self) -> "ExitNet":
+        """A copy in evaluation mode whose tensors have shapes only."""
+        memo: dict[int, Any] = {
+            id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False)
+            for p in self.parameters()
+        }
+        memo |= {id(b): torch.empty_like(b, device="meta") for b in self.buffers()}
+        return copy.deepcopy(self, memo).eval()

@@ -1,0 +1,131 @@
+"""Classifiers on a feature map: what sits at an exit.
+
+A new head is a subclass of `Head` with the arguments (width, num_classes), entered in `heads`.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fairexit.errors import UserError
+from fairexit.registry import Registry
+from fairexit.types import Exit
+
+
+class Head(nn.Module):
+    """A map is reduced to a vector z, which one linear layer reads.
+
+    Args:
+        reduce: from a stage's map (B, C, H, W) to z (B, D).
+        classifier: the linear layer, D to the number of classes.
+    """
+
+    min_map: ClassVar[int] = 1
+    """Smallest height and width of the map."""
+
+    def __init__(self, reduce: nn.Module, classifier: nn.Linear) -> None:
+        super().__init__()
+        self.reduce = reduce
+        self.classifier = classifier
+
+    def features(self, x: Tensor) -> Tensor:
+        """The vector z (B, D) of each sample.
+
+        Raises:
+            UserError: the map is smaller than this head can take.
+        """
+        height, width = x.shape[-2:]
+        if min(height, width) < self.min_map:
+            raise UserError(
+                f"{type(self).__name__} needs a map of at least {self.min_map}x{self.min_map} but "
+                f"gets {height}x{width}; take larger images, earlier exits or head 'conv'"
+            )
+        z: Tensor = self.reduce(x)
+        return z
+
+    def forward(self, x: Tensor) -> Exit:
+        z = self.features(x)
+        return Exit(self.classifier(z), z)
+
+
+heads: Registry[Head] = Registry("head", "fairexit.models")
+
+
+@heads.register("conv")
+class ConvHead(Head):
+    """One strided 3x3 convolution, batch norm, ReLU and global average pooling.
+
+    The stride keeps it cheap: on a ResNet-18 four of them add about 3 % to the multiply-adds.
+
+    Args:
+        width: channels of the map.
+        num_classes: number of classes C.
+    """
+
+    channels: ClassVar[int] = 64
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        reduce = nn.Sequential(
+            nn.Conv2d(width, self.channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(self.channels),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        super().__init__(reduce, nn.Linear(self.channels, num_classes))
+
+
+class MixedPool(nn.Module):
+    """Average and max pooling to a grid, mixed by one learnt weight (half and half at first)."""
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.mix = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        average = F.adaptive_avg_pool2d(x, self.grid)
+        return torch.lerp(average, F.adaptive_max_pool2d(x, self.grid), self.mix.sigmoid())
+
+
+@heads.register("pool")
+class PoolHead(Head):
+    """Mixed average and max pooling to a 4x4 grid (Shallow-Deep Networks, Kaya et al. 2019).
+
+    Args:
+        width: channels of the map.
+        num_classes: number of classes C.
+    """
+
+    grid: ClassVar[int] = 4
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        reduce = nn.Sequential(MixedPool(self.grid), nn.Flatten())
+        super().__init__(reduce, nn.Linear(width * self.grid**2, num_classes))
+
+
+@heads.register("released")
+class ReleasedHead(Head):
+    """The layout of the authors' released scripts: two convolutions without an activation.
+
+    Between them the map is resized to 64x64, which makes this head dear and, with no activation
+    anywhere, linear.
+
+    Args:
+        width: channels of the map.
+        num_classes: number of classes C.
+    """
+
+    min_map: ClassVar[int] = 3
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        reduce = nn.Sequential(
+            nn.Conv2d(width, 64, 3),
+            nn.AdaptiveAvgPool2d(64),
+            nn.Conv2d(64, 32, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        super().__init__(reduce, nn.Linear(32, num_classes))

@@ -1,0 +1,237 @@
+"""Any model of timm that runs in stages, cut where timm's `feature_info` says.
+
+The cut knows no architecture. The first stage is the model with all that comes after taken out,
+the head is the model with all that comes before taken out, and what lies between runs in
+sequence. Whether that is still the same network is tried on a random image.
+"""
+
+import copy
+import logging
+import sys
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fairexit.errors import UserError
+from fairexit.models.backbone import Backbone, Family, backbones
+from fairexit.models.heads import Head
+from fairexit.types import Exit
+
+
+class _Pass(nn.Module):
+    """Stands where a module has been taken out."""
+
+    def forward(self, x: Tensor, *_: Any, **__: Any) -> Tensor:
+        return x
+
+
+class _Entry(nn.Module):
+    """A model without what comes after its first stage."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.model.forward_features(x)
+        return found
+
+
+class _Tail(nn.Module):
+    """A model without its stages and its classifier."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.model.forward_head(self.model.forward_features(x), pre_logits=True)
+        return z
+
+
+class TimmBackbone(Backbone):
+    """A backbone whose stages may put out tokens (B, N, C) or maps (B, H, W, C)."""
+
+    prefix_tokens = 0
+    layout = "NCHW"
+
+    def to_map(self, x: Tensor) -> Tensor:
+        if x.ndim == 3:
+            batch, tokens, width = x[:, self.prefix_tokens :].shape
+            side = round(tokens**0.5)
+            x = x[:, self.prefix_tokens :].transpose(1, 2).reshape(batch, width, side, -1)
+        return x.permute(0, 3, 1, 2) if self.layout == "NHWC" else x
+
+
+@backbones.register("timm")
+class TimmFamily(Family):
+    """All of timm (Wightman 2019); a model that cannot be cut says so when it is built.
+
+    Exits sit after the last four stages of `feature_info`, or, where no stage changes the
+    resolution (ViT), after evenly spaced blocks.
+    """
+
+    prefix: ClassVar[str] = "timm/"
+
+    def names(self) -> list[str]:
+        import timm
+
+        return [self.prefix + name for name in timm.list_models()]
+
+    def network(
+        self, name: str, num_classes: int, *, stem: str, image_size: int | None
+    ) -> nn.Module:
+        import timm
+
+        short = name.removeprefix(self.prefix)
+        config = timm.get_pretrained_cfg(short)
+        size: dict[str, Any] = {}
+        if config is not None and config.fixed_input_size:
+            if image_size is None:
+                raise UserError(f"{name} is built for one image size: set image_size")
+            size = {"img_size": image_size}
+        try:
+            network: nn.Module = timm.create_model(short, num_classes=num_classes, **size)
+        except (AssertionError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            raise UserError(f"timm cannot build {name} with {size}: {reason}") from error
+        if size:
+            _check_patches(name, network, size["img_size"])
+        return network
+
+    def classifier(self, network: Any) -> nn.Linear:
+        layer = network.get_classifier()
+        if not isinstance(layer, nn.Linear):
+            raise _uncut(network, "it does not end in one linear layer")
+        return layer
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        import timm
+
+        logger = logging.getLogger("huggingface_hub")
+        level = logger.level
+        logger.setLevel(logging.ERROR)  # offline it warns at every retry
+        try:
+            model: nn.Module = timm.create_model(name.removeprefix(self.prefix), pretrained=True)
+        finally:
+            logger.setLevel(level)
+        return dict(model.state_dict())
+
+    def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+        # timm's own filter renames old keys and resizes position embeddings
+        module = sys.modules[type(network).__module__]
+        fit = getattr(module, "checkpoint_filter_fn", None)
+        return state if fit is None else dict(fit(state, network))
+
+    def cut(self, network: Any, *, image_size: int | None) -> Backbone:
+        network.eval()
+        side = image_size or 64
+        image = torch.rand(1, 3, side, side)
+        size = sum(p.numel() for p in network.parameters())
+        classifier, cuts = self.classifier(network), _cut_points(network)
+        try:
+            expected = _run_whole(network, image)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"timm's {type(network).__name__} cannot take {side} px images: {error}"
+            ) from error
+        reason = "its stages do not run in plain sequence"
+        try:
+            backbone = _cut(network, classifier, cuts, image_size)
+            same = _is_same(backbone, image, expected)
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            raise _uncut(network, reason) from error
+        if not same or sum(p.numel() for p in backbone.parameters()) != size:
+            raise _uncut(network, reason)
+        return backbone.train()
+
+
+def _cut(
+    network: Any, classifier: nn.Linear, cuts: list[dict[str, Any]], image_size: int | None
+) -> TimmBackbone:
+    names = _sequence(network, [cut["module"] for cut in cuts])
+    ends = [names.index(cut["module"]) + 1 for cut in cuts]
+    between = [
+        nn.Sequential(*(network.get_submodule(name) for name in names[start:end]))
+        for start, end in pairwise(ends)
+    ]
+    _take_out(network, names[ends[0] : ends[-1]])
+    tail = copy.deepcopy(network)
+    last = next(key for key, module in network.named_modules() if module is classifier)
+    _take_out(tail, [*names[: ends[0]], last])
+    for name, _ in list(tail.named_parameters(recurse=False)):
+        setattr(tail, name, None)
+    _take_out(network, names[ends[-1] :])
+    fixed = bool(network.pretrained_cfg.get("fixed_input_size"))
+    backbone = TimmBackbone(
+        [_Entry(network), *between],
+        [cut["num_chs"] for cut in cuts],
+        Head(_Tail(tail), classifier),
+        min_size=image_size if fixed and image_size else 32,
+        fixed_size=fixed,
+    )
+    backbone.prefix_tokens = getattr(network, "num_prefix_tokens", 0)
+    backbone.layout = getattr(network, "output_fmt", "NCHW")
+    return backbone
+
+
+def _cut_points(network: Any) -> list[dict[str, Any]]:
+    info = getattr(network, "feature_info", None) or []
+    found = list(getattr(info, "info", info))
+    if len(found) < 4:
+        raise _uncut(network, f"it has {len(found)} feature stages, four are needed")
+    if len({cut["reduction"] for cut in found}) == 1:
+        return [found[len(found) * quarter // 4 - 1] for quarter in (1, 2, 3, 4)]
+    return found[-4:]
+
+
+def _sequence(module: nn.Module, cuts: list[str]) -> list[str]:
+    """Names of the parts in the order in which they run; a part that holds a cut is opened."""
+    names = []
+    for name, child in module.named_children():
+        inside = [cut.removeprefix(f"{name}.") for cut in cuts if cut.startswith(f"{name}.")]
+        names += [f"{name}.{part}" for part in _sequence(child, inside)] if inside else [name]
+    return names
+
+
+def _take_out(network: nn.Module, names: list[str]) -> None:
+    for name in names:
+        network.set_submodule(name, _Pass())
+
+
+@torch.no_grad()
+def _run_whole(network: Any, image: Tensor) -> Exit:
+    """The uncut network's logits and final features."""
+    features = network.forward_head(network.forward_features(image), pre_logits=True)
+    return Exit(network(image), features)
+
+
+@torch.no_grad()
+def _is_same(backbone: TimmBackbone, image: Tensor, expected: Exit) -> bool:
+    """Whether the stages put out maps of the stated widths and, in the end, what is expected."""
+    x = image
+    for stage, width in zip(backbone.stages, backbone.widths, strict=True):
+        x = stage(x)
+        shape = backbone.to_map(x).shape
+        if len(shape) != 4 or shape[1] != width:
+            return False
+    # relative to the largest value: layers that start near zero must count too
+    return all(
+        bool((part - whole).abs().max() <= 1e-4 * whole.abs().max())
+        for part, whole in zip(backbone.head(x), expected, strict=True)
+    )
+
+
+def _check_patches(name: str, network: Any, image_size: int) -> None:
+    patch = max(getattr(getattr(network, "patch_embed", None), "patch_size", (1,)))
+    if image_size % patch:
+        raise UserError(
+            f"{name} reads patches of {patch} px, so its images must be a multiple of {patch} px, "
+            f"got {image_size}"
+        )
+
+
+def _uncut(network: nn.Module, reason: str) -> UserError:
+    return UserError(f"timm's {type(network).__name__} cannot be cut into stages: {reason}")

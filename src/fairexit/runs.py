@@ -1,0 +1,137 @@
+"""A run's folder: what lies where, and what may be done with it. Imports no torch."""
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fairexit.config import RunConfig, build_config
+from fairexit.errors import UserError
+
+FORMAT = 1
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is either as before or whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    data = content.encode() if isinstance(content, str) else content
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder that `fairexit train` makes."""
+
+    path: Path
+
+    @property
+    def weights(self) -> Path:
+        """The network of the best epoch."""
+        return self.path / "model.safetensors"
+
+    @property
+    def last_weights(self) -> Path:
+        """The network of the last epoch."""
+        return self.path / "last.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def policy(self) -> Path:
+        return self.path / "policy.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    def predictions(self, split: str) -> Path:
+        return self.path / "predictions" / f"{split}.parquet"
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "config.json").is_file()
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What `config.json` says: how to rebuild the network and read its answers."""
+        info: dict[str, Any] = json.loads((self.path / "config.json").read_text())
+        return info
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The settings, as the run stored them."""
+        return build_config(self.description["run"])
+
+    def start(self, config: RunConfig, data_checksum: str) -> None:
+        """Enter the settings into a new folder, or check that an old one has the same.
+
+        Raises:
+            UserError: the folder holds something else, or a run with other settings or data.
+        """
+        stamp = self.path / "started.json"
+        wanted = {"format": FORMAT, "run": config.to_dict(), "data": data_checksum}
+        if self.path.exists() and not stamp.is_file():
+            if not self.path.is_dir() or any(self.path.iterdir()):
+                raise UserError(f"{self.path} exists and is no run; choose another --out")
+        elif stamp.is_file():
+            _same_or_error(self.path, json.loads(stamp.read_text()), wanted)
+            return
+        write_atomically(self.path / "config.yaml", config.to_yaml())
+        write_atomically(stamp, json.dumps(wanted, indent=2) + "\n")
+
+
+def open_run(path: Path) -> Run:
+    """A finished run.
+
+    Raises:
+        UserError: no run, one that has not finished, or one of another version.
+    """
+    run = Run(path)
+    if not path.is_dir():
+        raise UserError(f"no run folder {path}")
+    if not run.finished:
+        what = "has not finished training" if (path / "started.json").is_file() else "is no run"
+        raise UserError(f"{path} {what}; call fairexit train ... --out {path}")
+    try:
+        version = run.description["format"]
+    except (ValueError, KeyError):
+        raise UserError(f"{path}/config.json is damaged; train the run anew") from None
+    if version != FORMAT:
+        raise UserError(f"{path} has format {version}, this version reads {FORMAT}; train it anew")
+    return run
+
+
+def _same_or_error(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    if old.get("format") != new["format"]:
+        raise UserError(
+            f"{path} has format {old.get('format')}, this version writes {new['format']}; "
+            "choose another --out"
+        )
+    before, after = _flat(old["run"]), _flat(new["run"])
+    for key in [*after, *before]:
+        if before.get(key) != after.get(key):
+            raise UserError(
+                f"{path} holds a run with {key} = {before.get(key)}, asked is {after.get(key)}; "
+                "choose another --out"
+            )
+    if old["data"] != new["data"]:
+        raise UserError(f"{path}: its data have changed since it was started; choose another --out")
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,153 @@
+"""What a killed run needs to go on, and the files it ends with."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+import fairexit
+from fairexit.config import RunConfig
+from fairexit.data.prepared import Prepared
+from fairexit.errors import UserError
+from fairexit.methods import Method, methods
+from fairexit.models import ExitNet, create_model
+from fairexit.runs import FORMAT, Run, write_atomically
+from fairexit.types import Task
+
+PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
+
+
+def exit_weights(net: ExitNet, wanted: str | list[float]) -> list[float]:
+    """alpha of each exit; a plain network's only exit weighs 1.
+
+    Raises:
+        UserError: a list of another length, or a negative weight.
+    """
+    if isinstance(wanted, list):
+        if len(wanted) != net.num_exits or min(wanted) < 0:
+            raise UserError(
+                f"train.exit_weights {wanted}: give {net.num_exits} weights, none negative, "
+                f"for the exits {', '.join(net.exit_names)}"
+            )
+        return wanted
+    if wanted == "equal" or net.num_exits == 1:
+        return [1.0] * net.num_exits
+    *internal, _ = net.positions
+    return [*(PAPER_WEIGHTS[p] for p in internal), PAPER_WEIGHTS[-1]]
+
+
+def build(config: RunConfig, task: Task, image_size: int) -> Method:
+    """The network and method of a run, with fresh weights."""
+    model = config.model
+    net = create_model(
+        model.backbone,
+        task.num_classes,
+        exits=model.exits,
+        head=model.head,
+        stem=model.stem,
+        pretrained=model.pretrained,
+        image_size=image_size,
+    )
+    options = {k: v for k, v in config.method.items() if k != "name"}
+    weights = exit_weights(net, config.train.exit_weights)
+    return methods.create(config.method["name"], net, task, weights, **options)
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        epoch: epochs done.
+        rows: the log, a row per epoch.
+        best: the best value of the criterion, larger is better, and its epoch.
+    """
+
+    epoch: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: float = float("-inf")
+    best_epoch: int = 0
+
+
+def save_tensors(tensors: dict[str, Tensor]) -> bytes:
+    """The bytes of a safetensors file."""
+    return save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+
+
+def save_checkpoint(
+    run: Run, method: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Store everything that the next epoch depends on."""
+    stream = io.BytesIO()
+    state = {
+        "method": method.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": vars(progress),
+    }
+    torch.save(state, stream)
+    write_atomically(run.checkpoints / "last.ckpt", stream.getvalue())
+
+
+def load_checkpoint(run: Run, method: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Go back to the last stored epoch, or to the start where there is none."""
+    path = run.checkpoints / "last.ckpt"
+    if not path.is_file():
+        return Progress()
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is damaged ({reason}); remove {run.path} and train anew") from None
+    return Progress(**state["progress"])
+
+
+def describe(run: Run, config: RunConfig, data: Prepared, net: ExitNet, task: Task) -> None:
+    """Write config.json, the last file of a run: with it the run is finished."""
+    info = {
+        "format": FORMAT,
+        "fairexit": fairexit.__version__,
+        "architectures": ["ExitNet"],
+        "model": net.config,
+        "id2label": dict(enumerate(task.classes)),
+        "label2id": {name: i for i, name in enumerate(task.classes)},
+        "group": task.group,
+        "groups": task.groups,
+        "preprocessing": {
+            "size": data.size,
+            "fit": data.info["options"]["fit"],
+            "scale": 1 / 255,
+            "channels": "RGB",
+        },
+        "data": {"name": data.name, "checksums": data.info["checksums"]},
+        "run": config.to_dict(),
+    }
+    write_atomically(run.path / "config.json", json.dumps(info, indent=2) + "\n")
+
+
+def load_method(run: Run, last: bool = False) -> Method:
+    """A finished run's network and method in evaluation mode, on the CPU.
+
+    Args:
+        run: the run.
+        last: the weights of the last epoch in place of the best.
+    """
+    info = run.description
+    task = Task(tuple(info["label2id"]), info["group"], tuple(info["groups"]))
+    net = create_model(**{**info["model"], "pretrained": False})
+    path = run.last_weights if last else run.weights
+    try:
+        net.load_state_dict(load_file(path))
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} does not fit its config.json ({reason})") from None
+    method_config = run.config.method
+    options = {k: v for k, v in method_config.items() if k != "name"}
+    weights = exit_weights(net, run.config.train.exit_weights)
+    method = methods.create(method_config["name"], net, task, weights, **options)
+    return method.eval()

@@ -1,0 +1,40 @@
+"""The optimizer and its learning rate."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from fairexit.config import TrainConfig
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.SGD:
+    """SGD with Nesterov momentum and weight decay."""
+    return torch.optim.SGD(
+        parameters,
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.momentum > 0,
+    )
+
+
+def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
+    """The rate of one step; a function of time alone, so that a resumed run needs no state.
+
+    Args:
+        config: rate, schedule and warm-up.
+        epoch: from 0.
+        step: in the epoch, from 0.
+        steps: in an epoch.
+    """
+    time = epoch + step / steps
+    if time < config.warmup:
+        return config.lr * (time + 1 / steps) / config.warmup
+    if config.schedule == "cosine":
+        left = max(config.epochs - config.warmup, 1e-9)
+        return config.lr * 0.5 * (1 + math.cos(math.pi * (time - config.warmup) / left))
+    if config.schedule == "step":
+        return float(config.lr * 0.1 ** sum(epoch >= m for m in config.milestones))
+    return config.lr
