@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -55,7 +55,9 @@ def prepare(
     *,
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     size: Annotated[int, typer.Option(help="Side of the stored images in pixels.")] = 128,
-    fit: Annotated[str, typer.Option(help="squash to a square, or crop the middle.")] = "squash",
+    fit: Annotated[
+        Literal["squash", "crop"], typer.Option(help="Squash to a square, or crop the middle.")
+    ] = "squash",
     split_file: Annotated[
         Path | None, typer.Option(help="Table of ids and splits; other images are left out.")
     ] = None,
@@ -92,7 +94,7 @@ def prepare(
     from fairexit.data.prepare import prepare as run
     from fairexit.report.tables import cell_table, leak_table
 
-    own = {"id": id, "label": label, "group": group, "cluster": cluster, "images": images}
+    own: dict[str, Any] = {"id": id, "label": label, "group": group, "cluster": cluster, "images": images}
     own |= {"target": target, "age_cut": age_cut}
     chosen = {k: v for k, v in own.items() if v is not None and v != []}
     built = datasets.create(dataset, **chosen, **parse_changes(option or []))
@@ -186,7 +188,7 @@ def evaluate(
         str, typer.Option(help="Nobody sure: the final exit, or the most_confident.")
     ] = "final",
     empty: Annotated[
-        str, typer.Option(help="Rates without images: exclude them, or count zero.")
+        Literal["exclude", "zero"], typer.Option(help="Rates without images.")
     ] = "exclude",
     prob_prefix: Annotated[
         str | None, typer.Option(help="What probability columns of a file begin with.")
@@ -228,7 +230,7 @@ def report(
     from fairexit.report.page import write_page
 
     found = [assess(path, group=group) for path in runs]
-    write_page(found, out, title, data and open_prepared(data))
+    write_page(found, out, title, open_prepared(data) if data else None)
     print(f"written: {out}")
 
 

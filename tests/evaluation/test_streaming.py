@@ -32,10 +32,10 @@ def test_batches_do_not_matter(size: int, empty: Empty) -> None:
 
 
 def test_small_integer_types_do_not_overflow() -> None:
-    metric = GroupFairness(100, 2)
+    metric = GroupFairness(100, 3)
     last = torch.tensor([99, 98], dtype=torch.uint8)
-    metric.update(last, last, torch.tensor([1, 1], dtype=torch.int8))
-    assert metric.counts[1, 99, 99] == metric.counts[1, 98, 98] == 1
+    metric.update(last, last, torch.tensor([2, 2], dtype=torch.int8))
+    assert metric.counts[2, 99, 99] == metric.counts[2, 98, 98] == 1
 
 
 def test_reset_merge_and_forward() -> None:

@@ -50,7 +50,7 @@ fallbacks = st.sampled_from(["final", "most_confident"])
 
 
 @settings(max_examples=30, deadline=None)
-@given(count=st.integers(1, len(IMAGES)), theta=st.floats(0, 1), fallback=fallbacks)
+@given(count=st.integers(1, len(IMAGES)), theta=st.floats(1e-6, 1), fallback=fallbacks)
 def test_one_threshold_equals_choosing_afterwards(count, theta, fallback):
     check(count, theta, [theta] * 4, fallback)
 
@@ -76,7 +76,7 @@ def test_the_examples_use_every_exit():
 
 
 def test_theta_equal_to_the_confidence_leaves():
-    alone = early_exit(NET, IMAGES[:1], 0.0)
+    alone = early_exit(NET, IMAGES[:1], 1e-9)
     assert early_exit(NET, IMAGES[:1], float(alone.confidence)).exit.tolist() == [0]
     above = float(torch.nextafter(alone.confidence, torch.ones(1, dtype=torch.float64)))
     assert early_exit(NET, IMAGES[:1], above).exit.tolist() != [0]
@@ -103,7 +103,7 @@ def test_samples_that_are_done_are_not_computed_further():
     seen, exits = samples_per_stage([1.0, middle, 1.0, 1.0])
     assert seen == [9, 9, 4, 4]
     assert (exits == 1).sum() == 5
-    assert samples_per_stage(0.0)[0] == [9, 0, 0, 0]
+    assert samples_per_stage(1e-9)[0] == [9, 0, 0, 0]
     assert samples_per_stage(1.0)[0] == [9, 9, 9, 9]
 
 
@@ -130,10 +130,10 @@ def test_half_precision_is_chosen_in_full():
 @pytest.mark.parametrize(
     ("threshold", "message"),
     [
-        (1.5, "a threshold is a confidence from 0 to 1, got 1.5"),
-        (-0.1, "a threshold is a confidence from 0 to 1"),
-        (float("nan"), "a threshold is a confidence from 0 to 1"),
-        ([0.5, 0.5, 0.5, 2], "a threshold is a confidence from 0 to 1"),
+        (1.5, "theta 1.5 is out of range"),
+        (-0.1, r"is out of range: \(0, 1\] is allowed"),
+        (float("nan"), r"is out of range: \(0, 1\] is allowed"),
+        ([0.5, 0.5, 0.5, 2], r"is out of range: \(0, 1\] is allowed"),
         ([0.5, 0.5], "2 thresholds for 4 internal exits"),
     ],
 )
@@ -149,3 +149,7 @@ def test_bad_calls():
         early_exit(NET, IMAGES[..., :20, :20], 0.5)
     with pytest.raises(UserError, match=r"call net.eval\(\) first"):
         early_exit(create_model("resnet18", 3), torch.rand(1, 3, 32, 32), 0.5)
+
+
+def test_without_theta_all_go_to_the_final_exit():
+    assert early_exit(NET, IMAGES, None).exit.tolist() == [4] * len(IMAGES)

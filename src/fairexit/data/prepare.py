@@ -276,6 +276,11 @@ def _warnings(frame: pd.DataFrame, listing: Listing, options: PrepareOptions) ->
     if mixed:
         some = ", ".join(mixed[:3]) + (" ..." if len(mixed) > 3 else "")
         lines.append(f"{len(mixed)} clusters have images of more than one {listing.main}: {some}")
+    lines += [
+        f"attribute '{name}' has fewer than two values here; no gap can be measured"
+        for name in listing.attributes
+        if frame[name].nunique() < 2
+    ]
     counts = frame["label"].value_counts()
     for name, count in counts[counts < (options.folds or len(SPLITS))].items():
         lines.append(f"class '{name}' has {count} image(s): too few for every split")

@@ -44,10 +44,10 @@ class Listing:
         _check_values(self.frame, "label", self.classes)
         for name, values in self.attributes.items():
             _check_values(self.frame, name, values)
-            present = self.frame[name].dropna().unique()
-            if len(present) < 2:
-                what = f"one value ('{present[0]}')" if len(present) else "no value"
-                raise UserError(f"attribute '{name}' has {what}; two groups at least are needed")
+        present = self.frame[self.main].dropna().unique()
+        if len(present) < 2:
+            what = f"one value ('{present[0]}')" if len(present) else "no value"
+            raise UserError(f"attribute '{self.main}' has {what}; two groups at least are needed")
         if len(self.classes) < 2:
             raise UserError(f"there is one class ({self.classes}); two at least are needed")
 

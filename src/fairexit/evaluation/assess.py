@@ -10,7 +10,7 @@ import numpy as np
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.metrics import Empty
-from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
+from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
 from fairexit.evaluation.predictions import Predictions, read_predictions
 from fairexit.evaluation.thresholds import GRID, RULES, choose_theta
 from fairexit.runs import Run, open_run, write_atomically
@@ -134,7 +134,7 @@ def _policy(
             raise UserError("there is no stored policy; choose one with --threshold auto")
         return Policy.load(run.policy)
     elif choice.threshold != "auto":
-        return Policy(cast(Theta, choice.threshold), choice.fallback)
+        return Policy(cast(float | tuple[float, ...], choice.threshold), choice.fallback)
     else:
         if run is not None:
             validation = _of_run(run, "val")

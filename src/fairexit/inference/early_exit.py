@@ -1,15 +1,15 @@
 """Prediction that stops at the first confident exit."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import math
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError
+from fairexit.evaluation.policy import Fallback, Theta, check_fallback, check_theta
 from fairexit.models.exitnet import ExitNet
-
-FALLBACKS = ("final", "most_confident")
 
 
 class EarlyExit(NamedTuple):
@@ -28,8 +28,8 @@ class EarlyExit(NamedTuple):
 def early_exit(
     net: ExitNet,
     x: Tensor,
-    threshold: float | Sequence[float],
-    fallback: Literal["final", "most_confident"] = "final",
+    threshold: Theta | None,
+    fallback: Fallback = "final",
 ) -> EarlyExit:
     """Each sample takes the earliest exit whose confidence is at least the threshold.
 
@@ -39,7 +39,7 @@ def early_exit(
     Args:
         net: in evaluation mode.
         x: images, (B, 3, H, W).
-        threshold: a number in [0, 1], or one for each internal exit.
+        threshold: theta in (0, 1], or one for each internal exit; None: all go to the final exit.
         fallback: where a sample goes when no exit is confident: to the final one, or to the most
             confident one (the rule of the released scripts; the earliest of equals).
     Returns:
@@ -50,8 +50,7 @@ def early_exit(
     """
     if net.training:
         raise UserError("early exit needs the network in evaluation mode: call net.eval() first")
-    if fallback not in FALLBACKS:
-        raise UserError(f"no fallback '{fallback}'; {nearest(fallback, FALLBACKS)}")
+    check_fallback(fallback)
     thresholds = _thresholds(threshold, net.num_exits - 1)
     net.check_size(*x.shape[-2:])
 
@@ -81,17 +80,14 @@ def early_exit(
     return _in_order(done)
 
 
-def _thresholds(threshold: float | Sequence[float], count: int) -> list[float]:
+def _thresholds(threshold: Theta | None, count: int) -> list[float]:
     """One threshold per internal exit, checked."""
-    if isinstance(threshold, Sequence):
-        given = list(threshold)
-        if len(given) != count:
-            raise UserError(f"{len(given)} thresholds for {count} internal exits: give one each")
-    else:
-        given = [threshold] * max(count, 1)
-    if not all(0 <= value <= 1 for value in given):
-        raise UserError(f"a threshold is a confidence from 0 to 1, got {threshold}")
-    return given
+    if threshold is None:
+        return [math.inf] * count
+    given = check_theta(threshold, np.float64)
+    if given.ndim and len(given) != count:
+        raise UserError(f"{len(given)} thresholds for {count} internal exits: give one each")
+    return [float(value) for value in given] if given.ndim else [float(given)] * count
 
 
 def _answer(logits: Tensor, number: int) -> EarlyExit:

@@ -95,7 +95,7 @@ class _Trainer:
         method: Method,
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
-        self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.method = method.to(memory_format=torch.channels_last)
         optimizer = build_optimizer(method.parameters(), config.train)
         self.progress = load_checkpoint(run, method, optimizer)
         module, wrapped = fabric.setup(method, optimizer)

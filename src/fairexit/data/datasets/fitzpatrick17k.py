@@ -42,12 +42,12 @@ class Fitzpatrick17k(Dataset):
         images = file_of(source, ["images", "data", "finalfitz17k"])
         files = {file.stem: str(file) for file in images.iterdir()}
         kind = table["fitzpatrick_scale"].where(table["fitzpatrick_scale"].isin(TYPES))
-        tone = np.where(kind.isin(TYPES[:3]), "light", "dark").astype(object)
+        tone = pd.Series(np.where(kind.isin(TYPES[:3]), "light", "dark"), dtype=object)
         frame = pd.DataFrame(
             {
                 "id": table["md5hash"],
                 "label": table[self.target],
-                "skin_tone": np.where(kind.notna(), tone, None),
+                "skin_tone": tone.where(kind.notna()),
                 "skin_type": kind,
                 "cluster": "",
                 "path": table["md5hash"].map(files).fillna(""),

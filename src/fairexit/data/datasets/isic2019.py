@@ -47,14 +47,14 @@ class Isic2019(Dataset):
         frame = truth[["image"]].assign(label=label).merge(metadata, on="image", how="left")
         age = pd.to_numeric(frame["age_approx"])
         older, younger = f"{self.age_cut} and over", f"under {self.age_cut}"
-        group = np.where(age >= self.age_cut, older, younger).astype(object)
+        group = pd.Series(np.where(age >= self.age_cut, older, younger), dtype=object)
         files = {path.stem: str(path) for path in images.iterdir()}
         listing = pd.DataFrame(
             {
                 "id": frame["image"],
                 "label": frame["label"].astype(object),
                 "sex": frame["sex"],
-                "age_group": np.where(age.notna(), group, None),
+                "age_group": group.where(age.notna()),
                 "age": age.map(lambda a: f"{a:g}", na_action="ignore").astype(object),
                 "cluster": frame["lesion_id"].fillna(""),
                 "path": frame["image"].map(files).fillna(""),

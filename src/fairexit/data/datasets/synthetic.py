@@ -132,7 +132,7 @@ class Synthetic(Dataset):
 
         brightness = 1 + texture * grain - 0.4 * halo
         # On dark skin the lesion is the same change of colour, but a weaker one.
-        change = (looks[:, :3] / np.float32(SKIN["light"]) - 1) * contrast[:, None]
+        change = (looks[:, :3] / np.array(SKIN["light"], np.float32) - 1) * contrast[:, None]
         colour = skin[:, None, None] * (1 + change[:, None, None] * brightness[..., None])
         image = skin[:, None, None] + mask[..., None] * (colour - skin[:, None, None])
         light = 0.85 + 0.3 * view[:, 3, None, None, None]

@@ -48,7 +48,7 @@ class Table(Dataset):
         frame = table[[self.id, self.label, *self.group]].copy()
         frame.columns = ["id", "label", *self.group]
         frame["cluster"] = table[self.cluster].fillna("") if self.cluster else ""
-        frame["path"] = table[self.id].map(files).fillna("")
+        frame["path"] = table[self.id].map(lambda name: files.get(name, ""))
         for name in self.group:
             unknown = frame[name].astype(str).str.strip().str.lower().isin(UNKNOWN_VALUES)
             frame[name] = frame[name].mask(unknown | frame[name].isna(), None)

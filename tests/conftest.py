@@ -1,0 +1,57 @@
+"""Small data and a small run that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fairexit.config import build_config
+from fairexit.data.datasets import datasets
+from fairexit.data.prepare import PrepareOptions, prepare
+from fairexit.inference.predict import predict
+from fairexit.training.fit import train
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def settings(data, **changes):
+    """A configuration that trains in seconds; keys like train__epochs change it."""
+    tree = {
+        "data": {"path": str(data), "augment": "released", "sampling": "sqrt"},
+        "model": {"backbone": "resnet18", "exits": [1, 3]},
+        "method": {"name": "erm"},
+        "train": {"epochs": 2, "batch_size": 32, "lr": 0.02, "schedule": "cosine"},
+    }
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        if name:
+            tree[section][name] = value
+        else:
+            tree[section] = value
+    return build_config(tree)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A prepared synthetic dataset of 160 images of 28 px."""
+    out = tmp_path_factory.mktemp("tiny") / "data"
+    drawn = datasets.create("synthetic", images=160, seed=1, dark_share=0.4)
+    return prepare("synthetic", drawn, None, out, PrepareOptions(size=28, workers=1))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny, tmp_path_factory):
+    """A finished and predicted multi-exit run on it; tests must not change it."""
+    run = train(settings(tiny.path), tmp_path_factory.mktemp("runs") / "me")
+    predict(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory):
+    """The research images, unpacked; skips where they are not."""
+    if not (SHARED / "unpack").exists():
+        pytest.skip("the research images of ../shared/data are not here")
+    out = tmp_path_factory.mktemp("real")
+    assert os.system(f"{SHARED / 'unpack'} {out} >/dev/null") == 0
+    return out

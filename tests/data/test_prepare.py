@@ -1,0 +1,290 @@
+import errno
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fairexit.data import prepare as module
+from fairexit.data.datasets import datasets
+from fairexit.data.leaks import merge_clusters
+from fairexit.data.prepare import PrepareOptions, prepare
+from fairexit.data.prepared import open_prepared
+from fairexit.errors import UserError
+
+
+def write_images(folder, names, seed=0):
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for name in names:
+        pixels = np.asarray(
+            Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).resize((24, 24))
+        )
+        Image.fromarray(pixels).save(folder / name)
+
+
+@pytest.fixture
+def clinic(tmp_path):
+    """A CSV of 40 patients with two images each, and the images, as a user has them."""
+    rows = [
+        {
+            "img_id": f"PAT_{i}_{k}.png",
+            "patient_id": f"P{i}",
+            "diagnostic": "MEL" if i % 4 == 0 else "NEV",
+            "gender": "FEMALE" if i % 2 else "MALE",
+        }
+        for i in range(40)
+        for k in range(2)
+    ]
+    write_images(tmp_path / "imgs", [row["img_id"] for row in rows])
+    pd.DataFrame(rows).to_csv(tmp_path / "metadata.csv", index=False)
+    return tmp_path
+
+
+def table(folder, out="out", options=None, **columns):
+    wanted = {
+        "id": "img_id",
+        "label": "diagnostic",
+        "group": ["gender"],
+        "cluster": "patient_id",
+        "images": folder / "imgs",
+        **columns,
+    }
+    source = folder / "metadata.csv"
+    options = options or PrepareOptions(size=16, workers=1)
+    return prepare("table", datasets.create("table", **wanted), source, folder / out, options)
+
+
+def change(folder, edit):
+    frame = pd.read_csv(folder / "metadata.csv", dtype=str)
+    edit(frame).to_csv(folder / "metadata.csv", index=False)
+
+
+def test_a_users_table(clinic):
+    data = table(clinic)
+    assert data.classes == ("MEL", "NEV")
+    assert data.attributes == {"gender": ("FEMALE", "MALE")}
+    assert len(data.frame) == len(data.images) == 80
+    assert data.frame.groupby("cluster")["split"].nunique().max() == 1
+    stored = np.asarray(Image.open(clinic / "imgs" / data.frame["id"][5]).resize((16, 16), 2))
+    assert np.array_equal(data.images[5], stored)
+    assert data.info["leaks"]["train-test"]["clusters"] == 0
+
+
+def test_ids_without_ending_subfolders_and_other_formats(clinic):
+    change(clinic, lambda f: f.assign(img_id=f["img_id"].str.removesuffix(".png")))
+    (clinic / "imgs" / "part_2").mkdir()
+    (clinic / "imgs" / "PAT_3_1.png").rename(clinic / "imgs" / "part_2" / "PAT_3_1.png")
+    frame = pd.read_csv(clinic / "metadata.csv")
+    frame.to_csv(clinic / "metadata.tsv", index=False, sep="\t", encoding="utf-8-sig")
+    frame.to_parquet(clinic / "metadata.parquet")
+    wanted = {"id": "img_id", "label": "diagnostic", "group": ["gender"], "images": clinic / "imgs"}
+    for suffix in ("csv", "tsv", "parquet"):
+        built = datasets.create("table", **wanted)
+        source, out = clinic / f"metadata.{suffix}", clinic / suffix
+        data = prepare("table", built, source, out, PrepareOptions(size=16, workers=1))
+        assert len(data.frame) == 80
+
+
+def test_the_same_input_gives_the_same_bytes(clinic):
+    one = table(clinic, "one")
+    two = table(clinic, "two", PrepareOptions(size=16, workers=2))
+    for name in ("images.npy", "records.parquet", "dataset.json", "skipped.csv"):
+        assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
+
+
+def test_what_is_left_out_is_listed(clinic):
+    (clinic / "imgs" / "PAT_1_0.png").unlink()
+    (clinic / "imgs" / "PAT_2_0.png").write_bytes(b"")
+
+    def edit(frame):
+        frame.loc[6, "gender"] = "unknown"
+        frame.loc[8, "gender"] = None
+        frame.loc[10, "diagnostic"] = None
+        return frame
+
+    change(clinic, edit)
+    data = table(clinic)
+    skipped = pd.read_csv(data.path / "skipped.csv").set_index("id")["reason"].to_dict()
+    assert skipped == {
+        "PAT_1_0.png": "missing file",
+        "PAT_2_0.png": "unreadable image: the file is empty",
+        "PAT_3_0.png": "unknown gender",
+        "PAT_4_0.png": "unknown gender",
+        "PAT_5_0.png": "no label",
+    }
+    assert len(data.frame) == len(data.images) == 75
+    assert data.images.shape == (75, 16, 16, 3)
+    assert data.info["skipped"] == {
+        "no label": 1,
+        "unknown gender": 2,
+        "missing file": 1,
+        "unreadable image": 1,
+    }
+
+
+def test_unknown_kept_or_counted_in(clinic):
+    change(clinic, lambda f: f.assign(gender=f["gender"].where(f.index > 3)))
+    kept = table(clinic, "kept", PrepareOptions(size=16, workers=1, unknown="keep"))
+    assert (kept.groups("gender") == -1).sum() == 4
+    counted = table(clinic, "counted", PrepareOptions(size=16, workers=1, unknown="MALE"))
+    assert (counted.groups("gender") == -1).sum() == 0
+    assert set(counted.frame["gender"][:4]) == {"MALE"}
+    with pytest.raises(UserError, match="--unknown dark: there are drop, keep and the groups"):
+        table(clinic, "x", PrepareOptions(size=16, workers=1, unknown="dark"))
+
+
+def test_split_file_and_its_leaks(clinic):
+    ids = pd.read_csv(clinic / "metadata.csv")["img_id"]
+    names = np.resize(["train", "test", "val"], 60)
+    pd.DataFrame({"image": ids[:60], "split": names}).to_csv(clinic / "s.csv", index=False)
+    options = PrepareOptions(size=16, workers=1, split_file=clinic / "s.csv")
+    data = table(clinic, options=options)
+    assert data.info["skipped"] == {"not in the split file": 20}
+    leak = data.info["leaks"]["train-test"]
+    split = data.frame.set_index("id")["split"]
+    train, test = (
+        {i.rsplit("_", 1)[0] for i in split[split == s].index} for s in ("train", "test")
+    )
+    assert leak["clusters"] == len(train & test) > 0
+    pd.DataFrame({"image": ids[:60], "split": "train"}).to_csv(clinic / "s.csv", index=False)
+    with pytest.raises(UserError, match="split 'val' has no images"):
+        table(clinic, "x", options)
+    assert not (clinic / "x").exists()
+
+
+def test_folds(clinic):
+    data = table(clinic, options=PrepareOptions(size=16, workers=1, folds=4))
+    assert sorted(data.frame["fold"].unique()) == [0, 1, 2, 3]
+    assert data.frame.groupby("cluster")["fold"].nunique().max() == 1
+    every = np.concatenate([data.rows("test", k) for k in range(4)])
+    assert sorted(every) == list(range(80))
+    with pytest.raises(UserError, match=r"divided into folds; say which with data\.fold"):
+        data.rows("test")
+
+
+def test_identical_images_leak_and_can_be_merged(clinic):
+    content = (clinic / "imgs" / "PAT_0_0.png").read_bytes()
+    for i in range(1, 30):
+        (clinic / "imgs" / f"PAT_{i}_0.png").write_bytes(content)
+    found = table(clinic, "plain").info["leaks"]["train-test"]
+    assert found["images_identical"] == found["images_near_duplicate"] > 0
+    options = PrepareOptions(size=16, workers=1, merge_near_duplicates=True)
+    merged = table(clinic, "merged", options)
+    assert merged.info["leaks"]["train-test"]["images_identical"] == 0
+    same = merged.frame["id"].isin([f"PAT_{i}_0.png" for i in range(30)])
+    assert merged.frame["cluster"][same].nunique() == 1
+
+
+def test_merging_joins_whole_clusters():
+    clusters = pd.Series(["a", "a", "b", "", "", "c"])
+    merged = merge_clusters(clusters, pd.Series(list("uvwxyz")), [(1, 2), (3, 4)])
+    assert merged.tolist() == ["a", "a", "a", "x", "x", "c"]
+
+
+def test_killed_half_way_leaves_nothing_finished(clinic, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "near_pairs", stop)
+    with pytest.raises(KeyboardInterrupt):
+        table(clinic)
+    assert not (clinic / "out").exists()
+    assert not (clinic / "out.partial").exists()
+
+
+def test_a_full_disk_is_one_line(clinic, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_header", full)
+    with pytest.raises(UserError, match="is full; nothing was kept"):
+        table(clinic)
+    assert not (clinic / "out.partial").exists()
+
+
+def test_the_header_is_numpys():
+    for count in (0, 7, 10**6):
+        header = module._header(count, 64)
+        stream = io.BytesIO(header)
+        assert np.lib.format.read_magic(stream) == (1, 0)
+        assert np.lib.format.read_array_header_1_0(stream)[0] == (count, 64, 64, 3)
+        assert len(header) == 128
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label": "diagnosis"}, "has no column 'diagnosis'; it has: img_id"),
+        ({"group": ["sex"]}, "has no column 'sex'"),
+        ({"cluster": "lesion"}, "has no column 'lesion'"),
+        ({"id": "diagnostic"}, "stands in more than one row"),
+    ],
+)
+def test_wrong_columns(clinic, columns, message):
+    with pytest.raises(UserError, match=message):
+        table(clinic, **columns)
+
+
+def test_wrong_tables(clinic):
+    change(clinic, lambda f: f.assign(gender="MALE"))
+    with pytest.raises(UserError, match=r"attribute 'gender' has one value \('MALE'\)"):
+        table(clinic)
+    with pytest.raises(UserError, match="no folder .*nowhere; name the images' folder"):
+        table(clinic, images=clinic / "nowhere")
+    (clinic / "empty").mkdir()
+    change(clinic, lambda f: f.assign(gender=np.resize(["MALE", "FEMALE"], len(f))))
+    with pytest.raises(UserError, match="no image is left; left out: 80 missing file"):
+        table(clinic, images=clinic / "empty")
+    change(clinic, lambda f: f.assign(diagnostic="MEL"))
+    with pytest.raises(UserError, match="two at least are needed"):
+        table(clinic)
+
+
+def test_options_are_checked(tmp_path):
+    with pytest.raises(UserError, match="no dataset 'isic'; did you mean 'isic2019'"):
+        datasets.create("isic")
+    with pytest.raises(UserError, match="dataset 'isic2019' has no option 'target'"):
+        datasets.create("isic2019", target="x")
+    with pytest.raises(UserError, match="dataset 'table' needs the option 'id'"):
+        datasets.create("table")
+    with pytest.raises(UserError, match="option 'target': 'x' does not fit"):
+        datasets.create("fitzpatrick17k", target="x")
+    with pytest.raises(UserError, match="--size 3"):
+        PrepareOptions(size=3)
+    with pytest.raises(UserError, match="needs a SOURCE"):
+        prepare("isic2019", datasets.create("isic2019"), None, tmp_path / "o", PrepareOptions())
+
+
+def test_a_rare_class_is_named(clinic):
+    def edit(frame):
+        frame.loc[0, "diagnostic"] = "SEK"
+        return frame
+
+    change(clinic, edit)
+    data = table(clinic)
+    assert "class 'SEK' has 1 image(s): too few for every split" in data.info["warnings"]
+
+
+def test_damaged_folders(tiny, tmp_path):
+    with pytest.raises(UserError, match="is no prepared dataset"):
+        open_prepared(tmp_path)
+    for file in tiny.path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    info = json.loads((tmp_path / "dataset.json").read_text())
+    (tmp_path / "dataset.json").write_text(json.dumps({**info, "format": 0}))
+    with pytest.raises(UserError, match="has format 0, this version reads 1"):
+        open_prepared(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps(info))
+    tiny.frame[:-1].to_parquet(tmp_path / "records.parquet")
+    with pytest.raises(UserError, match="159 records but 160 images"):
+        open_prepared(tmp_path)
+
+
+def test_an_existing_folder_is_left_alone(tiny):
+    with pytest.raises(UserError, match="exists already"):
+        prepare(
+            "synthetic", datasets.create("synthetic"), None, tiny.path, PrepareOptions(size=28)
+        )
