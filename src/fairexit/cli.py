@@ -94,7 +94,13 @@ def prepare(
     from fairexit.data.prepare import prepare as run
     from fairexit.report.tables import cell_table, leak_table
 
-    own: dict[str, Any] = {"id": id, "label": label, "group": group, "cluster": cluster, "images": images}
+    own: dict[str, Any] = {
+        "id": id,
+        "label": label,
+        "group": group,
+        "cluster": cluster,
+        "images": images,
+    }
     own |= {"target": target, "age_cut": age_cut}
     chosen = {k: v for k, v in own.items() if v is not None and v != []}
     built = datasets.create(dataset, **chosen, **parse_changes(option or []))

@@ -8,7 +8,9 @@ from fairexit.data.images import decode, near_pairs, perceptual_hash
 
 def picture(side=40):
     ramp = np.linspace(0, 255, side)
-    return np.stack([ramp[:, None] + 0 * ramp, 0 * ramp[:, None] + ramp, np.full((side, side), 90)], 2)
+    return np.stack(
+        [ramp[:, None] + 0 * ramp, 0 * ramp[:, None] + ramp, np.full((side, side), 90)], 2
+    )
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "L", "P", "1", "LA"])

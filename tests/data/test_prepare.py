@@ -232,7 +232,7 @@ def test_wrong_tables(clinic):
     change(clinic, lambda f: f.assign(gender="MALE"))
     with pytest.raises(UserError, match=r"attribute 'gender' has one value \('MALE'\)"):
         table(clinic)
-    with pytest.raises(UserError, match="no folder .*nowhere; name the images' folder"):
+    with pytest.raises(UserError, match=r"no folder .*nowhere; name the images' folder"):
         table(clinic, images=clinic / "nowhere")
     (clinic / "empty").mkdir()
     change(clinic, lambda f: f.assign(gender=np.resize(["MALE", "FEMALE"], len(f))))
@@ -285,6 +285,4 @@ def test_damaged_folders(tiny, tmp_path):
 
 def test_an_existing_folder_is_left_alone(tiny):
     with pytest.raises(UserError, match="exists already"):
-        prepare(
-            "synthetic", datasets.create("synthetic"), None, tiny.path, PrepareOptions(size=28)
-        )
+        prepare("synthetic", datasets.create("synthetic"), None, tiny.path, PrepareOptions(size=28))

@@ -50,6 +50,7 @@ def train(config: RunConfig, out: Path) -> Run:
     """
     data = open_prepared(config.data.path)
     task = data.task(config.data.group)
+    data.splits(config.data.fold)
     run = Run(out)
     fabric = _fabric(config)
     _seed(config.seed, 0)

@@ -1,0 +1,216 @@
+"""The commands as a user types them; the error messages as a user reads them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import settings
+from fairexit import cli
+from fairexit.evaluation.predictions import read_predictions
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command line; returns exit status, standard output and standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["fairexit", *map(str, words)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def copy(tiny_run, tmp_path):
+    """A copy of the finished run that a test may change."""
+    import shutil
+
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_the_main_road(command, tmp_path):
+    out = tmp_path / "data"
+    status, printed, _ = command(
+        "prepare", "synthetic", "--out", out, "--size", 28, "--workers", 1,
+        "--set", "images=120", "--set", "dark_share=0.4",
+    )  # fmt: skip
+    assert status == 0
+    assert "Images by class and skin_tone" in printed
+    assert "train-test" in printed
+    assert f"prepared: {out} (120 images of 28 px)" in printed
+
+    (tmp_path / "c.yaml").write_text(settings(out).to_yaml())
+    run = tmp_path / "run"
+    train = ("train", tmp_path / "c.yaml", "--out", run, "--set", "train.epochs=1")
+    status, printed, progress = command(*train)
+    assert status == 0
+    assert "epoch 1/1" in progress
+    assert f"fairexit predict {run}" in printed
+
+    status, printed, _ = command("predict", run)
+    assert status == 0
+    for split in ("val", "test"):
+        found = read_predictions(run / "predictions" / f"{split}.parquet")
+        assert found.exit_names == ("1", "3", "f")
+        assert found.group_names == {"skin_tone": ("dark", "light")}
+
+    status, printed, _ = command("evaluate", run)
+    assert status == 0
+    for word in ("Precision", "Eopp1", "Avg", "Diff", "dark leave here", "eodd on val"):
+        assert word in printed
+    policy = json.loads((run / "policy.json").read_text())
+    assert policy["split"] == "val"
+
+    assert command("report", run, "--out", tmp_path / "r.html", "--data", out)[0] == 0
+    assert "plotly" in (tmp_path / "r.html").read_text()
+
+
+def test_json_has_the_promised_keys(command, copy):
+    status, printed, _ = command("evaluate", copy, "--json")
+    found = json.loads(printed)
+    assert status == 0
+    assert set(found["groups"]) == set(found["exit_share"]) == {"dark", "light"}
+    assert set(found["groups"]["dark"]) == {"n", "precision", "recall", "f1"}
+    wanted = {"policy", "avg", "diff", "eopp0", "eopp1", "eodd", "eodd_usual", "empty_cells"}
+    assert wanted <= set(found)
+    stored = json.loads((copy / "metrics.json").read_text())
+    assert stored == {"skin_tone": found}
+
+
+def test_a_given_theta_is_not_stored_and_the_policy_is(command, copy):
+    assert command("evaluate", copy, "--threshold", "0.5")[0] == 0
+    assert not (copy / "policy.json").exists()
+    status, _, err = command("evaluate", copy, "--threshold", "policy")
+    assert status == 2
+    assert "no stored policy" in err
+    command("evaluate", copy, "--grid", "0.3,0.4,0.5", "--rule", "f1")
+    assert json.loads((copy / "policy.json").read_text())["theta"] in (0.3, 0.4, 0.5, None)
+    assert command("evaluate", copy, "--threshold", "policy")[0] == 0
+
+
+def test_the_policys_answers_are_those_of_all_exits(command, copy):
+    for theta in ("0.25", "0.4"):
+        policy = {"theta": float(theta), "fallback": "final"}
+        (copy / "policy.json").write_text(json.dumps(policy))
+        assert command("predict", copy, "--policy-only", "--split", "test")[0] == 0
+        answers = pd.read_csv(copy / "predictions" / "test_answers.csv", dtype={"exit": str})
+        every = read_predictions(copy / "predictions" / "test.parquet")
+        confident = every.probabilities.max(-1) >= float(theta)
+        confident[:, -1] = True
+        exits = confident.argmax(1)
+        assert (answers["id"] == every.ids).all()
+        assert (answers["exit"] == np.array(every.exit_names)[exits]).all()
+        chosen = every.probabilities[np.arange(len(every)), exits]
+        assert (answers["prediction"] == np.array(every.classes)[chosen.argmax(1)]).all()
+        assert answers["confidence"].to_numpy() == pytest.approx(chosen.max(1), abs=1e-4)
+        assert answers.groupby("exit")["cost"].nunique().max() == 1
+        assert answers["cost"].max() <= 1
+    assert answers["exit"].nunique() > 1
+
+
+def test_predictions_do_not_depend_on_the_batch_size(command, copy):
+    before = read_predictions(copy / "predictions" / "test.parquet").probabilities
+    assert command("predict", copy, "--split", "test", "--batch-size", 1)[0] == 0
+    after = read_predictions(copy / "predictions" / "test.parquet").probabilities
+    np.testing.assert_allclose(before, after, atol=1e-5)
+
+
+def outside(path, n=40):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "label": rng.choice(["mel", "nev"], n),
+            "sex": rng.choice(["f", "m"], n),
+            "prediction": rng.choice(["mel", "nev"], n),
+        }
+    )
+    frame.to_csv(path, index=False)
+
+
+def test_somebody_elses_table(command, tmp_path):
+    outside(tmp_path / "p.csv")
+    status, printed, _ = command("evaluate", tmp_path / "p.csv", "--group", "sex")
+    assert status == 0
+    assert "single exit" in printed
+    assert list(tmp_path.iterdir()) == [tmp_path / "p.csv"]
+
+
+def test_theta_is_never_chosen_on_test(command, copy):
+    file = copy / "predictions" / "test.parquet"
+    status, _, err = command("evaluate", file)
+    assert status == 2
+    assert "theta is chosen on validation, and this file has no rows of split 'val'" in err
+    assert command("evaluate", file, "--threshold", "0.9")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("evaluate", "RUN", "--threshold", "1.5"), "theta 1.5 is out of range"),
+        (("evaluate", "RUN", "--threshold", "high"), "--threshold high: give a theta"),
+        (("evaluate", "RUN", "--grid", "0.5,x"), "--grid 0.5,x: give a theta"),
+        (("evaluate", "RUN", "--rule", "eod"), "did you mean 'eodd'"),
+        (("evaluate", "RUN", "--group", "sex"), "no group column 'sex'"),
+        (("evaluate", "RUN", "--split", "train"), "no predictions for split 'train'"),
+        (("evaluate", "RUN", "--tolerance", "-1"), "it cannot be negative"),
+        (("evaluate", "nowhere.csv"), "cannot read nowhere.csv"),
+        (("predict", "RUN", "--device", "abacus"), "--device abacus"),
+        (("predict", "RUN", "--split", "tset"), "no split 'tset'; did you mean 'test'"),
+        (("predict", "RUN", "--policy-only"), "has no policy yet"),
+        (("predict", "nowhere"), "no run folder nowhere"),
+        (("train", "nowhere.yaml", "--out", "x"), "no file nowhere.yaml"),
+        (("prepare", "synthetc", "--out", "x"), "did you mean 'synthetic'"),
+        (("prepare", "synthetic", "--out", "x", "--label", "y"), "has no option 'label'"),
+        (("prepare", "isic2019", "nowhere", "--out", "x"), "no folder nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(command, copy, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = command(*(copy if word == "RUN" else word for word in words))
+    assert status == 2
+    assert message in err
+    assert err.startswith("fairexit: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys; sys.argv = ['fairexit', '--help']\n"
+        "from fairexit import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'pandas', 'lightning'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_version(command):
+    status, printed, _ = command("--version")
+    assert status == 0
+    assert printed.startswith("fairexit 0.")
+
+
+def test_the_demo_goes_on_where_it_was(command, tmp_path):
+    words = ("demo", "--out", tmp_path / "d", "--images", 100, "--epochs", 1)
+    status, first, _ = command(*words)
+    assert status == 0
+    assert "multi-exit" in first
+    page = (tmp_path / "d" / "index.html").read_text()
+    assert "fairexit demo" in page
+    assert "Images by class and skin_tone" in page
+    assert command(*words)[1] == first
+    status, _, err = command("demo", "--out", tmp_path / "d", "--images", 90)
+    assert status == 2
+    assert "holds a demo with other settings" in err

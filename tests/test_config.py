@@ -1,0 +1,71 @@
+import pytest
+
+from fairexit.config import build_config, load_config, parse_changes
+from fairexit.errors import UserError
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("data: {path: x}\ntrain: {lr: 1e-2, epochs: 3}\n", encoding="utf-8-sig")
+    return path
+
+
+def test_defaults_changes_and_round_trip(file, tmp_path):
+    config = load_config(file, ["train.epochs=7", "model.exits=[1, 2]", "method.name=erm"])
+    assert (config.train.epochs, config.train.lr) == (7, 0.01)
+    assert config.model.exits == [1, 2]
+    (tmp_path / "again.yaml").write_text(config.to_yaml())
+    assert load_config(tmp_path / "again.yaml") == config
+
+
+def test_false_is_false(file):
+    assert load_config(file, ["model.pretrained=False"]).model.pretrained is False
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.epoch=3", r"unknown key 'train\.epoch'; did you mean 'epochs'\?"),
+        ("trian.epochs=3", "unknown key 'trian'; did you mean 'train'"),
+        ("train.epochs=many", r"train\.epochs is 'many': input should be a valid integer"),
+        ("train.epochs=0", r"train\.epochs is 0; it must be positive"),
+        ("train.momentum=-1", r"train\.momentum is -1\.0; it cannot be negative"),
+        ("train.select=best", r"train\.select is 'best': input should be 'f1', 'accuracy'"),
+        ("data.path.x=3", "'path' holds no keys"),
+        ("train.epochs", "write it as key=value"),
+        ("train.epochs=[", "the value is not YAML"),
+        ("seed=1.5", "seed is 1.5; it must be a whole number"),
+        ("method=erm", "method needs a name"),
+        ("data=3", "data must hold keys"),
+    ],
+)
+def test_bad_changes(file, change, message):
+    with pytest.raises(UserError, match=message):
+        load_config(file, [change])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "is not YAML"), ("3", "must hold keys"), ("train: {}", r"data\.path is missing")],
+)
+def test_bad_files(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_config(tmp_path / "c.yaml")
+    with pytest.raises(UserError, match="no file"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_every_shipped_config_is_valid():
+    from pathlib import Path
+
+    files = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
+    assert files
+    for file in files:
+        load_config(file)
+
+
+def test_parse_changes():
+    assert parse_changes(["a=0.5", "b.c=[1]"]) == {"a": 0.5, "b": {"c": [1]}}
+    assert build_config({"data": {"path": "x"}}).method == {"name": "erm"}

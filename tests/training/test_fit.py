@@ -1,0 +1,240 @@
+"""Training: what is logged, what resumes, what is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import settings
+from fairexit.config import TrainConfig
+from fairexit.data.augment import Augment
+from fairexit.data.loaders import Loader, class_balanced_weights
+from fairexit.errors import UserError
+from fairexit.runs import Run, open_run
+from fairexit.training import fit
+from fairexit.training.checkpoint import exit_weights, load_method
+from fairexit.training.fit import train
+from fairexit.training.optim import learning_rate
+
+
+def same_weights(one, two):
+    a, b = load_file(one), load_file(two)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_has_its_files(tiny_run):
+    log = pd.read_csv(tiny_run.path / "log.csv")
+    assert log["epoch"].tolist() == [1, 2]
+    assert {"train_loss", "train_target1", "val_f1", "val_eodd", "val_f13"} <= set(log.columns)
+    assert list((tiny_run.path / "tensorboard").iterdir())
+    info = json.loads((tiny_run.path / "config.json").read_text())
+    assert info["model"]["exits"] == [1, 3]
+    assert info["preprocessing"]["size"] == 28
+    assert open_run(tiny_run.path).config == settings(tiny_run.config.data.path)
+
+
+def test_the_best_epoch_is_kept_and_the_last(tiny, tmp_path):
+    run = train(settings(tiny.path, train__epochs=4, train__lr=0.05), tmp_path / "r")
+    log = pd.read_csv(run.path / "log.csv")
+    state = torch.load(run.checkpoints / "last.ckpt", weights_only=True)["progress"]
+    assert state["best_epoch"] == int(log["epoch"][log["val_f1"].argmax()])
+    last_is_best = state["best_epoch"] == 4
+    assert same_weights(run.weights, run.last_weights) == last_is_best
+
+
+class KilledError(Exception):
+    pass
+
+
+def kill_after(monkeypatch, calls):
+    """Stop the training right after an epoch was stored, as a kill would."""
+    original, done = fit.save_checkpoint, []
+
+    def save(*args):
+        original(*args)
+        done.append(1)
+        if len(done) == calls:
+            raise KilledError
+
+    monkeypatch.setattr(fit, "save_checkpoint", save)
+
+
+@pytest.mark.parametrize("exits", ["none", [2]])
+def test_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatch, exits):
+    config = settings(tiny.path, train__epochs=3, model__exits=exits)
+    whole = train(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(KilledError):
+            train(config, tmp_path / "killed")
+    assert not Run(tmp_path / "killed").finished
+    resumed = train(config, tmp_path / "killed")
+    assert same_weights(whole.weights, resumed.weights)
+    assert same_weights(whole.last_weights, resumed.last_weights)
+    timeless = [c for c in pd.read_csv(whole.path / "log.csv") if "seconds" not in c]
+    logs = [pd.read_csv(run.path / "log.csv")[timeless] for run in (whole, resumed)]
+    pd.testing.assert_frame_equal(*logs)
+
+
+def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):
+    config = settings(tiny.path, train__epochs=3)
+    (tmp_path / "c.yaml").write_text(config.to_yaml())
+    command = [sys.executable, "-m", "fairexit", "train", str(tmp_path / "c.yaml"), "--out"]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "r")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not (tmp_path / "r" / "log.csv").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not Run(tmp_path / "r").finished
+    subprocess.run([*command, str(tmp_path / "r")], check=True, capture_output=True)
+    again = train(config, tmp_path / "whole")
+    assert same_weights(again.weights, tmp_path / "r" / "model.safetensors")
+
+
+def test_a_finished_run_is_not_trained_again(tiny, tiny_run, monkeypatch):
+    monkeypatch.setattr(fit, "_Trainer", None)
+    assert train(settings(tiny.path), tiny_run.path).finished
+
+
+def test_other_settings_or_data_in_the_same_folder(tiny, tiny_run, tmp_path):
+    with pytest.raises(UserError, match=r"run with train\.lr = 0\.02, asked is 0\.5"):
+        train(settings(tiny.path, train__lr=0.5), tiny_run.path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match="exists and is no run"):
+        train(settings(tiny.path), tmp_path / "x")
+    stamp = json.loads((tiny_run.path / "started.json").read_text())
+    run = Run(tmp_path / "r")
+    config = settings(tiny.path)
+    run.start(config, stamp["data"])
+    with pytest.raises(UserError, match="its data have changed since it was started"):
+        run.start(config, "other")
+    (run.path / "started.json").write_text(json.dumps({**stamp, "format": 0}))
+    with pytest.raises(UserError, match="has format 0, this version writes 1"):
+        run.start(config, stamp["data"])
+
+
+def test_a_diverging_loss_is_one_line(tiny, tmp_path):
+    with pytest.raises(UserError, match=r"the loss of epoch 1 is .*; lower train\.lr"):
+        train(settings(tiny.path, train__lr=1e30), tmp_path / "r")
+
+
+def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
+    config = settings(tiny.path)
+    with monkeypatch.context() as patch:
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(fit, "write_atomically", full)
+        with pytest.raises(UserError, match="No space left on device"):
+            train(config, tmp_path / "r")
+    assert train(config, tmp_path / "r").finished
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train__exit_weights": [1.0]}, "give 3 weights, none negative, for the exits 1, 3, f"),
+        ({"data__group": "sex"}, "has no attribute 'sex'; .*skin_tone"),
+        ({"data__fold": 1}, "has no folds"),
+        ({"model__backbone": "resnet17"}, "no backbone 'resnet17'; did you mean"),
+        ({"model__head": "cnov"}, "no head 'cnov'; did you mean 'conv'"),
+        ({"method": {"name": "ermm"}}, "no method 'ermm'; did you mean 'erm'"),
+        ({"method": {"name": "erm", "x": 1}}, "method 'erm' has no option 'x'; it has none"),
+        ({"train__device": "abacus"}, r"train\.device abacus"),
+        ({"train__devices": 3}, "does not divide into 3 devices"),
+    ],
+)
+def test_settings_that_do_not_fit(tiny, tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        train(settings(tiny.path, **change), tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_exit_weights_of_the_paper(tiny_run):
+    net = load_method(tiny_run).net
+    assert exit_weights(net, "paper") == [0.3, 0.6, 0.9]
+    assert exit_weights(net, "equal") == [1, 1, 1]
+
+
+def test_learning_rate_over_time():
+    step = TrainConfig(lr=1.0, schedule="step", milestones=[2, 3], epochs=4)
+    assert [learning_rate(step, e, 0, 5) for e in range(4)] == pytest.approx([1, 1, 0.1, 0.01])
+    cosine = TrainConfig(lr=1.0, schedule="cosine", epochs=4, warmup=1)
+    rates = [learning_rate(cosine, e, s, 5) for e in range(4) for s in range(5)]
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[5] == 1.0
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert 0 < rates[-1] < 0.02
+
+
+def test_every_epoch_asked_for_is_trained(tiny, tmp_path):
+    run = train(settings(tiny.path, train__epochs=1), tmp_path / "r")
+    assert len(pd.read_csv(run.path / "log.csv")) == 1
+
+
+def loader(tiny, rank=0, world=1, batch_size=32):
+    rows = tiny.rows("train")
+    return Loader(tiny, rows, "skin_tone", batch_size, torch.device("cpu"), rank, world)
+
+
+def test_batches_are_even_and_complete(tiny):
+    plain = Augment("none", 0)
+    batches = list(loader(tiny, batch_size=31).training(plain, "natural", 0, 0))
+    sizes = [len(b.labels) for b in batches]
+    assert sum(sizes) == len(tiny.rows("train"))
+    assert max(sizes) - min(sizes) <= 1
+    assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_processes_share_an_epoch_without_padding(tiny):
+    plain = Augment("none", 0)
+    whole = torch.cat([b.images for b in loader(tiny).evaluation(plain)])
+    parts = [torch.cat([b.images for b in loader(tiny, r, 3).evaluation(plain)]) for r in range(3)]
+    assert sum(map(len, parts)) == len(whole)
+    for r in range(3):
+        assert torch.equal(parts[r], whole[r::3])
+
+
+def test_balanced_sampling():
+    labels = np.array([0] * 90 + [1] * 10)
+    for power, share in [(0.0, 0.1), (0.5, 0.25), (1.0, 0.5)]:
+        weights = class_balanced_weights(labels, power)
+        assert weights[90:].sum() == pytest.approx(share)
+
+
+def test_order_depends_on_seed_and_epoch_only(tiny):
+    one, other = loader(tiny), loader(tiny, batch_size=7)
+    assert np.array_equal(one.order("sqrt", 1, 2), other.order("sqrt", 1, 2))
+    assert not np.array_equal(one.order("sqrt", 1, 2), one.order("sqrt", 1, 3))
+    assert sorted(one.order("natural", 0, 0)) == tiny.rows("train").tolist()
+
+
+def test_damaged_runs(tiny_run, tmp_path):
+    with pytest.raises(UserError, match="no run folder"):
+        open_run(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is no run"):
+        open_run(tmp_path)
+    (tmp_path / "started.json").write_text("{}")
+    with pytest.raises(UserError, match="has not finished training"):
+        open_run(tmp_path)
+    info = json.loads((tiny_run.path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**info, "format": 7}))
+    with pytest.raises(UserError, match="has format 7, this version reads 1"):
+        open_run(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(info))
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 20)
+    with pytest.raises(UserError, match=r"does not fit its config\.json"):
+        load_method(open_run(tmp_path))
