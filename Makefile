@@ -16,7 +16,8 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 
 bench: .venv/installed-dev
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for name in augmentation data_wait early_exit exit_overhead threshold_sweep; do \
+		$(BIN)/python benchmarks/$$name.py || exit 1; echo; done
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -17,7 +17,10 @@ SETTINGS = [
 
 
 def training_step(net: models.ExitNet, size: int, batch: int) -> Callable[[], None]:
-    images, labels = torch.rand(batch, 3, size, size), torch.randint(8, (batch,))
+    # channels-last, as `fairexit train` runs it
+    net = net.to(memory_format=torch.channels_last)
+    images = torch.rand(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(8, (batch,))
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
 
     def step() -> None:
