@@ -1,6 +1,7 @@
 """The commands: parse, call one function, print where the result lies. Torch is imported late."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -142,7 +143,9 @@ def train(
     from fairexit.training.fit import train as fit
 
     run = fit(load_config(config, changes), out)
-    print(f"trained: {run.path} (next: fairexit predict {run.path})")
+    # With several devices this runs once in each process.
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"trained: {run.path} (next: fairexit predict {run.path})")
 
 
 @app.command()
@@ -271,6 +274,10 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"fairexit: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        # Files are replaced whole, so a full disk has damaged nothing.
+        print(f"fairexit: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("fairexit: interrupted; the same command goes on from here", file=sys.stderr)

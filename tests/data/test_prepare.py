@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fairexit.data import prepare as module
+from fairexit.data import store
 from fairexit.data.datasets import datasets
 from fairexit.data.leaks import merge_clusters
 from fairexit.data.prepare import PrepareOptions, prepare
@@ -199,7 +200,7 @@ def test_a_full_disk_is_one_line(clinic, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "_header", full)
+    monkeypatch.setattr(store, "header", full)
     with pytest.raises(UserError, match="is full; nothing was kept"):
         table(clinic)
     assert not (clinic / "out.partial").exists()
@@ -207,7 +208,7 @@ def test_a_full_disk_is_one_line(clinic, monkeypatch):
 
 def test_the_header_is_numpys():
     for count in (0, 7, 10**6):
-        header = module._header(count, 64)
+        header = store.header(count, 64)
         stream = io.BytesIO(header)
         assert np.lib.format.read_magic(stream) == (1, 0)
         assert np.lib.format.read_array_header_1_0(stream)[0] == (count, 64, 64, 3)

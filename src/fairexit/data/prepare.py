@@ -2,14 +2,9 @@
 
 import errno
 import hashlib
-import io
 import json
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing import get_context
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fairexit.data.images import FITS, Decoded, near_pairs, perceptual_hash
+from fairexit.data.images import FITS, near_pairs, perceptual_hash
 from fairexit.data.leaks import NEAR_DISTANCE, clusters_of_two_groups, leak_report, merge_clusters
 from fairexit.data.prepared import FORMAT, Prepared, open_prepared
 from fairexit.data.records import SPLITS, Dataset, Listing
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
+from fairexit.data.store import Skipped, store_images
 from fairexit.errors import UserError
-from fairexit.progress import track
-
-CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -66,23 +59,6 @@ class PrepareOptions:
             raise UserError(f"--workers {self.workers}: at least one")
 
 
-@dataclass
-class Skipped:
-    """What is left out, and why."""
-
-    rows: list[tuple[str, str]] = field(default_factory=list)
-
-    def take(self, frame: pd.DataFrame, out: "NDArray[np.bool_]", reason: str) -> pd.DataFrame:
-        """Note the rows that go out, return those that stay."""
-        self.rows += [(str(i), reason) for i in frame["id"][out]]
-        return frame[~out]
-
-    def counts(self) -> dict[str, int]:
-        """How many for each reason, the details of single files aside."""
-        reasons = pd.Series([reason.split(":")[0] for _, reason in self.rows], dtype=object)
-        return {str(k): int(v) for k, v in reasons.value_counts(sort=False).items()}
-
-
 def prepare(
     name: str, dataset: Dataset, source: Path | None, out: Path, options: PrepareOptions
 ) -> Prepared:
@@ -111,7 +87,9 @@ def prepare(
     shutil.rmtree(partial_folder, ignore_errors=True)
     try:
         partial_folder.mkdir(parents=True)
-        frame, digests = _store_images(dataset, frame, partial_folder, options, skipped)
+        images = partial_folder / "images.npy"
+        size, fit, workers = options.size, options.fit, options.workers
+        frame, digests = store_images(dataset, frame, images, size, fit, workers, skipped)
         _describe(name, dataset, listing, frame, digests, partial_folder, options, skipped)
         partial_folder.rename(out)
     except OSError as error:
@@ -146,60 +124,8 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
     if "path" in frame:
         frame = skipped.take(frame, (frame["path"] == "").to_numpy(), "missing file")
     if frame.empty:
-        raise UserError(f"no image is left; left out: {_reasons(skipped)}")
+        raise UserError(f"no image is left; left out: {skipped}")
     return frame.reset_index(drop=True)
-
-
-def _decode(dataset: Dataset, options: PrepareOptions, rows: pd.DataFrame) -> list[Decoded]:
-    return dataset.pixels(rows, options.size, options.fit)
-
-
-def _decoded(
-    dataset: Dataset, frame: pd.DataFrame, options: PrepareOptions
-) -> Iterator[list[Decoded]]:
-    chunks = [frame.iloc[i : i + CHUNK] for i in range(0, len(frame), CHUNK)]
-    work = partial(_decode, dataset, options)
-    if options.workers == 1 or len(chunks) < 4:
-        yield from map(work, chunks)
-        return
-    # A forked process that has started threads may hang, so workers start clean.
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, chunks)
-
-
-def _header(count: int, size: int) -> bytes:
-    """The header of a .npy file; its length does not depend on the count."""
-    stream = io.BytesIO()
-    shape = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
-    np.lib.format.write_array_header_1_0(stream, shape)
-    return stream.getvalue()
-
-
-def _store_images(
-    dataset: Dataset, frame: pd.DataFrame, folder: Path, options: PrepareOptions, skipped: Skipped
-) -> tuple[pd.DataFrame, NDArray[np.object_]]:
-    """Write images.npy; return the rows whose images could be read, and their digests."""
-    digests: list[str] = []
-    good: list[bool] = []
-    # Plain writes: on a full disk they fail, where a memory map would kill the process.
-    with (folder / "images.npy").open("wb") as file:
-        file.write(_header(len(frame), options.size))
-        chunks = _decoded(dataset, frame, options)
-        for chunk in track(chunks, "reading images", -(-len(frame) // CHUNK)):
-            for image in chunk:
-                row = len(good)
-                good.append(image.pixels is not None)
-                if image.pixels is None:
-                    skipped.rows.append((str(frame["id"].iloc[row]), image.reason))
-                else:
-                    file.write(image.pixels.tobytes())
-                    digests.append(image.digest)
-        file.seek(0)
-        file.write(_header(len(digests), options.size))
-    if not digests:
-        raise UserError(f"no image is left; left out: {_reasons(skipped)}")
-    kept = frame[np.array(good)].drop(columns="path", errors="ignore").reset_index(drop=True)
-    return kept, np.array(digests, object)
 
 
 def _describe(
@@ -296,7 +222,3 @@ def _warnings(frame: pd.DataFrame, listing: Listing, options: PrepareOptions) ->
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reasons(skipped: Skipped) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in skipped.counts().items()) or "none"

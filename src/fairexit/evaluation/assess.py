@@ -86,7 +86,8 @@ def assess(
 ) -> Assessment:
     """Evaluate a run or a file of predictions.
 
-    A run's numbers go into its metrics.json, and a theta chosen on validation into its policy.json.
+    A run's numbers go into its metrics.json; a theta chosen for the run's own attribute becomes its
+    policy.json.
 
     Args:
         path: a run's folder, or a file of predictions.
@@ -148,7 +149,8 @@ def _policy(
         policy = choose_theta(
             validation, group, choice.grid, choice.rule, choice.tolerance, choice.fallback, empty
         )
-    if run is not None:
+    # Looking at another attribute must not change what the run answers.
+    if run is not None and group == run.description["group"]:
         policy.save(run.policy)
     return policy
 

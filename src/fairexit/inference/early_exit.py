@@ -63,20 +63,23 @@ def early_exit(
         found = net.internal_exit(position, x)
         if found is None:
             continue
-        now = _answer(found.logits, number)
+        probabilities, confidence = _sureness(found.logits)
+        leaves = confidence >= thresholds[number]
+        now = EarlyExit(probabilities, torch.full_like(rows, number), confidence)
+        number += 1
         if fallback == "most_confident":
             best = _better(best, now)
-        leaves = now.confidence >= thresholds[number]
-        number += 1
-        stays = (~leaves).nonzero().squeeze(1)
-        if len(stays) == len(rows):
+        if not leaves.any():
             continue
         done.append((rows[leaves], _pick(now, leaves)))
+        stays = (~leaves).nonzero().squeeze(1)
         if len(stays) == 0:
             return _in_order(done)
         x, rows = x[stays], rows[stays]
         best = best and _pick(best, stays)
-    done.append((rows, _better(best, _answer(net.backbone.head(x).logits, number))))
+    probabilities, confidence = _sureness(net.backbone.head(x).logits)
+    last = EarlyExit(probabilities, torch.full_like(rows, number), confidence)
+    done.append((rows, _better(best, last)))
     return _in_order(done)
 
 
@@ -90,11 +93,12 @@ def _thresholds(threshold: Theta | None, count: int) -> list[float]:
     return [float(value) for value in given] if given.ndim else [float(given)] * count
 
 
-def _answer(logits: Tensor, number: int) -> EarlyExit:
+def _sureness(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities and the largest of them."""
     # at least float32, so that half precision does not round a confidence up to the threshold
-    probabilities = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    exits = torch.full((len(logits),), number, device=logits.device)
-    return EarlyExit(probabilities, exits, probabilities.amax(1))
+    wide = logits if logits.dtype.itemsize >= 4 else logits.float()
+    probabilities = wide.softmax(1)
+    return probabilities, probabilities.amax(1)
 
 
 def _better(best: EarlyExit | None, now: EarlyExit) -> EarlyExit:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch.nn import functional as F
+from torch.utils.tensorboard import SummaryWriter
 
 from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
@@ -55,7 +56,9 @@ def train(config: RunConfig, out: Path) -> Run:
     fabric = _fabric(config)
     _seed(config.seed, 0)
     method = build(config, task, data.size)
-    run.start(config, data.info["checksums"]["records.parquet"])
+    if fabric.is_global_zero:
+        run.start(config, data.info["checksums"]["records.parquet"])
+    fabric.barrier()
     if not run.finished:
         _Trainer(config, data, task, run, fabric, method).fit()
     return run
@@ -121,11 +124,8 @@ class _Trainer:
 
     def fit(self) -> None:
         """All epochs that are left, then the files of a finished run."""
-        from torch.utils.tensorboard import SummaryWriter
-
         epochs, steps = self.config.train.epochs, self.training.steps()
         done = self.progress.epoch
-        board = SummaryWriter(self.run.path / "tensorboard", purge_step=done + 1)
         with Bar("training", epochs * steps, done * steps) as bar:
             for epoch in range(done, epochs):
                 row = {"epoch": float(epoch + 1)}
@@ -133,12 +133,8 @@ class _Trainer:
                 row |= self._validate()
                 if self.fabric.is_global_zero:
                     self._store(epoch, row)
-                    for name, value in row.items():
-                        board.add_scalar(name.replace("_", "/", 1), value, epoch + 1)
-                    board.flush()
                     bar.line(f"{self.run.path}: {self._summary(row)}")
                 self.fabric.barrier()
-        board.close()
         if self.fabric.is_global_zero:
             self._finish()
         self.fabric.barrier()
@@ -203,8 +199,10 @@ class _Trainer:
             predicted = probabilities.argmax(-1).T.cpu().numpy()
             labels, groups = batch.labels.cpu().numpy(), batch.groups.cpu().numpy()
             counts += count(labels, predicted, groups, task.num_classes, task.num_groups)
-        total = self.fabric.all_reduce(torch.from_numpy(counts).to(self.fabric.device), "sum")
-        summed = cast(torch.Tensor, self.fabric.all_reduce(loss, "sum"))
+        total = self.fabric.all_reduce(
+            torch.from_numpy(counts).to(self.fabric.device), reduce_op="sum"
+        )
+        summed = cast(torch.Tensor, self.fabric.all_reduce(loss, reduce_op="sum"))
         values = compute(cast(torch.Tensor, total).cpu().numpy(), CRITERIA)
         row = {f"val_{name}": float(value[-1]) for name, value in values.items()}
         row["val_loss"] = float(summed[0] / summed[1])
@@ -225,11 +223,18 @@ class _Trainer:
                 write_atomically(self.run.checkpoints / "best.safetensors", best)
             save_checkpoint(self.run, self.method, self.optimizer, progress)
             write_atomically(self.run.path / "log.csv", _csv(progress.rows))
+            self._board(epoch + 1, row)
         except OSError as error:
             raise UserError(
                 f"{self.run.path} cannot be written ({error.strerror}); free the disk and call "
                 f"again, epoch {epoch} is safe"
             ) from None
+
+    def _board(self, epoch: int, row: dict[str, float]) -> None:
+        """TensorBoard's events of one epoch; those of an epoch that is done again are purged."""
+        with SummaryWriter(self.run.path / "tensorboard", purge_step=epoch) as board:
+            for name, value in row.items():
+                board.add_scalar(name.replace("_", "/", 1), value, epoch)
 
     def _summary(self, row: dict[str, float]) -> str:
         return (

@@ -1,0 +1,110 @@
+"""The array file of a prepared dataset, and the list of what did not get into it."""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairexit.data.images import Decoded
+from fairexit.data.records import Dataset
+from fairexit.errors import UserError
+from fairexit.progress import track
+
+CHUNK = 64
+
+
+@dataclass
+class Skipped:
+    """What is left out, and why; each by id."""
+
+    rows: list[tuple[str, str]] = field(default_factory=list)
+
+    def take(self, frame: pd.DataFrame, out: NDArray[np.bool_], reason: str) -> pd.DataFrame:
+        """Note the rows that go out, return those that stay."""
+        self.rows += [(str(i), reason) for i in frame["id"][out]]
+        return frame[~out]
+
+    def counts(self) -> dict[str, int]:
+        """How many for each reason, the details of single files aside."""
+        reasons = pd.Series([reason.split(":")[0] for _, reason in self.rows], dtype=object)
+        return {str(k): int(v) for k, v in reasons.value_counts(sort=False).items()}
+
+    def __str__(self) -> str:
+        counts = self.counts().items()
+        return ", ".join(f"{count} {reason}" for reason, count in counts) or "nothing"
+
+
+def store_images(
+    dataset: Dataset,
+    frame: pd.DataFrame,
+    file: Path,
+    size: int,
+    fit: str,
+    workers: int,
+    skipped: Skipped,
+) -> tuple[pd.DataFrame, NDArray[np.object_]]:
+    """Decode the images of a table into a .npy file, in the table's order.
+
+    Args:
+        dataset: reads the images.
+        frame: a row per image.
+        file: what to write.
+        size: side of the stored images in pixels.
+        fit: `squash` or `crop`.
+        workers: processes that decode.
+        skipped: takes up the images that cannot be read.
+    Returns:
+        The rows whose images are stored, and the SHA-256 of each one's file.
+    Raises:
+        UserError: no image could be read.
+        OSError: the file cannot be written.
+    """
+    digests: list[str] = []
+    good: list[bool] = []
+    read = partial(dataset.pixels, size=size, fit=fit)
+    # Plain writes: on a full disk they fail, where a memory map would kill the process.
+    with file.open("wb") as stream:
+        stream.write(header(len(frame), size))
+        chunks = _in_order(read, frame, workers)
+        for chunk in track(chunks, "reading images", -(-len(frame) // CHUNK)):
+            for image in chunk:
+                row = len(good)
+                good.append(image.pixels is not None)
+                if image.pixels is None:
+                    skipped.rows.append((str(frame["id"].iloc[row]), image.reason))
+                else:
+                    stream.write(image.pixels.tobytes())
+                    digests.append(image.digest)
+        stream.seek(0)
+        stream.write(header(len(digests), size))
+    if not digests:
+        raise UserError(f"no image is left; left out: {skipped}")
+    kept = frame[np.array(good)].drop(columns="path", errors="ignore").reset_index(drop=True)
+    return kept, np.array(digests, object)
+
+
+def header(count: int, size: int) -> bytes:
+    """The header of a .npy file of images; its length does not depend on the count."""
+    stream = io.BytesIO()
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+    np.lib.format.write_array_header_1_0(stream, shape)
+    return stream.getvalue()
+
+
+def _in_order(
+    read: "partial[list[Decoded]]", frame: pd.DataFrame, workers: int
+) -> Iterator[list[Decoded]]:
+    chunks = [frame.iloc[i : i + CHUNK] for i in range(0, len(frame), CHUNK)]
+    if workers == 1 or len(chunks) < 4:
+        yield from map(read, chunks)
+        return
+    # A forked process that has started threads may hang, so workers start clean.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(read, chunks)
