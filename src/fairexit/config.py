@@ -23,16 +23,16 @@ class DataConfig:
         path: folder of a prepared dataset.
         group: the sensitive attribute; by default the dataset's main one.
         fold: the test fold, for data in folds.
-        augment: `none`, `flips`, `paper` or `released` (section 4 of the protocol).
+        augment: `none`, `flips`, `affine`, `paper` or `released`; see `fairexit.data.augment`.
         sampling: `natural`; `balanced` over classes, with replacement; `sqrt`, balanced by the
-            square root of the class counts, with replacement.
+            square root of the class counts; `group-balanced` over class x group.
     """
 
     path: Path
     group: str | None = None
     fold: int | None = None
-    augment: Literal["none", "flips", "paper", "released"] = "paper"
-    sampling: Literal["natural", "balanced", "sqrt"] = "natural"
+    augment: Literal["none", "flips", "affine", "paper", "released"] = "paper"
+    sampling: Literal["natural", "balanced", "sqrt", "group-balanced"] = "natural"
 
 
 @checked(frozen=True, config=STRICT)

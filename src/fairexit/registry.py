@@ -67,7 +67,7 @@ class Registry(Generic[T]):
     def options(self, name: str) -> dict[str, Option]:
         """The options of one entry, in the order of its signature."""
         cls = self[name]
-        hints = typing.get_type_hints(cls.__init__)
+        hints = typing.get_type_hints(cls.__init__, include_extras=True)
         return {
             p.name: Option(p.name, hints.get(p.name, Any), p.default, p.default is p.empty)
             for p in inspect.signature(cls).parameters.values()

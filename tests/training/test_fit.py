@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from conftest import settings
 from fairexit.config import TrainConfig
 from fairexit.data.augment import Augment
-from fairexit.data.loaders import Loader, class_balanced_weights
+from fairexit.data.loaders import Loader, balancing_weights
 from fairexit.errors import UserError
 from fairexit.runs import Run, open_run
 from fairexit.training import fit
-from fairexit.training.checkpoint import exit_weights, load_method
+from fairexit.training.checkpoint import exit_weights, load_net
 from fairexit.training.fit import train
 from fairexit.training.optim import learning_rate
 
@@ -164,7 +164,7 @@ def test_settings_that_do_not_fit(tiny, tmp_path, change, message):
 
 
 def test_exit_weights_of_the_paper(tiny_run):
-    net = load_method(tiny_run).net
+    net = load_net(tiny_run)
     assert exit_weights(net, "paper") == [0.3, 0.6, 0.9]
     assert exit_weights(net, "equal") == [1, 1, 1]
 
@@ -211,7 +211,7 @@ def test_processes_share_an_epoch_without_padding(tiny):
 def test_balanced_sampling():
     labels = np.array([0] * 90 + [1] * 10)
     for power, share in [(0.0, 0.1), (0.5, 0.25), (1.0, 0.5)]:
-        weights = class_balanced_weights(labels, power)
+        weights = balancing_weights(labels, power)
         assert weights[90:].sum() == pytest.approx(share)
 
 
@@ -237,4 +237,4 @@ def test_damaged_runs(tiny_run, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(info))
     (tmp_path / "model.safetensors").write_bytes(b"x" * 20)
     with pytest.raises(UserError, match=r"does not fit its config\.json"):
-        load_method(open_run(tmp_path))
+        load_net(open_run(tmp_path))

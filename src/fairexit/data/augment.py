@@ -49,6 +49,7 @@ class Policy:
 POLICIES = {
     "none": Policy(),
     "flips": Policy(flips=True),
+    "affine": Policy(flips=True, angle=180, scale=0.2),
     "paper": Policy(flips=True, angle=180, scale=0.2, autoaugment=True),
     "released": Policy(
         flips=True,
@@ -80,9 +81,10 @@ class Augment:
     CPU, so they are the same for every device, and a GPU is never waited for.
 
     Args:
-        policy: "none" (scaling to [0, 1] only), "flips", "paper" (flips, rotation, scaling,
-            AutoAugment; ranges, which the paper leaves open, as in "released") or "released" (the
-            authors' scripts: all steps; cutout of 16 px at 128 px, in proportion elsewhere).
+        policy: "none" (scaling to [0, 1] only), "flips", "affine" (flips, rotation, scaling),
+            "paper" (the same and AutoAugment; ranges, which the paper leaves open, as in
+            "released") or "released" (the authors' scripts: all steps; cutout of 16 px at 128 px,
+            in proportion elsewhere).
         seed: of the draws.
     Raises:
         UserError: an unknown policy.

@@ -12,14 +12,14 @@ from fairexit.data.prepared import Prepared
 from fairexit.types import Batch
 
 
-def class_balanced_weights(labels: NDArray[np.int64], power: float) -> NDArray[np.float64]:
-    """Sampling weights that sum to one: each class weighs its count to the power 1 - `power`."""
-    counts = np.bincount(labels)[labels].astype(float)
+def balancing_weights(strata: NDArray[np.int64], power: float) -> NDArray[np.float64]:
+    """Sampling weights that sum to one: a stratum weighs its count to the power 1 - `power`."""
+    counts = np.bincount(strata)[strata].astype(float)
     weights = counts**-power
     return weights / weights.sum()
 
 
-POWERS = {"natural": 0.0, "sqrt": 0.5, "balanced": 1.0}
+POWERS = {"natural": 0.0, "sqrt": 0.5, "balanced": 1.0, "group-balanced": 1.0}
 
 
 class Loader:
@@ -56,6 +56,16 @@ class Loader:
         self._labels = torch.from_numpy(data.labels)
         self._groups = torch.from_numpy(data.groups(attribute))
 
+    @property
+    def labels(self) -> Tensor:
+        """Classes of the rows, (N,)."""
+        return self._labels[self.rows]
+
+    @property
+    def groups(self) -> Tensor:
+        """Groups of the rows or UNKNOWN, (N,)."""
+        return self._groups[self.rows]
+
     def evaluation(self, augment: Augment) -> Iterator[Batch]:
         """Every row once, in order; `augment` should change nothing but the scale."""
         mine = self.rows[self.rank :: self.world]
@@ -83,7 +93,11 @@ class Loader:
         rng = np.random.default_rng([seed, epoch])
         if sampling == "natural":
             return rng.permutation(self.rows)
-        weights = class_balanced_weights(self._labels.numpy()[self.rows], POWERS[sampling])
+        strata = self.labels.numpy()
+        if sampling == "group-balanced":
+            # Unknown groups are -1, one more stratum of each class.
+            strata = strata * (int(self.groups.max()) + 2) + self.groups.numpy() + 1
+        weights = balancing_weights(strata, POWERS[sampling])
         return rng.choice(self.rows, len(self.rows), p=weights)
 
     def _batch(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Fallback, Theta, check_fallback, check_theta
-from fairexit.models.exitnet import ExitNet
+from fairexit.models.exitnet import ExitNet, widen
 
 
 class EarlyExit(NamedTuple):
@@ -95,9 +95,7 @@ def _thresholds(threshold: Theta | None, count: int) -> list[float]:
 
 def _sureness(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities and the largest of them."""
-    # at least float32, so that half precision does not round a confidence up to the threshold
-    wide = logits if logits.dtype.itemsize >= 4 else logits.float()
-    probabilities = wide.softmax(1)
+    probabilities = widen(logits).softmax(1)
     return probabilities, probabilities.amax(1)
 
 

@@ -17,7 +17,7 @@ from fairexit.evaluation.predictions import Predictions, write_predictions
 from fairexit.inference.early_exit import early_exit
 from fairexit.progress import track
 from fairexit.runs import Run, write_atomically
-from fairexit.training.checkpoint import load_method
+from fairexit.training.checkpoint import load_net
 from fairexit.types import Batch
 
 
@@ -83,17 +83,17 @@ def predict(
     """
     prepared = open_data(run, data)
     where = choose_device(device)
-    method = load_method(run, last).to(where)
+    net = load_net(run, last).to(where)
     written = []
     for split in splits:
         rows = prepared.rows(split, run.config.data.fold)
         batches = _batches(prepared, rows, where, batch_size, f"predicting {split}")
         with torch.inference_mode():
-            answers = [method.probabilities(method.outputs(b)).float().cpu() for b in batches]
+            answers = [net.probabilities(batch.images).cpu() for batch in batches]
         probabilities = torch.cat(answers).numpy()
         file = run.predictions(split)
         file.parent.mkdir(exist_ok=True)
-        exit_names = tuple(method.net.exit_names)
+        exit_names = tuple(net.exit_names)
         write_predictions(_table(prepared, rows, split, probabilities, exit_names), file)
         written.append(file)
     return written
@@ -118,7 +118,7 @@ def classify(
     policy = Policy.load(run.policy)
     prepared = open_data(run, data)
     where = choose_device(device)
-    net = load_method(run, last).to(where).net
+    net = load_net(run, last).to(where)
     costs = np.array(net.exit_costs(prepared.size))
     names, classes = np.array(net.exit_names), np.array(prepared.classes)
     written = []

@@ -1,5 +1,5 @@
 """Fairness methods: what each exit is asked to minimise."""
 
-from fairexit.methods.base import Losses, Method, methods
+from fairexit.methods.base import Distilled, Losses, Method, methods
 
-__all__ = ["Losses", "Method", "methods"]
+__all__ = ["Distilled", "Losses", "Method", "methods"]

@@ -4,55 +4,81 @@ A new method is a subclass of `Method` in a file of its own, entered in `methods
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fairexit.errors import UserError
 from fairexit.models import ExitNet
 from fairexit.registry import Registry
 from fairexit.types import Batch, Exit, Task
 
 
 class Losses(NamedTuple):
-    """A batch's loss and its parts: total scalar, target and penalty (E,), detached."""
+    """A batch's loss.
+
+    `total` (scalar) is what training minimises: `target` plus `penalty`, both summed over the
+    exits with their weights. `targets` and `penalties` (E,) are each exit's own, without gradient.
+    """
 
     total: Tensor
     target: Tensor
     penalty: Tensor
+    targets: Tensor
+    penalties: Tensor
 
 
 class Method(nn.Module):
     """Trains every exit by its target loss and, if the method has one, a fairness penalty.
 
     Loss = sum_k alpha_k (target_k + penalty_k), over all exits, the final one included.
-    Subclasses override any of `outputs`, `target_loss`, `penalty` and `probabilities`; keyword-only
+    Subclasses override any of `outputs`, `target_loss`, `penalty`, `begin` and `fold`; keyword-only
     arguments of `__init__` are the method's options.
 
     Args:
         net: the network that is trained.
         task: classes and groups.
         exit_weights: alpha, one per exit.
+
+    Attributes:
+        time: how far training is, from 0 to 1; the loop sets it.
+        left_out: terms of the epoch that could not be computed (too few samples); the loop logs it
+            and sets it back.
     """
+
+    left_out: Tensor
 
     def __init__(self, net: ExitNet, task: Task, exit_weights: Sequence[float]) -> None:
         super().__init__()
         self.net = net
         self.task = task
         self.exit_weights = tuple(exit_weights)
+        self.time = 0.0
+        self.register_buffer("left_out", torch.zeros((), dtype=torch.long), persistent=False)
 
     def forward(self, batch: Batch) -> Losses:
         """The loss of a batch, with gradient."""
         exits = self.outputs(batch)
-        total = exits[0].logits.new_zeros(())
         targets, penalties = [], []
-        for k, (exit, weight) in enumerate(zip(exits, self.exit_weights, strict=True)):
-            target, penalty = self.target_loss(k, exit, batch), self.penalty(k, exit, batch)
-            total = total + weight * (target if penalty is None else target + penalty)
-            targets.append(target.detach())
-            penalties.append(torch.zeros_like(target) if penalty is None else penalty.detach())
-        return Losses(total, torch.stack(targets), torch.stack(penalties))
+        # Statistics of features are differences of near numbers: never in half precision.
+        with torch.autocast(batch.images.device.type, enabled=False):
+            for k, found in enumerate(exits):
+                exit = Exit(found.logits.float(), found.features.float())
+                targets.append(self.target_loss(k, exit, batch))
+                penalty = self.penalty(k, exit, batch)
+                penalties.append(targets[-1].new_zeros(()) if penalty is None else penalty)
+            weights = targets[0].new_tensor(self.exit_weights)
+            each_target, each_penalty = torch.stack(targets), torch.stack(penalties)
+            target, penalty = (weights * each_target).sum(), (weights * each_penalty).sum()
+        return Losses(
+            target + penalty, target, penalty, each_target.detach(), each_penalty.detach()
+        )
+
+    def begin(self, labels: Tensor, groups: Tensor) -> None:
+        """See the training split once before training: labels (N,), groups (N,) or UNKNOWN."""
 
     def outputs(self, batch: Batch) -> list[Exit]:
         """What the exits say of a training batch."""
@@ -67,9 +93,46 @@ class Method(nn.Module):
         """The fairness penalty of exit k, a scalar, its weight included; None for no penalty."""
         return None
 
-    def probabilities(self, exits: list[Exit]) -> Tensor:
-        """Class probabilities of every exit (B, E, C). They never depend on the attribute."""
-        return torch.stack([exit.logits.softmax(-1) for exit in exits], dim=1)
+    def fold(self) -> None:
+        """Write what the method has learnt beside the network into it.
+
+        The network answers alone, and so never sees the attribute.
+        """
+
+
+class Distilled(Method):
+    """A method with a frozen teacher of the same shape, which the training loop provides."""
+
+    teacher_run: Path | None = None
+    _teacher: tuple[ExitNet] | None = None
+
+    @property
+    def teacher(self) -> ExitNet:
+        assert self._teacher is not None, "no teacher has been set"
+        return self._teacher[0]
+
+    def set_teacher(self, teacher: ExitNet) -> None:
+        """Take a trained network as the teacher.
+
+        Raises:
+            UserError: it has other classes or exits.
+        """
+        if teacher.num_classes != self.net.num_classes:
+            raise UserError(
+                f"the teacher has {teacher.num_classes} classes, the student "
+                f"{self.net.num_classes}; train a teacher on the same data"
+            )
+        mine, theirs = self.net.config, teacher.config
+        for key in ("name", "head", "stem"):
+            if mine[key] != theirs[key]:
+                raise UserError(f"the teacher's {key} is {theirs[key]}, the student's {mine[key]}")
+        if teacher.exit_names != self.net.exit_names:
+            raise UserError(
+                f"the teacher has the exits {', '.join(teacher.exit_names)}, the student "
+                f"{', '.join(self.net.exit_names)}; train a teacher with the same exits"
+            )
+        # In a tuple it is no part of the module: not trained, not saved, not put in training mode.
+        self._teacher = (teacher.eval().requires_grad_(False),)
 
 
 methods: Registry[Method] = Registry("method", "fairexit.methods")

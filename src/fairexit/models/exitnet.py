@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,11 @@ from fairexit.errors import UserError
 from fairexit.models.backbone import Backbone
 from fairexit.models.heads import Head
 from fairexit.types import Exit
+
+
+def widen(logits: Tensor) -> Tensor:
+    """At least float32, so that half precision does not round a confidence up to a threshold."""
+    return logits if logits.dtype.itemsize >= 4 else logits.float()
 
 
 class ExitNet(nn.Module):
@@ -50,6 +55,11 @@ class ExitNet(nn.Module):
         """Number of exits E, the final one included."""
         return len(self.exit_names)
 
+    @property
+    def exit_heads(self) -> list[Head]:
+        """The classifier of each exit, the final one last."""
+        return [*(cast(Head, head) for head in self.heads.values()), self.backbone.head]
+
     def forward(self, x: Tensor) -> list[Exit]:
         """What every exit says of the images, the final one last.
 
@@ -61,6 +71,10 @@ class ExitNet(nn.Module):
             UserError: the images are too small for the backbone or for a head.
         """
         return list(self._exits(x))
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Class probabilities of every exit, (B, E, C), at least in float32."""
+        return torch.stack([widen(one.logits).softmax(-1) for one in self(x)], dim=1)
 
     def check_size(self, height: int, width: int) -> None:
         """Raise a UserError where the network cannot take images of this size (pixels)."""

@@ -107,7 +107,14 @@ def load_checkpoint(run: Run, method: nn.Module, optimizer: torch.optim.Optimize
     return Progress(**state["progress"])
 
 
-def describe(run: Run, config: RunConfig, data: Prepared, net: ExitNet, task: Task) -> None:
+def describe(
+    run: Run,
+    config: RunConfig,
+    data: Prepared,
+    net: ExitNet,
+    task: Task,
+    penalty_ratio: float | None,
+) -> None:
     """Write config.json, the last file of a run: with it the run is finished."""
     info = {
         "format": FORMAT,
@@ -125,29 +132,24 @@ def describe(run: Run, config: RunConfig, data: Prepared, net: ExitNet, task: Ta
             "channels": "RGB",
         },
         "data": {"name": data.name, "checksums": data.info["checksums"]},
+        "penalty_ratio": penalty_ratio,
         "run": config.to_dict(),
     }
     write_atomically(run.path / "config.json", json.dumps(info, indent=2) + "\n")
 
 
-def load_method(run: Run, last: bool = False) -> Method:
-    """A finished run's network and method in evaluation mode, on the CPU.
+def load_net(run: Run, last: bool = False) -> ExitNet:
+    """A finished run's network in evaluation mode, on the CPU.
 
     Args:
         run: the run.
         last: the weights of the last epoch in place of the best.
     """
-    info = run.description
-    task = Task(tuple(info["label2id"]), info["group"], tuple(info["groups"]))
-    net = create_model(**{**info["model"], "pretrained": False})
+    net = create_model(**run.description["model"])
     path = run.last_weights if last else run.weights
     try:
         net.load_state_dict(load_file(path))
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} does not fit its config.json ({reason})") from None
-    method_config = run.config.method
-    options = {k: v for k, v in method_config.items() if k != "name"}
-    weights = exit_weights(net, run.config.train.exit_weights)
-    method = methods.create(method_config["name"], net, task, weights, **options)
-    return method.eval()
+    return net.eval()

@@ -2,15 +2,18 @@
 
 import csv
 import io
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch.nn import functional as F
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from fairexit.config import RunConfig
@@ -18,22 +21,21 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import compute
-from fairexit.methods import Method
+from fairexit.methods import Distilled, Losses, Method
 from fairexit.progress import Bar
-from fairexit.runs import Run, write_atomically
+from fairexit.runs import Run, open_run, write_atomically
 from fairexit.training.checkpoint import (
     build,
     describe,
     load_checkpoint,
+    load_net,
     save_checkpoint,
     save_tensors,
 )
 from fairexit.training.optim import build_optimizer, learning_rate
+from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
 
-CRITERIA = ("accuracy", "balanced_accuracy", "f1", "eopp1", "eodd")
 LOWER_IS_BETTER = {"eopp1", "eodd", "loss"}
 
 
@@ -56,12 +58,28 @@ def train(config: RunConfig, out: Path) -> Run:
     fabric = _fabric(config)
     _seed(config.seed, 0)
     method = build(config, task, data.size)
+    if isinstance(method, Distilled) and method.teacher_run:
+        _teach(method, open_run(method.teacher_run))
     if fabric.is_global_zero:
         run.start(config, data.info["checksums"]["records.parquet"])
     fabric.barrier()
-    if not run.finished:
-        _Trainer(config, data, task, run, fabric, method).fit()
+    if run.finished:
+        return run
+    if isinstance(method, Distilled) and not method.teacher_run:
+        if fabric.world_size > 1:
+            raise UserError(
+                "with several devices train a teacher first and name it: method.teacher"
+            )
+        print(f"{out}: the method needs a teacher, in {out / 'teacher'}", file=sys.stderr)
+        _teach(method, train(replace(config, method={"name": "erm"}), out / "teacher"))
+    _Trainer(config, data, task, run, fabric, method).fit()
     return run
+
+
+def _teach(method: Distilled, teacher: Run) -> None:
+    if tuple(teacher.description["label2id"]) != method.task.classes:
+        raise UserError(f"the teacher {teacher.path} was trained for other classes")
+    method.set_teacher(load_net(teacher))
 
 
 def _fabric(config: RunConfig) -> Fabric:
@@ -99,28 +117,23 @@ class _Trainer:
         method: Method,
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
-        self.method = method.to(memory_format=torch.channels_last)
-        optimizer = build_optimizer(method.parameters(), config.train)
-        self.progress = load_checkpoint(run, method, optimizer)
-        module, wrapped = fabric.setup(method, optimizer)
-        self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
         fold = config.data.fold
         self.training = self._loader(data.rows("train", fold))
         self.validation = self._loader(data.rows("val", fold))
         self.augment = Augment(config.data.augment, config.seed)
-        self.plain = Augment("none", 0)
+        self.method = method.to(memory_format=torch.channels_last)
+        method.begin(self.training.labels, self.training.groups)
+        optimizer = build_optimizer(method.parameters(), config.train)
+        self.progress = load_checkpoint(run, method, optimizer)
+        if isinstance(method, Distilled):
+            method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
+        module, wrapped = fabric.setup(method, optimizer)
+        self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
 
-    def _loader(self, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> Loader:
-        fabric = self.fabric
-        return Loader(
-            self.data,
-            rows,
-            self.task.group,
-            self.config.train.batch_size,
-            fabric.device,
-            fabric.global_rank,
-            fabric.world_size,
-        )
+    def _loader(self, rows: NDArray[np.int64]) -> Loader:
+        fabric, size = self.fabric, self.config.train.batch_size
+        where = (fabric.device, fabric.global_rank, fabric.world_size)
+        return Loader(self.data, rows, self.task.group, size, *where)
 
     def fit(self) -> None:
         """All epochs that are left, then the files of a finished run."""
@@ -130,7 +143,12 @@ class _Trainer:
             for epoch in range(done, epochs):
                 row = {"epoch": float(epoch + 1)}
                 row |= self._train_epoch(epoch, bar)
-                row |= self._validate()
+                row |= validate(
+                    self.method,
+                    self.validation.evaluation(Augment("none", 0)),
+                    self.fabric.autocast,
+                    self._add_up,
+                )
                 if self.fabric.is_global_zero:
                     self._store(epoch, row)
                     bar.line(f"{self.run.path}: {self._summary(row)}")
@@ -139,77 +157,65 @@ class _Trainer:
             self._finish()
         self.fabric.barrier()
 
+    def _add_up(self, values: Tensor) -> Tensor:
+        total = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
+        return cast(Tensor, total).cpu()
+
     def _train_epoch(self, epoch: int, bar: Bar) -> dict[str, float]:
         train, steps = self.config.train, self.training.steps()
         _seed(self.config.seed, epoch + 1)
         self.forward.train()
+        self.method.left_out.zero_()
         sums = torch.zeros(1 + 2 * self.method.net.num_exits, device=self.fabric.device)
-        waited, began = 0.0, time.perf_counter()
+        ratios, waited, began = [], 0.0, time.perf_counter()
         batches = self.training.training(
             self.augment, self.config.data.sampling, self.config.seed, epoch
         )
-        step = 0
         for step, (batch, seconds) in enumerate(_timed(batches)):
             waited += seconds
+            self.method.time = (epoch + step / steps) / train.epochs
             for part in self.optimizer.param_groups:
                 part["lr"] = learning_rate(train, epoch, step, steps)
             losses = self.forward(batch)
+            if losses.penalty.requires_grad and step in (steps // 2, steps - 1):
+                ratios.append(self._penalty_ratio(losses))
             self.optimizer.zero_grad()
             self.fabric.backward(losses.total)
             if train.clip is not None:
                 self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
             self.optimizer.step()
-            sums += torch.cat([losses.total.detach()[None], losses.target, losses.penalty])
+            sums += torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
             bar.advance(self._text(epoch, sums, step) if bar.is_terminal else None)
-        means = (sums / (step + 1)).tolist()
+        means = (sums / steps).tolist()
         if not np.isfinite(means[0]):
             raise UserError(
                 f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
                 "set train.clip"
             )
-        seconds = time.perf_counter() - began
         names = self.method.net.exit_names
         row = {"lr": learning_rate(train, epoch, steps - 1, steps), "train_loss": means[0]}
         row |= {f"train_target{n}": v for n, v in zip(names, means[1:], strict=False)}
         penalties = means[1 + len(names) :]
         row |= {f"train_penalty{n}": v for n, v in zip(names, penalties, strict=True)}
-        return row | {"seconds": seconds, "data_seconds": waited}
+        row["penalty_ratio"] = float(np.mean(ratios)) if ratios else float("nan")
+        row["terms_left_out"] = float(self.method.left_out)
+        return row | {"seconds": time.perf_counter() - began, "data_seconds": waited}
 
-    def _text(self, epoch: int, sums: torch.Tensor, step: int) -> str:
+    def _penalty_ratio(self, losses: Losses) -> float:
+        """Norm of the penalty's gradient on the trunk, as a share of the target loss's."""
+        trunk = [p for p in self.method.net.backbone.stages.parameters() if p.requires_grad]
+        norms = []
+        for part in (losses.penalty, losses.target):
+            found = torch.autograd.grad(part, trunk, retain_graph=True, allow_unused=True)
+            norms.append(sum(float(g.float().square().sum()) for g in found if g is not None))
+        return float(np.sqrt(norms[0] / max(norms[1], 1e-30)))
+
+    def _text(self, epoch: int, sums: Tensor, step: int) -> str:
         text = f"epoch {epoch + 1}/{self.config.train.epochs} loss {sums[0] / (step + 1):.3f}"
         if self.progress.rows:
             last = self.progress.rows[-1]
             text += f" val F1 {last['val_f1']:.3f} Eodd {last['val_eodd']:.3f}"
         return text
-
-    @torch.no_grad()
-    def _validate(self) -> dict[str, float]:
-        """Metrics of each exit on the validation split; every process counts its own share."""
-        self.forward.eval()
-        net, task = self.method.net, self.task
-        counts = np.zeros((net.num_exits, task.num_groups, task.num_classes, task.num_classes))
-        loss = torch.zeros(2, device=self.fabric.device)
-        for batch in self.validation.evaluation(self.plain):
-            with self.fabric.autocast():
-                probabilities = self.method.probabilities(self.method.outputs(batch)).float()
-            final = probabilities[:, -1].clamp_min(1e-12).log()
-            loss += torch.stack(
-                [F.nll_loss(final, batch.labels, reduction="sum"), loss.new_tensor(len(final))]
-            )
-            predicted = probabilities.argmax(-1).T.cpu().numpy()
-            labels, groups = batch.labels.cpu().numpy(), batch.groups.cpu().numpy()
-            counts += count(labels, predicted, groups, task.num_classes, task.num_groups)
-        total = self.fabric.all_reduce(
-            torch.from_numpy(counts).to(self.fabric.device), reduce_op="sum"
-        )
-        summed = cast(torch.Tensor, self.fabric.all_reduce(loss, reduce_op="sum"))
-        values = compute(cast(torch.Tensor, total).cpu().numpy(), CRITERIA)
-        row = {f"val_{name}": float(value[-1]) for name, value in values.items()}
-        row["val_loss"] = float(summed[0] / summed[1])
-        for name in ("f1", "eodd"):
-            for k, exit_name in enumerate(net.exit_names[:-1]):
-                row[f"val_{name}{exit_name}"] = float(values[name][k])
-        return row
 
     def _store(self, epoch: int, row: dict[str, float]) -> None:
         progress, criterion = self.progress, self.config.train.select
@@ -217,10 +223,13 @@ class _Trainer:
         progress.epoch = epoch + 1
         progress.rows.append(row)
         try:
-            if value > progress.best:
+            # The first epoch is the best so far, whatever its value.
+            if value > progress.best or not progress.best_epoch:
                 progress.best, progress.best_epoch = value, epoch + 1
-                best = save_tensors(self.method.net.state_dict())
-                write_atomically(self.run.checkpoints / "best.safetensors", best)
+                write_atomically(
+                    self.run.checkpoints / "best.safetensors",
+                    save_tensors(self.method.net.state_dict()),
+                )
             save_checkpoint(self.run, self.method, self.optimizer, progress)
             write_atomically(self.run.path / "log.csv", _csv(progress.rows))
             self._board(epoch + 1, row)
@@ -248,7 +257,9 @@ class _Trainer:
         best = self.run.checkpoints / "best.safetensors"
         write_atomically(self.run.last_weights, save_tensors(self.method.net.state_dict()))
         write_atomically(self.run.weights, best.read_bytes())
-        describe(self.run, self.config, self.data, self.method.net, self.task)
+        ratios = [row["penalty_ratio"] for row in self.progress.rows]
+        ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
+        describe(self.run, self.config, self.data, self.method.net, self.task, ratio)
 
 
 def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:

@@ -1,0 +1,1 @@
+"""Statistics of features as pure tensor functions; each is differentiable."""

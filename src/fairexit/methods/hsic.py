@@ -1,0 +1,38 @@
+"""Features that are independent of the attribute, by the HSIC penalty (Quadrianto et al. 2019)."""
+
+from collections.abc import Sequence
+
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from fairexit.losses.hsic import hsic_by_class
+from fairexit.methods.base import Method, methods
+from fairexit.models import ExitNet
+from fairexit.types import Batch, Exit, Task
+
+
+@methods.register("hsic")
+class Hsic(Method):
+    """Penalises the HSIC between each exit's features and the attribute, summed over classes.
+
+    With several processes each sees its own part of the batch only.
+
+    Args:
+        weight: lambda; the paper's 0.01 may do nothing, see the log's penalty ratio.
+    """
+
+    def __init__(
+        self,
+        net: ExitNet,
+        task: Task,
+        exit_weights: Sequence[float],
+        *,
+        weight: NonNegativeFloat = 0.01,
+    ) -> None:
+        super().__init__(net, task, exit_weights)
+        self.weight = weight
+
+    def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
+        found = hsic_by_class(exit.features, batch.groups, batch.labels, self.task.num_classes)
+        self.left_out += (~found.valid).sum()
+        return self.weight * found.values.sum()

@@ -1,0 +1,60 @@
+"""Fair feature distillation (Jung et al. 2021): every group's features like the teacher's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from fairexit.losses.mmd import mmd_by_cell
+from fairexit.methods.base import Distilled, methods
+from fairexit.models import ExitNet
+from fairexit.types import Batch, Exit, Task
+
+
+@methods.register("mfd")
+class Mfd(Distilled):
+    """Half the sum over classes and groups of the MMD^2 between teacher and student features.
+
+    With several processes each sees its own part of the batch only.
+
+    Args:
+        weight: of the penalty.
+        sigma: width of the kernel, in mean squared distances.
+        teacher: a finished run of the same network; by default one is trained first by ERM, with
+            the same seed and settings.
+    """
+
+    def __init__(
+        self,
+        net: ExitNet,
+        task: Task,
+        exit_weights: Sequence[float],
+        *,
+        weight: NonNegativeFloat = 0.1,
+        sigma: PositiveFloat = 0.5,
+        teacher: Path | None = None,
+    ) -> None:
+        super().__init__(net, task, exit_weights)
+        self.weight, self.sigma, self.teacher_run = weight, sigma, teacher
+        self._seen: list[Exit] = []
+
+    def outputs(self, batch: Batch) -> list[Exit]:
+        if self.training:
+            with torch.no_grad():
+                self._seen = self.teacher(batch.images)
+        return super().outputs(batch)
+
+    def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
+        found = mmd_by_cell(
+            self._seen[k].features,
+            exit.features,
+            batch.labels,
+            batch.groups,
+            self.task.num_classes,
+            self.task.num_groups,
+            self.sigma,
+        )
+        self.left_out += (~found.valid).sum()
+        return self.weight * 0.5 * found.values.sum()

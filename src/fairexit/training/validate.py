@@ -1,0 +1,68 @@
+"""What a training says of itself on the validation split, once an epoch."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fairexit.evaluation.counts import count
+from fairexit.evaluation.metrics import compute
+from fairexit.methods import Method
+from fairexit.training.probe import probe_accuracy
+from fairexit.types import Batch
+
+CRITERIA = ("accuracy", "balanced_accuracy", "f1", "eopp1", "eodd")
+BY_EXIT = ("f1", "eodd")
+
+
+@torch.no_grad()
+def validate(
+    method: Method,
+    batches: Iterable[Batch],
+    autocast: Callable[[], AbstractContextManager[None]],
+    add_up: Callable[[Tensor], Tensor],
+) -> dict[str, float]:
+    """A row of the log: metrics of the final exit, F1 and Eodd of each, and the probe.
+
+    Args:
+        method: the network in training; left in evaluation mode.
+        batches: this process's own part of the split, no sample twice.
+        autocast: context of the run's precision.
+        add_up: sum of a tensor over all processes.
+    """
+    method.eval()
+    method.fold()
+    net, task = method.net, method.task
+    counts = np.zeros((net.num_exits, task.num_groups, task.num_classes, task.num_classes))
+    loss = torch.zeros(2)
+    features: list[list[Tensor]] = [[] for _ in net.exit_names]
+    seen_groups = []
+    for batch in batches:
+        with autocast():
+            exits = net(batch.images)
+        probabilities = torch.stack([e.logits.float().softmax(-1) for e in exits], dim=1).cpu()
+        for kept, exit in zip(features, exits, strict=True):
+            kept.append(exit.features.float().cpu())
+        labels, groups = batch.labels.cpu(), batch.groups.cpu()
+        seen_groups.append(groups)
+        final = probabilities[:, -1].clamp_min(1e-12).log()
+        loss += torch.stack([F.nll_loss(final, labels, reduction="sum"), torch.tensor(len(final))])
+        predicted = probabilities.argmax(-1).T.numpy()
+        counts += count(
+            labels.numpy(), predicted, groups.numpy(), task.num_classes, task.num_groups
+        )
+    values = compute(add_up(torch.from_numpy(counts)).numpy(), CRITERIA)
+    total = add_up(loss)
+    row = {f"val_{name}": float(value[-1]) for name, value in values.items()}
+    row["val_loss"] = float(total[0] / total[1])
+    for name in BY_EXIT:
+        for k, exit_name in enumerate(net.exit_names[:-1]):
+            row[f"val_{name}{exit_name}"] = float(values[name][k])
+    # The probe sees this process's part only.
+    groups = torch.cat(seen_groups)
+    for kept, exit_name in zip(features, net.exit_names, strict=True):
+        row[f"val_probe{exit_name}"] = probe_accuracy(torch.cat(kept), groups, task.num_groups)
+    return row

@@ -1,0 +1,263 @@
+"""Every method on every arrangement: gradients, odd batches, and what each one is for."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from conftest import settings
+from fairexit.errors import UserError
+from fairexit.methods import Distilled, methods
+from fairexit.methods.adversarial import reverse_gradient
+from fairexit.methods.reweighting import cells_of
+from fairexit.models import create_model
+from fairexit.training import fit
+from fairexit.training.fit import train
+from fairexit.types import Batch, Task
+
+TASK = Task(("a", "b", "c"), "tone", ("dark", "light"))
+NAMES = methods.names()
+
+
+def build(name, exits="all", backbone="resnet18", **options):
+    torch.manual_seed(0)
+    size = 32 if backbone == "vgg11_bn" else 28
+    net = create_model(backbone, 3, exits=exits, image_size=size)
+    method = methods.create(name, net, TASK, [0.5] * net.num_exits, **options)
+    if isinstance(method, Distilled):
+        method.set_teacher(create_model(backbone, 3, exits=exits, image_size=size))
+    return method.train()
+
+
+def batch(n=16, size=28, groups=None, seed=0):
+    torch.manual_seed(seed)
+    labels = torch.arange(n) % 3
+    groups = torch.randint(0, 2, (n,)) if groups is None else torch.full((n,), groups)
+    return Batch(torch.rand(n, 3, size, size), labels, groups)
+
+
+@pytest.mark.parametrize("exits", ["none", "all"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_trainable_parameter_gets_a_gradient(name, exits):
+    method = build(name, exits)
+    losses = method(batch())
+    losses.total.backward()
+    assert torch.isfinite(losses.total)
+    without = [k for k, p in method.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without
+    moved = [k for k, p in method.named_parameters() if p.grad is not None and p.grad.any()]
+    assert any(k.startswith("net.backbone.stages.0") for k in moved)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_backbone(name):
+    method = build(name, [2], "vgg11_bn")
+    losses = method(batch(4, 32))
+    losses.total.backward()
+    assert torch.isfinite(losses.total)
+
+
+@pytest.mark.parametrize("groups", [-1, 0])
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_or_missing_groups_are_no_trouble(name, groups):
+    method = build(name)
+    losses = method(batch(groups=groups))
+    losses.total.backward()
+    assert torch.isfinite(losses.total)
+    assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_of_one(name):
+    method = build(name)
+    for module in method.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()  # a batch norm needs two samples, whatever the method
+    losses = method(batch(1))
+    losses.total.backward()
+    assert torch.isfinite(losses.total)
+    if name in ("hsic", "mfd", "snnl"):
+        assert method.left_out > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_is_the_weighted_sum_over_exits(name):
+    losses = build(name)(batch())
+    assert torch.allclose(losses.total, 0.5 * (losses.targets + losses.penalties).sum())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_network_alone_answers_without_the_attribute(name):
+    """After folding, the network gives what the method was trained to give, for any groups."""
+    method = build(name)
+    method(batch()).total.backward()
+    torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=0.1).step()
+    method.eval().fold()
+    images = batch().images
+    alone = create_model(**method.net.config).eval()
+    alone.load_state_dict(method.net.state_dict())
+    with torch.no_grad():
+        assert torch.equal(alone.probabilities(images), method.net.probabilities(images))
+
+
+def test_domain_independent_heads():
+    method = build("domainindep", exits=[2])
+    data = batch(groups=1)
+    method(data).total.backward()
+    for head in method.group_heads:
+        assert (head.weight.grad[:3] == 0).all()  # group 0 learnt nothing
+        assert head.weight.grad[3:].any()
+    method.eval().fold()
+    with torch.no_grad():
+        exits = method.net(data.images)
+        for k, exit in enumerate(exits):
+            assert torch.allclose(exit.logits, method.logits(k, exit.features).mean(1), atol=1e-5)
+
+
+def test_reversed_gradient():
+    z = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(reverse_gradient(z, 0.3), z)
+    reverse_gradient(z, 0.3).square().sum().backward()
+    assert torch.allclose(z.grad, -0.3 * 2 * z)
+
+
+@pytest.mark.parametrize("name", ["advconf", "advrev"])
+def test_an_adversary_learns_and_the_trunk_resists(name):
+    method = build(name, exits="none", weight=1.0)
+    z = torch.randn(64, method.net.backbone.head.classifier.in_features, requires_grad=True)
+    groups = (z[:, 0] > 0).long()
+    adversary = method.adversaries[0]
+
+    @torch.no_grad()
+    def readable(features):
+        return float(F.cross_entropy(adversary(features), groups))
+
+    optimizer = torch.optim.Adam(adversary.parameters(), lr=2e-3)
+    start = readable(z)
+    for _ in range(8):
+        optimizer.zero_grad()
+        method.duel(adversary, z, groups).backward()
+        optimizer.step()
+    assert readable(z) < 0.8 * start
+    z.grad = None
+    method.duel(adversary, z, groups).backward()
+    assert readable(z - z.grad / z.grad.norm()) > readable(z)
+
+
+def test_confusion_leaves_the_adversary_alone():
+    method = build("advconf", exits="none")
+    z = torch.randn(8, 512)
+    groups = torch.arange(8) % 2
+    adversary = method.adversaries[0]
+    strong, weak = [], []
+    for weight, kept in ((10.0, strong), (0.0, weak)):
+        method.weight = weight
+        adversary.zero_grad()
+        method.duel(adversary, z, groups).backward()
+        kept += [p.grad.clone() for p in adversary.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(strong, weak, strict=True))
+
+
+def test_warm_up():
+    method = build("advrev", weight=2.0, warmup=True)
+    strengths = []
+    for method.time in (0.0, 0.1, 1.0):
+        strengths.append(method.strength)
+    assert strengths == pytest.approx([0, 2 * (2 / (1 + math.exp(-1)) - 1), 2], abs=1e-3)
+
+
+def test_reweighting_makes_cells_equal():
+    method = build("reweight", exits="none")
+    labels = torch.tensor([0] * 6 + [1] * 3 + [2])
+    groups = torch.tensor([0, 0, 0, 0, 1, 1, 0, 0, 0, -1])
+    method.begin(labels, groups)
+    cells = cells_of(labels, groups, 2)
+    sums = [float(method.cell_weights[cells[cells == c]].sum()) for c in set(cells.tolist()) - {-1}]
+    assert sums == pytest.approx([3.0] * 3)
+
+
+def test_groupdro_follows_the_worst():
+    method = build("groupdro", exits="none", step=1.0)
+    data = batch()
+    before = method.q.clone()
+    method(data)
+    assert torch.allclose(method.q.sum(1), torch.ones(1))
+    present = torch.bincount(cells_of(data.labels, data.groups, 2), minlength=6) > 0
+    assert (method.q[0][present] >= before[0][present]).sum() > 0
+    assert method.q.argmax() in present.nonzero()
+
+
+def test_a_teacher_is_frozen_and_no_part_of_the_module():
+    method = build("mfd")
+    teacher = method.teacher
+    before = {k: v.clone() for k, v in teacher.state_dict().items()}
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert all("teacher" not in k for k in method.state_dict())
+    method.train()
+    assert not teacher.training
+    method(batch()).total.backward()
+    assert all(torch.equal(v, before[k]) for k, v in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_classes": 4}, "the teacher has 4 classes, the student 3"),
+        ({"exits": [1]}, "the teacher has the exits 1, f, the student 1, 2, 3, 4, f"),
+        ({"head": "pool"}, "the teacher's head is pool, the student's conv"),
+    ],
+)
+def test_a_teacher_that_does_not_fit(change, message):
+    method = build("mfd")
+    name, classes = "resnet18", change.pop("num_classes", 3)
+    with pytest.raises(UserError, match=message):
+        method.set_teacher(create_model(name, classes, **change))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "erm"])
+def test_training_resumes_bit_for_bit(tiny, tmp_path, monkeypatch, name):
+    config = settings(tiny.path, method={"name": name}, train__epochs=2, train__batch_size=48)
+    whole = train(config, tmp_path / "whole")
+    original = fit.save_checkpoint
+
+    class KilledError(Exception):
+        pass
+
+    def save(run, *args):
+        original(run, *args)
+        if run.path.name == "killed" and args[-1].epoch == 1:
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "save_checkpoint", save)
+        with pytest.raises(KilledError):
+            train(config, tmp_path / "killed")
+    resumed = train(config, tmp_path / "killed")
+    one, two = load_file(whole.last_weights), load_file(resumed.last_weights)
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    header = (whole.path / "log.csv").read_text().splitlines()[0]
+    assert "penalty_ratio" in header
+    assert "val_probef" in header
+
+
+def test_mfd_takes_a_run_as_teacher(tiny, tiny_run, tmp_path):
+    config = settings(tiny.path, method={"name": "mfd", "teacher": str(tiny_run.path)})
+    run = train(config, tmp_path / "r")
+    assert not (run.path / "teacher").exists()
+    with pytest.raises(UserError, match="no run folder nowhere"):
+        train(settings(tiny.path, method={"name": "mfd", "teacher": "nowhere"}), tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": -1}, "option 'weight': -1 does not fit: Input should be greater than or equal"),
+        ({"wieght": 1}, "method 'hsic' has no option 'wieght'; did you mean 'weight'"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(UserError, match=message):
+        build("hsic", **options)
