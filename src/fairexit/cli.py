@@ -261,6 +261,19 @@ def demo(
     print(f"page: {out / 'index.html'}")
 
 
+@app.command("list")
+def list_all(
+    kind: Annotated[
+        str | None, typer.Argument(help="methods, heads, datasets, metrics or backbones.")
+    ] = None,
+) -> None:
+    """Show what can be chosen by name, with options and defaults."""
+    from fairexit.report.inventory import inventory
+
+    for table in inventory(kind):
+        _show(table)
+
+
 def _show(table: "Table") -> None:
     from rich.console import Console
 

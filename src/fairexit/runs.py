@@ -11,6 +11,8 @@ from fairexit.config import RunConfig, build_config
 from fairexit.errors import UserError
 
 FORMAT = 1
+INACTIVE = 0.01
+"""Penalties whose gradient on the trunk is a smaller share of the target loss's are marked."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -65,6 +67,13 @@ class Run:
         """What `config.json` says: how to rebuild the network and read its answers."""
         info: dict[str, Any] = json.loads((self.path / "config.json").read_text())
         return info
+
+    @property
+    def label(self) -> str:
+        """The run as tables name it: with a mark where its penalty did next to nothing."""
+        ratio = self.description["penalty_ratio"]
+        inactive = ratio is not None and ratio < INACTIVE
+        return self.path.name + (" (penalty inactive)" if inactive else "")
 
     @cached_property
     def config(self) -> RunConfig:

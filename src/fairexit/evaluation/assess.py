@@ -107,7 +107,7 @@ def assess(
         policy = _policy(choice, group, empty, predictions, run)
         evaluation = evaluate(predictions, group, policy, empty)
         _store(run, split, group, evaluation)
-        return Assessment(path.name, group, evaluation, predictions)
+        return Assessment(run.label, group, evaluation, predictions)
     everything = read_predictions(path, None if group is None else [group], prob_prefix)
     group = group or _only_attribute(everything, path)
     splits = np.unique(everything.split).tolist()

@@ -1,0 +1,92 @@
+"""What can be chosen by name: every registry, with options and defaults."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args, get_origin
+
+from fairexit.errors import UserError, nearest
+from fairexit.registry import Registry
+from fairexit.report.tables import Table
+
+
+def inventory(kind: str | None = None) -> list[Table]:
+    """Tables of methods, heads, datasets, metrics and backbones, or of one kind.
+
+    Raises:
+        UserError: an unknown kind.
+    """
+    kinds: dict[str, Callable[[], Table]] = {
+        "methods": _methods,
+        "heads": _heads,
+        "datasets": _datasets,
+        "metrics": _metrics,
+        "backbones": _backbones,
+    }
+    if kind is None:
+        return [make() for make in kinds.values()]
+    if kind not in kinds:
+        raise UserError(f"there is no list '{kind}'; {nearest(kind, kinds)}")
+    return [kinds[kind]()]
+
+
+def _of_registry(title: str, registry: Registry[Any]) -> Table:
+    rows = []
+    for name in registry.names():
+        options = registry.options(name).values()
+        texts = [
+            f"{o.name}: {_hint(o.hint)}" + ("" if o.required else f" = {o.default}")
+            for o in options
+        ]
+        rows.append([name, _first_line(registry[name]), ", ".join(texts) or "-"])
+    return Table(title, ["Name", "What it is", "Options"], rows, names=3)
+
+
+def _methods() -> Table:
+    from fairexit.methods import methods
+
+    return _of_registry("Methods (method.name)", methods)
+
+
+def _heads() -> Table:
+    from fairexit.models import heads
+
+    return _of_registry("Heads (model.head)", heads)
+
+
+def _datasets() -> Table:
+    from fairexit.data.datasets import datasets
+
+    return _of_registry("Datasets (fairexit prepare)", datasets)
+
+
+def _metrics() -> Table:
+    from fairexit.evaluation import metrics
+
+    rows = []
+    for name in metrics.METRICS:
+        function = getattr(metrics, name, None)
+        rows.append([name, _first_line(function) if function else ""])
+    return Table("Metrics of the counts", ["Name", "What it is"], rows, names=2)
+
+
+def _backbones() -> Table:
+    from fairexit.models import list_models
+
+    names = list_models()
+    own = [[name, "torchvision"] for name in names if "/" not in name]
+    count = len(names) - len(own)
+    own.append(["timm/<name>", f"timm: {count} names, those that run in stages can be cut"])
+    return Table("Backbones (model.backbone)", ["Name", "From"], own, names=2)
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").split("\n")[0]
+
+
+def _hint(hint: Any) -> str:
+    """A type as a user writes it, without the module and the constraint's machinery."""
+    if hasattr(hint, "__metadata__"):
+        return _hint(get_args(hint)[0])
+    if get_origin(hint) is None and isinstance(hint, type):
+        return hint.__name__
+    return str(hint).replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
