@@ -119,8 +119,7 @@ def prepare(
     data = run(dataset, built, source, out, options)
     main = next(iter(data.attributes))
     _show(cell_table(data, main))
-    if "leaks" in data.info:
-        _show(leak_table(data.info["leaks"]))
+    _show(leak_table(data.info["leaks"]))
     for line in data.info["warnings"]:
         print(f"note: {line}")
     left_out = sum(data.info["skipped"].values())

@@ -160,6 +160,8 @@ def test_folds(clinic):
     data = table(clinic, options=PrepareOptions(size=16, workers=1, folds=4))
     assert sorted(data.frame["fold"].unique()) == [0, 1, 2, 3]
     assert data.frame.groupby("cluster")["fold"].nunique().max() == 1
+    assert len(data.info["leaks"]) == 6
+    assert all(leak["clusters"] == 0 for leak in data.info["leaks"].values())
     every = np.concatenate([data.rows("test", k) for k in range(4)])
     assert sorted(every) == list(range(80))
     with pytest.raises(UserError, match=r"divided into folds; say which with data\.fold"):

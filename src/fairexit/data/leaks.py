@@ -1,6 +1,6 @@
 """What splits share that they should not: clusters, identical files, near-duplicate images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -8,19 +8,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fairexit.data.records import SPLITS
-
 NEAR_DISTANCE = 10
 """Bits of 256. On ISIC 2019 nine in ten of such pairs show one lesion; at 16 it is one in two."""
 
 
 def leak_report(
-    frame: pd.DataFrame, digests: NDArray[np.object_], near: NDArray[np.int64]
+    frame: pd.DataFrame,
+    parts: Sequence[str],
+    digests: NDArray[np.object_],
+    near: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """Count what each pair of splits shares.
+    """Count what each pair of splits (or folds) shares.
 
     Args:
-        frame: rows of the prepared records (`cluster`, `split`).
+        frame: rows of the prepared records (`cluster`, `part`).
+        parts: the splits or folds, in order.
         digests: (N,) SHA-256 of each file, empty where there was none.
         near: (P, 2) rows of near-duplicate pairs.
     Returns:
@@ -28,10 +30,10 @@ def leak_report(
         images, how many lie in those, are identical to a file of the first, or nearly; `share`
         is that of the first of these among its images that have a cluster.
     """
-    split = frame["split"].to_numpy(object)
+    split = frame["part"].to_numpy(object)
     cluster = frame["cluster"].to_numpy(object)
     report: dict[str, Any] = {}
-    for one, other in combinations(SPLITS, 2):
+    for one, other in combinations(parts, 2):
         a, b = split == one, split == other
         shared = np.intersect1d(cluster[a & (cluster != "")], cluster[b & (cluster != "")])
         inside = np.isin(cluster[b], shared)

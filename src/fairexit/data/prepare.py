@@ -175,8 +175,13 @@ def _describe(
         for k, v in info["options"].items()
         if k != "workers"
     }
-    if not options.folds:
-        info["leaks"] = leak_report(frame, digests, near)
+    if options.folds:
+        parts = [f"fold {k}" for k in range(options.folds)]
+        frame = frame.assign(part="fold " + frame["fold"].astype(str))
+    else:
+        parts = list(SPLITS)
+        frame = frame.assign(part=frame["split"])
+    info["leaks"] = leak_report(frame, parts, digests, near)
     (folder / "dataset.json").write_text(json.dumps(info, indent=2) + "\n")
 
 
