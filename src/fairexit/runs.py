@@ -71,7 +71,7 @@ class Run:
     @property
     def label(self) -> str:
         """The run as tables name it: with a mark where its penalty did next to nothing."""
-        ratio = self.description["penalty_ratio"]
+        ratio = self.description.get("penalty_ratio")
         inactive = ratio is not None and ratio < INACTIVE
         return self.path.name + (" (penalty inactive)" if inactive else "")
 

@@ -1,6 +1,6 @@
 """What splits share that they should not: clusters, identical files, near-duplicate images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
 
@@ -13,16 +13,16 @@ NEAR_DISTANCE = 10
 
 
 def leak_report(
-    frame: pd.DataFrame,
-    parts: Sequence[str],
+    clusters: "pd.Series[str]",
+    parts: "pd.Series[str]",
     digests: NDArray[np.object_],
     near: NDArray[np.int64],
 ) -> dict[str, Any]:
     """Count what each pair of splits (or folds) shares.
 
     Args:
-        frame: rows of the prepared records (`cluster`, `part`).
-        parts: the splits or folds, in order.
+        clusters: (N,) cluster of each image, empty for one of its own.
+        parts: (N,) its split or fold, a categorical in the order of the report.
         digests: (N,) SHA-256 of each file, empty where there was none.
         near: (P, 2) rows of near-duplicate pairs.
     Returns:
@@ -30,10 +30,9 @@ def leak_report(
         images, how many lie in those, are identical to a file of the first, or nearly; `share`
         is that of the first of these among its images that have a cluster.
     """
-    split = frame["part"].to_numpy(object)
-    cluster = frame["cluster"].to_numpy(object)
+    split, cluster = parts.to_numpy(object), clusters.to_numpy(object)
     report: dict[str, Any] = {}
-    for one, other in combinations(parts, 2):
+    for one, other in combinations(parts.cat.categories, 2):
         a, b = split == one, split == other
         shared = np.intersect1d(cluster[a & (cluster != "")], cluster[b & (cluster != "")])
         inside = np.isin(cluster[b], shared)

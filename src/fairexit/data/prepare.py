@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fairexit.data.images import FITS, near_pairs, perceptual_hash
 from fairexit.data.leaks import NEAR_DISTANCE, clusters_of_two_groups, leak_report, merge_clusters
-from fairexit.data.prepared import FORMAT, Prepared, open_prepared
+from fairexit.data.prepared import FORMAT, RECORDS, Prepared, open_prepared
 from fairexit.data.records import SPLITS, Dataset, Listing
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
 from fairexit.data.store import Skipped, store_images
@@ -90,7 +90,19 @@ def prepare(
         images = partial_folder / "images.npy"
         size, fit, workers = options.size, options.fit, options.workers
         frame, digests = store_images(dataset, frame, images, size, fit, workers, skipped)
-        _describe(name, dataset, listing, frame, digests, partial_folder, options, skipped)
+        near = near_pairs(perceptual_hash(np.load(images, mmap_mode="r")), NEAR_DISTANCE)
+        if options.merge_near_duplicates:
+            frame = _merge(frame, digests, near)
+        frame = _divide(frame, listing.main, options)
+        _write_tables(partial_folder, frame, listing, skipped)
+        leaks = leak_report(frame["cluster"], _parts(frame), digests, near)
+        about = _describe(name, dataset, listing, frame, options)
+        about |= {
+            "skipped": skipped.counts(),
+            "leaks": leaks,
+            "checksums": {f: _sha256(partial_folder / f) for f in (images.name, RECORDS)},
+        }
+        (partial_folder / "dataset.json").write_text(json.dumps(about, indent=2) + "\n")
         partial_folder.rename(out)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -128,61 +140,56 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
     return frame.reset_index(drop=True)
 
 
+def _merge(
+    frame: pd.DataFrame, digests: NDArray[np.object_], near: NDArray[np.int64]
+) -> pd.DataFrame:
+    """Identical files and near-duplicates in one cluster."""
+    twins = pd.Series(np.arange(len(digests))).groupby(digests).first()
+    same = [(i, int(twins[d])) for i, d in enumerate(digests) if d and twins[d] != i]
+    pairs = [*same, *((int(i), int(j)) for i, j in near)]
+    return frame.assign(cluster=merge_clusters(frame["cluster"], frame["id"], pairs))
+
+
+def _parts(frame: pd.DataFrame) -> "pd.Series[str]":
+    """The split or fold of each row as reports name it, in order."""
+    if "fold" in frame:
+        return pd.Series(pd.Categorical("fold " + frame["fold"].astype(str)))
+    return pd.Series(pd.Categorical(frame["split"], SPLITS))
+
+
+def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, skipped: Skipped) -> None:
+    part = "fold" if "fold" in frame else "split"
+    columns = ["id", "label", *listing.attributes, "cluster", part]
+    frame[columns].to_parquet(folder / RECORDS, index=False)
+    table = pd.DataFrame(skipped.rows, columns=["id", "reason"])
+    table.sort_values(["reason", "id"]).to_csv(folder / "skipped.csv", index=False)
+
+
 def _describe(
-    name: str,
-    dataset: Dataset,
-    listing: Listing,
-    frame: pd.DataFrame,
-    digests: NDArray[np.object_],
-    folder: Path,
-    options: PrepareOptions,
-    skipped: Skipped,
-) -> None:
-    """Write records, skipped.csv and dataset.json."""
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    near = near_pairs(perceptual_hash(images), NEAR_DISTANCE)
-    if options.merge_near_duplicates:
-        twins = pd.Series(np.arange(len(digests))).groupby(digests).first()
-        same = [(i, int(twins[d])) for i, d in enumerate(digests) if d and twins[d] != i]
-        pairs = [*same, *((int(i), int(j)) for i, j in near)]
-        frame = frame.assign(cluster=merge_clusters(frame["cluster"], frame["id"], pairs))
-    frame = _divide(frame, listing.main, options)
+    name: str, dataset: Dataset, listing: Listing, frame: pd.DataFrame, options: PrepareOptions
+) -> dict[str, Any]:
+    """What `dataset.json` says of the data and how they were made."""
     classes = listing.classes
     if options.classes == "present":
         classes = tuple(c for c in classes if (frame["label"] == c).any())
-    columns = ["id", "label", *listing.attributes, "cluster"]
-    columns.append("fold" if options.folds else "split")
-    frame[columns].to_parquet(folder / "records.parquet", index=False)
-    table = pd.DataFrame(skipped.rows, columns=["id", "reason"])
-    table.sort_values(["reason", "id"]).to_csv(folder / "skipped.csv", index=False)
-    info: dict[str, Any] = {
+    return {
         "format": FORMAT,
         "name": name,
         "website": dataset.website,
         "licence": dataset.licence,
         "classes": classes,
         "attributes": listing.attributes,
-        "options": {**vars(dataset), **vars(options)},
         "images": len(frame),
-        "skipped": skipped.counts(),
-        "split_by": listing.main if not options.split_file else "split file",
+        "dataset": _plain(vars(dataset)),
+        # How many processes decoded says nothing about the data.
+        "options": _plain({k: v for k, v in vars(options).items() if k != "workers"}),
         "warnings": _warnings(frame, listing, options),
-        "checksums": {file: _sha256(folder / file) for file in ("images.npy", "records.parquet")},
     }
-    # How many workers, and where things lay, says nothing about the data.
-    info["options"] = {
-        k: v.name if isinstance(v, Path) else v
-        for k, v in info["options"].items()
-        if k != "workers"
-    }
-    if options.folds:
-        parts = [f"fold {k}" for k in range(options.folds)]
-        frame = frame.assign(part="fold " + frame["fold"].astype(str))
-    else:
-        parts = list(SPLITS)
-        frame = frame.assign(part=frame["split"])
-    info["leaks"] = leak_report(frame, parts, digests, near)
-    (folder / "dataset.json").write_text(json.dumps(info, indent=2) + "\n")
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Options for JSON; of a path only the name, wherever it lay."""
+    return {k: v.name if isinstance(v, Path) else v for k, v in options.items()}
 
 
 def _divide(frame: pd.DataFrame, group: str, options: PrepareOptions) -> pd.DataFrame:

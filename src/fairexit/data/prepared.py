@@ -16,6 +16,7 @@ from fairexit.errors import UserError, nearest
 from fairexit.types import UNKNOWN, Task
 
 FORMAT = 1
+RECORDS = "records.parquet"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def open_prepared(path: Path) -> Prepared:
             raise UserError(
                 f"{path} has format {info['format']}, this version reads {FORMAT}; prepare it anew"
             )
-        frame = pd.read_parquet(path / "records.parquet")
+        frame = pd.read_parquet(path / RECORDS)
         images = np.load(path / "images.npy", mmap_mode="r")
     except UserError:
         raise

@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
-from fairexit.data.prepared import Prepared, open_prepared
+from fairexit.data.prepared import RECORDS, Prepared, open_prepared
 from fairexit.errors import UserError
 from fairexit.methods import Distilled, Losses, Method
 from fairexit.progress import Bar
@@ -61,7 +61,7 @@ def train(config: RunConfig, out: Path) -> Run:
     if isinstance(method, Distilled) and method.teacher_run:
         _teach(method, open_run(method.teacher_run))
     if fabric.is_global_zero:
-        run.start(config, data.info["checksums"]["records.parquet"])
+        run.start(config, data.info["checksums"][RECORDS])
     fabric.barrier()
     if run.finished:
         return run
