@@ -173,6 +173,12 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("prepare", "synthetc", "--out", "x"), "did you mean 'synthetic'"),
         (("prepare", "synthetic", "--out", "x", "--label", "y"), "has no option 'label'"),
         (("prepare", "isic2019", "nowhere", "--out", "x"), "no folder nowhere"),
+        (("prepare", "synthetic", "--out", "x", "--fit", "bad"), "Invalid value for '--fit'"),
+        (("prepare", "synthetic", "--out", "x", "--set", "name=y"), "has no option 'name'"),
+        (("prepare", "synthetic"), "Missing option '--out'"),
+        (("evaluate", "RUN", "--bogus"), "No such option"),
+        (("evalate", "RUN"), "No such command 'evalate'"),
+        (("list", "moons"), "there is no list 'moons'; there are: backbones"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(command, copy, tmp_path, monkeypatch, words, message):

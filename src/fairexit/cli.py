@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 
 import typer
 
@@ -12,6 +12,12 @@ from fairexit.errors import UserError
 
 if TYPE_CHECKING:
     from fairexit.report.tables import Table
+
+# Typer carries a copy of click of its own or not, by its version; its errors lead to the right one.
+USAGE_ERROR = cast(
+    type[typer.BadParameter],
+    next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError"),
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -104,7 +110,7 @@ def prepare(
     }
     own |= {"target": target, "age_cut": age_cut}
     chosen = {k: v for k, v in own.items() if v is not None and v != []}
-    built = datasets.create(dataset, **chosen, **parse_changes(option or []))
+    built = datasets.create(dataset, **{**chosen, **parse_changes(option or [])})
     options = PrepareOptions(
         size=size,
         fit=fit,
@@ -280,17 +286,25 @@ def _show(table: "Table") -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table.to_rich())
 
 
+def _stop(message: str) -> NoReturn:
+    print(f"fairexit: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     """Entry point: bad input is one line and exit status 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        print(f"fairexit: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(str(error))
     except OSError as error:
         # Files are replaced whole, so a full disk has damaged nothing.
-        print(f"fairexit: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
+        _stop(f"{error.filename or 'a file'}: {error.strerror}")
+    except USAGE_ERROR as error:
+        # Without arguments the help has been shown and there is nothing to say.
+        if not error.format_message():
+            sys.exit(2)
+        _stop(f"{error.format_message()} (see fairexit --help)")
     except KeyboardInterrupt:
         print("fairexit: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -86,11 +86,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr", "devices"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise UserError(f"train.{name} is {getattr(self, name)}; it must be positive")
         for name in ("momentum", "weight_decay", "warmup"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
+        if self.clip is not None and not self.clip > 0:
+            raise UserError(f"train.clip is {self.clip}; it must be positive, or null for none")
 
 
 @dataclass(frozen=True)
@@ -163,21 +165,23 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
     for key, kind in SECTIONS.items():
         parts[key] = _section(key, kind, tree.get(key) or {})
     method = tree.get("method") or {"name": "erm"}
-    if not isinstance(method, dict) or "name" not in method:
+    if not isinstance(method, dict) or not isinstance(method.get("name"), str):
         raise UserError("method needs a name, as in method: {name: erm}")
     seed = tree.get("seed", 0)
-    if type(seed) is not int:
-        raise UserError(f"seed is {seed!r}; it must be a whole number")
+    if type(seed) is not int or seed < 0:
+        raise UserError(f"seed is {seed!r}; it must be a whole number, not negative")
     return RunConfig(method=dict(method), seed=seed, **parts)
 
 
 def _section(name: str, kind: type, values: Any) -> Any:
     if not isinstance(values, dict):
         raise UserError(f"{name} must hold keys, as in {name}: {{...}}")
-    known = [f.name for f in dataclasses.fields(kind)]
-    for key in values:
+    known = {f.name: str(f.type) for f in dataclasses.fields(kind)}
+    for key, value in values.items():
         if key not in known:
             raise UserError(f"unknown key '{name}.{key}'; {nearest(str(key), known)}")
+        if isinstance(value, bool) and "bool" not in known[key]:
+            raise UserError(f"{name}.{key} is {value}; true and false mean nothing there")
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:

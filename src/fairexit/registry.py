@@ -101,7 +101,7 @@ class Registry(Generic[T]):
                 ) from None
         return checked
 
-    def create(self, name: str, *args: Any, **options: Any) -> T:
+    def create(self, name: str, /, *args: Any, **options: Any) -> T:
         """Build one entry with checked options."""
         return self[name](*args, **self.check(name, options))
 
