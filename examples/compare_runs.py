@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.data.splits import cluster_index
-from fairexit.evaluation.assess import Assessment, assess
+from fairexit.evaluation.assess import Assessment, assess_as_stored
 from fairexit.evaluation.metrics import compute
 from fairexit.evaluation.thresholds import select
 from fairexit.types import UNKNOWN
@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     if len(options.base) != len(options.other):
         parser.error("give as many --base as --other runs, in the order of the seeds")
-    kinds = [[assess(run) for run in runs] for runs in (options.base, options.other)]
+    kinds = [[assess_as_stored(run) for run in runs] for runs in (options.base, options.other)]
     ids = kinds[0][0].predictions.ids
     if any((a.predictions.ids != ids).any() for kind in kinds for a in kind):
         parser.error("the runs were tested on different images")

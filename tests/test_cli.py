@@ -119,6 +119,28 @@ def test_the_policys_answers_are_those_of_all_exits(command, copy):
     assert answers["exit"].nunique() > 1
 
 
+def test_a_report_writes_nothing_but_the_page_and_keeps_the_policy(command, copy, tmp_path):
+    command("evaluate", copy, "--grid", "0.3,0.5", "--rule", "f1", "--fallback", "most_confident")
+    before = {f: (copy / f).read_text() for f in ("policy.json", "metrics.json")}
+    assert command("report", copy, "--out", tmp_path / "r.html")[0] == 0
+    assert before == {f: (copy / f).read_text() for f in before}
+    status, _, err = command("report", copy, "--out", tmp_path / "s.html", "--group", "sex")
+    assert status == 2
+    assert "no group column 'sex'" in err
+    assert not (tmp_path / "s.html").exists()
+
+
+def test_other_data_and_last_weights_are_kept_apart(command, copy, tiny, tmp_path):
+    before = (copy / "predictions" / "test.parquet").read_bytes()
+    for words in (("--last",), ("--data", tiny.path)):
+        status, _, err = command("predict", copy, *words)
+        assert status == 2
+        assert "need --out" in err
+        assert command("predict", copy, *words, "--out", tmp_path / "p")[0] == 0
+        assert (tmp_path / "p" / "test.parquet").exists()
+    assert (copy / "predictions" / "test.parquet").read_bytes() == before
+
+
 def test_predictions_do_not_depend_on_the_batch_size(command, copy):
     before = read_predictions(copy / "predictions" / "test.parquet").probabilities
     assert command("predict", copy, "--split", "test", "--batch-size", 1)[0] == 0
@@ -144,6 +166,19 @@ def test_somebody_elses_table(command, tmp_path):
     assert status == 0
     assert "single exit" in printed
     assert list(tmp_path.iterdir()) == [tmp_path / "p.csv"]
+
+
+def test_words_for_unknown_are_no_group(command, tmp_path):
+    outside(tmp_path / "p.csv")
+    frame = pd.read_csv(tmp_path / "p.csv")
+    for i, word in enumerate(["NA", "n/a", "None", " unknown ", ""]):
+        frame.loc[i, "sex"] = word
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    status, printed, _ = command("evaluate", tmp_path / "p.csv", "--group", "sex", "--json")
+    found = json.loads(printed)
+    assert status == 0
+    assert set(found["groups"]) == {"f", "m"}
+    assert sum(group["n"] for group in found["groups"].values()) == len(frame) - 5
 
 
 def test_theta_is_never_chosen_on_test(command, copy):

@@ -163,6 +163,9 @@ def predict(
         bool, typer.Option(help="Only the policy's answer; images leave early and save work.")
     ] = False,
     last: Annotated[bool, typer.Option(help="Weights of the last epoch, not the best.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Another folder than RUN/predictions, for --data, --last.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 256,
     data: OtherData = None,
     device: Device = "auto",
@@ -177,6 +180,7 @@ def predict(
         "device": device,
         "batch_size": batch_size,
         "last": last,
+        "out": out,
     }
     make = inference.classify if policy_only else inference.predict
     for file in make(found, splits, **common):
@@ -209,7 +213,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the paper's table and write metrics.json."""
+    """Print the paper's table; for a run, write metrics.json and the policy."""
     from fairexit.evaluation.assess import assess, parse_choice
     from fairexit.report import tables
 
@@ -224,8 +228,9 @@ def evaluate(
     _show(tables.summary_table([found]))
     if len(found.predictions.exit_names) > 1:
         _show(tables.exit_table(found))
+    what = "left out of the gaps" if empty == "exclude" else "its rates count 0"
     for name, label in found.evaluation.empty_cells:
-        print(f"note: no image of class '{label}' in group '{name}'; left out of the gaps")
+        print(f"note: no image of class '{label}' in group '{name}'; {what}")
 
 
 @app.command()
@@ -238,12 +243,12 @@ def report(
     ] = None,
     title: Annotated[str, typer.Option(help="Heading.")] = "Fairness of image classifiers",
 ) -> None:
-    """Write a self-contained page that compares runs."""
+    """Write a self-contained page that compares runs, each under its stored policy."""
     from fairexit.data.prepared import open_prepared
-    from fairexit.evaluation.assess import assess
+    from fairexit.evaluation.assess import assess_as_stored
     from fairexit.report.page import write_page
 
-    found = [assess(path, group=group) for path in runs]
+    found = [assess_as_stored(path, group) for path in runs]
     write_page(found, out, title, open_prepared(data) if data else None)
     print(f"written: {out}")
 
@@ -273,7 +278,7 @@ def list_all(
     ] = None,
 ) -> None:
     """Show what can be chosen by name, with options and defaults."""
-    from fairexit.report.inventory import inventory
+    from fairexit.inventory import inventory
 
     for table in inventory(kind):
         _show(table)
@@ -305,6 +310,6 @@ def main() -> None:
         if not error.format_message():
             sys.exit(2)
         _stop(f"{error.format_message()} (see fairexit --help)")
-    except KeyboardInterrupt:
-        print("fairexit: interrupted; the same command goes on from here", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort):
+        print("fairexit: interrupted; a training goes on with the same command", file=sys.stderr)
         sys.exit(130)

@@ -86,10 +86,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr", "devices"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise UserError(f"train.{name} is {getattr(self, name)}; it must be positive")
         for name in ("momentum", "weight_decay", "warmup"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
         if self.clip is not None and not self.clip > 0:
             raise UserError(f"train.clip is {self.clip}; it must be positive, or null for none")

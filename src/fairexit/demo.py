@@ -36,8 +36,8 @@ def demo(out: Path, *, images: int = 2500, epochs: int = 6, seed: int = 0) -> li
         drawn = datasets.create("synthetic", images=images, seed=seed)
         prepare("synthetic", drawn, None, data, PrepareOptions(size=32, seed=seed))
     prepared = open_prepared(data)
-    drawn_with = prepared.info["dataset"]
-    if (drawn_with["images"], drawn_with["seed"]) != (images, seed):
+    drawn_with = prepared.info.get("dataset", {})
+    if (drawn_with.get("images"), drawn_with.get("seed")) != (images, seed):
         raise UserError(f"{out} holds a demo with other settings; choose another --out")
     assessments = []
     for name, exits in MODELS.items():

@@ -1,7 +1,6 @@
 """A run's folder: what lies where, and what may be done with it. Imports no torch."""
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,22 +8,11 @@ from typing import Any
 
 from fairexit.config import RunConfig, build_config
 from fairexit.errors import UserError
+from fairexit.files import write_atomically
 
 FORMAT = 1
 INACTIVE = 0.01
 """Penalties whose gradient on the trunk is a smaller share of the target loss's are marked."""
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is either as before or whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    data = content.encode() if isinstance(content, str) else content
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @dataclass(frozen=True)
@@ -65,8 +53,7 @@ class Run:
     @cached_property
     def description(self) -> dict[str, Any]:
         """What `config.json` says: how to rebuild the network and read its answers."""
-        info: dict[str, Any] = json.loads((self.path / "config.json").read_text())
-        return info
+        return _read_json(self.path / "config.json")
 
     @property
     def label(self) -> str:
@@ -80,22 +67,25 @@ class Run:
         """The settings, as the run stored them."""
         return build_config(self.description["run"])
 
-    def start(self, config: RunConfig, data_checksum: str) -> None:
+    def start(self, config: RunConfig, checksums: dict[str, str]) -> None:
         """Enter the settings into a new folder, or check that an old one has the same.
 
+        Args:
+            config: the settings.
+            checksums: of the data.
         Raises:
             UserError: the folder holds something else, or a run with other settings or data.
         """
         stamp = self.path / "started.json"
-        wanted = {"format": FORMAT, "run": config.to_dict(), "data": data_checksum}
-        if self.path.exists() and not stamp.is_file():
-            if not self.path.is_dir() or any(self.path.iterdir()):
-                raise UserError(f"{self.path} exists and is no run; choose another --out")
-        elif stamp.is_file():
-            _same_or_error(self.path, json.loads(stamp.read_text()), wanted)
-            return
+        wanted = {"format": FORMAT, "run": config.to_dict(), "data": checksums}
+        if stamp.is_file():
+            _same_or_error(self.path, _read_json(stamp), wanted)
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.glob("[!.]*"))):
+            raise UserError(f"{self.path} exists and is no run; choose another --out")
+        else:
+            # The stamp first: without it a folder is somebody else's.
+            write_atomically(stamp, json.dumps(wanted, indent=2) + "\n")
         write_atomically(self.path / "config.yaml", config.to_yaml())
-        write_atomically(stamp, json.dumps(wanted, indent=2) + "\n")
 
 
 def open_run(path: Path) -> Run:
@@ -110,13 +100,23 @@ def open_run(path: Path) -> Run:
     if not run.finished:
         what = "has not finished training" if (path / "started.json").is_file() else "is no run"
         raise UserError(f"{path} {what}; call fairexit train ... --out {path}")
-    try:
-        version = run.description["format"]
-    except (ValueError, KeyError):
-        raise UserError(f"{path}/config.json is damaged; train the run anew") from None
+    version = run.description.get("format")
     if version != FORMAT:
         raise UserError(f"{path} has format {version}, this version reads {FORMAT}; train it anew")
+    missing = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
+    if missing:
+        raise UserError(f"{path}/config.json lacks '{min(missing)}'; train the run anew")
     return run
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged; train the run anew in another folder")
+    return found
 
 
 def _same_or_error(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

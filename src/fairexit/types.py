@@ -1,5 +1,6 @@
 """What passes between the parts: the task, a batch, what an exit says."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,6 +9,26 @@ if TYPE_CHECKING:
 
 UNKNOWN = -1
 """Group index of a sample whose attribute is not known; every group metric leaves it out."""
+
+UNKNOWN_NAMES = ("", "unknown", "unk", "na", "n/a", "nan", "none", "null")
+"""What stands in tables, in any case, where an attribute is not known."""
+
+PROBABILITY = re.compile(r"p(\d+|f)?/(.*)", re.DOTALL)
+"""Name of a probability column: the exit (none in a plain network) and the class."""
+
+RESERVED = (
+    "id",
+    "path",
+    "label",
+    "cluster",
+    "split",
+    "fold",
+    "prediction",
+    "confidence",
+    "exit",
+    "cost",
+)
+"""Columns of our tables that no attribute may be called after."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,9 @@ def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
     (tmp_path / "half.jpg").write_bytes(content[: len(content) // 2])
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("not an image")
+    Image.fromarray(np.zeros((9, 9), np.float32)).save(tmp_path / "float.tif")
     reasons = {
+        "float.tif": "a floating-point image has no known white",
         "half.jpg": "unreadable image",
         "empty.jpg": "the file is empty",
         "text.jpg": "not an image format",
@@ -70,9 +72,25 @@ def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
         assert found.pixels is None
         assert reason in found.reason
     monkeypatch.setattr(images, "MAX_PIXELS", 1000)
-    assert "1,600 pixels" in decode(tmp_path / "whole.jpg", 20, "squash").reason or (
-        "are more than 1,000" in decode(tmp_path / "whole.jpg", 20, "squash").reason
+    assert (
+        "40 x 40 pixels are more than 1,000" in decode(tmp_path / "whole.jpg", 20, "squash").reason
     )
+
+
+def test_a_decoder_that_raises_anything_is_a_reason(tmp_path, monkeypatch):
+    def broken(*_):
+        raise NotImplementedError
+
+    Image.fromarray(picture().astype(np.uint8)).save(tmp_path / "x.png")
+    monkeypatch.setattr(images, "_to_rgb", broken)
+    assert decode(tmp_path / "x.png", 20, "squash").reason == (
+        "unreadable image: NotImplementedError"
+    )
+
+
+def test_a_dark_sixteen_bit_image_stays_dark(tmp_path):
+    Image.fromarray(np.full((9, 9), 200, np.uint16)).save(tmp_path / "x.png")
+    assert decode(tmp_path / "x.png", 20, "squash").pixels.max() == 0
 
 
 def test_copies_are_found_and_others_not():

@@ -223,12 +223,44 @@ def test_the_header_is_numpys():
         ({"label": "diagnosis"}, "has no column 'diagnosis'; it has: img_id"),
         ({"group": ["sex"]}, "has no column 'sex'"),
         ({"cluster": "lesion"}, "has no column 'lesion'"),
-        ({"id": "diagnostic"}, "stands in more than one row"),
+        ({"id": "patient_id"}, "stands in more than one row"),
     ],
 )
 def test_wrong_columns(clinic, columns, message):
     with pytest.raises(UserError, match=message):
         table(clinic, **columns)
+
+
+def test_sidecars_paths_and_odd_words(clinic):
+    (clinic / "imgs" / "PAT_0_0.json").write_text("{}")
+    change(
+        clinic,
+        lambda f: f.assign(
+            img_id="imgs/" + f["img_id"], diagnostic=f["diagnostic"].replace("NEV", "None")
+        ),
+    )
+    data = table(clinic, images=clinic)
+    assert data.classes == ("MEL", "None")
+    assert len(data.frame) == 80
+    assert data.info["cells"]["train"]["FEMALE"]["None"] > 0
+
+
+def test_shifted_rows_and_columns_named_twice(clinic):
+    lines = (clinic / "metadata.csv").read_text().splitlines()
+    shifted = [lines[0], *(line + ",x" for line in lines[1:])]
+    (clinic / "metadata.csv").write_text("\n".join(shifted))
+    with pytest.raises(UserError, match="rows have more fields than the header"):
+        table(clinic)
+    with pytest.raises(UserError, match="column 'gender' is named twice"):
+        table(clinic, group=["gender", "gender"])
+    with pytest.raises(UserError, match="column 'diagnostic' is named twice"):
+        table(clinic, group=["diagnostic"])
+
+
+def test_attributes_with_the_names_of_our_columns(clinic):
+    change(clinic, lambda f: f.rename(columns={"gender": "cost"}))
+    with pytest.raises(UserError, match="an attribute cannot be called 'cost'"):
+        table(clinic, group=["cost"])
 
 
 def test_wrong_tables(clinic):
@@ -242,7 +274,7 @@ def test_wrong_tables(clinic):
     with pytest.raises(UserError, match="no image is left; left out: 80 missing file"):
         table(clinic, images=clinic / "empty")
     change(clinic, lambda f: f.assign(diagnostic="MEL"))
-    with pytest.raises(UserError, match="two at least are needed"):
+    with pytest.raises(UserError, match=r"there are not two classes \(MEL\)"):
         table(clinic)
 
 

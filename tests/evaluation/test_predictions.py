@@ -234,8 +234,9 @@ def test_splits() -> None:
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"p.xlsx: its name must end with .parquet or .csv"):
         write_predictions(make(), tmp_path / "p.xlsx")
-    with pytest.raises(UserError, match=r"cannot write .*absent/p.csv: .*No such file"):
-        write_predictions(make(), tmp_path / "absent" / "p.csv")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*file/p.csv: "):
+        write_predictions(make(), tmp_path / "file" / "p.csv")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -220,5 +220,9 @@ def test_bad_policy_files(tmp_path: Path, text: str, message: str) -> None:
 def test_policy_paths(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*policy.json: No such file"):
         Policy.load(tmp_path / "policy.json")
-    with pytest.raises(UserError, match=r"cannot write .*policy.json: No such file"):
-        Policy(0.5).save(tmp_path / "absent" / "policy.json")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        Policy(0.5).save(tmp_path / "file" / "policy.json")
+    (tmp_path / "policy.json").write_text('{"theta": {"a": 1}}')
+    with pytest.raises(UserError, match=r"policy.json: "):
+        Policy.load(tmp_path / "policy.json")

@@ -118,8 +118,11 @@ def test_other_settings_or_data_in_the_same_folder(tiny, tiny_run, tmp_path):
     run = Run(tmp_path / "r")
     config = settings(tiny.path)
     run.start(config, stamp["data"])
+    (run.path / "config.yaml").unlink()
+    run.start(config, stamp["data"])  # killed between its first two files
+    assert (run.path / "config.yaml").exists()
     with pytest.raises(UserError, match="its data have changed since it was started"):
-        run.start(config, "other")
+        run.start(config, {**stamp["data"], "images.npy": "other"})
     (run.path / "started.json").write_text(json.dumps({**stamp, "format": 0}))
     with pytest.raises(UserError, match="has format 0, this version writes 1"):
         run.start(config, stamp["data"])
@@ -149,6 +152,7 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
         ({"train__exit_weights": [1.0]}, "give 3 weights, none negative, for the exits 1, 3, f"),
         ({"data__group": "sex"}, "has no attribute 'sex'; .*skin_tone"),
         ({"data__fold": 1}, "has no folds"),
+        ({"train__batch_size": 1}, "batch normalisation needs at least 2"),
         ({"model__backbone": "resnet17"}, "no backbone 'resnet17'; did you mean"),
         ({"model__head": "cnov"}, "no head 'cnov'; did you mean 'conv'"),
         ({"method": {"name": "ermm"}}, "no method 'ermm'; did you mean 'erm'"),
@@ -234,6 +238,10 @@ def test_damaged_runs(tiny_run, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**info, "format": 7}))
     with pytest.raises(UserError, match="has format 7, this version reads 1"):
         open_run(tmp_path)
+    for damage, message in [("[1]", "is damaged"), ('{"format": 1}', "lacks 'data'")]:
+        (tmp_path / "config.json").write_text(damage)
+        with pytest.raises(UserError, match=message):
+            open_run(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(info))
     (tmp_path / "model.safetensors").write_bytes(b"x" * 20)
     with pytest.raises(UserError, match=r"does not fit its config\.json"):

@@ -55,6 +55,10 @@ class PrepareOptions:
             raise UserError(f"--fit {self.fit}: there are {' and '.join(FITS)}")
         if self.split_file and self.folds:
             raise UserError("--split-file and --folds exclude each other; give one")
+        if self.folds is not None and self.folds < 3:
+            raise UserError(f"--folds {self.folds}: at least 3 (train, val, test)")
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed}: it cannot be negative")
         if self.workers < 1:
             raise UserError(f"--workers {self.workers}: at least one")
 
@@ -100,6 +104,7 @@ def prepare(
         about |= {
             "skipped": skipped.counts(),
             "leaks": leaks,
+            "cells": _cells(frame, listing.main),
             "checksums": {f: _sha256(partial_folder / f) for f in (images.name, RECORDS)},
         }
         (partial_folder / "dataset.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -155,6 +160,16 @@ def _parts(frame: pd.DataFrame) -> "pd.Series[str]":
     if "fold" in frame:
         return pd.Series(pd.Categorical("fold " + frame["fold"].astype(str)))
     return pd.Series(pd.Categorical(frame["split"], SPLITS))
+
+
+def _cells(frame: pd.DataFrame, group: str) -> dict[str, dict[str, dict[str, int]]]:
+    """Images by split, group and class; an absent key is an empty cell."""
+    known = frame.assign(part=_parts(frame)).dropna(subset=[group])
+    sizes = known.groupby(["part", group, "label"], observed=True).size()
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for (part, name, label), n in sizes.items():
+        counts.setdefault(str(part), {}).setdefault(str(name), {})[str(label)] = int(n)
+    return counts
 
 
 def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, skipped: Skipped) -> None:

@@ -17,6 +17,7 @@ from fairexit.types import UNKNOWN, Task
 
 FORMAT = 1
 RECORDS = "records.parquet"
+NEEDED = {"name", "classes", "attributes", "options", "leaks", "checksums", "skipped"}
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,12 @@ def open_prepared(path: Path) -> Prepared:
             )
         frame = pd.read_parquet(path / RECORDS)
         images = np.load(path / "images.npy", mmap_mode="r")
+        missing = NEEDED - set(info)
+        if missing:
+            raise UserError(f"{path}/dataset.json lacks '{min(missing)}'; prepare the data anew")
     except UserError:
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}); prepare it anew") from None
     if len(images) != len(frame):
         raise UserError(

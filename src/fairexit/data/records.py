@@ -10,10 +10,10 @@ import pandas as pd
 
 from fairexit.data.images import Decoded, decode
 from fairexit.errors import UserError
+from fairexit.types import PROBABILITY, RESERVED
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("id", "label", "cluster")
-RESERVED = {*COLUMNS, "path", "split", "fold", "prediction"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Listing:
         if not self.attributes:
             raise UserError("the dataset has no sensitive attribute; name one with --group")
         for name in self.attributes:
-            if name in RESERVED:
+            if name in RESERVED or PROBABILITY.fullmatch(name):
                 raise UserError(f"an attribute cannot be called '{name}'; rename that column")
         _check_ids(self.frame["id"])
         _check_values(self.frame, "label", self.classes)
@@ -49,7 +49,7 @@ class Listing:
             what = f"one value ('{present[0]}')" if len(present) else "no value"
             raise UserError(f"attribute '{self.main}' has {what}; two groups at least are needed")
         if len(self.classes) < 2:
-            raise UserError(f"there is one class ({self.classes}); two at least are needed")
+            raise UserError(f"there are not two classes ({', '.join(self.classes) or 'none'})")
 
     @property
     def main(self) -> str:
@@ -89,12 +89,22 @@ def read_table(path: Path) -> pd.DataFrame:
             frame = pd.read_parquet(path)
             return frame.astype("string").astype(object).where(frame.notna(), None)
         separator = "\t" if path.suffix in {".tsv", ".tab"} else ","
-        frame = pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig")
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            encoding="utf-8-sig",
+            # Only an empty cell is missing: "None" and "NA" may be classes.
+            keep_default_na=False,
+            na_values=[""],
+        )
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be read as a table: {reason}") from None
     if frame.empty:
         raise UserError(f"{path} has no rows")
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise UserError(f"{path}: rows have more fields than the header has names")
     return frame.astype(object).where(frame.notna(), None)
 
 
@@ -114,6 +124,19 @@ def file_of(path: Path, candidates: Sequence[str]) -> Path:
         if (path / name).exists():
             return path / name
     raise UserError(f"{path} has no {' or '.join(candidates)}; give the folder that holds it")
+
+
+def image_files(folder: Path) -> dict[str, str]:
+    """Every image below a folder by its path in it, its name, and its name without ending.
+
+    Where two have one name the first in the alphabet counts.
+    """
+    files: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            for key in (path.relative_to(folder).as_posix(), path.name, path.stem):
+                files.setdefault(key, str(path))
+    return files
 
 
 def _check_ids(ids: "pd.Series[str]") -> None:

@@ -13,7 +13,8 @@ from fairexit.evaluation.metrics import Empty
 from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
 from fairexit.evaluation.predictions import Predictions, read_predictions
 from fairexit.evaluation.thresholds import GRID, RULES, choose_theta
-from fairexit.runs import Run, open_run, write_atomically
+from fairexit.files import write_atomically
+from fairexit.runs import Run, open_run
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def parse_choice(
     check_fallback(fallback)
     if rule not in RULES:
         raise UserError(f"--rule {rule}: {nearest(rule, RULES)}")
-    if tolerance < 0:
+    if not tolerance >= 0:
         raise UserError(f"--tolerance {tolerance}: it cannot be negative")
     tried = GRID if grid is None else _numbers("--grid", grid)
     fixed: str | float | tuple[float, ...] = threshold
@@ -83,6 +84,7 @@ def assess(
     choice: Choice | None = None,
     empty: Empty = "exclude",
     prob_prefix: str | None = None,
+    store: bool = True,
 ) -> Assessment:
     """Evaluate a run or a file of predictions.
 
@@ -96,6 +98,7 @@ def assess(
         choice: how theta is come by.
         empty: what a rate without samples counts.
         prob_prefix: of a file's probability columns.
+        store: whether a run's files are written at all.
     Raises:
         UserError: no such thing, or theta would have to be chosen without validation rows.
     """
@@ -106,7 +109,12 @@ def assess(
         predictions = _of_run(run, split)
         policy = _policy(choice, group, empty, predictions, run)
         evaluation = evaluate(predictions, group, policy, empty)
-        _store(run, split, group, evaluation)
+        if store:
+            chosen = policy.split is not None or policy.rule == "single exit"
+            # Looking at another attribute must not change what the run answers.
+            if chosen and group == run.description["group"]:
+                policy.save(run.policy)
+            _store(run, split, group, evaluation)
         return Assessment(run.label, group, evaluation, predictions)
     everything = read_predictions(path, None if group is None else [group], prob_prefix)
     group = group or _only_attribute(everything, path)
@@ -116,11 +124,22 @@ def assess(
     return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)
 
 
+def assess_as_stored(path: Path, group: str | None = None) -> Assessment:
+    """Evaluate on test under a run's stored policy, or, where it has none, a chosen one.
+
+    Nothing is written.
+    """
+    stored = path.is_dir() and Run(path).policy.is_file()
+    choice = Choice("policy" if stored else "auto")
+    return assess(path, group=group, choice=choice, store=False)
+
+
 def _of_run(run: Run, split: str) -> Predictions:
     file = run.predictions(split)
     if not file.is_file():
         raise UserError(
-            f"{run.path} has no predictions for split '{split}'; call fairexit predict {run.path}"
+            f"{run.path} has no predictions for split '{split}'; call fairexit predict {run.path} "
+            f"--split {split}"
         )
     return read_predictions(file)
 
@@ -149,9 +168,6 @@ def _policy(
         policy = choose_theta(
             validation, group, choice.grid, choice.rule, choice.tolerance, choice.fallback, empty
         )
-    # Looking at another attribute must not change what the run answers.
-    if run is not None and group == run.description["group"]:
-        policy.save(run.policy)
     return policy
 
 
@@ -161,6 +177,7 @@ def _store(run: Run, split: str, group: str, evaluation: Evaluation) -> None:
         known = json.loads(run.metrics.read_text())
     except (OSError, ValueError):
         known = {}
+    known = known if isinstance(known, dict) else {}
     known[group if split == "test" else f"{group}@{split}"] = evaluation.to_dict()
     write_atomically(run.metrics, json.dumps(known, indent=2) + "\n")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest
-from fairexit.evaluation.predictions import replacing
+from fairexit.files import write_atomically
 
 Fallback = Literal["final", "most_confident"]
 Theta = float | Sequence[float]
@@ -69,8 +69,7 @@ class Policy:
 
     def save(self, path: str | Path) -> None:
         """Write `policy.json`; all of it or nothing."""
-        with replacing(Path(path)) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_atomically(Path(path), json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> "Policy":
@@ -86,7 +85,7 @@ class Policy:
             return cls.from_dict(values)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from None
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise UserError(f"{path}: {error}") from None
 
 

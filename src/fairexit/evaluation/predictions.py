@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest
-from fairexit.evaluation.table import PROBABILITY, RESERVED, Predictions, first_row
-from fairexit.types import UNKNOWN
+from fairexit.evaluation.table import Predictions, first_row
+from fairexit.files import replacing
+from fairexit.types import PROBABILITY, RESERVED, UNKNOWN, UNKNOWN_NAMES
 
-__all__ = ["Predictions", "read_predictions", "replacing", "write_predictions"]
+__all__ = ["Predictions", "read_predictions", "write_predictions"]
 
-_UNKNOWN_NAMES = ("", "unknown", "nan")
 _METADATA = b"fairexit"
 
 
@@ -76,29 +74,14 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
             columns[name] = predictions.probabilities[:, e, c]
     kept = json.dumps({"groups": predictions.group_names, "hard": predictions.hard})
     table = pa.table(columns).replace_schema_metadata({_METADATA: kept})
-    with replacing(path) as temporary:
-        if path.suffix == ".csv":
-            pyarrow.csv.write_csv(table, temporary)
-        else:
-            pyarrow.parquet.write_table(table, temporary)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place if all went well.
-
-    Raises:
-        UserError: the file system refuses.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            if path.suffix == ".csv":
+                pyarrow.csv.write_csv(table, temporary)
+            else:
+                pyarrow.parquet.write_table(table, temporary)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _read_table(path: Path, prob_prefix: str | None) -> Any:
@@ -130,6 +113,10 @@ def _read_table(path: Path, prob_prefix: str | None) -> Any:
 
 def _is_probability(name: str, prefix: str | None) -> bool:
     return name.startswith(prefix) if prefix else PROBABILITY.fullmatch(name) is not None
+
+
+def _plain(values: NDArray[np.str_]) -> NDArray[np.str_]:
+    return np.strings.lower(np.strings.strip(values))
 
 
 class _Reader:
@@ -181,7 +168,7 @@ class _Reader:
         values = self.strings(column)
         place = {name: index for index, name in enumerate(names)}
         indices = np.array([place.get(v, UNKNOWN) for v in values.tolist()], dtype=np.int64)
-        wrong = (indices == UNKNOWN) & ~np.isin(np.strings.lower(values), unknown)
+        wrong = (indices == UNKNOWN) & ~np.isin(_plain(values), unknown)
         if wrong.any():
             value = str(values[np.argmax(wrong)])
             raise UserError(
@@ -205,9 +192,9 @@ class _Reader:
                 hint = nearest(name, there) if there else "there is none"
                 raise UserError(f"no group column '{name}'; {hint}")
             values = np.unique(self.strings(name))
-            found = values[~np.isin(np.strings.lower(values), _UNKNOWN_NAMES)].tolist()
+            found = values[~np.isin(_plain(values), UNKNOWN_NAMES)].tolist()
             group_names[name] = tuple(found if known is None else known[name])
-            attributes[name] = self.indices(name, group_names[name], _UNKNOWN_NAMES)
+            attributes[name] = self.indices(name, group_names[name], UNKNOWN_NAMES)
         return attributes, group_names
 
     def probabilities(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:

@@ -1,19 +1,12 @@
 """What a network, ours or anybody's, said about labelled samples."""
 
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest
-from fairexit.types import UNKNOWN
-
-PROBABILITY = re.compile(r"p(\d+|f)?/(.*)", re.DOTALL)
-"""Name of a probability column: the exit (none in a plain network) and the class."""
-
-RESERVED = ("id", "label", "cluster", "split", "prediction", "confidence", "exit", "cost")
-"""Columns of a table of predictions that are no attribute."""
+from fairexit.types import PROBABILITY, RESERVED, UNKNOWN
 
 
 @dataclass(frozen=True, eq=False)

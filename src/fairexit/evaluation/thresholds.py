@@ -161,7 +161,7 @@ def choose_theta(
     grid = np.sort(check_theta(thetas, np.float64))[::-1].tolist()
     counts, _ = sweep(predictions, group, grid, fallback)
     values = compute(counts, ("f1", "eodd"), empty)
-    if np.isnan(values["eodd"]).any():
+    if rule == "eodd" and np.isnan(values["eodd"]).any():
         raise UserError(f"Eodd of group '{group}' is not defined: no class occurs in two groups")
     final = predictions.probabilities[:, -1].argmax(-1)
     last = count(predictions.labels, final, groups, len(predictions.classes), len(names))

@@ -14,9 +14,10 @@ from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import Predictions, write_predictions
+from fairexit.files import write_atomically
 from fairexit.inference.early_exit import early_exit
 from fairexit.progress import track
-from fairexit.runs import Run, write_atomically
+from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
 from fairexit.types import Batch
 
@@ -45,6 +46,11 @@ def open_data(run: Run, path: Path | None = None) -> Prepared:
     """
     data = open_prepared(path or run.config.data.path)
     info = run.description
+    if data.info["options"]["fit"] != info["preprocessing"]["fit"]:
+        raise UserError(
+            f"{data.path} was prepared with --fit {data.info['options']['fit']}, {run.path} was "
+            f"trained with {info['preprocessing']['fit']}"
+        )
     if list(data.classes) != list(info["label2id"]):
         raise UserError(f"{data.path} has other classes than {run.path} was trained for")
     if data.size != info["preprocessing"]["size"]:
@@ -68,6 +74,7 @@ def predict(
     device: str = "auto",
     batch_size: int = 256,
     last: bool = False,
+    out: Path | None = None,
 ) -> list[Path]:
     """Write the predictions of all exits for some splits of a run's data.
 
@@ -78,9 +85,12 @@ def predict(
         device: where to compute.
         batch_size: images at a time; it changes speed and memory only.
         last: the weights of the last epoch in place of the best.
+        out: folder of the files; other data and the last weights need one, so that the run's own
+            predictions stay what they are.
     Returns:
         The files.
     """
+    folder = _folder(run, data, last, out)
     prepared = open_data(run, data)
     where = choose_device(device)
     net = load_net(run, last).to(where)
@@ -91,8 +101,7 @@ def predict(
         with torch.inference_mode():
             answers = [net.probabilities(batch.images).cpu() for batch in batches]
         probabilities = torch.cat(answers).numpy()
-        file = run.predictions(split)
-        file.parent.mkdir(exist_ok=True)
+        file = folder / f"{split}.parquet"
         exit_names = tuple(net.exit_names)
         write_predictions(_table(prepared, rows, split, probabilities, exit_names), file)
         written.append(file)
@@ -107,12 +116,14 @@ def classify(
     device: str = "auto",
     batch_size: int = 256,
     last: bool = False,
+    out: Path | None = None,
 ) -> list[Path]:
     """Write the answers of a run's policy; an image that has left costs nothing more.
 
     A table has a row per image: id, prediction, confidence, exit, and cost, the multiply-adds
     spent as a share of the full network's. Arguments and result as for `predict`.
     """
+    folder = _folder(run, data, last, out)
     if not run.policy.is_file():
         raise UserError(f"{run.path} has no policy yet; call fairexit evaluate {run.path}")
     policy = Policy.load(run.policy)
@@ -137,10 +148,16 @@ def classify(
                 "cost": costs[exits] / costs[-1],
             }
         )
-        file = run.path / "predictions" / f"{split}_answers.csv"
+        file = folder / f"{split}_answers.csv"
         write_atomically(file, table.to_csv(index=False, float_format="%.6g"))
         written.append(file)
     return written
+
+
+def _folder(run: Run, data: Path | None, last: bool, out: Path | None) -> Path:
+    if out is None and (data is not None or last):
+        raise UserError("--data and --last need --out: they are not the run's own predictions")
+    return out or run.path / "predictions"
 
 
 def _batches(

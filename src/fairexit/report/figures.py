@@ -23,7 +23,8 @@ def theta_curve(assessment: Assessment, steps: int = 200) -> "Figure":
 
     lowest = 1 / len(assessment.predictions.classes)
     thetas = np.linspace(lowest, 1, steps)
-    counts, _ = sweep(assessment.predictions, assessment.group, thetas.tolist())
+    fallback = assessment.evaluation.policy.fallback
+    counts, _ = sweep(assessment.predictions, assessment.group, thetas.tolist(), fallback)
     values = compute(counts, tuple(CURVES))
     figure = go.Figure()
     for colour, (key, name) in zip(COLOURS, CURVES.items(), strict=False):

@@ -8,10 +8,11 @@ from markupsafe import Markup
 
 import fairexit
 from fairexit.data.prepared import Prepared
+from fairexit.errors import UserError
 from fairexit.evaluation.assess import Assessment
+from fairexit.files import write_atomically
 from fairexit.report.figures import exit_shares, theta_curve, to_html
-from fairexit.report.tables import cell_table, exit_table, fairness_table, summary_table
-from fairexit.runs import write_atomically
+from fairexit.report.tables import cell_table, exit_table, fairness_table, summary_table, theta_text
 
 
 def write_page(
@@ -25,6 +26,11 @@ def write_page(
         title: the page's heading.
         data: the dataset behind them, whose counts and leaks are shown.
     """
+    groups = {a.group for a in assessments}
+    if len(groups) > 1:
+        raise UserError(f"the models are of different attributes ({', '.join(sorted(groups))})")
+    if data is not None:
+        data.task(assessments[0].group)  # an attribute that the data lack says so now
     multi = [a for a in assessments if len(a.predictions.exit_names) > 1]
     figures = to_html([draw(a) for a in multi for draw in (theta_curve, exit_shares)])
     tables = [fairness_table(assessments), summary_table(assessments)]
@@ -39,6 +45,7 @@ def write_page(
         exits=[
             {
                 "name": a.name,
+                "theta": theta_text(a),
                 "table": Markup(exit_table(a).to_html()),
                 "figures": [Markup(f) for f in figures[2 * i : 2 * i + 2]],
             }

@@ -13,9 +13,10 @@ import fairexit
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
+from fairexit.files import write_atomically
 from fairexit.methods import Method, methods
 from fairexit.models import ExitNet, create_model
-from fairexit.runs import FORMAT, Run, write_atomically
+from fairexit.runs import FORMAT, Run
 from fairexit.types import Task
 
 PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)

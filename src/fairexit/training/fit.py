@@ -19,11 +19,12 @@ from torch.utils.tensorboard import SummaryWriter
 from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
-from fairexit.data.prepared import RECORDS, Prepared, open_prepared
+from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError
+from fairexit.files import write_atomically
 from fairexit.methods import Distilled, Losses, Method
 from fairexit.progress import Bar
-from fairexit.runs import Run, open_run, write_atomically
+from fairexit.runs import Run, open_run
 from fairexit.training.checkpoint import (
     build,
     describe,
@@ -34,7 +35,7 @@ from fairexit.training.checkpoint import (
 )
 from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.validate import validate
-from fairexit.types import Batch, Task
+from fairexit.types import UNKNOWN, Batch, Task
 
 LOWER_IS_BETTER = {"eopp1", "eodd", "loss"}
 
@@ -53,7 +54,13 @@ def train(config: RunConfig, out: Path) -> Run:
     """
     data = open_prepared(config.data.path)
     task = data.task(config.data.group)
-    data.splits(config.data.fold)
+    for split in ("train", "val"):
+        rows = data.rows(split, config.data.fold)
+        present = np.unique(data.groups(task.group)[rows])
+        if (present != UNKNOWN).sum() < 2:
+            raise UserError(f"split '{split}' of {data.path} has fewer than two {task.group}s")
+    if config.train.batch_size < 2:
+        raise UserError("train.batch_size is 1; batch normalisation needs at least 2")
     run = Run(out)
     fabric = _fabric(config)
     _seed(config.seed, 0)
@@ -61,7 +68,7 @@ def train(config: RunConfig, out: Path) -> Run:
     if isinstance(method, Distilled) and method.teacher_run:
         _teach(method, open_run(method.teacher_run))
     if fabric.is_global_zero:
-        run.start(config, data.info["checksums"][RECORDS])
+        run.start(config, data.info["checksums"])
     fabric.barrier()
     if run.finished:
         return run
@@ -138,7 +145,7 @@ class _Trainer:
     def fit(self) -> None:
         """All epochs that are left, then the files of a finished run."""
         epochs, steps = self.config.train.epochs, self.training.steps()
-        done = self.progress.epoch
+        done, board = self.progress.epoch, None
         with Bar("training", epochs * steps, done * steps) as bar:
             for epoch in range(done, epochs):
                 row = {"epoch": float(epoch + 1)}
@@ -150,9 +157,15 @@ class _Trainer:
                     self._add_up,
                 )
                 if self.fabric.is_global_zero:
-                    self._store(epoch, row)
+                    if board is None:
+                        where = self.run.path / "tensorboard"
+                        # Events of an epoch that is done again are purged.
+                        board = SummaryWriter(where, purge_step=epoch + 1)
+                    self._store(epoch, row, board)
                     bar.line(f"{self.run.path}: {self._summary(row)}")
                 self.fabric.barrier()
+        if board is not None:
+            board.close()
         if self.fabric.is_global_zero:
             self._finish()
         self.fabric.barrier()
@@ -185,7 +198,9 @@ class _Trainer:
                 self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
             self.optimizer.step()
             sums += torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
-            bar.advance(self._text(epoch, sums, step) if bar.is_terminal else None)
+            # A look at the loss waits for the GPU.
+            shown = bar.is_terminal and step % 10 == 0
+            bar.advance(self._text(epoch, sums, step) if shown else None)
         means = (sums / steps).tolist()
         if not np.isfinite(means[0]):
             raise UserError(
@@ -217,14 +232,18 @@ class _Trainer:
             text += f" val F1 {last['val_f1']:.3f} Eodd {last['val_eodd']:.3f}"
         return text
 
-    def _store(self, epoch: int, row: dict[str, float]) -> None:
+    def _store(self, epoch: int, row: dict[str, float], board: SummaryWriter) -> None:
         progress, criterion = self.progress, self.config.train.select
         value = row[f"val_{criterion}"] * (-1 if criterion in LOWER_IS_BETTER else 1)
+        if np.isnan(value):
+            raise UserError(
+                f"{criterion} is not defined on validation (no class in two groups of "
+                f"{self.task.group}?); choose another train.select"
+            )
         progress.epoch = epoch + 1
         progress.rows.append(row)
         try:
-            # The first epoch is the best so far, whatever its value.
-            if value > progress.best or not progress.best_epoch:
+            if value > progress.best:
                 progress.best, progress.best_epoch = value, epoch + 1
                 write_atomically(
                     self.run.checkpoints / "best.safetensors",
@@ -232,18 +251,14 @@ class _Trainer:
                 )
             save_checkpoint(self.run, self.method, self.optimizer, progress)
             write_atomically(self.run.path / "log.csv", _csv(progress.rows))
-            self._board(epoch + 1, row)
+            for name, scalar in row.items():
+                board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
+            board.flush()
         except OSError as error:
             raise UserError(
                 f"{self.run.path} cannot be written ({error.strerror}); free the disk and call "
                 f"again, epoch {epoch} is safe"
             ) from None
-
-    def _board(self, epoch: int, row: dict[str, float]) -> None:
-        """TensorBoard's events of one epoch; those of an epoch that is done again are purged."""
-        with SummaryWriter(self.run.path / "tensorboard", purge_step=epoch) as board:
-            for name, value in row.items():
-                board.add_scalar(name.replace("_", "/", 1), value, epoch)
 
     def _summary(self, row: dict[str, float]) -> str:
         return (

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, file_of, need_columns, read_table
+from fairexit.data.records import Dataset, Listing, file_of, image_files, need_columns, read_table
 from fairexit.errors import UserError
 
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
@@ -42,13 +42,13 @@ class Isic2019(Dataset):
         need_columns(metadata, ["image", "age_approx", "lesion_id", "sex"], metadata_path)
         images = file_of(source, [IMAGES])
 
-        scores = truth[list(CLASSES)].astype(float).to_numpy()
+        scores = _numbers(truth, list(CLASSES), truth_path).to_numpy()
         label = np.where(scores.max(1) > 0, np.asarray(CLASSES, object)[scores.argmax(1)], None)
         frame = truth[["image"]].assign(label=label).merge(metadata, on="image", how="left")
-        age = pd.to_numeric(frame["age_approx"])
+        age = _numbers(frame, ["age_approx"], metadata_path)["age_approx"]
         older, younger = f"{self.age_cut} and over", f"under {self.age_cut}"
         group = pd.Series(np.where(age >= self.age_cut, older, younger), dtype=object)
-        files = {path.stem: str(path) for path in images.iterdir()}
+        files = image_files(images)
         listing = pd.DataFrame(
             {
                 "id": frame["image"],
@@ -64,3 +64,16 @@ class Isic2019(Dataset):
         ages = tuple(f"{a:g}" for a in sorted(age.dropna().unique()))
         attributes = {"sex": ("female", "male"), "age_group": (younger, older), "age": ages}
         return Listing(listing, CLASSES, attributes)
+
+
+def _numbers(frame: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
+    """Columns as numbers; empty cells are missing."""
+    numbers = frame[columns].apply(pd.to_numeric, errors="coerce")
+    wrong = (numbers.isna() & frame[columns].notna()).to_numpy()
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise UserError(
+            f"{path}, id '{frame['image'].iloc[row]}': {columns[column]} "
+            f"'{frame[columns[column]].iloc[row]}' is no number"
+        )
+    return numbers

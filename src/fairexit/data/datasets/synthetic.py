@@ -59,6 +59,11 @@ class Synthetic(Dataset):
         for name, value in [("dark_share", dark_share), ("shortcut", shortcut)]:
             if not 0 <= value <= 1:
                 raise UserError(f"synthetic: {name} {value} must lie between 0 and 1")
+        for name, value in [("noise", noise), ("spread", spread), ("dark_contrast", dark_contrast)]:
+            if not 0 <= value < float("inf"):
+                raise UserError(f"synthetic: {name} {value} must be a number, not negative")
+        if seed < 0:
+            raise UserError(f"synthetic: seed {seed} cannot be negative")
         if images < 30:
             raise UserError(f"synthetic: {images} images are too few; give at least 30")
         self.images, self.dark_share, self.dark_contrast = images, dark_share, dark_contrast

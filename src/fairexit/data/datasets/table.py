@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, need_columns, read_table
+from fairexit.data.records import Dataset, Listing, image_files, need_columns, read_table
 from fairexit.errors import UserError
-
-UNKNOWN_VALUES = {"", "unknown", "unk", "na", "n/a", "nan", "none", "null"}
+from fairexit.types import UNKNOWN_NAMES
 
 
 @datasets.register("table")
@@ -30,6 +29,10 @@ class Table(Dataset):
         cluster: str | None = None,
         images: Path | None = None,
     ) -> None:
+        columns = [id, label, *group]
+        twice = next((name for name in columns if columns.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"column '{twice}' is named twice; id, label and groups must differ")
         self.id, self.label, self.group = id, label, group
         self.cluster, self.images = cluster, images
 
@@ -40,17 +43,13 @@ class Table(Dataset):
         folder = self.images or source.parent
         if not folder.is_dir():
             raise UserError(f"no folder {folder}; name the images' folder with --images")
-        files: dict[str, str] = {}
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path != source:
-                files.setdefault(path.name, str(path))
-                files.setdefault(path.stem, str(path))
+        files = image_files(folder)
         frame = table[[self.id, self.label, *self.group]].copy()
         frame.columns = ["id", "label", *self.group]
         frame["cluster"] = table[self.cluster].fillna("") if self.cluster else ""
         frame["path"] = table[self.id].map(lambda name: files.get(name, ""))
         for name in self.group:
-            unknown = frame[name].astype(str).str.strip().str.lower().isin(UNKNOWN_VALUES)
+            unknown = frame[name].astype(str).str.strip().str.lower().isin(UNKNOWN_NAMES)
             frame[name] = frame[name].mask(unknown | frame[name].isna(), None)
         classes = tuple(sorted(frame["label"].dropna().unique()))
         attributes = {name: tuple(sorted(frame[name].dropna().unique())) for name in self.group}
