@@ -20,7 +20,7 @@ class ClassHsic(NamedTuple):
     valid: Tensor
 
 
-def hsic(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
+def hsic(k: Tensor, other: Tensor) -> Tensor:
     """Unbiased estimator of HSIC from two kernel matrices (Song et al. 2012, eq. 5).
 
     Zero in expectation when the two are independent; may be negative on a sample. Any symmetric
@@ -28,7 +28,7 @@ def hsic(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
 
     Args:
         k: kernel matrix of the one variable, (N, N).
-        l: of the other, (N, N).
+        other: of the other, (N, N).
     Returns:
         Scalar, no unit.
     Raises:
@@ -37,7 +37,7 @@ def hsic(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
     if len(k) < SMALLEST:
         raise ValueError(f"HSIC needs at least {SMALLEST} samples, got {len(k)}")
     one_class = torch.zeros(len(k), dtype=torch.long, device=k.device)
-    return _estimate(_off_diagonal(k), _off_diagonal(l), one_class, 1)[0]
+    return _estimate(_off_diagonal(k), _off_diagonal(other), one_class, 1)[0]
 
 
 def hsic_by_class(z: Tensor, groups: Tensor, labels: Tensor, num_classes: int) -> ClassHsic:
@@ -80,13 +80,13 @@ def _off_diagonal(k: Tensor) -> Tensor:
     return k.masked_fill(torch.eye(len(k), dtype=torch.bool, device=k.device), 0)
 
 
-def _estimate(k: Tensor, l: Tensor, labels: Tensor, num_classes: int) -> Tensor:  # noqa: E741
+def _estimate(k: Tensor, other: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """The estimator of each class, from kernels that are zero on the diagonal and across classes.
 
     All three of its terms are sums of row-wise products, so one pass over the rows does.
     """
-    rows_k, rows_l = k.sum(1), l.sum(1)
-    rows = torch.stack([(k * l).sum(1), rows_k, rows_l, rows_k * rows_l], dim=1)
+    rows_k, rows_l = k.sum(1), other.sum(1)
+    rows = torch.stack([(k * other).sum(1), rows_k, rows_l, rows_k * rows_l], dim=1)
     sums = rows.new_zeros(num_classes, 4).index_add(0, labels, rows)
     n = torch.bincount(labels, minlength=num_classes).clamp_min(SMALLEST).to(rows.dtype)
     trace, total_k, total_l, cross = sums.unbind(1)

@@ -31,10 +31,9 @@ def snnl(z: Tensor, labels: Tensor, temperature: float, relative: bool = True) -
     known = labels != UNKNOWN
     z, labels = z[known].float(), labels[known]
     distances = squared_distances(z, z)
-    if relative:
-        mean = distances.detach().mean()
-        temperature = temperature * torch.where(mean > 0, mean, 1)  # type: ignore[assignment]
-    closeness = -distances / temperature
+    mean = distances.detach().mean()
+    unit = torch.where(mean > 0, mean, 1) if relative else torch.ones_like(mean)
+    closeness = -distances / (temperature * unit)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     partner = (labels[:, None] == labels[None, :]) & ~itself
     paired = partner.any(1)

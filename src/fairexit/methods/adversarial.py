@@ -1,6 +1,7 @@
 """An adversary reads the attribute off the features; the trunk learns to give it nothing."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from fairexit.models import ExitNet
 from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
-class Adversarial(Method):
+class Adversarial(Method, ABC):
     """What both forms share: an adversary for each exit, and how strong it is when.
 
     Args:
@@ -58,9 +59,9 @@ class Adversarial(Method):
             return exit.features.sum() * 0 + self._untouched(k)
         return self.duel(self.adversaries[k], exit.features[known], batch.groups[known])
 
+    @abstractmethod
     def duel(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
         """The loss that trains adversary and trunk at once."""
-        raise NotImplementedError
 
     def _untouched(self, k: int) -> Tensor:
         """Zero, with the zero gradient that several processes wait for."""
