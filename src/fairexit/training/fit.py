@@ -65,18 +65,17 @@ def train(config: RunConfig, out: Path) -> Run:
     fabric = _fabric(config)
     _seed(config.seed, 0)
     method = build(config, task, data.size)
-    if isinstance(method, Distilled) and method.teacher_run:
-        _teach(method, open_run(method.teacher_run))
+    if isinstance(method, Distilled):
+        if method.teacher_run:
+            _teach(method, open_run(method.teacher_run))
+        elif fabric.world_size > 1:
+            raise UserError("with several devices train a teacher first: method.teacher")
     if fabric.is_global_zero:
         run.start(config, data.info["checksums"])
     fabric.barrier()
     if run.finished:
         return run
     if isinstance(method, Distilled) and not method.teacher_run:
-        if fabric.world_size > 1:
-            raise UserError(
-                "with several devices train a teacher first and name it: method.teacher"
-            )
         print(f"{out}: the method needs a teacher, in {out / 'teacher'}", file=sys.stderr)
         _teach(method, train(replace(config, method={"name": "erm"}), out / "teacher"))
     _Trainer(config, data, task, run, fabric, method).fit()
