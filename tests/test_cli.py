@@ -73,7 +73,7 @@ def test_the_main_road(command, tmp_path):
     assert policy["split"] == "val"
 
     assert command("report", run, "--out", tmp_path / "r.html", "--data", out)[0] == 0
-    assert "plotly" in (tmp_path / "r.html").read_text()
+    assert 'type="range"' in (tmp_path / "r.html").read_text()
 
 
 def test_json_has_the_promised_keys(command, copy):

@@ -19,6 +19,15 @@ def test_defaults_changes_and_round_trip(file, tmp_path):
     assert load_config(tmp_path / "again.yaml") == config
 
 
+def test_prune_is_optional_and_survives(file, tmp_path):
+    assert load_config(file).prune is None
+    config = load_config(file, ["prune.ratio=[0.4, 0.2]", "prune.layers=[heads]"])
+    assert (config.prune.ratios, config.prune.betas) == ([0.2, 0.4], [0.33])
+    assert config.prune.sweeps
+    (tmp_path / "again.yaml").write_text(config.to_yaml())
+    assert load_config(tmp_path / "again.yaml") == config
+
+
 def test_false_is_false(file):
     assert load_config(file, ["model.pretrained=False"]).model.pretrained is False
 
@@ -43,6 +52,18 @@ def test_false_is_false(file):
         ("method.name=5", "method needs a name"),
         ("method=erm", "method needs a name"),
         ("data=3", "data must hold keys"),
+        ("prune=3", "prune must hold keys"),
+        ("prune.ratoi=0.2", r"unknown key 'prune\.ratoi'; did you mean 'ratio'"),
+        ("prune.ratio=1.2", r"prune\.ratio is 1\.2; it must be from 0 to below 1"),
+        ("prune.ratio=[0.2, 1.2]", r"prune\.ratio is 1\.2; it must be from 0 to below 1"),
+        ("prune.ratio=[]", r"prune\.ratio is empty"),
+        ("prune.beta=-0.1", r"prune\.beta is -0\.1; it must be 0 or more, and finite"),
+        ("prune.beta=.nan", r"prune\.beta is nan; it must be 0 or more, and finite"),
+        ("prune.steps=0", r"prune\.steps is 0; it must be positive"),
+        ("prune.steps=256", r"prune\.steps is 256; at most 255 are allowed"),
+        ("prune.tolerance=-1", r"prune\.tolerance is -1\.0; it cannot be negative"),
+        ("prune.finetune_lr=0", r"prune\.finetune_lr is 0\.0; it must be positive"),
+        ("prune={beta: [0, 1], stop: false}", "prune.stop is false, but validation chooses"),
     ],
 )
 def test_bad_changes(file, change, message):

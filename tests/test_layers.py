@@ -18,8 +18,31 @@ ALLOWED = {
     "losses": set(),
     "methods": {"models", "losses"},
     "training": {"data", "models", "methods", "evaluation"},
-    "inference": {"data", "models", "methods", "training", "evaluation"},
-    "report": {"data", "evaluation"},
+    "inference": {"data", "models", "losses", "methods", "training", "evaluation"},
+    "auditing": {"data", "evaluation"},
+    "report": {"data", "evaluation", "auditing"},
+    "pruning": {"data", "models", "methods", "training", "inference", "evaluation"},
+    "study": {
+        "data",
+        "models",
+        "methods",
+        "training",
+        "inference",
+        "evaluation",
+        "auditing",
+        "report",
+        "pruning",
+    },
+    "commands": {
+        "data",
+        "training",
+        "inference",
+        "evaluation",
+        "auditing",
+        "report",
+        "pruning",
+        "study",
+    },
 }
 
 

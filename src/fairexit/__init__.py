@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from fairexit.inference.early_exit import early_exit as early_exit
     from fairexit.models import create_model as create_model
     from fairexit.models import list_models as list_models
+    from fairexit.notebook import audit as audit
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "UserError": "fairexit.errors",
+    "audit": "fairexit.notebook",
     "create_model": "fairexit.models",
     "early_exit": "fairexit.inference.early_exit",
     "evaluate": "fairexit.evaluation.evaluate",

@@ -4,95 +4,25 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked
+from pydantic import TypeAdapter, ValidationError
 
 from fairexit.errors import UserError, nearest
+from fairexit.sections import DataConfig, ModelConfig, PruneConfig, TrainConfig
 
-STRICT = ConfigDict(extra="forbid")
-
-
-@checked(frozen=True, config=STRICT)
-class DataConfig:
-    """Which data, and between which groups to be fair.
-
-    Attributes:
-        path: folder of a prepared dataset.
-        group: the sensitive attribute; by default the dataset's main one.
-        fold: the test fold, for data in folds.
-        augment: `none`, `flips`, `affine`, `paper` or `released`; see `fairexit.data.augment`.
-        sampling: `natural`; `balanced` over classes, with replacement; `sqrt`, balanced by the
-            square root of the class counts; `group-balanced` over class x group.
-    """
-
-    path: Path
-    group: str | None = None
-    fold: int | None = None
-    augment: Literal["none", "flips", "affine", "paper", "released"] = "paper"
-    sampling: Literal["natural", "balanced", "sqrt", "group-balanced"] = "natural"
-
-
-@checked(frozen=True, config=STRICT)
-class ModelConfig:
-    """The network; see `fairexit.create_model`."""
-
-    backbone: str = "resnet18"
-    exits: Literal["all", "none"] | list[int] = "all"
-    head: str = "conv"
-    stem: str = "standard"
-    pretrained: bool | Path = False
-
-
-@checked(frozen=True, config=STRICT)
-class TrainConfig:
-    """How it is trained.
-
-    Attributes:
-        epochs: passes over as many images as the training split has.
-        batch_size: images a step, over all devices. An epoch is cut into equal batches of at most
-            this size, so that no small one is left over.
-        lr: learning rate at its highest.
-        momentum: of SGD, Nesterov's form; 0 for plain SGD.
-        weight_decay: of SGD.
-        schedule: `step` (x 0.1 after each epoch of `milestones`), `cosine` to zero, `constant`.
-        milestones: epochs after which `step` lowers the rate.
-        warmup: epochs over which the rate rises linearly from zero.
-        clip: largest norm of the gradient, or none.
-        exit_weights: the weight of each exit's loss: `paper` (0.3, 0.45, 0.6, 0.75 after the
-            stages, 0.9 for the final exit), `equal`, or a list. A plain network has weight 1.
-        precision: `32-true`, `bf16-mixed` or `16-mixed`.
-        select: the validation criterion of the best epoch, at the final exit.
-        device: `auto`, `cpu`, `cuda` ...
-        devices: how many.
-    """
-
-    epochs: int = 200
-    batch_size: int = 256
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-5
-    schedule: Literal["step", "cosine", "constant"] = "step"
-    milestones: list[int] = field(default_factory=lambda: [100])
-    warmup: float = 0.0
-    clip: float | None = None
-    exit_weights: Literal["paper", "equal"] | list[float] = "paper"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    select: Literal["f1", "accuracy", "balanced_accuracy", "eodd", "eopp1", "loss"] = "f1"
-    device: str = "auto"
-    devices: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr", "devices"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise UserError(f"train.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("momentum", "weight_decay", "warmup"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
-        if self.clip is not None and not self.clip > 0:
-            raise UserError(f"train.clip is {self.clip}; it must be positive, or null for none")
+__all__ = [
+    "DataConfig",
+    "ModelConfig",
+    "PruneConfig",
+    "RunConfig",
+    "TrainConfig",
+    "build_config",
+    "build_prune",
+    "load_config",
+    "parse_changes",
+]
 
 
 @dataclass(frozen=True)
@@ -101,13 +31,15 @@ class RunConfig:
 
     Attributes:
         method: `name` and the method's own options.
-        seed: of weights, sampling and augmentation.
+        prune: what is done after training, or nothing.
+        seed: of weights, sampling, augmentation and pruning.
     """
 
     data: DataConfig
     model: ModelConfig = field(default_factory=ModelConfig)
     method: dict[str, Any] = field(default_factory=lambda: {"name": "erm"})
     train: TrainConfig = field(default_factory=TrainConfig)
+    prune: PruneConfig | None = None
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,6 +96,8 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
     parts: dict[str, Any] = {}
     for key, kind in SECTIONS.items():
         parts[key] = _section(key, kind, tree.get(key) or {})
+    if tree.get("prune") is not None:
+        parts["prune"] = build_prune(tree["prune"])
     method = tree.get("method") or {"name": "erm"}
     if not isinstance(method, dict) or not isinstance(method.get("name"), str):
         raise UserError("method needs a name, as in method: {name: erm}")
@@ -171,6 +105,16 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
     if type(seed) is not int or seed < 0:
         raise UserError(f"seed is {seed!r}; it must be a whole number, not negative")
     return RunConfig(method=dict(method), seed=seed, **parts)
+
+
+def build_prune(values: dict[str, Any]) -> PruneConfig:
+    """The settings of a pruning; what is left out has its default.
+
+    Raises:
+        UserError: an unknown key or a value that does not fit.
+    """
+    found: PruneConfig = _section("prune", PruneConfig, values)
+    return found
 
 
 def _section(name: str, kind: type, values: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 
 from fairexit.errors import UserError, nearest
 from fairexit.registry import Registry
-from fairexit.report.tables import Table
+from fairexit.tables import Table
 
 
 def inventory(kind: str | None = None) -> list[Table]:

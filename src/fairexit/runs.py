@@ -36,6 +36,16 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def masks(self) -> Path:
+        """Which parameters a pruned run has kept."""
+        return self.path / "masks.safetensors"
+
+    @property
+    def pruning(self) -> Path:
+        """How a pruned run was pruned."""
+        return self.path / "pruning.json"
+
+    @property
     def policy(self) -> Path:
         return self.path / "policy.json"
 
@@ -79,7 +89,7 @@ class Run:
         stamp = self.path / "started.json"
         wanted = {"format": FORMAT, "run": config.to_dict(), "data": checksums}
         if stamp.is_file():
-            _same_or_error(self.path, _read_json(stamp), wanted)
+            check_same(self.path, _read_json(stamp), wanted)
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.glob("[!.]*"))):
             raise UserError(f"{self.path} exists and is no run; choose another --out")
         else:
@@ -119,7 +129,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _same_or_error(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise a UserError that names the first difference between two stamps of a run.
+
+    Args:
+        path: the run's folder.
+        old, new: `format`, `run` (the settings) and `data` (checksums); the new one is asked for.
+    """
     if old.get("format") != new["format"]:
         raise UserError(
             f"{path} has format {old.get('format')}, this version writes {new['format']}; "

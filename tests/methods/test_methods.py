@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from conftest import settings
@@ -114,6 +114,36 @@ def test_domain_independent_heads():
         exits = method.net(data.images)
         for k, exit in enumerate(exits):
             assert torch.allclose(exit.logits, method.logits(k, exit.features).mean(1), atol=1e-5)
+
+
+def test_domain_independent_mean_of_probabilities(tmp_path):
+    method = build("domainindep", exits=[2], answer="probabilities")
+    data = batch()
+    method(data).total.backward()
+    method.eval().fold()
+    file = tmp_path / "net.safetensors"
+    save_file(method.net.state_dict(), file)
+    alone = create_model(**method.net.config).eval()
+    alone.load_state_dict(load_file(file))
+    with torch.no_grad():
+        answers = alone.probabilities(data.images)
+        for k, exit in enumerate(method.net(data.images)):
+            expected = method.logits(k, exit.features).softmax(-1).mean(1)
+            assert torch.allclose(answers[:, k], expected, atol=1e-6)
+    assert alone.exit_costs(28)[-1] > create_model("resnet18", 3, exits=[2]).exit_costs(28)[-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision(name):
+    """Features may come in half precision; losses are summed in single, near the exact ones."""
+    exact = build(name)(batch())
+    method = build(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = method(batch())
+    losses.total.backward()
+    assert losses.total.dtype == torch.float32
+    assert torch.allclose(losses.total, exact.total, rtol=0.05)
+    assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
 
 
 def test_reversed_gradient():

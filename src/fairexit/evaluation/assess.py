@@ -50,11 +50,19 @@ def parse_choice(
     if not tolerance >= 0:
         raise UserError(f"--tolerance {tolerance}: it cannot be negative")
     tried = GRID if grid is None else _numbers("--grid", grid)
-    fixed: str | float | tuple[float, ...] = threshold
-    if threshold not in ("auto", "policy"):
-        given = _numbers("--threshold", threshold)
-        fixed = given if len(given) > 1 else given[0]
-    return Choice(fixed, tried, rule, tolerance, cast(Fallback, fallback))
+    return Choice(parse_threshold(threshold), tried, rule, tolerance, cast(Fallback, fallback))
+
+
+def parse_threshold(text: str) -> str | float | tuple[float, ...]:
+    """`auto`, `policy`, theta, or one theta for each internal exit.
+
+    Raises:
+        UserError: none of these.
+    """
+    if text in ("auto", "policy"):
+        return text
+    given = _numbers("--threshold", text)
+    return given if len(given) > 1 else given[0]
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
@@ -106,8 +114,8 @@ def assess(
     if path.is_dir():
         run = open_run(path)
         group = group or run.description["group"]
-        predictions = _of_run(run, split)
-        policy = _policy(choice, group, empty, predictions, run)
+        predictions = of_run(run, split)
+        policy = choose_policy(choice, group, empty, predictions, run)
         evaluation = evaluate(predictions, group, policy, empty)
         if store:
             chosen = policy.split is not None or policy.rule == "single exit"
@@ -120,7 +128,7 @@ def assess(
     group = group or _only_attribute(everything, path)
     splits = np.unique(everything.split).tolist()
     predictions = everything if splits == [""] else everything.of_split(split)
-    policy = _policy(choice, group, empty, everything, None)
+    policy = choose_policy(choice, group, empty, everything, None)
     return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)
 
 
@@ -134,7 +142,12 @@ def assess_as_stored(path: Path, group: str | None = None) -> Assessment:
     return assess(path, group=group, choice=choice, store=False)
 
 
-def _of_run(run: Run, split: str) -> Predictions:
+def of_run(run: Run, split: str) -> Predictions:
+    """The predictions of one split that a run has stored.
+
+    Raises:
+        UserError: there are none.
+    """
     file = run.predictions(split)
     if not file.is_file():
         raise UserError(
@@ -144,9 +157,14 @@ def _of_run(run: Run, split: str) -> Predictions:
     return read_predictions(file)
 
 
-def _policy(
+def choose_policy(
     choice: Choice, group: str, empty: Empty, predictions: Predictions, run: Run | None
 ) -> Policy:
+    """The policy of a run or of a file's rows; on validation where theta is to be chosen.
+
+    Raises:
+        UserError: no stored policy, or no rows of validation.
+    """
     if len(predictions.exit_names) == 1:
         policy = Policy(None, choice.fallback, "single exit")
     elif choice.threshold == "policy":
@@ -157,7 +175,7 @@ def _policy(
         return Policy(cast(float | tuple[float, ...], choice.threshold), choice.fallback)
     else:
         if run is not None:
-            validation = _of_run(run, "val")
+            validation = of_run(run, "val")
         elif "val" in predictions.split:
             validation = predictions.of_split("val")
         else:

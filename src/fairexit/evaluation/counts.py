@@ -1,13 +1,37 @@
 """The counts tensor: how often each group's samples of each class were given each answer."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError
 from fairexit.types import UNKNOWN
+
+Counts = NDArray[Any]
+
+
+class Margins(NamedTuple):
+    """What one-against-rest metrics need of the counts, each (..., M, C).
+
+    With many classes they are far smaller than the counts: 3 C numbers for each group, not C^2.
+    """
+
+    hits: Counts
+    """Samples of the class that were given it."""
+    actual: Counts
+    """Samples of the class."""
+    predicted: Counts
+    """Samples that were given the class."""
+
+
+def margins(counts: Counts | Margins) -> Margins:
+    """The margins of counts (..., M, C, C); margins pass as they are."""
+    if isinstance(counts, Margins):
+        return counts
+    hits: Counts = np.diagonal(counts, axis1=-2, axis2=-1)
+    return Margins(hits, counts.sum(-1), counts.sum(-2))
 
 
 def count(
@@ -35,14 +59,7 @@ def count(
     >>> count(np.array([0, 1]), np.array([0, 0]), np.array([0, 0]), 2, 1).tolist()
     [[[1, 0], [1, 0]]]
     """
-    if not labels.shape == groups.shape == predicted.shape[-1:]:
-        raise UserError(
-            f"labels {labels.shape}, predictions {predicted.shape} and groups {groups.shape} "
-            "are not of one length"
-        )
-    _check_range("label", labels, 0, num_classes)
-    _check_range("prediction", predicted, 0, num_classes)
-    _check_range("group", groups, UNKNOWN, num_groups)
+    check_samples(labels, predicted, groups, num_classes, num_groups)
     known = groups != UNKNOWN
     leading = predicted.shape[:-1]
     answers = predicted[..., known].reshape(math.prod(leading), int(known.sum()))
@@ -51,6 +68,24 @@ def count(
     index = cell + answers + np.arange(len(answers))[:, None] * cells
     totals = np.bincount(index.ravel(), minlength=len(answers) * cells)
     return totals.reshape(*leading, num_groups, num_classes, num_classes)
+
+
+def check_samples(
+    labels: NDArray[np.integer[Any]],
+    predicted: NDArray[np.integer[Any]],
+    groups: NDArray[np.integer[Any]],
+    num_classes: int,
+    num_groups: int,
+) -> None:
+    """Raise a UserError unless the arrays are what `count` takes."""
+    if not labels.shape == groups.shape == predicted.shape[-1:]:
+        raise UserError(
+            f"labels {labels.shape}, predictions {predicted.shape} and groups {groups.shape} "
+            "are not of one length"
+        )
+    _check_range("label", labels, 0, num_classes)
+    _check_range("prediction", predicted, 0, num_classes)
+    _check_range("group", groups, UNKNOWN, num_groups)
 
 
 def _check_range(what: str, values: NDArray[np.integer[Any]], low: int, end: int) -> None:

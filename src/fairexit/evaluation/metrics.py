@@ -1,6 +1,7 @@
 """Group metrics as pure functions `counts[..., group, true class, predicted class] -> value[...]`.
 
-Leading axes broadcast: a threshold sweep, a bootstrap or a set of exits is one call.
+Leading axes broadcast: a threshold sweep, a bootstrap or a set of exits is one call. `Margins`
+(see `fairexit.evaluation.counts`) do in the place of counts.
 
 `empty` says what a rate without samples counts. "exclude": a gap at a class compares only the
 groups that have samples of that class; a class that fewer than two groups have is left out of
@@ -15,53 +16,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest
+from fairexit.evaluation.counts import Counts, Margins, margins
 
-Counts = NDArray[Any]
 Values = NDArray[np.float64]
 Empty = Literal["exclude", "zero"]
-Metric = Callable[[Counts, Empty], Values]
+Metric = Callable[[Counts | Margins, Empty], Values]
 
 _FILL: dict[str, float] = {"exclude": np.nan, "zero": 0.0}
 
 
-def tpr(counts: Counts, empty: Empty = "exclude") -> Values:
+def tpr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """True positive rate by group and class, one class against the rest, (..., M, C)."""
-    return _ratio(_hits(counts), counts.sum(-1), _fill(empty))
+    m = margins(counts)
+    return _ratio(m.hits, m.actual, _fill(empty))
 
 
-def tnr(counts: Counts, empty: Empty = "exclude") -> Values:
+def tnr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """True negative rate by group and class, one class against the rest, (..., M, C)."""
-    negatives = _negatives(counts)
-    return _ratio(negatives - _false_alarms(counts), negatives, _fill(empty))
+    m = margins(counts)
+    negatives = _negatives(m)
+    return _ratio(negatives - (m.predicted - m.hits), negatives, _fill(empty))
 
 
-def fpr(counts: Counts, empty: Empty = "exclude") -> Values:
+def fpr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """False positive rate by group and class, one class against the rest, (..., M, C)."""
-    return _ratio(_false_alarms(counts), _negatives(counts), _fill(empty))
+    m = margins(counts)
+    return _ratio(m.predicted - m.hits, _negatives(m), _fill(empty))
 
 
-def precision(counts: Counts) -> Values:
+def precision(counts: Counts | Margins) -> Values:
     """Macro precision of each group, (..., M).
 
     As in scikit-learn: the mean over the classes that are present or predicted in the group; one
     that is only one of the two counts 0. Recall and F1 likewise.
     """
-    return _macro(_ratio(_hits(counts), counts.sum(-2), 0.0), counts)
+    m = margins(counts)
+    return _macro(_ratio(m.hits, m.predicted, 0.0), m)
 
 
-def recall(counts: Counts) -> Values:
+def recall(counts: Counts | Margins) -> Values:
     """Macro recall of each group, (..., M); see `precision` for the classes in the mean."""
-    return _macro(_ratio(_hits(counts), counts.sum(-1), 0.0), counts)
+    m = margins(counts)
+    return _macro(_ratio(m.hits, m.actual, 0.0), m)
 
 
-def f1(counts: Counts) -> Values:
+def f1(counts: Counts | Margins) -> Values:
     """Macro F1 of each group, (..., M); see `precision` for the classes in the mean."""
-    return _macro(_ratio(2 * _hits(counts), counts.sum(-1) + counts.sum(-2), 0.0), counts)
+    m = margins(counts)
+    return _macro(_ratio(2 * m.hits, m.actual + m.predicted, 0.0), m)
 
 
-def group_accuracy(counts: Counts) -> Values:
+def group_accuracy(counts: Counts | Margins) -> Values:
     """Accuracy of each group, (..., M)."""
-    return _ratio(_hits(counts).sum(-1), counts.sum((-2, -1)))
+    m = margins(counts)
+    return _ratio(m.hits.sum(-1), m.actual.sum(-1))
 
 
 def average(values: Values) -> Values:
@@ -81,18 +89,19 @@ def worst(values: Values) -> Values:
     return np.where(known.any(-1), low, np.nan)
 
 
-def accuracy(counts: Counts) -> Values:
+def accuracy(counts: Counts | Margins) -> Values:
     """Share of correct answers over all groups, (...)."""
-    return _ratio(_hits(counts).sum((-2, -1)), counts.sum((-3, -2, -1)))
+    m = margins(counts)
+    return _ratio(m.hits.sum((-2, -1)), m.actual.sum((-2, -1)))
 
 
-def balanced_accuracy(counts: Counts) -> Values:
+def balanced_accuracy(counts: Counts | Margins) -> Values:
     """Mean recall over the classes that have samples, all groups together, (...)."""
-    pooled = counts.sum(-3)
-    return mean_known(_ratio(_hits(pooled), pooled.sum(-1)))
+    m = margins(counts)
+    return mean_known(_ratio(m.hits.sum(-2), m.actual.sum(-2)))
 
 
-def eopp0(counts: Counts, empty: Empty = "exclude") -> Values:
+def eopp0(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """Equal opportunity for the negatives: mean over classes of the range of TNR over groups.
 
     With two groups: mean over c of |TNR_0c - TNR_1c| (Chiu et al. 2023).
@@ -105,11 +114,11 @@ def eopp0(counts: Counts, empty: Empty = "exclude") -> Values:
     """
     rates = tnr(counts, empty)
     if empty == "exclude":
-        rates = np.where(counts.sum(-1) > 0, rates, np.nan)
+        rates = np.where(margins(counts).actual > 0, rates, np.nan)
     return mean_known(_range(rates, -2))
 
 
-def eopp1(counts: Counts, empty: Empty = "exclude") -> Values:
+def eopp1(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """Equal opportunity: mean over classes of the range of TPR over groups.
 
     With two groups: mean over c of |TPR_0c - TPR_1c| (Chiu et al. 2023).
@@ -118,7 +127,7 @@ def eopp1(counts: Counts, empty: Empty = "exclude") -> Values:
     return mean_known(_range(tpr(counts, empty), -2))
 
 
-def eodd(counts: Counts, empty: Empty = "exclude") -> Values:
+def eodd(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """Equalised odds as in the paper's tables; opposite gaps of TPR and FPR cancel.
 
     Mean over classes of half the range over groups of TPR + FPR; with two groups
@@ -128,7 +137,7 @@ def eodd(counts: Counts, empty: Empty = "exclude") -> Values:
     return mean_known(_range(tpr(counts, empty) + fpr(counts, empty), -2)) / 2
 
 
-def eodd_usual(counts: Counts, empty: Empty = "exclude") -> Values:
+def eodd_usual(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """Equalised odds in its usual form, where nothing cancels; never below `eodd`.
 
     Mean over classes of half the sum of the range of TPR and the range of FPR over groups; with
@@ -141,7 +150,9 @@ def eodd_usual(counts: Counts, empty: Empty = "exclude") -> Values:
     return mean_known(ranges[0] + ranges[1]) / 2
 
 
-def _of_groups(summary: Callable[[Values], Values], by_group: Callable[[Counts], Values]) -> Metric:
+def _of_groups(
+    summary: Callable[[Values], Values], by_group: Callable[[Counts | Margins], Values]
+) -> Metric:
     return lambda counts, empty: summary(by_group(counts))
 
 
@@ -166,7 +177,7 @@ METRICS: dict[str, Metric] = {
 
 
 def compute(
-    counts: Counts, names: Sequence[str] = tuple(METRICS), empty: Empty = "exclude"
+    counts: Counts | Margins, names: Sequence[str] = tuple(METRICS), empty: Empty = "exclude"
 ) -> dict[str, Values]:
     """Metrics by name, all of them unless told otherwise.
 
@@ -186,10 +197,10 @@ def compute(
 
 
 def empty_cells(
-    counts: Counts, groups: Sequence[str], classes: Sequence[str]
+    counts: Counts | Margins, groups: Sequence[str], classes: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The (group, class) pairs without a sample, in order; counts without leading axes."""
-    return [(groups[g], classes[c]) for g, c in np.argwhere(counts.sum(-1) == 0)]
+    return [(groups[g], classes[c]) for g, c in np.argwhere(margins(counts).actual == 0)]
 
 
 def mean_known(values: Values) -> Values:
@@ -217,21 +228,10 @@ def _range(values: Values, axis: int) -> Values:
     return np.where(known.sum(axis) >= 2, high - low, np.nan)
 
 
-def _macro(values: Values, counts: Counts) -> Values:
-    seen = counts.sum(-1) + counts.sum(-2) > 0
-    return mean_known(np.where(seen, values, np.nan))
+def _macro(values: Values, m: Margins) -> Values:
+    return mean_known(np.where(m.actual + m.predicted > 0, values, np.nan))
 
 
-def _hits(counts: Counts) -> Counts:
-    diagonal: Counts = np.diagonal(counts, axis1=-2, axis2=-1)
-    return diagonal
-
-
-def _false_alarms(counts: Counts) -> Counts:
-    alarms: Counts = counts.sum(-2) - _hits(counts)
-    return alarms
-
-
-def _negatives(counts: Counts) -> Counts:
-    negatives: Counts = counts.sum((-2, -1))[..., None] - counts.sum(-1)
+def _negatives(m: Margins) -> Counts:
+    negatives: Counts = m.actual.sum(-1, keepdims=True) - m.actual
     return negatives

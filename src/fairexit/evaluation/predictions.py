@@ -1,8 +1,8 @@
 """Files of predictions, ours and outside ones, to and from `Predictions`."""
 
-import csv
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest
+from fairexit.evaluation.arrow import Columns, read_table
 from fairexit.evaluation.table import Predictions, first_row
 from fairexit.files import replacing
-from fairexit.types import PROBABILITY, RESERVED, UNKNOWN, UNKNOWN_NAMES
+from fairexit.types import PROBABILITY, UNKNOWN, UNKNOWN_NAMES
 
 __all__ = ["Predictions", "read_predictions", "write_predictions"]
 
@@ -23,7 +24,11 @@ _METADATA = b"fairexit"
 
 
 def read_predictions(
-    path: str | Path, groups: Sequence[str] | None = None, prob_prefix: str | None = None
+    path: str | Path,
+    groups: Sequence[str] | None = None,
+    prob_prefix: str | None = None,
+    *,
+    columns: Columns | None = None,
 ) -> Predictions:
     """Predictions from a CSV or Parquet file, ours or an outside one.
 
@@ -37,13 +42,17 @@ def read_predictions(
         path: the file.
         groups: attribute columns to keep; all that have no other use if left out.
         prob_prefix: what the names of the probability columns begin with, instead of `p/`.
+        columns: other names of the columns; `prob_prefix` stands above its own.
     Raises:
         UserError: not such a file, a column is missing, or a row is wrong (it is named).
     """
     path = Path(path)
-    table = _read_table(path, prob_prefix)
+    columns = columns or Columns()
+    if prob_prefix is not None:
+        columns = replace(columns, prob_prefix=prob_prefix)
+    table = read_table(path, columns, groups)
     try:
-        return _Reader(table, prob_prefix).predictions(groups)
+        return _Reader(table, columns).predictions(groups)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -84,37 +93,6 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _read_table(path: Path, prob_prefix: str | None) -> Any:
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    if not head:
-        raise UserError(f"{path}: the file is empty")
-    try:
-        if head == b"PAR1":
-            return pyarrow.parquet.ParquetFile(path).read()
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            names = next(csv.reader(text), [])
-        types = {
-            name: pa.float32() if _is_probability(name, prob_prefix) else pa.string()
-            for name in names
-        }
-        return pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=types),
-        )
-    except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable CSV or Parquet file: {reason}") from None
-
-
-def _is_probability(name: str, prefix: str | None) -> bool:
-    return name.startswith(prefix) if prefix else PROBABILITY.fullmatch(name) is not None
-
-
 def _plain(values: NDArray[np.str_]) -> NDArray[np.str_]:
     return np.strings.lower(np.strings.strip(values))
 
@@ -122,19 +100,20 @@ def _plain(values: NDArray[np.str_]) -> NDArray[np.str_]:
 class _Reader:
     """One Arrow table on its way to `Predictions`."""
 
-    def __init__(self, table: Any, prefix: str | None) -> None:
+    def __init__(self, table: Any, columns: Columns) -> None:
         self.table = table
-        self.prefix = prefix
+        self.columns = columns
+        self.prefix = columns.prob_prefix
         self.names: list[str] = table.column_names
-        if len(set(self.names)) < len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise UserError(f"two columns are called '{twice}'")
-        if "label" not in self.names:
-            raise UserError(f"no column 'label'; {nearest('label', self.names)}")
+        for key, name in asdict(columns).items():
+            named = name != getattr(Columns, key) and key != "prob_prefix"
+            if name not in self.names and (named or key == "label"):
+                raise UserError(f"no column '{name}'; {nearest(name, self.names)}")
         if not table.num_rows:
             raise UserError("there are no rows")
-        numbered = np.arange(1, table.num_rows + 1).astype(str)
-        self.ids = self.strings("id") if "id" in self.names else numbered
+        digits = len(str(table.num_rows))
+        numbered = np.arange(1, table.num_rows + 1).astype(f"U{digits}")
+        self.ids = self.strings(columns.id) if columns.id in self.names else numbered
 
     def predictions(self, groups: Sequence[str] | None) -> Predictions:
         kept = json.loads((self.table.schema.metadata or {}).get(_METADATA, b"{}"))
@@ -143,9 +122,9 @@ class _Reader:
         one_hot = bool(((probabilities == 0) | (probabilities == 1)).all())
         return Predictions(
             ids=self.ids,
-            clusters=self.strings("cluster"),
-            split=self.strings("split"),
-            labels=self.indices("label", classes),
+            clusters=self.strings(self.columns.cluster),
+            split=self.strings(self.columns.split),
+            labels=self.indices(self.columns.label, classes),
             attributes=attributes,
             group_names=group_names,
             classes=classes,
@@ -159,7 +138,8 @@ class _Reader:
         if name not in self.names:
             return np.full(self.table.num_rows, "")
         column = self.table[name].cast(pa.string()).fill_null("")
-        return np.array(column.to_pylist(), dtype=np.str_)
+        # Chunk by chunk: Python's strings of a large file would not fit into memory at once.
+        return np.concatenate([np.array(c.to_pylist(), dtype=np.str_) for c in column.chunks])
 
     def indices(
         self, column: str, names: Sequence[str], unknown: Sequence[str] = ()
@@ -181,16 +161,9 @@ class _Reader:
         self, wanted: Sequence[str] | None, known: dict[str, list[str]] | None
     ) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[str, ...]]]:
         """Group indices and group names by attribute."""
-        there = [
-            name
-            for name in self.names
-            if name not in RESERVED and not _is_probability(name, self.prefix)
-        ]
+        there = [name for name in self.names if self.columns.is_attribute(name)]
         attributes, group_names = {}, {}
         for name in there if wanted is None else wanted:
-            if name not in there:
-                hint = nearest(name, there) if there else "there is none"
-                raise UserError(f"no group column '{name}'; {hint}")
             values = np.unique(self.strings(name))
             found = values[~np.isin(_plain(values), UNKNOWN_NAMES)].tolist()
             group_names[name] = tuple(found if known is None else known[name])
@@ -218,7 +191,7 @@ class _Reader:
         for e, name in enumerate(exits):
             for c, class_ in enumerate(classes):
                 probabilities[:, e, c] = self.numbers(columns[name][class_])
-        if "prediction" in self.names and len(exits) == 1:
+        if self.columns.prediction in self.names and len(exits) == 1:
             self.check_answers(probabilities[:, 0], classes)
         return exits, classes, probabilities
 
@@ -234,19 +207,20 @@ class _Reader:
         """The column `prediction` as probabilities."""
         if self.prefix:
             raise UserError(f"no column begins with '{self.prefix}'; there are: {self.names}")
-        if "prediction" not in self.names:
+        label, answer = self.columns.label, self.columns.prediction
+        if answer not in self.names:
             raise UserError(
-                "no columns 'p/<class>' and no column 'prediction'; if the probabilities have "
+                f"no columns 'p/<class>' and no column '{answer}'; if the probabilities have "
                 "other names, say with --prob-prefix what they begin with"
             )
-        seen = np.concatenate([self.strings("label"), self.strings("prediction")])
+        seen = np.concatenate([self.strings(label), self.strings(answer)])
         classes = tuple(np.unique(seen).tolist())
-        one_hot = np.eye(len(classes), dtype=np.float32)[self.indices("prediction", classes)]
+        one_hot = np.eye(len(classes), dtype=np.float32)[self.indices(answer, classes)]
         return ("f",), classes, one_hot[:, None]
 
     def check_answers(self, probabilities: NDArray[np.float32], classes: tuple[str, ...]) -> None:
         """An answer that is not the most probable class would be ignored without a word."""
-        answers = self.indices("prediction", classes)
+        answers = self.indices(self.columns.prediction, classes)
         wrong = probabilities[np.arange(len(answers)), answers] < probabilities.max(1)
         if wrong.any():
             raise UserError(

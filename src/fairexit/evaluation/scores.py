@@ -81,12 +81,14 @@ def _weights(labels: NDArray[np.int64], weights: NDArray[Any] | None) -> Values:
 
 def _area(scores: Array, positive: NDArray[np.bool_], weights: Values) -> Values:
     order = np.argsort(scores)
-    ordered, weights = scores[order], weights[..., order]
-    ties = np.flatnonzero(np.diff(ordered, prepend=-np.inf))  # where each run of equals begins
-    ups = np.add.reduceat(weights * positive[order], ties, -1)
-    downs = np.add.reduceat(weights * ~positive[order], ties, -1)
-    below = np.cumsum(downs, -1) - downs / 2
-    pairs = ups.sum(-1) * downs.sum(-1)
-    wins = (ups * below).sum(-1)
+    ordered, up = scores[order], np.flatnonzero(positive[order])
+    downs = np.take(weights, order, -1)
+    ups = downs[..., up]
+    downs[..., up] = 0
+    below = np.zeros((*downs.shape[:-1], len(order) + 1))
+    np.cumsum(downs, -1, out=below[..., 1:])
+    first, end = (np.searchsorted(ordered, ordered[up], side) for side in ("left", "right"))
+    wins = (ups * (below[..., first] + below[..., end])).sum(-1) / 2
+    pairs = ups.sum(-1) * below[..., -1]
     area: Values = np.divide(wins, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
     return area

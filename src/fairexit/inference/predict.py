@@ -16,6 +16,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import Predictions, write_predictions
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import early_exit
+from fairexit.models import ExitNet
 from fairexit.progress import track
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
@@ -96,16 +97,31 @@ def predict(
     net = load_net(run, last).to(where)
     written = []
     for split in splits:
-        rows = prepared.rows(split, run.config.data.fold)
-        batches = _batches(prepared, rows, where, batch_size, f"predicting {split}")
-        with torch.inference_mode():
-            answers = [net.probabilities(batch.images).cpu() for batch in batches]
-        probabilities = torch.cat(answers).numpy()
         file = folder / f"{split}.parquet"
-        exit_names = tuple(net.exit_names)
-        write_predictions(_table(prepared, rows, split, probabilities, exit_names), file)
+        fold = run.config.data.fold
+        write_predictions(predict_split(net, prepared, split, fold, batch_size), file)
         written.append(file)
     return written
+
+
+def predict_split(
+    net: ExitNet, data: Prepared, split: str, fold: int | None, batch_size: int = 256
+) -> Predictions:
+    """What all exits of a network say of one split.
+
+    Args:
+        net: in evaluation mode, on the device that computes.
+        data: the data.
+        split: the split.
+        fold: the test fold, for data in folds.
+        batch_size: images at a time; it changes speed and memory only.
+    """
+    rows = data.rows(split, fold)
+    device = next(net.parameters()).device
+    batches = _batches(data, rows, device, batch_size, f"predicting {split}")
+    with torch.inference_mode():
+        answers = [net.probabilities(batch.images).cpu() for batch in batches]
+    return _table(data, rows, split, torch.cat(answers).numpy(), tuple(net.exit_names))
 
 
 def classify(

@@ -1,6 +1,7 @@
 """Domain-independent training (Wang et al. 2020): one head per group on a shared trunk."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,23 +9,37 @@ from torch.nn import functional as F
 
 from fairexit.methods.base import Method, methods
 from fairexit.models import ExitNet
+from fairexit.models.heads import Mixture
 from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
 @methods.register("domainindep")
 class DomainIndep(Method):
-    """A sample trains its own group's head only; the answer is the softmax of the heads' mean.
+    """A sample trains its own group's head only; the answer is the heads' mean.
 
-    The mean of linear heads is a linear head: it is folded into the network, so prediction needs
-    neither the attribute nor this method. A sample of unknown group trains the mean.
+    It is folded into the network, so prediction needs neither the attribute nor this method. A
+    sample of unknown group trains the mean of the logits.
+
+    Args:
+        answer: `logits`, the softmax of the heads' mean logits, which is one linear head again; or
+            `probabilities`, the mean of their softmaxes.
     """
 
-    def __init__(self, net: ExitNet, task: Task, exit_weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        net: ExitNet,
+        task: Task,
+        exit_weights: Sequence[float],
+        *,
+        answer: Literal["logits", "probabilities"] = "logits",
+    ) -> None:
         super().__init__(net, task, exit_weights)
-        width = task.num_groups * task.num_classes
+        widths = [head.classifier.in_features for head in net.exit_heads]
         self.group_heads = nn.ModuleList(
-            nn.Linear(head.classifier.in_features, width) for head in net.exit_heads
+            nn.Linear(width, task.num_groups * task.num_classes) for width in widths
         )
+        if answer == "probabilities":
+            net.mix(task.num_groups)
         for head in net.exit_heads:
             head.classifier.requires_grad_(False)
 
@@ -43,8 +58,8 @@ class DomainIndep(Method):
     @torch.no_grad()
     def fold(self) -> None:
         for head, own in zip(self.net.exit_heads, self.group_heads, strict=True):
-            assert isinstance(own, nn.Linear)
-            head.classifier.weight.copy_(
-                own.weight.view(self.task.num_groups, *head.classifier.weight.shape).mean(0)
-            )
-            head.classifier.bias.copy_(own.bias.view(self.task.num_groups, -1).mean(0))
+            if isinstance(head.classifier, Mixture):
+                head.classifier.linear.load_state_dict(own.state_dict())
+                continue
+            for mean, each in zip(head.classifier.parameters(), own.parameters(), strict=True):
+                mean.copy_(each.view(self.task.num_groups, *mean.shape).mean(0))

@@ -23,6 +23,7 @@ def create_model(
     stem: str = "standard",
     pretrained: bool | str | Path = False,
     image_size: int | None = None,
+    mixture: int | None = None,
 ) -> ExitNet:
     """A network by name, cut into four stages, with classifiers after some of them.
 
@@ -39,6 +40,8 @@ def create_model(
             library's state dict; a classifier with another number of classes is left as it is.
         image_size: height and width in pixels; a network that is built for one size needs it, all
             others are checked against it.
+        mixture: number of classifiers at each exit, whose mean probability is the answer; one
+            linear classifier by default.
     Raises:
         UserError: an unknown name or option, images too small, or weights that cannot be had.
     """
@@ -66,6 +69,8 @@ def create_model(
         "image_size": image_size,
     }
     net = ExitNet(backbone, branches, num_classes, config)
+    if mixture is not None:
+        net.mix(mixture)
     if image_size is not None:
         net.exit_costs(image_size)  # a dry run: what does not fit says so now
     return net

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fairexit.errors import UserError
 from fairexit.models.backbone import Backbone
-from fairexit.models.heads import Head
+from fairexit.models.heads import Head, Mixture
 from fairexit.types import Exit
 
 
@@ -59,6 +59,17 @@ class ExitNet(nn.Module):
     def exit_heads(self) -> list[Head]:
         """The classifier of each exit, the final one last."""
         return [*(cast(Head, head) for head in self.heads.values()), self.backbone.head]
+
+    def mix(self, parts: int) -> None:
+        """Give every exit fresh classifiers, `parts` in number, that answer by mean probability.
+
+        Args:
+            parts: M, at least 2.
+        """
+        for head in self.exit_heads:
+            assert isinstance(head.classifier, nn.Linear), "this network is a mixture already"
+            head.classifier = Mixture(head.classifier.in_features, self.num_classes, parts)
+        self.config["mixture"] = parts
 
     def forward(self, x: Tensor) -> list[Exit]:
         """What every exit says of the images, the final one last.

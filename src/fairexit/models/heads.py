@@ -3,6 +3,7 @@
 A new head is a subclass of `Head` with the arguments (width, num_classes), entered in `heads`.
 """
 
+import math
 from typing import ClassVar
 
 import torch
@@ -14,16 +15,37 @@ from fairexit.registry import Registry
 from fairexit.types import Exit
 
 
+class Mixture(nn.Module):
+    """Several linear classifiers; their mean probabilities, as logits (their logarithm).
+
+    Args:
+        in_features: D.
+        num_classes: number of classes C.
+        parts: number of classifiers M.
+    """
+
+    def __init__(self, in_features: int, num_classes: int, parts: int) -> None:
+        super().__init__()
+        self.in_features, self.parts = in_features, parts
+        self.linear = nn.Linear(in_features, parts * num_classes)
+
+    def forward(self, z: Tensor) -> Tensor:
+        each = self.linear(z).unflatten(-1, (self.parts, -1)).log_softmax(-1)
+        return each.logsumexp(-2) - math.log(self.parts)
+
+
 class Head(nn.Module):
-    """A map is reduced to a vector z, which one linear layer reads.
+    """A map is reduced to a vector z, which one classifier reads.
 
     Args:
         reduce: from a stage's map (B, C, H, W) to z (B, D).
-        classifier: the linear layer, D to the number of classes.
+        classifier: a linear layer, D to the number of classes; `ExitNet.mix` replaces it.
     """
 
     min_map: ClassVar[int] = 1
     """Smallest height and width of the map."""
+
+    classifier: nn.Linear | Mixture
 
     def __init__(self, reduce: nn.Module, classifier: nn.Linear) -> None:
         super().__init__()
@@ -75,6 +97,11 @@ class ConvHead(Head):
             nn.Flatten(),
         )
         super().__init__(reduce, nn.Linear(self.channels, num_classes))
+
+    def features(self, x: Tensor) -> Tensor:
+        # On a map of one pixel oneDNN's bfloat16 weight gradient of a strided convolution is wrong
+        # (torch 2.14, AVX-512). A border of zeros changes nothing but that.
+        return super().features(F.pad(x, (0, 1, 0, 1)) if x.shape[-2:] == (1, 1) else x)
 
 
 class MixedPool(nn.Module):

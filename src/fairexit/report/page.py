@@ -2,17 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, select_autoescape
-from markupsafe import Markup
+from typing import Any
 
 import fairexit
+from fairexit.auditing.leaving import theta_curve
+from fairexit.auditing.source import Source
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import Assessment
 from fairexit.files import write_atomically
-from fairexit.report.figures import exit_shares, theta_curve, to_html
-from fairexit.report.tables import cell_table, exit_table, fairness_table, summary_table, theta_text
+from fairexit.report.formats import exit_name
+from fairexit.report.tables import (
+    cell_table,
+    exit_table,
+    fairness_table,
+    summary_table,
+    theta_text,
+)
+from fairexit.report.templating import render
+from fairexit.report.theta import THETA_HELPERS
 
 
 def write_page(
@@ -32,28 +40,32 @@ def write_page(
     if data is not None:
         data.task(assessments[0].group)  # an attribute that the data lack says so now
     multi = [a for a in assessments if len(a.predictions.exit_names) > 1]
-    figures = to_html([draw(a) for a in multi for draw in (theta_curve, exit_shares)])
-    tables = [fairness_table(assessments), summary_table(assessments)]
-    environment = Environment(
-        loader=PackageLoader("fairexit.report"), autoescape=select_autoescape(["html"])
-    )
-    page = environment.get_template("page.html").render(
+    page = render(
+        "page.html",
+        THETA_HELPERS,
         title=title,
         version=fairexit.__version__,
         group=assessments[0].group,
-        tables=[Markup(t.to_html()) for t in tables],
-        exits=[
-            {
-                "name": a.name,
-                "theta": theta_text(a),
-                "table": Markup(exit_table(a).to_html()),
-                "figures": [Markup(f) for f in figures[2 * i : 2 * i + 2]],
-            }
-            for i, a in enumerate(multi)
-        ],
+        tables=[fairness_table(assessments), summary_table(assessments)],
+        exits=[_exits(a) for a in multi],
         empty=sorted({cell for a in assessments for cell in a.evaluation.empty_cells}),
         images=assessments[0].evaluation.n,
         data=data and data.info,
-        cells=data and Markup(cell_table(data, assessments[0].group).to_html()),
+        cells=data and cell_table(data, assessments[0].group),
     )
     write_atomically(out, page)
+
+
+def _exits(assessment: Assessment) -> dict[str, Any]:
+    """The chapter of one multi-exit model."""
+    source = Source(assessment.name, assessment.predictions, assessment.evaluation.policy)
+    return {
+        "name": assessment.name,
+        "theta": theta_text(assessment),
+        "table": exit_table(assessment),
+        "curve": theta_curve(source, assessment.group),
+        "shares": {
+            group: {exit_name(name): share for name, share in shares.items()}
+            for group, shares in assessment.evaluation.exit_share.items()
+        },
+    }

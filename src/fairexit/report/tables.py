@@ -1,18 +1,13 @@
-"""Tables as data, and the same table for a terminal, Markdown and HTML."""
+"""The tables of evaluated models and of prepared data."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairexit.data.prepared import Prepared
 from fairexit.data.records import SPLITS
 from fairexit.evaluation.assess import Assessment
 from fairexit.evaluation.evaluate import paper_table
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+from fairexit.tables import Table, number
 
 PAPER_COLUMNS = {
     "precision": "Precision",
@@ -22,61 +17,6 @@ PAPER_COLUMNS = {
     "eopp1": "Eopp1",
     "eodd": "Eodd",
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of ready texts; the first `names` columns are words, the others numbers."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    names: int = 1
-
-    def to_rich(self) -> "RichTable":
-        """For a terminal."""
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = RichTable(title=Text(self.title), title_justify="left")
-        for i, column in enumerate(self.columns):
-            table.add_column(Text(column), justify="left" if i < self.names else "right")
-        for row in self.rows:
-            table.add_row(*(Text(cell) for cell in row))
-        return table
-
-    def to_markdown(self) -> str:
-        """For a document; without the title."""
-
-        def line(cells: Sequence[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-        marks = ["---" if i < self.names else "---:" for i in range(len(self.columns))]
-        return "\n".join([line(self.columns), line(marks), *map(line, self.rows)]) + "\n"
-
-    def to_html(self) -> str:
-        """For a page; every text is escaped."""
-        head = "".join(f'<th scope="col">{escape(c)}</th>' for c in self.columns)
-        body = ""
-        for row in self.rows:
-            cells = "".join(
-                f'<th scope="row">{escape(cell)}</th>'
-                if i < self.names
-                else f"<td>{escape(cell)}</td>"
-                for i, cell in enumerate(row)
-            )
-            body += f"<tr>{cells}</tr>\n"
-        return (
-            f"<table><caption>{escape(self.title)}</caption>\n"
-            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
-        )
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A value as tables show it: blank for None, a dash where no sample defines it."""
-    if value is None:
-        return ""
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def fairness_table(assessments: Sequence[Assessment]) -> Table:

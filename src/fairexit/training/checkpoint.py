@@ -133,6 +133,7 @@ def describe(
             "channels": "RGB",
         },
         "data": {"name": data.name, "checksums": data.info["checksums"]},
+        "exit_costs": net.exit_costs(data.size),
         "penalty_ratio": penalty_ratio,
         "run": config.to_dict(),
     }

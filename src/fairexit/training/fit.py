@@ -1,7 +1,5 @@
 """The training loop; the only importer of Lightning Fabric."""
 
-import csv
-import io
 import sys
 import time
 from collections.abc import Iterator
@@ -19,23 +17,25 @@ from torch.utils.tensorboard import SummaryWriter
 from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
-from fairexit.data.prepared import Prepared, open_prepared
+from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.files import write_atomically
-from fairexit.methods import Distilled, Losses, Method
+from fairexit.methods import Distilled, Method
+from fairexit.models import ExitNet
 from fairexit.progress import Bar
 from fairexit.runs import Run, open_run
 from fairexit.training.checkpoint import (
     build,
     describe,
     load_checkpoint,
-    load_net,
     save_checkpoint,
     save_tensors,
 )
+from fairexit.training.log import csv_text, penalty_ratio, summary
 from fairexit.training.optim import build_optimizer, learning_rate
+from fairexit.training.setup import finetune_config, open_training, teach
 from fairexit.training.validate import validate
-from fairexit.types import UNKNOWN, Batch, Task
+from fairexit.types import Batch, Task
 
 LOWER_IS_BETTER = {"eopp1", "eodd", "loss"}
 
@@ -52,22 +52,17 @@ def train(config: RunConfig, out: Path) -> Run:
     Raises:
         UserError: settings that do not fit the data or the machine, or a loss that diverges.
     """
-    data = open_prepared(config.data.path)
+    if config.prune is not None:
+        raise UserError("training alone does not prune; call fairexit.pruning.fairprune.make_run")
+    data = open_training(config)
     task = data.task(config.data.group)
-    for split in ("train", "val"):
-        rows = data.rows(split, config.data.fold)
-        present = np.unique(data.groups(task.group)[rows])
-        if (present != UNKNOWN).sum() < 2:
-            raise UserError(f"split '{split}' of {data.path} has fewer than two {task.group}s")
-    if config.train.batch_size < 2:
-        raise UserError("train.batch_size is 1; batch normalisation needs at least 2")
     run = Run(out)
     fabric = _fabric(config)
     _seed(config.seed, 0)
     method = build(config, task, data.size)
     if isinstance(method, Distilled):
         if method.teacher_run:
-            _teach(method, open_run(method.teacher_run))
+            teach(method, open_run(method.teacher_run))
         elif fabric.world_size > 1:
             raise UserError("with several devices train a teacher first: method.teacher")
     if fabric.is_global_zero:
@@ -77,15 +72,37 @@ def train(config: RunConfig, out: Path) -> Run:
         return run
     if isinstance(method, Distilled) and not method.teacher_run:
         print(f"{out}: the method needs a teacher, in {out / 'teacher'}", file=sys.stderr)
-        _teach(method, train(replace(config, method={"name": "erm"}), out / "teacher"))
-    _Trainer(config, data, task, run, fabric, method).fit()
+        teach(method, train(replace(config, method={"name": "erm"}), out / "teacher"))
+    trainer = _Trainer(config, data, task, run, fabric, method)
+    trainer.fit()
+    trainer.finish(config)
     return run
 
 
-def _teach(method: Distilled, teacher: Run) -> None:
-    if tuple(teacher.description["label2id"]) != method.task.classes:
-        raise UserError(f"the teacher {teacher.path} was trained for other classes")
-    method.set_teacher(load_net(teacher))
+def finetune(
+    run: Run, config: RunConfig, net: ExitNet, masks: dict[str, Tensor], teacher: Path
+) -> None:
+    """Train a pruned network on, its zeros held, or go on with that.
+
+    Args:
+        run: the pruned run, whose folder has been started.
+        config: its settings, `prune` among them.
+        net: the pruned network.
+        masks: parameter name -> True where it is kept.
+        teacher: folder of the unpruned run's teacher, for a method that has one.
+    """
+    settings = finetune_config(config)
+    data = open_training(settings)
+    task = data.task(settings.data.group)
+    fabric = _fabric(settings)
+    _seed(settings.seed, 0)
+    method = build(settings, task, data.size)
+    method.net.load_state_dict(net.state_dict())
+    if isinstance(method, Distilled):
+        teach(method, open_run(method.teacher_run or teacher))
+    trainer = _Trainer(settings, data, task, run, fabric, method, masks)
+    trainer.fit()
+    trainer.finish(config)
 
 
 def _fabric(config: RunConfig) -> Fabric:
@@ -121,6 +138,7 @@ class _Trainer:
         run: Run,
         fabric: Fabric,
         method: Method,
+        masks: dict[str, Tensor] | None = None,
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
         fold = config.data.fold
@@ -134,6 +152,8 @@ class _Trainer:
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
         module, wrapped = fabric.setup(method, optimizer)
+        parameters = dict(method.net.named_parameters())
+        self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
         self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
 
     def _loader(self, rows: NDArray[np.int64]) -> Loader:
@@ -142,13 +162,14 @@ class _Trainer:
         return Loader(self.data, rows, self.task.group, size, *where)
 
     def fit(self) -> None:
-        """All epochs that are left, then the files of a finished run."""
+        """All epochs that are left."""
         epochs, steps = self.config.train.epochs, self.training.steps()
         done, board = self.progress.epoch, None
         with Bar("training", epochs * steps, done * steps) as bar:
             for epoch in range(done, epochs):
                 row = {"epoch": float(epoch + 1)}
                 row |= self._train_epoch(epoch, bar)
+                self._share_buffers()
                 row |= validate(
                     self.method,
                     self.validation.evaluation(Augment("none", 0)),
@@ -161,13 +182,16 @@ class _Trainer:
                         # Events of an epoch that is done again are purged.
                         board = SummaryWriter(where, purge_step=epoch + 1)
                     self._store(epoch, row, board)
-                    bar.line(f"{self.run.path}: {self._summary(row)}")
+                    bar.line(f"{self.run.path}: {summary(row, epochs)}")
                 self.fabric.barrier()
         if board is not None:
             board.close()
-        if self.fabric.is_global_zero:
-            self._finish()
-        self.fabric.barrier()
+
+    def _share_buffers(self) -> None:
+        """One network in all processes: batch normalisation has seen other images in each."""
+        for buffer in self.method.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(cast(Tensor, self.fabric.all_reduce(buffer, reduce_op="mean")))
 
     def _add_up(self, values: Tensor) -> Tensor:
         total = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
@@ -190,12 +214,15 @@ class _Trainer:
                 part["lr"] = learning_rate(train, epoch, step, steps)
             losses = self.forward(batch)
             if losses.penalty.requires_grad and step in (steps // 2, steps - 1):
-                ratios.append(self._penalty_ratio(losses))
+                ratios.append(penalty_ratio(self.method, losses))
             self.optimizer.zero_grad()
             self.fabric.backward(losses.total)
             if train.clip is not None:
                 self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
             self.optimizer.step()
+            # Momentum and weight decay would move them.
+            for parameter, zeros in self.zeros:
+                parameter.detach().masked_fill_(zeros, 0.0)
             sums += torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
             # A look at the loss waits for the GPU.
             shown = bar.is_terminal and step % 10 == 0
@@ -214,15 +241,6 @@ class _Trainer:
         row["penalty_ratio"] = float(np.mean(ratios)) if ratios else float("nan")
         row["terms_left_out"] = float(self.method.left_out)
         return row | {"seconds": time.perf_counter() - began, "data_seconds": waited}
-
-    def _penalty_ratio(self, losses: Losses) -> float:
-        """Norm of the penalty's gradient on the trunk, as a share of the target loss's."""
-        trunk = [p for p in self.method.net.backbone.stages.parameters() if p.requires_grad]
-        norms = []
-        for part in (losses.penalty, losses.target):
-            found = torch.autograd.grad(part, trunk, retain_graph=True, allow_unused=True)
-            norms.append(sum(float(g.float().square().sum()) for g in found if g is not None))
-        return float(np.sqrt(norms[0] / max(norms[1], 1e-30)))
 
     def _text(self, epoch: int, sums: Tensor, step: int) -> str:
         text = f"epoch {epoch + 1}/{self.config.train.epochs} loss {sums[0] / (step + 1):.3f}"
@@ -249,7 +267,7 @@ class _Trainer:
                     save_tensors(self.method.net.state_dict()),
                 )
             save_checkpoint(self.run, self.method, self.optimizer, progress)
-            write_atomically(self.run.path / "log.csv", _csv(progress.rows))
+            write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
@@ -259,21 +277,16 @@ class _Trainer:
                 f"again, epoch {epoch} is safe"
             ) from None
 
-    def _summary(self, row: dict[str, float]) -> str:
-        return (
-            f"epoch {row['epoch']:.0f}/{self.config.train.epochs} loss {row['train_loss']:.4f} "
-            f"val F1 {row['val_f1']:.4f} accuracy {row['val_accuracy']:.4f} "
-            f"Eodd {row['val_eodd']:.4f} {row['seconds']:.0f} s"
-        )
-
-    def _finish(self) -> None:
-        """The files of a finished run; config.json last."""
-        best = self.run.checkpoints / "best.safetensors"
-        write_atomically(self.run.last_weights, save_tensors(self.method.net.state_dict()))
-        write_atomically(self.run.weights, best.read_bytes())
-        ratios = [row["penalty_ratio"] for row in self.progress.rows]
-        ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
-        describe(self.run, self.config, self.data, self.method.net, self.task, ratio)
+    def finish(self, config: RunConfig) -> None:
+        """The files of a finished run; config.json, with the settings given, last."""
+        if self.fabric.is_global_zero:
+            best = self.run.checkpoints / "best.safetensors"
+            write_atomically(self.run.last_weights, save_tensors(self.method.net.state_dict()))
+            write_atomically(self.run.weights, best.read_bytes())
+            ratios = [row["penalty_ratio"] for row in self.progress.rows]
+            ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
+            describe(self.run, config, self.data, self.method.net, self.task, ratio)
+        self.fabric.barrier()
 
 
 def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
@@ -284,11 +297,3 @@ def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
         if batch is None:
             return
         yield batch, time.perf_counter() - began
-
-
-def _csv(rows: list[dict[str, float]]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
-    return stream.getvalue()

@@ -1,0 +1,92 @@
+"""How long intervals take: draws of all count metrics and of scores, against row by row.
+
+    python benchmarks/bootstrap.py [--size 8x2]
+
+The data are random, at the size of a real test set: 5,000 images, 3,900 lesions. The loop draws
+clusters, gathers their rows and counts again, as one would write it first; it gets 10 draws and is
+scaled up. Memory is the peak of the process, so that the largest case so far shows.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
+from fairexit.auditing.inversion import invert
+from fairexit.auditing.permutation import permute
+from fairexit.auditing.resampling import number_clusters
+from fairexit.evaluation.counts import count
+from fairexit.evaluation.metrics import METRICS, compute
+from fairexit.evaluation.scores import auroc, ece
+from timing import machine, table
+
+IMAGES, LESIONS, DRAWS, SCORE_DRAWS, LOOP = 5000, 3900, 10_000, 1000, 10
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def row(what: str, size: str, took: float) -> list[str]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    return [what, size, f"{took:.2f}", f"{peak:.2f}"]
+
+
+def measure(classes: int, groups: int) -> list[list[str]]:
+    rng = np.random.default_rng(0)
+    lesions = rng.integers(0, LESIONS, IMAGES)
+    labels = rng.choice(classes, LESIONS, p=rng.dirichlet(np.full(classes, 2.0)))[lesions]
+    group = rng.integers(0, groups, LESIONS)[lesions]
+    scores = rng.random((IMAGES, classes)) ** 2
+    scores[np.arange(IMAGES), labels] += 0.8
+    probabilities = scores / scores.sum(1, keepdims=True)
+    answers = probabilities.argmax(1)[None]
+    names = np.array([f"lesion {k}" for k in lesions], object)
+    samples = labels, answers, group, names, classes, groups
+    size = f"{classes} x {groups}"
+
+    def intervals() -> None:
+        drawn = bootstrap(*samples, draws=DRAWS)
+        for name in METRICS:
+            drawn.interval(name)
+
+    def loop() -> None:
+        index = number_clusters(names)
+        members = [np.flatnonzero(index == k) for k in range(index.max() + 1)]
+        for _ in range(LOOP):
+            drawn = rng.integers(0, len(members), len(members))
+            rows = np.concatenate([members[k] for k in drawn])
+            compute(count(labels[rows], answers[0, rows], group[rows], classes, groups))
+
+    def of_scores() -> None:
+        measures = {
+            "auroc": lambda w: auroc(probabilities, labels, w),
+            "ece": lambda w: ece(probabilities, labels, w),
+        }
+        drawn = bootstrap_scores(measures, group, names, groups, draws=SCORE_DRAWS)
+        drawn.interval("auroc"), drawn.interval("ece")
+
+    rows = [row(f"{DRAWS:,} draws, all count metrics, BCa", size, seconds(intervals))]
+    rows.append(row("the same as a loop (scaled)", size, seconds(loop) * DRAWS / LOOP))
+    rows.append(row(f"{DRAWS:,} permutations", size, seconds(lambda: permute(*samples))))
+    rows.append(row("intervals of gaps, 7 x 1,000 draws", size, seconds(lambda: invert(*samples))))
+    rows.append(row(f"{SCORE_DRAWS:,} draws of AUROC and ECE, BCa", size, seconds(of_scores)))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", nargs="+", default=["8x2", "114x6"], help="classes x groups")
+    print(machine(), end="\n\n")
+    sizes = [map(int, size.split("x")) for size in parser.parse_args().size]
+    rows = [line for size in sizes for line in measure(*size)]
+    print(table(["what", "classes x groups", "seconds", "peak memory, GB"], rows))
+
+
+if __name__ == "__main__":
+    main()

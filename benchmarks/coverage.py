@@ -1,0 +1,245 @@
+"""How often the intervals hold the truth, and how often the test sees a gap that is not there.
+
+    python benchmarks/coverage.py [--repeats 300] [--only lesions]
+
+Test sets are drawn from known populations: classes of falling frequency, images in clusters that
+tend to be answered alike, groups with or without a gap. The truth is the metric of the population,
+which no test set shows. An interval of 95 % should hold it in 95 % of the test sets; a test at 5 %
+should find a gap in 5 % of those that have none. `a / b` are the misses: truth below, truth above.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.auditing.bootstrap import bootstrap
+from fairexit.auditing.inversion import invert
+from fairexit.auditing.permutation import GAPS, permute
+from fairexit.auditing.resampling import named_measures
+from fairexit.evaluation.counts import Margins
+from fairexit.evaluation.metrics import compute, tpr
+from timing import table
+
+METRICS = ("accuracy", "f1", "f1_diff", "eopp0", "eopp1", "eodd", "eodd_usual")
+RAREST = "TPR of the rarest cell"
+DRAWS, GAP_DRAWS, PERMUTATIONS = 500, 200, 199
+
+Drawn = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]]
+
+
+@dataclass(frozen=True)
+class World:
+    """A population of images and of models' answers.
+
+    Attributes:
+        classes, groups: numbers of them.
+        images: of a test set, about.
+        size: mean images of a cluster (geometric).
+        patients: images of a cluster differ in class; else they share it, as those of a lesion do.
+        alike: share of a cluster's images that are answered from one common draw.
+        skew: log of the most over the least frequent class.
+    """
+
+    classes: int = 8
+    groups: int = 2
+    images: int = 2000
+    size: float = 1.5
+    patients: bool = False
+    alike: float = 0.6
+    skew: float = 3.5
+
+    def cells(self) -> NDArray[np.float64]:
+        """Probability of each group and class, (M, C)."""
+        rng = np.random.default_rng(0)
+        classes = np.exp(-np.linspace(0, self.skew, self.classes))
+        joint = classes * np.exp(0.3 * rng.standard_normal((self.groups, self.classes)))
+        share = np.linspace(1, 0.5, self.groups)[:, None]
+        joint *= share / joint.sum(1, keepdims=True)
+        return joint / joint.sum()
+
+    def rates(self, gap: float, low: float = 0.5, high: float = 0.9) -> NDArray[np.float64]:
+        """Probability of each answer, (M, C, C): TPR ranges over the groups by about `gap`."""
+        rng = np.random.default_rng(1)
+        c = self.classes
+        middle = rng.uniform(low, high, c)
+        ranges = gap * rng.uniform(0.5, 1.5, c) * rng.choice([-1, 1], c)
+        hits = middle + np.linspace(-0.5, 0.5, self.groups)[:, None] * ranges
+        hits = np.clip(hits, 0.02, 0.99)
+        wrong = rng.dirichlet(np.ones(c), c) * (1 - np.eye(c))
+        rates = (1 - hits)[:, :, None] * wrong / wrong.sum(1, keepdims=True)
+        rates[:, range(c), range(c)] = hits
+        return rates
+
+    def draw(self, models: Sequence[NDArray[np.float64]], rng: np.random.Generator) -> Drawn:
+        """Labels, answers, groups and clusters of a test set; models err on the same images."""
+        sizes = rng.geometric(1 / self.size, round(self.images / self.size))
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        cells = self.cells()
+        groups = rng.choice(self.groups, len(sizes), p=cells.sum(1))[owner]
+        of_cluster, of_image = rng.random(len(sizes))[owner], rng.random(len(owner))
+        which = of_image if self.patients else of_cluster
+        shares = np.cumsum(cells / cells.sum(1, keepdims=True), axis=1)[groups]
+        labels = np.minimum((which[:, None] > shares).sum(1), self.classes - 1)
+        common = rng.random((len(sizes), self.classes))[owner, labels]
+        luck = np.where(rng.random(len(owner)) < self.alike, common, rng.random(len(owner)))
+        answers = []
+        for rates in models:
+            # Models agree in their luck on most images.
+            own = np.where(rng.random(len(owner)) < 0.7, luck, rng.random(len(owner)))
+            bounds = np.cumsum(rates, axis=-1)[groups, labels]
+            answers.append(np.minimum((own[:, None] > bounds).sum(1), self.classes - 1))
+        return labels, np.stack(answers), groups, owner.astype(str)
+
+    def truth(self, rates: NDArray[np.float64]) -> dict[str, float]:
+        values = compute(self.cells()[:, :, None] * rates, METRICS)
+        return {name: value.item() for name, value in values.items()}
+
+
+WORLDS = {
+    "lesions": World(),
+    "patients": World(size=8, patients=True, alike=0.5),
+    "six groups": World(groups=6, images=4000),
+    "114 classes": World(classes=114, images=1600, size=1.1, skew=1.5),
+    "empty cells": World(images=500, skew=6),
+}
+ONE_MODEL = dict.fromkeys(WORLDS, (0.0, 0.15)) | {"lesions": (0.0, 0.05, 0.15, 0.4)}
+PAIRS = {  # gap, lowest and highest TPR of two models
+    "equal, no gap": ((0.0, 0.5, 0.9), (0.0, 0.5, 0.9)),
+    "equal, gap 0.15": ((0.15, 0.5, 0.9), (0.15, 0.5, 0.9)),
+    "no gap, one more accurate": ((0.0, 0.4, 0.6), (0.0, 0.85, 0.97)),
+    "gap 0.4 against 0.1": ((0.4, 0.5, 0.9), (0.1, 0.5, 0.9)),
+    "gap 0.15 against none": ((0.15, 0.5, 0.9), (0.0, 0.5, 0.9)),
+}
+
+
+def rarest_cell(margins: Margins) -> NDArray[np.float64]:
+    return tpr(margins)[..., -1, -1]
+
+
+class Tally:
+    """Misses below and above, and widths, of intervals."""
+
+    def __init__(self) -> None:
+        self.ends: dict[tuple[str, str], list[tuple[float, float]]] = {}
+
+    def add(self, name: str, method: str, low: float, high: float) -> None:
+        self.ends.setdefault((name, method), []).append((low, high))
+
+    def cell(self, name: str, method: str, truth: float) -> str:
+        if (name, method) not in self.ends:
+            return ""
+        low, high = np.array(self.ends[name, method]).T
+        below, above = (truth < low - 1e-12).mean(), (truth > high + 1e-12).mean()
+        held = f"{100 * (1 - below - above):.0f} % ({100 * below:.0f} / {100 * above:.0f})"
+        return f"{held}, {np.mean(high - low):.3f}"
+
+
+def one_model(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
+    """A row for each metric: truth, mean estimate, three intervals, alarms of the test."""
+    rates = world.rates(gap)
+    truth, tally = world.truth(rates) | {RAREST: rates[-1, -1, -1]}, Tally()
+    measures = named_measures(METRICS, "exclude") | {RAREST: rarest_cell}
+    points: dict[str, list[float]] = {name: [] for name in measures}
+    alarms: dict[str, list[bool]] = {name: [] for name in GAPS}
+    rng = np.random.default_rng(2)
+    for seed in range(repeats):
+        drawn = world.draw([rates], rng)
+        sizes = world.classes, world.groups
+        found = bootstrap(*drawn, *sizes, metrics=measures, draws=DRAWS, seed=seed)
+        gaps = [name for name in METRICS if name in GAPS]
+        inverted = invert(*drawn, *sizes, metrics=gaps, draws=GAP_DRAWS, seed=seed)
+        chance = permute(*drawn, *sizes, metrics=gaps, draws=PERMUTATIONS, seed=seed)
+        for name in measures:
+            if np.isnan(found.point[name].item()):
+                continue  # no image of the cell in this test set
+            points[name].append(found.point[name].item())
+            for method in ("percentile", "bca"):
+                _, low, high, _ = found.interval(name, method=method)
+                tally.add(name, method, low.item(), high.item())
+        for name in gaps:
+            _, low, high, _ = inverted.interval(name)
+            tally.add(name, "inversion", low.item(), high.item())
+            alarms[name].append(chance.p_value(name).item() <= 0.05)
+    for name in measures:
+        held = [tally.cell(name, m, truth[name]) for m in ("percentile", "bca", "inversion")]
+        alarm = f"{100 * np.mean(alarms[name]):.1f} %" if name in GAPS else ""
+        yield [name, f"{truth[name]:.3f}", f"{np.mean(points[name]):.3f}", *held, alarm]
+
+
+def two_models(name: str, world: World, repeats: int) -> Iterator[list[str]]:
+    """A row for each metric: true difference, mean estimate, intervals of the difference."""
+    rates = [world.rates(*model) for model in PAIRS[name]]
+    one, two = (world.truth(r) for r in rates)
+    tally = Tally()
+    points: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    rng = np.random.default_rng(3)
+    for seed in range(repeats):
+        drawn = world.draw(rates, rng)
+        sizes = world.classes, world.groups
+        found = bootstrap(*drawn, *sizes, metrics=METRICS, draws=DRAWS, seed=seed)
+        gaps = [metric for metric in METRICS if metric in GAPS]
+        inverted = invert(*drawn, *sizes, metrics=gaps, draws=GAP_DRAWS, seed=seed)
+        for metric in METRICS:
+            for method in ("percentile", "bca"):
+                point, low, high, _ = found.difference(metric, 0, 1, method=method)
+                tally.add(metric, method, low.item(), high.item())
+            points[metric].append(point.item())
+        for metric in gaps:
+            _, low, high, _ = inverted.difference(metric, [0], [1])
+            tally.add(metric, "inversion", low.item(), high.item())
+    for metric in METRICS:
+        truth = one[metric] - two[metric]
+        held = [tally.cell(metric, m, truth) for m in ("percentile", "bca", "inversion")]
+        yield [metric, f"{truth:+.3f}", f"{np.mean(points[metric]):+.3f}", *held]
+
+
+def seeds(number: int, world: World, repeats: int) -> Iterator[list[str]]:
+    """A row for accuracy and F1: the mean difference of two kinds over seeds that differ."""
+    rng = np.random.default_rng(4)
+    tally, names = Tally(), ("accuracy", "f1")
+    for seed in range(repeats):
+        # Training moves every network's rates a little; the kinds are equal in the mean.
+        middle = 0.7 + 0.03 * rng.standard_normal(2 * number)
+        rates = [world.rates(0.0, m - 0.2, m + 0.2) for m in middle]
+        drawn = world.draw(rates, rng)
+        found = bootstrap(*drawn, world.classes, world.groups, metrics=names, draws=DRAWS)
+        for name in names:
+            kinds = range(number), range(number, 2 * number)
+            _, low, high, _ = found.over_seeds(name, *kinds)
+            tally.add(name, "t", low.item(), high.item())
+            pairs = found.draws[name][:, :number] - found.draws[name][:, number:]
+            pick = np.random.default_rng(seed).integers(0, number, pairs.shape)
+            again = np.take_along_axis(pairs, pick, 1).mean(1)
+            tally.add(name, "drawn", *np.percentile(again, [2.5, 97.5]))
+    for name in names:
+        yield [str(number), name, tally.cell(name, "t", 0.0), tally.cell(name, "drawn", 0.0)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=300)
+    parser.add_argument("--only", choices=[*WORLDS, "pairs", "seeds"])
+    options = parser.parse_args()
+    n = options.repeats
+    print(f"{n} test sets each: coverage (misses: truth below / above), mean width\n")
+    methods = ["percentile", "BCa", "inversion"]
+    for name, gaps in ONE_MODEL.items():
+        for gap in gaps if options.only in (None, name) else ():
+            print(f"**{name}, gap {gap:g}**\n")
+            header = ["metric", "truth", "mean", *methods, "p ≤ 0.05"]
+            print(table(header, list(one_model(WORLDS[name], gap, n))), end="\n\n", flush=True)
+    for name in PAIRS if options.only in (None, "pairs") else ():
+        print(f"**two models: {name}**\n")
+        rows = list(two_models(name, WORLDS["lesions"], n))
+        print(table(["metric", "truth", "mean", *methods], rows), end="\n\n", flush=True)
+    if options.only in (None, "seeds"):
+        rows = [row for number in (3, 5) for row in seeds(number, WORLDS["lesions"], n)]
+        print("**mean difference over seeds, none in truth**\n")
+        print(table(["seeds", "metric", "Student's t", "seeds drawn with replacement"], rows))
+
+
+if __name__ == "__main__":
+    main()

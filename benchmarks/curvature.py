@@ -1,0 +1,160 @@
+"""Curvature for FairPrune, per image, on ResNet-18 with four exits.
+
+Against a training step, and against BackPACK's exact diagonal of each exit's path, summed.
+"""
+
+import argparse
+import copy
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from fairexit.models import ExitNet, create_model
+from fairexit.pruning.curvature import Estimate, curvature_sums
+from fairexit.pruning.layers import prunable_layers, prunable_parameters
+from timing import alternate, machine, ratio, table
+
+ALPHA = [0.3, 0.45, 0.6, 0.75, 0.9]
+
+
+def random_net(classes: int) -> ExitNet:
+    return create_model("resnet18", classes).to(memory_format=torch.channels_last).eval()
+
+
+def random_images(number: int, size: int) -> Tensor:
+    return torch.rand(number, 3, size, size).contiguous(memory_format=torch.channels_last)
+
+
+def training_step(net: ExitNet, images: Tensor) -> Callable[[], None]:
+    net = copy.deepcopy(net).train()
+    labels = torch.randint(net.num_classes, (len(images),))
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
+
+    def step() -> None:
+        loss = torch.stack([cross_entropy(e.logits, labels) for e in net(images)]).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def ours(net: ExitNet, images: Tensor, draws: int | None) -> Callable[[], dict[str, Tensor]]:
+    layers = prunable_layers(net)
+    return lambda: curvature_sums(net, images.split(16), ALPHA, layers, Estimate(draws))
+
+
+def theirs(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:
+    """BackPACK on each exit's path as a network of its own."""
+    from backpack import backpack, extend
+    from backpack.extensions import DiagGGNExact
+
+    loss = extend(nn.CrossEntropyLoss(reduction="sum"))
+    labels = torch.zeros(len(images), dtype=torch.long)
+    paths = []
+    for name, position, head in zip(net.exit_names, net.positions, net.exit_heads, strict=True):
+        own = "backbone.head" if name == "f" else f"heads.{name}"
+        parts = [*(f"backbone.stages.{i}" for i in range(position + 1))]
+        parts += [f"{own}.reduce", f"{own}.classifier"]
+        path = nn.Sequential(
+            *copy.deepcopy(net.backbone.stages)[: position + 1],
+            copy.deepcopy(head.reduce),
+            copy.deepcopy(head.classifier),
+        ).eval()
+        for module in path.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = False
+        paths.append((extend(path, use_converter=True), list(path.named_parameters()), parts))
+
+    def run() -> dict[str, Tensor]:
+        sums: dict[str, Tensor] = {}
+        for (path, named, parts), alpha in zip(paths, ALPHA, strict=True):
+            with backpack(DiagGGNExact()):
+                loss(path(images), labels).backward()
+            for key, parameter in named:
+                part, _, rest = key.partition(".")
+                name = f"{parts[int(part)]}.{rest}"
+                found = alpha * parameter.diag_ggn_exact
+                sums[name] = sums[name] + found if name in sums else found
+                del parameter.diag_ggn_exact
+                parameter.grad = None
+        return sums
+
+    return run
+
+
+def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor], net: ExitNet) -> float:
+    """Of two diagonals, as a share of the largest entry of each parameter."""
+    names = prunable_parameters(prunable_layers(net))
+    return max(
+        float((one[name] - other[name]).abs().max() / other[name].abs().max()) for name in names
+    )
+
+
+def speed(rounds: int) -> None:
+    net, few, many = random_net(8), random_images(8, 64), random_images(64, 64)
+    runs = {
+        "training step": training_step(net, many),
+        "Monte-Carlo, one draw": ours(net, many, 1),
+        "exact": ours(net, few, None),
+        "exact, BackPACK": theirs(net, few),
+    }
+    difference = largest_difference(runs["exact"](), runs["exact, BackPACK"](), net)
+    seconds = alternate(runs, rounds)
+    each = {
+        name: [s / (8 if name.startswith("exact") else 64) for s in found]
+        for name, found in seconds.items()
+    }
+    rows = [
+        [
+            name,
+            f"{1000 * median(found):.1f} ms",
+            f"{ratio(found, each['training step']):.2f}",
+            f"{ratio(found, each['exact, BackPACK']):.2f}",
+        ]
+        for name, found in each.items()
+    ]
+    print(f"Curvature, {machine()}, 64 px, 8 classes, median of {rounds} rounds\n")
+    print(table(["", "per image", "to a training step", "to BackPACK"], rows))
+    print(f"\nLargest difference of the two exact diagonals: {difference:.1e} of the largest entry")
+
+
+def memory() -> None:
+    """Peak memory, each in a process of its own."""
+    rows = []
+    for classes, draws, number in [(8, 1, 16), (8, 1, 64), (8, 0, 16), (114, 1, 16)]:
+        words = [sys.executable, __file__, "--peak", str(classes), str(draws), str(number)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        kind = "Monte-Carlo" if draws else "exact"
+        rows.append([kind, str(classes), str(number), f"{int(done.stdout) / 2**20:.2f} GiB"])
+    print("\nPeak memory of the whole process, 128 px, 16 images at a time\n")
+    print(table(["", "classes", "images", "peak"], rows))
+
+
+def peak(classes: int, draws: int, number: int) -> None:
+    net = random_net(classes)
+    ours(net, random_images(number, 128), draws or None)()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peak", type=int, nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    if options.peak:
+        peak(*options.peak)
+        return
+    speed(options.rounds)
+    memory()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Everything about one attribute: numbers, gaps beside chance, classes, clinical reading, exits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fairexit.auditing.audit import AttributeAudit, Estimate, Gap
+from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
+from fairexit.auditing.clinical import MOST_SCORED, NO_SCORE_INTERVAL, read_clinically
+from fairexit.auditing.compare import compare, over_seeds
+from fairexit.auditing.findings import permutation_note
+from fairexit.auditing.inversion import Inversion, invert
+from fairexit.auditing.leaving import theta_curve, who_leaves
+from fairexit.auditing.per_class import class_gaps
+from fairexit.auditing.permutation import Permutation, permute
+from fairexit.auditing.power import detectable_gap
+from fairexit.auditing.resampling import named_measures
+from fairexit.auditing.samples import Samples, Settings, by_name, estimates, measured, take_samples
+from fairexit.auditing.source import Source
+from fairexit.evaluation.metrics import (
+    METRICS,
+    Values,
+    empty_cells,
+    f1,
+    fpr,
+    group_accuracy,
+    precision,
+    recall,
+    tpr,
+)
+from fairexit.evaluation.scores import auroc, ece
+
+GAPS = ("eopp0", "eopp1", "eodd", "eodd_usual", "precision_diff", "recall_diff", "f1_diff")
+NULL = {"tpr": tpr, "fpr": fpr, "precision": precision, "recall": recall, "f1": f1}
+"""What the size of a gap that could be found is read from."""
+
+BY_GROUP = {"precision": precision, "recall": recall, "f1": f1, "accuracy": group_accuracy}
+
+
+def audit_attribute(
+    source: Source,
+    attribute: str,
+    seeds: Sequence[Source],
+    baselines: Sequence[Source],
+    positives: Sequence[str],
+    settings: Settings,
+) -> AttributeAudit:
+    """Audit one attribute; arguments as for `fairexit.auditing.perform.perform`."""
+    samples = take_samples(source, attribute)
+    names, counts = samples.group_names, samples.counts
+    arrays = (samples.labels, samples.answers[None], samples.groups, samples.clusters)
+    sizes, seed = samples.sizes, settings.seed
+    chance = permute(
+        *arrays,
+        *sizes,
+        metrics=named_measures(GAPS, "exclude") | NULL,
+        draws=settings.permutations,
+        seed=seed,
+    )
+    inverted = invert(*arrays, *sizes, metrics=GAPS, draws=settings.gap_draws, seed=seed)
+    drawn = bootstrap(
+        *arrays,
+        *sizes,
+        metrics=named_measures(tuple(METRICS), "exclude")
+        | {f"of group: {name}": measure for name, measure in BY_GROUP.items()}
+        | {"tpr": tpr, "fpr": fpr},
+        draws=settings.draws,
+        seed=seed,
+    )
+    overall = {name: measured(drawn, name, settings).item() for name in METRICS}
+    # A bootstrap adds to a gap what chance has added already.
+    overall |= {name: estimates(inverted.interval(name, settings.level)).item() for name in GAPS}
+    of_groups = {name: measured(drawn, f"of group: {name}", settings).tolist() for name in BY_GROUP}
+    if not source.predictions.hard:
+        for name, values in _scores(source, samples, settings).items():
+            overall[name], of_groups[name] = values[0], values[1:]
+    null = {name: chance.null[name][:, 0] for name in NULL}
+    clusters = samples.clusters_of_groups()
+    several = len(source.predictions.exit_names) > 1
+    return AttributeAudit(
+        attribute,
+        names,
+        n=by_name(names, counts.sum((1, 2))),
+        clusters=by_name(names, clusters),
+        unknown=int((~samples.rows).sum()),
+        counts=counts,
+        empty_cells=tuple(empty_cells(counts, names, samples.classes)),
+        by_group={
+            group: {name: values[g] for name, values in of_groups.items()}
+            for g, group in enumerate(names)
+        },
+        overall=overall,
+        gaps=_gaps(overall, chance, inverted, null, int(clusters.argmin())),
+        approximate=chance.approximate,
+        permutation_note=permutation_note(chance.approximate, chance.stuck, chance.bundled),
+        classes=class_gaps(samples, drawn, null, settings),
+        clinical=tuple(read_clinically(source, samples, name, settings) for name in positives),
+        leaving=who_leaves(source, samples, settings) if several else None,
+        curve=theta_curve(source, attribute) if several else None,
+        paired=compare(seeds, baselines, samples, settings) if baselines else (),
+        seeds=over_seeds(seeds, samples),
+    )
+
+
+def _gaps(
+    found: dict[str, Estimate],
+    chance: Permutation,
+    inverted: Inversion,
+    null: dict[str, Values],
+    smallest: int,
+) -> tuple[Gap, ...]:
+    gaps = []
+    for name in GAPS:
+        ceiling = float(chance.ceiling(name)[0])
+        gaps.append(
+            Gap(
+                name,
+                found[name],
+                floor=float(chance.floor(name)[0]),
+                ceiling=ceiling,
+                p_value=float(chance.p_value(name)[0]),
+                corrected=float(inverted.corrected(name)[0]),
+                detectable=detectable_gap(name, null, ceiling, smallest),
+            )
+        )
+    return tuple(gaps)
+
+
+def _scores(source: Source, samples: Samples, settings: Settings) -> dict[str, list[Any]]:
+    """AUROC and ECE of all samples, then of each group."""
+    probabilities, labels = source.probabilities[samples.rows], samples.labels
+    groups = len(samples.group_names)
+    members = [np.ones(len(labels), bool), *(samples.groups == g for g in range(groups))]
+
+    def by_part(score: Any) -> Any:
+        def values(weights: Values) -> Values:
+            parts = [score(probabilities[rows], labels[rows], weights[:, rows]) for rows in members]
+            return np.stack(parts, -1)[:, None]
+
+        return values
+
+    scores = {"auroc": by_part(auroc), "ece": by_part(ece)}
+    if len(labels) > MOST_SCORED:
+        once = np.ones((1, len(labels)))
+        return {
+            name: [Estimate(float(v), note=NO_SCORE_INTERVAL) for v in score(once)[0, 0]]
+            for name, score in scores.items()
+        }
+    drawn = bootstrap_scores(
+        scores,
+        samples.groups,
+        samples.clusters,
+        groups,
+        draws=settings.score_draws,
+        seed=settings.seed,
+    )
+    return {name: measured(drawn, name, settings).tolist() for name in scores}

@@ -1,0 +1,146 @@
+"""One class read as a disease that is there or not: sensitivity, specificity, PPV, NPV, AUROC."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.auditing.audit import Clinical, Estimate
+from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
+from fairexit.auditing.samples import Samples, Settings, measured
+from fairexit.auditing.source import Source
+from fairexit.errors import UserError, nearest
+from fairexit.evaluation.counts import Counts, Margins, margins
+from fairexit.evaluation.metrics import Values, tnr, tpr
+from fairexit.evaluation.scores import auroc
+
+MOST_SCORED = 100_000
+"""Samples up to which scores get intervals: each draw weighs every sample."""
+
+NO_SCORE_INTERVAL = f"no interval: more than {MOST_SCORED:,} samples"
+
+
+def ppv(counts: Counts | Margins) -> Values:
+    """Positive predictive value by group and class, one class against the rest, (..., M, C)."""
+    m = margins(counts)
+    return _share(m.hits, m.predicted)
+
+
+def npv(counts: Counts | Margins) -> Values:
+    """Negative predictive value by group and class, one class against the rest, (..., M, C)."""
+    m = margins(counts)
+    answered_no = m.actual.sum(-1, keepdims=True) - m.predicted
+    return _share(answered_no - (m.actual - m.hits), answered_no)
+
+
+MEASURES = {"sensitivity": tpr, "specificity": tnr, "ppv": ppv, "npv": npv}
+
+
+def read_clinically(
+    source: Source, samples: Samples, positive: str, settings: Settings
+) -> Clinical:
+    """The measures of one class in each group, the answers taken as yes or no.
+
+    Args:
+        source: predictions and, for the cut, validation.
+        samples: of one attribute.
+        positive: the class that counts as positive.
+        settings: draws, level and the specificity that the cut aims at.
+    Raises:
+        UserError: no such class, or no sample of it.
+    """
+    if positive not in samples.classes:
+        hint = nearest(positive, samples.classes)
+        raise UserError(f"--positive {positive}: no such class; {hint}")
+    c = samples.classes.index(positive)
+    if not (samples.labels == c).any():
+        raise UserError(f"--positive {positive}: no sample of this class is measured")
+    scores = source.probabilities[samples.rows, c]
+    found = _yes_or_no(samples, c, samples.answers == c, settings)
+    areas = _areas(scores, c, samples, source.predictions.hard, settings)
+    cut, reason = choose_cut(source, c, settings.specificity)
+    at_cut = _yes_or_no(samples, c, scores >= cut, settings) if cut is not None else None
+    groups = {}
+    for g, name in enumerate(samples.group_names):
+        groups[name] = {key: values[g] for key, values in found.items()} | {"auroc": areas[g]}
+        if at_cut:
+            groups[name] |= {
+                "sensitivity_at": at_cut["sensitivity"][g],
+                "specificity_at": at_cut["specificity"][g],
+            }
+    return Clinical(positive, groups, settings.specificity, cut, reason)
+
+
+def choose_cut(source: Source, c: int, specificity: float) -> tuple[float | None, str]:
+    """The smallest probability that counts as positive at a specificity, on validation.
+
+    Args:
+        source: predictions with or without validation.
+        c: index of the positive class.
+        specificity: share of the negatives of validation that must stay below the cut.
+    Returns:
+        The cut, or None and the reason.
+    """
+    if source.predictions.hard:
+        return None, "there are answers only, no probabilities"
+    if source.validation is None:
+        return None, "there are no rows of split 'val' to choose the cut on"
+    chosen = Source("", source.validation, source.policy)
+    negatives = np.sort(chosen.probabilities[source.validation.labels != c, c])
+    if not len(negatives):
+        return None, "validation holds no other class"
+    allowed = math.floor((1 - specificity) * len(negatives) + 1e-9)
+    # The next number above the largest negative that has to stay out.
+    kept_out = negatives[len(negatives) - allowed - 1]
+    return float(np.nextafter(kept_out, np.float32(2))), ""
+
+
+def _yes_or_no(
+    samples: Samples, c: int, yes: NDArray[np.bool_], settings: Settings
+) -> dict[str, list[Estimate]]:
+    drawn = bootstrap(
+        (samples.labels == c).astype(np.int64),
+        yes.astype(np.int64)[None],
+        samples.groups,
+        samples.clusters,
+        2,
+        len(samples.group_names),
+        metrics=MEASURES,
+        draws=settings.draws,
+        seed=settings.seed,
+    )
+    return {key: measured(drawn, key, settings)[:, 1].tolist() for key in MEASURES}
+
+
+def _areas(
+    scores: NDArray[np.float32], c: int, samples: Samples, hard: bool, settings: Settings
+) -> list[Estimate]:
+    groups = range(len(samples.group_names))
+    if hard:
+        return [Estimate(math.nan, note="answers only")] * len(groups)
+    labels = (samples.labels == c).astype(np.int64)
+    members = [np.flatnonzero(samples.groups == g) for g in groups]
+    pair = np.stack([1 - scores, scores], 1)
+
+    def areas(weights: Values) -> Values:
+        # With two classes both areas are the same one.
+        each = [auroc(pair[rows], labels[rows], weights[:, rows]) for rows in members]
+        return np.stack(each, -1)[:, None]
+
+    if len(labels) > MOST_SCORED:
+        values = areas(np.ones((1, len(labels))))[0, 0]
+        return [Estimate(float(v), note=NO_SCORE_INTERVAL) for v in values]
+    drawn = bootstrap_scores(
+        {"auroc": areas},
+        samples.groups,
+        samples.clusters,
+        len(groups),
+        draws=settings.score_draws,
+        seed=settings.seed,
+    )
+    return list(measured(drawn, "auroc", settings))
+
+
+def _share(top: Counts, bottom: Counts) -> Values:
+    share: Values = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)
+    return share

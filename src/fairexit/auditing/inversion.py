@@ -1,0 +1,200 @@
+"""Intervals for gaps: those true gaps under which the measured one would be no surprise.
+
+A gap such as Eopp1 is a mean of absolute values, so chance adds to it. A bootstrap adds that share
+a second time: near a true gap of 0 its whole distribution lies above the truth, and neither
+percentiles nor BCa bring it back. Here the sample is turned into a family of populations instead:
+with probability `mix` a cluster is drawn from its own group, else from all groups' clusters of the
+same (rarest) class. At mix 0 groups do not matter, and are permuted; at 1 this is the bootstrap.
+The interval holds the gaps of those populations whose samples would often show the measured gap
+(a test inverted along a path; Carpenter 1999, Hansen 1999).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.auditing.intervals import (
+    Interval,
+    Jackknife,
+    check_question,
+    jackknife,
+    normal_cdf,
+    quantiles,
+    with_seeds,
+)
+from fairexit.auditing.permutation import GAPS, exchangeable, permutations
+from fairexit.auditing.resampling import (
+    Clusters,
+    Ints,
+    Measures,
+    chunks,
+    find_clusters,
+    measure,
+    named_measures,
+    rarest_class,
+)
+from fairexit.errors import UserError
+from fairexit.evaluation.metrics import Empty, Values, mean_known
+
+MIXES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.8, 1])
+"""From no difference between the groups to the measured one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """Gaps of R models, and of samples from K populations between no difference and the measured.
+
+    Attributes:
+        point: the measured gaps, (R, ...).
+        truth: the gap of each population, (K, R, ...).
+        draws: gaps of samples from each, (K, B, R, ...).
+        jackknife: the measured gaps without one cluster of each type.
+    """
+
+    point: dict[str, Values]
+    truth: dict[str, Values]
+    draws: dict[str, Values]
+    jackknife: dict[str, Jackknife]
+
+    def interval(self, name: str, level: float = 0.95) -> Interval:
+        """The interval of each model's gap, (R, ...); its point is the measured gap.
+
+        The lower end is found by inversion; it is 0 where chance alone would often give as much.
+        The upper end takes the spread of the draws at the measured gap and no credit for what
+        chance added to it: that part is not known there, and it is never negative.
+        """
+        check_question(name, self.point, level)
+        draws, truth = self.draws[name], self.truth[name]
+        observed = self.point[name]
+        tail = self.jackknife[name].tail(level)
+        levels = normal_cdf(np.stack([np.zeros(tail.shape), tail]))
+        middle, over = np.stack([quantiles(d, levels) for d in draws], 1)
+        low = np.where(observed <= over[0], 0.0, _solve(over, truth, observed))
+        high = observed + over[-1] - middle[-1]
+        return Interval(observed, low, high, np.isnan(draws).mean((0, 1)))
+
+    def corrected(self, name: str) -> Values:
+        """The gap whose samples show more than the measured one as often as less, (R, ...)."""
+        check_question(name, self.point)
+        draws = self.draws[name]
+        levels = np.full((1, *self.point[name].shape), 0.5)
+        middle = np.stack([quantiles(d, levels)[0] for d in draws])
+        found = _solve(middle, self.truth[name], self.point[name])
+        return np.where(self.point[name] <= middle[0], 0.0, found)
+
+    def difference(
+        self, name: str, models: Sequence[int], baseline: Sequence[int], level: float = 0.95
+    ) -> Interval:
+        """The mean gap of one kind of model minus another's, in pairs; one model for each seed.
+
+        Chance adds more to the gap of the less accurate model, and more to a small gap than to a
+        large one. So the interval reaches around the measured difference, that of the corrected
+        gaps, and that of the gaps less their noise floors. Seeds as in `Bootstrap.over_seeds`.
+
+        Args:
+            name: one of the gaps.
+            models: the kind's models, by seed.
+            baseline: the other kind's, in the same order of seeds.
+            level: coverage, in (0, 1).
+        Raises:
+            UserError: an unknown name, a level out of range, kinds of different lengths.
+        """
+        check_question(name, self.point, level)
+        if not models or len(baseline) != len(models):
+            raise UserError("give one model for each seed, and as many of the baseline")
+
+        def pairs(values: Values) -> Values:
+            return values[:, list(models)] - values[:, list(baseline)]
+
+        observed = self.point[name]
+        floor = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
+        readings = pairs(np.stack([observed, self.corrected(name), observed - floor]))
+        drawn = pairs(self.draws[name][-1])
+        knife = self.jackknife[name]
+        tail = replace(knife, values=pairs(knife.values).mean(1)).tail(level)
+        levels = normal_cdf(np.stack([-tail, np.zeros(tail.shape), tail]))
+        low, middle, high = quantiles(with_seeds(readings[0], drawn.mean(1)), levels)
+        means = readings.mean(1)
+        return Interval(
+            means[0],
+            means.min(0) + low - middle,
+            means.max(0) + high - middle,
+            np.isnan(drawn).any(1).mean(0),
+        )
+
+
+def invert(
+    labels: NDArray[np.integer[Any]],
+    answers: NDArray[np.integer[Any]],
+    groups: NDArray[np.integer[Any]],
+    clusters: NDArray[Any],
+    num_classes: int,
+    num_groups: int,
+    *,
+    metrics: Measures = GAPS,
+    draws: int = 1000,
+    seed: int = 0,
+    empty: Empty = "exclude",
+) -> Inversion:
+    """Samples from populations between no difference and the measured one.
+
+    Arguments and errors as for `fairexit.auditing.bootstrap.bootstrap`; `draws` is for each of the
+    `MIXES`.
+    """
+    if draws < 1:
+        raise UserError(f"draws {draws}: at least 1, for intervals 1000 or more")
+    measures = named_measures(metrics, empty)
+    found = find_clusters(labels, answers, groups, clusters, num_classes, num_groups)
+    regrouped = found.regrouped()
+    point = measure(found, [found.number[None]], measures)
+    populations = np.stack([_population(found, mix) for mix in MIXES])
+    truth = measure(regrouped, [populations], measures)
+    # Without replacement the first is exactly what chance gives, however few clusters a cell has.
+    chance = permutations(found, exchangeable(found)[0], draws, np.random.default_rng(seed))
+    samples = [_samples(regrouped.group, p, draws, seed) for p in populations[1:]]
+    drawn = [measure(regrouped, times, measures) for times in (chance, *samples)]
+    return Inversion(
+        {name: value[0] for name, value in point.items()},
+        truth,
+        {name: np.stack([d[name] for d in drawn]) for name in measures},
+        jackknife(found, measures),
+    )
+
+
+def _population(clusters: Clusters, mix: float) -> Values:
+    """Expected clusters of each type as one of each group, (T * M,)."""
+    m = clusters.num_groups
+    rarest = rarest_class(clusters)
+    times = np.zeros((len(clusters.number), m + 1))
+    times[np.arange(len(times)), clusters.group] = clusters.number
+    for c in np.unique(rarest):
+        types = (rarest == c) & (clusters.group < m)
+        own = times[types, :m]
+        of_group = own.sum(0)
+        share = clusters.number[types, None] / max(of_group.sum(), 1)
+        times[types, :m] = mix * own + (1 - mix) * share * of_group
+    times[clusters.group == m, 0] = clusters.number[clusters.group == m]
+    return times[:, :m].ravel()
+
+
+def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterator[Ints]:
+    """Samples of each group's size from a population, chunks of (b, T * M)."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero((strata == h) & (population > 0)) for h in np.unique(strata)]
+    for rows in chunks(draws, len(strata)):
+        times = np.zeros((rows, len(strata)), np.int64)
+        for types in members:
+            expected = population[types]
+            size = round(expected.sum())
+            times[:, types] = rng.multinomial(size, expected / expected.sum(), rows)
+        yield times
+
+
+def _solve(curve: Values, truth: Values, observed: Values) -> Values:
+    """The truth (K, ...) at which a quantile (K, ...) equals the observed value (...)."""
+    curves, truths = (np.maximum.accumulate(v).reshape(len(v), -1).T for v in (curve, truth))
+    found = [np.interp(*one) for one in zip(np.ravel(observed), curves, truths, strict=True)]
+    return np.array(found).reshape(observed.shape)

@@ -1,0 +1,87 @@
+"""Two kinds of models on the same samples: the same draws for both, gaps by inversion.
+
+A bootstrap adds to a gap what chance has added to it already, and more to that of the less accurate
+model; see `fairexit.auditing.inversion`. All other metrics are safe with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.auditing.bootstrap import Bootstrap, Method, bootstrap
+from fairexit.auditing.intervals import Interval
+from fairexit.auditing.inversion import Inversion, invert
+from fairexit.auditing.permutation import GAPS
+from fairexit.auditing.resampling import Measures, named_measures
+from fairexit.evaluation.metrics import Values
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Draws of R models of which some are one kind, some another, a model for each seed."""
+
+    scores: Bootstrap
+    gaps: Inversion
+
+    def difference(
+        self,
+        name: str,
+        models: Sequence[int],
+        baseline: Sequence[int],
+        level: float = 0.95,
+        method: Method = "bca",
+    ) -> Interval:
+        """The mean over seeds of one kind minus the other's, with a paired interval.
+
+        Args:
+            name: one of the metrics that were drawn.
+            models: the kind's models, one for each of S seeds.
+            baseline: the other kind's, in the same order of seeds.
+            level: coverage, in (0, 1).
+            method: of the interval with one seed; with several it is over the seeds, too.
+        Raises:
+            UserError: an unknown name or method, a level out of range, kinds of different lengths.
+        """
+        if name in self.gaps.point:
+            return self.gaps.difference(name, models, baseline, level)
+        if len(models) == len(baseline) == 1:
+            return self.scores.difference(name, models[0], baseline[0], level, method)
+        return self.scores.over_seeds(name, models, baseline, level)
+
+    def point(self, name: str) -> Values:
+        """On the samples themselves, (R, ...)."""
+        return {**self.scores.point, **self.gaps.point}[name]
+
+    def draws(self, name: str) -> Values:
+        """In draws from populations like the samples, (B, R, ...)."""
+        if name in self.gaps.point:
+            last: Values = self.gaps.draws[name][-1]
+            return last
+        return self.scores.draws[name]
+
+
+def draw_pairs(
+    labels: NDArray[np.integer[Any]],
+    answers: NDArray[np.integer[Any]],
+    groups: NDArray[np.integer[Any]],
+    clusters: NDArray[Any],
+    num_classes: int,
+    num_groups: int,
+    *,
+    metrics: Measures,
+    draws: int = 10_000,
+    gap_draws: int = 1_000,
+    seed: int = 0,
+) -> Pairs:
+    """Draw all metrics of all models; arguments and errors as for `bootstrap` and `invert`."""
+    measures = named_measures(metrics, "exclude")
+    gaps = {name: measure for name, measure in measures.items() if name in GAPS}
+    scores = {name: measure for name, measure in measures.items() if name not in GAPS}
+    arrays = (labels, answers, groups, clusters, num_classes, num_groups)
+    return Pairs(
+        bootstrap(*arrays, metrics=scores, draws=draws if scores else 1, seed=seed),
+        invert(*arrays, metrics=gaps, draws=gap_draws if gaps else 1, seed=seed),
+    )

@@ -1,0 +1,136 @@
+"""The audit as a whole: from sources to an `Audit`."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+import fairexit
+from fairexit.auditing.attribute import audit_attribute
+from fairexit.auditing.audit import Audit, Facts
+from fairexit.auditing.findings import limits, next_steps, policy_text, summary
+from fairexit.auditing.resampling import number_clusters
+from fairexit.auditing.samples import Settings, by_name
+from fairexit.auditing.slices import search_slices
+from fairexit.auditing.source import Source, align
+from fairexit.errors import UserError
+from fairexit.types import UNKNOWN
+
+CROSS = " x "
+
+
+def perform(
+    seeds: Sequence[Source],
+    groups: Sequence[str],
+    *,
+    baselines: Sequence[Source] = (),
+    intersections: bool = False,
+    positives: Sequence[str] = (),
+    settings: Settings | None = None,
+) -> Audit:
+    """Audit a model.
+
+    Args:
+        seeds: the model; several for several training seeds, the first of which is audited in
+            full.
+        groups: the sensitive attributes; by default a run's own or the only one there is.
+        baselines: another model to compare with, one for each seed.
+        intersections: also audit the attributes crossed with each other.
+        positives: classes to read clinically.
+        settings: how often is drawn, levels, seed.
+    Raises:
+        UserError: an unknown attribute or class, or sources that do not fit each other.
+    """
+    settings = settings or Settings()
+    source = seeds[0]
+    groups = groups or _default_groups(source)
+    seeds = [source, *(align(other, source) for other in seeds[1:])]
+    baselines = [align(other, source) for other in baselines]
+    if baselines and len(baselines) != len(seeds):
+        raise UserError(
+            f"{len(seeds)} models and {len(baselines)} baselines: give as many --baseline as "
+            "models, in the order of the seeds"
+        )
+    attributes = list(dict.fromkeys(groups))
+    slices = search_slices(source, settings)
+    if intersections:
+        if len(attributes) < 2:
+            raise UserError("--intersections needs two attributes or more; name them with --group")
+        source = _crossed(source, attributes)
+        attributes.append(CROSS.join(attributes))
+    found = tuple(
+        audit_attribute(source, name, seeds, baselines, positives, settings) for name in attributes
+    )
+    facts = _facts(source, baselines, settings)
+    return Audit(
+        facts,
+        found,
+        slices,
+        summary(facts, found, slices),
+        next_steps(facts, found, slices),
+        limits(facts, found),
+    )
+
+
+def _default_groups(source: Source) -> list[str]:
+    names = [source.group] if source.group else list(source.predictions.attributes)
+    if len(names) != 1:
+        there = f"there are: {', '.join(names)}" if names else "it has no group column"
+        raise UserError(f"{source.name}: name the sensitive attribute with --group; {there}")
+    return names
+
+
+def _crossed(source: Source, attributes: Sequence[str]) -> Source:
+    """The source with all attributes crossed as one more; only combinations that occur."""
+    p = source.predictions
+    columns = [p.group(name) for name in attributes]
+    known = np.all([values != UNKNOWN for values, _ in columns], axis=0)
+    if not known.any():
+        raise UserError("no sample has a known value of every attribute, so none can be crossed")
+    rows = np.stack([values for values, _ in columns], axis=1)
+    combinations, index = np.unique(rows[known], axis=0, return_inverse=True)
+    names = tuple(
+        " / ".join(column[1][value] for column, value in zip(columns, row, strict=True))
+        for row in combinations.tolist()
+    )
+    crossed = np.full(len(p), UNKNOWN, np.int64)
+    crossed[known] = index.ravel()
+    name = CROSS.join(attributes)
+    more = replace(
+        p,
+        attributes={**p.attributes, name: crossed},
+        group_names={**p.group_names, name: names},
+    )
+    return replace(source, predictions=more)
+
+
+def _facts(source: Source, baselines: Sequence[Source], settings: Settings) -> Facts:
+    p = source.predictions
+    splits = np.unique(p.split).tolist()
+    return Facts(
+        name=source.name,
+        source=source.path,
+        split=splits[0] if len(splits) == 1 else "",
+        n=len(p),
+        clusters=int(number_clusters(p.clusters).max()) + 1,
+        cluster_name=source.cluster_name,
+        classes=p.classes,
+        class_counts=by_name(p.classes, np.bincount(p.labels, minlength=len(p.classes))),
+        hard=p.hard,
+        exits=p.exit_names,
+        policy=policy_text(source.policy, len(p.exit_names)),
+        baseline=", ".join(other.name for other in baselines),
+        draws=settings.draws,
+        score_draws=settings.score_draws,
+        permutations=settings.permutations,
+        seed=settings.seed,
+        level=settings.level,
+        alpha=settings.alpha,
+        dataset=source.dataset,
+        versions={
+            "fairexit": fairexit.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+    )

@@ -1,0 +1,372 @@
+"""Clusters as the unit of chance: kinds of clusters, and margins from how often each kind occurs.
+
+Images of one lesion or patient say much the same, so whole clusters are drawn, never images. Two
+clusters with the same images in every respect that a metric sees (group, class, every model's
+answer) are interchangeable: they are of one *type*, and a draw is how often each type occurs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairexit.data.splits import cluster_index
+from fairexit.errors import UserError, nearest
+from fairexit.evaluation.counts import Margins, check_samples
+from fairexit.evaluation.metrics import METRICS, Empty, Values
+from fairexit.types import UNKNOWN
+
+Ints = NDArray[np.int64]
+Measure = Callable[[Margins], Values]
+Measures = Sequence[str] | Mapping[str, Measure]
+
+CHUNK = 256
+"""Draws that are worked on together, fewer where a draw is large."""
+
+NARROW = 64
+"""Cells (groups x classes) up to which margins are a product of matrices."""
+
+LARGE = 2**23
+"""Numbers that a chunk may hold."""
+
+MOST_TYPES = 20_000
+"""Types up to which clusters are drawn one by one."""
+
+BUNDLES = 1_000
+"""Bundles that every group keeps of a class, so that they tell its spread to 2 in 100."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """What R models answered on the same images, one cluster of each type spelled out.
+
+    Attributes:
+        number: how many clusters are of each type, (T,).
+        group: the group of each type, `num_groups` where its images are of several, (T,).
+        owner: the type that each spelled-out image belongs to, rising, (I,).
+        labels, groups: of those images, (I,).
+        answers: predicted classes, (R, I).
+        bundled: several clusters were put together, see `find_clusters`.
+    """
+
+    number: Ints
+    group: Ints
+    owner: Ints
+    labels: Ints
+    groups: Ints
+    answers: Ints
+    num_classes: int
+    num_groups: int
+    bundled: bool = False
+
+    @property
+    def width(self) -> int:
+        """Numbers that one draw takes in `sum_margins`."""
+        return len(self.number) if self._narrow else len(self.owner)
+
+    @property
+    def _narrow(self) -> bool:
+        return self.num_groups * self.num_classes <= NARROW
+
+    @cached_property
+    def contents(self) -> NDArray[np.float32]:
+        """Margins of one cluster of each type, (T, 2 R + 1, M * C): actual, hits, predicted."""
+        cells = self.num_groups * self.num_classes
+        base = self.groups * self.num_classes
+
+        def table(place: Ints, images: Any = slice(None)) -> NDArray[np.float32]:
+            flat = self.owner[images] * cells + place[images]
+            found = np.bincount(flat, minlength=len(self.number) * cells)
+            return found.astype(np.float32).reshape(-1, cells)
+
+        actual = base + self.labels
+        hits = [table(actual, answers == self.labels) for answers in self.answers]
+        predicted = [table(base + answers) for answers in self.answers]
+        return np.stack([table(actual), *hits, *predicted], 1)
+
+    def only(self, types: Ints) -> "Clusters":
+        """Some of the types, given in rising order."""
+        place = np.full(len(self.number), -1)
+        place[types] = np.arange(len(types))
+        owner = place[self.owner]
+        there = owner >= 0
+        return replace(
+            self,
+            number=self.number[types],
+            group=self.group[types],
+            owner=owner[there],
+            labels=self.labels[there],
+            groups=self.groups[there],
+            answers=self.answers[:, there],
+        )
+
+    def regrouped(self) -> "Clusters":
+        """Each type once for each group that its clusters might have been of.
+
+        Type t as one of group g is type t * M + g. Types with images of several groups keep them.
+        """
+        m = self.num_groups
+        several = self.group[self.owner] == m
+        groups = np.where(several[:, None], self.groups[:, None], np.arange(m)).ravel()
+        owner = (self.owner[:, None] * m + np.arange(m)).ravel()
+        order = np.argsort(owner, kind="stable")
+        return replace(
+            self,
+            number=np.repeat(self.number, m),
+            group=np.where(self.group[:, None] == m, m, np.arange(m)).ravel(),
+            owner=owner[order],
+            labels=np.repeat(self.labels, m)[order],
+            groups=groups[order],
+            answers=np.repeat(self.answers, m, axis=1)[:, order],
+        )
+
+
+def find_clusters(
+    labels: NDArray[np.integer[Any]],
+    answers: NDArray[np.integer[Any]],
+    groups: NDArray[np.integer[Any]],
+    clusters: NDArray[Any],
+    num_classes: int,
+    num_groups: int,
+) -> Clusters:
+    """The types of clusters among samples; samples of an unknown group are left out.
+
+    Args:
+        labels: true classes, (N,).
+        answers: predicted classes of R models on the same samples, (R, N).
+        groups: groups, (N,), in [0, M) or UNKNOWN.
+        clusters: names of the clusters, "" for a sample of its own, (N,).
+        num_classes: C.
+        num_groups: M.
+
+    With more than `MOST_TYPES` types, clusters of one group and rarest class are bundled at random
+    and the bundles take their place. A bundle varies as its clusters do, and a little more where
+    groups differ, so intervals err to the wide side.
+
+    Raises:
+        UserError: lengths differ, an index is out of range, or no group is known.
+    """
+    check_samples(labels, answers, groups, num_classes, num_groups)
+    if answers.ndim != 2 or not len(answers) or clusters.shape != labels.shape:
+        raise UserError(
+            f"answers {answers.shape} and clusters {clusters.shape} do not fit {len(labels)} "
+            "labels: answers are (models, samples), and every sample has a cluster"
+        )
+    known = groups != UNKNOWN
+    if not known.any():
+        raise UserError("there is no sample of a known group, so there is nothing to resample")
+    kind = groups[known].astype(np.int64) * num_classes + labels[known]
+    for row in answers[:, known]:
+        _, first, kind = np.unique(kind * num_classes + row, return_index=True, return_inverse=True)
+    first = np.flatnonzero(known)[first]
+
+    def spell(index: Ints) -> Clusters:
+        times = _count_contents(index, kind)
+        types = [np.frombuffer(key, kind.dtype) for key in times]
+        owner = np.repeat(np.arange(len(types)), [len(content) for content in types])
+        spelled = first[np.concatenate(types)]
+        of_images = groups[spelled].astype(np.int64)
+        return Clusters(
+            np.array([*times.values()]),
+            common_group(owner, of_images, num_groups),
+            owner,
+            labels[spelled].astype(np.int64),
+            of_images,
+            answers[:, spelled].astype(np.int64),
+            num_classes,
+            num_groups,
+        )
+
+    index = number_clusters(clusters[known])
+    found = spell(index)
+    if len(found.number) <= MOST_TYPES:
+        return found
+    bundle = _bundle(index, labels[known], groups[known], num_classes, num_groups)
+    return replace(spell(bundle), bundled=True)
+
+
+def _count_contents(index: Ints, kind: Ints) -> dict[bytes, int]:
+    """How many clusters consist of the same kinds of images, by these kinds in order."""
+    order = np.lexsort((kind, index))
+    times: dict[bytes, int] = {}
+    for content in np.split(kind[order], np.flatnonzero(np.diff(index[order])) + 1):
+        key = content.tobytes()
+        times[key] = times.get(key, 0) + 1
+    return times
+
+
+def _bundle(
+    index: Ints,
+    labels: NDArray[np.integer[Any]],
+    groups: NDArray[np.integer[Any]],
+    num_classes: int,
+    num_groups: int,
+) -> Ints:
+    """Clusters of one group and rarest class put together, as many in each group, (N,).
+
+    Those of one class profile lie next to each other, so that most bundles have partners to swap
+    groups with.
+    """
+    group = common_group(index, groups.astype(np.int64), num_groups)
+    counts = np.zeros((len(group), num_classes), np.int64)
+    np.add.at(counts, (index, labels), 1)
+    rarest = _rarest(counts, counts.sum(0))
+    profile = np.unique(counts, axis=0, return_inverse=True)[1].ravel()
+    chance = np.random.default_rng(0).permutation(len(group))
+    order = np.lexsort((chance, profile, rarest, group))
+    cell = (group * num_classes + rarest)[order]
+    start = np.flatnonzero(np.diff(cell, prepend=-1))
+    sizes = np.diff(start, append=len(cell))
+    smallest = np.full(num_classes, len(cell))
+    np.minimum.at(smallest, rarest[order][start], sizes)
+    together = np.maximum(smallest // BUNDLES, 1)[rarest[order]]
+    within = (np.arange(len(cell)) - np.repeat(start, sizes)) // together
+    new = (np.diff(cell, prepend=-1) != 0) | (np.diff(within, prepend=-1) != 0)
+    bundle = np.empty(len(group), np.int64)
+    bundle[order] = np.cumsum(new) - 1
+    return bundle[index]
+
+
+def number_clusters(clusters: NDArray[Any]) -> Ints:
+    """Names of clusters as numbers from 0; each empty one is a cluster of its own, (N,)."""
+    return cluster_index(pd.Series(clusters, dtype=object))
+
+
+def common_group(index: Ints, groups: Ints, num_groups: int) -> Ints:
+    """The group of each cluster, (K,); `num_groups` where its samples are of several."""
+    low = np.full(int(index.max()) + 1, num_groups)
+    high = np.full(len(low), -1)
+    np.minimum.at(low, index, groups)
+    np.maximum.at(high, index, groups)
+    return np.where(low == high, low, num_groups)
+
+
+def rarest_class(clusters: Clusters) -> Ints:
+    """The class of a cluster that the fewest images have, (T,).
+
+    A cluster of many classes, such as a patient, matters most for the rate of its rarest one.
+    """
+    counts = class_counts(clusters)
+    return _rarest(counts, clusters.number @ counts)
+
+
+def _rarest(counts: Ints, total: Ints) -> Ints:
+    return np.where(counts > 0, total, total.max() + 1).argmin(1)
+
+
+def class_counts(clusters: Clusters) -> Ints:
+    """Images of each class in a cluster of each type, (T, C)."""
+    counts = np.zeros((len(clusters.number), clusters.num_classes), np.int64)
+    np.add.at(counts, (clusters.owner, clusters.labels), 1)
+    return counts
+
+
+def chunks(draws: int, width: int) -> Iterator[int]:
+    """How many draws to work on at a time, when each is `width` numbers."""
+    most = max(1, min(CHUNK, LARGE // width))
+    for start in range(0, draws, most):
+        yield min(most, draws - start)
+
+
+def resample(number: Ints, strata: Ints, draws: int, rng: np.random.Generator) -> Iterator[Ints]:
+    """Clusters drawn with replacement within each stratum: how often each type occurs.
+
+    Args:
+        number: clusters of each type, (T,).
+        strata: stratum of each type, (T,).
+        draws: B.
+        rng: source of chance.
+    Yields:
+        Chunks of draws, (b, T).
+    """
+    members = [np.flatnonzero(strata == h) for h in np.unique(strata)]
+    for rows in chunks(draws, int(number.sum())):
+        times = np.empty((rows, len(number)), np.int64)
+        for types in members:
+            times[:, types] = draw_types(number[types], int(number[types].sum()), rows, rng)
+        yield times
+
+
+def draw_types(weights: Ints, size: int, rows: int, rng: np.random.Generator) -> Ints:
+    """`size` clusters with replacement, `rows` times over: how often each type, (rows, T)."""
+    total = int(weights.sum())
+    if size > 8 * len(weights):  # a multinomial costs by the type, single clusters by the cluster
+        return rng.multinomial(size, weights / total, size=rows)
+    type_of = np.repeat(np.arange(len(weights)), weights)
+    drawn = type_of[rng.integers(0, total, (rows, size))]
+    place = drawn + np.arange(rows)[:, None] * len(weights)
+    return np.bincount(place.ravel(), minlength=rows * len(weights)).reshape(rows, -1)
+
+
+def sum_margins(clusters: Clusters, times: NDArray[Any]) -> Margins:
+    """The margins when each type of cluster occurs so and so often.
+
+    Args:
+        clusters: T types.
+        times: how often each occurs, (B, T).
+    Returns:
+        Margins, each (B, R, M, C).
+    """
+    c, m, r = clusters.num_classes, clusters.num_groups, len(clusters.answers)
+    if clusters._narrow:
+        # With few cells a product of matrices is fast; float32 is exact for numbers to 2^24.
+        exact = np.float32 if np.issubdtype(times.dtype, np.integer) else times.dtype
+        contents = clusters.contents.reshape(len(clusters.number), -1).astype(exact, copy=False)
+        whole = (times.astype(exact) @ contents).astype(times.dtype).reshape(-1, 2 * r + 1, m, c)
+        actual, hits, predicted = whole[:, :1], whole[:, 1 : r + 1], whole[:, r + 1 :]
+        return Margins(hits, np.broadcast_to(actual, hits.shape), predicted)
+    by_type = np.ascontiguousarray(times.T)
+
+    def total(cells: Ints, images: Any = slice(None)) -> NDArray[Any]:
+        order = np.argsort(cells[images], kind="stable")
+        there, first = np.unique(cells[images][order], return_index=True)
+        sums = np.zeros((m * c, times.shape[0]), times.dtype)
+        if len(there):
+            sums[there] = np.add.reduceat(by_type[clusters.owner[images][order]], first, axis=0)
+        return sums.T.reshape(-1, m, c)
+
+    base = clusters.groups * c
+    of_class = base + clusters.labels
+    hits = np.stack([total(of_class, one == clusters.labels) for one in clusters.answers], 1)
+    predicted = np.stack([total(base + one) for one in clusters.answers], 1)
+    return Margins(hits, np.broadcast_to(total(of_class)[:, None], hits.shape), predicted)
+
+
+def named_measures(metrics: Measures, empty: Empty) -> dict[str, Measure]:
+    """Names of `METRICS` as functions of the margins; functions pass as they are.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if isinstance(metrics, Mapping):
+        return dict(metrics)
+    for name in metrics:
+        if name not in METRICS:
+            raise UserError(f"no metric '{name}'; {nearest(name, METRICS)}")
+
+    def bind(name: str) -> Measure:
+        return lambda margins: METRICS[name](margins, empty)
+
+    return {name: bind(name) for name in metrics}
+
+
+def measure(
+    clusters: Clusters, chunks: Iterable[NDArray[Any]], measures: Mapping[str, Measure]
+) -> dict[str, Values]:
+    """Every measure in every draw, name -> (B, R, ...)."""
+    return measure_margins((sum_margins(clusters, times) for times in chunks), measures)
+
+
+def measure_margins(
+    chunks: Iterable[Margins], measures: Mapping[str, Measure]
+) -> dict[str, Values]:
+    """Every measure of chunks of margins, name -> (B, R, ...)."""
+    found: dict[str, list[Values]] = {name: [] for name in measures}
+    for margins in chunks:
+        for name, function in measures.items():
+            found[name].append(function(margins))
+    return {name: np.concatenate(values) for name, values in found.items()}

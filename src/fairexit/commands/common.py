@@ -1,0 +1,27 @@
+"""Options that several commands share, and how they show a table."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fairexit.tables import Table
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+OtherData = Annotated[
+    Path | None, typer.Option("--data", help="Other prepared data than the run's own.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+Group = Annotated[
+    str | None, typer.Option(help="The sensitive attribute; by default the run's own.")
+]
+
+
+def show(table: "Table") -> None:
+    """Print a table as wide as the terminal."""
+    from rich.console import Console
+
+    # In a pipe there is no width to fit into.
+    Console(width=None if sys.stdout.isatty() else 200).print(table.to_rich())

@@ -1,0 +1,19 @@
+"""fairexit list."""
+
+from typing import Annotated
+
+import typer
+
+from fairexit.commands.common import show
+
+
+def list_all(
+    kind: Annotated[
+        str | None, typer.Argument(help="methods, heads, datasets, metrics or backbones.")
+    ] = None,
+) -> None:
+    """Show what can be chosen by name, with options and defaults."""
+    from fairexit.inventory import inventory
+
+    for table in inventory(kind):
+        show(table)

@@ -1,0 +1,27 @@
+"""fairexit report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fairexit.commands.common import Group
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Predicted runs or files.")],
+    out: Annotated[Path, typer.Option("--out", help="The HTML file.")],
+    group: Group = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Prepared data to describe on the page.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heading.")] = "Fairness of image classifiers",
+) -> None:
+    """Write a self-contained page that compares runs, each under its stored policy."""
+    from fairexit.data.prepared import open_prepared
+    from fairexit.evaluation.assess import assess_as_stored
+    from fairexit.report.page import write_page
+
+    found = [assess_as_stored(path, group) for path in runs]
+    write_page(found, out, title, open_prepared(data) if data else None)
+    print(f"written: {out}")

@@ -1,0 +1,51 @@
+"""fairexit study."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fairexit.commands.common import show
+
+
+def study(
+    plan_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="See configs/studies/.")],
+    out: Annotated[Path, typer.Option("--out", help="The study's folder.")],
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of each run; by default all, shared.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only show the runs, what is done and what is left.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="With --plan: time a few steps of unknown runs.")
+    ] = False,
+    collect: Annotated[
+        bool, typer.Option("--collect", help="Train nothing; tables and verdicts of what is done.")
+    ] = False,
+) -> None:
+    """Make every run of a grid, then tables, figures and a verdict on each claim of the paper."""
+    from fairexit.study.engine import run_study
+    from fairexit.study.folder import Folder
+    from fairexit.study.load import load_study
+    from fairexit.study.overview import overview
+    from fairexit.study.results import write_results
+
+    found, folder = load_study(plan_file), Folder(out)
+    if plan:
+        show(overview(found, folder, workers, calibrate))
+        return
+    failed: dict[str, str] = {}
+    if not collect:
+        cores = os.cpu_count() or 1
+        failed = run_study(found, folder, workers, threads or max(1, cores // workers))
+    for table, note in write_results(found, folder):
+        show(table)
+        print(note)
+    for name, why in failed.items():
+        print(f"failed: {name}: {why}")
+    print(f"study: {out} ({len(failed)} runs failed)" if failed else f"study: {out}")
+    if failed:
+        raise typer.Exit(1)

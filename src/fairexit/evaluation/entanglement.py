@@ -1,0 +1,172 @@
+"""How entanglement changes with depth: intervals over clusters, mean over runs, and its files."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairexit.errors import UserError
+from fairexit.files import write_atomically
+
+MEAN = "mean"
+"""The position of a row that holds the mean over the positions."""
+NORMAL = 1.96
+"""Standard errors to each side of a 95 % interval."""
+KEY = ["of", "temperature", "position"]
+INTERVALS = ("snnl", "change")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Entanglement:
+    """What was measured of a run, or the mean of several.
+
+    Attributes:
+        name: of the run.
+        settings: what the numbers depend on: `split`, `group`, `features`, `scale` and `unit` (of
+            the temperatures).
+        interval: what the intervals cover.
+        rows: a row per label (`of`: the attribute or "target"), `temperature` and `position` (the
+            stage from "1", "f" the final features, "mean" their mean): `snnl` in nats and `change`
+            against the position before as a share, each with standard error `_se` and 95 % interval
+            `_low`, `_high`; `entropy` of the label, which SNNL takes where features know nothing of
+            it; `raw_temperature`; `images` counted and `alone`, left out for want of a partner.
+    """
+
+    name: str
+    settings: dict[str, str]
+    interval: str
+    rows: pd.DataFrame
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write `entanglement.json` and `entanglement.csv`."""
+        records = json.loads(self.rows.to_json(orient="records", double_precision=10))
+        tree = {
+            "name": self.name,
+            "settings": self.settings,
+            "interval": self.interval,
+            "rows": records,
+        }
+        files = [folder / "entanglement.json", folder / "entanglement.csv"]
+        write_atomically(files[0], json.dumps(tree, indent=2) + "\n")
+        settings = self.rows.assign(**self.settings)
+        write_atomically(files[1], settings.to_csv(index=False, float_format="%.8g"))
+        return files
+
+
+def read_entanglement(path: Path) -> Entanglement:
+    """Read `entanglement.json`.
+
+    Raises:
+        UserError: no such file, or not one of this kind.
+    """
+    try:
+        tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        rows = pd.DataFrame(tree["rows"])
+        rows[KEY]
+        return Entanglement(tree["name"], tree["settings"], tree["interval"], rows)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged; call fairexit entangle again") from None
+
+
+def depth_table(
+    values: Array, influence: Array, clusters: NDArray[np.int64], positions: Sequence[str]
+) -> pd.DataFrame:
+    """Values by position, their changes with depth, and 95 % intervals over clusters.
+
+    The standard error is the infinitesimal jackknife's (Efron 1982): influences are summed over
+    each cluster, and the variance is the sum of their squares, times C / (C - 1). Changes are
+    ratios of values on the same images, so their influences follow by the chain rule.
+
+    Args:
+        values: (P,).
+        influence: (P, N), derivatives of the values by the samples' weights.
+        clusters: (N,) index of each sample's cluster, from 0.
+        positions: P names.
+    Returns:
+        P + 1 rows, the last one the means: `position`, and `snnl` and `change` with `_se`, `_low`
+        and `_high`. The first position has no change.
+    """
+    before, after = values[:-1], values[1:]
+    ratio = np.divide(after, before, out=np.full_like(after, np.nan), where=before > 0)
+    steps = np.divide(
+        influence[1:] - ratio[:, None] * influence[:-1],
+        before[:, None],
+        out=np.full_like(influence[1:], np.nan),
+        where=before[:, None] > 0,
+    )
+    none = np.full((1, influence.shape[1]), np.nan)
+    last = steps.mean(0, keepdims=True) if len(steps) else none
+    columns = {
+        "snnl": ([*values, values.mean()], [influence, influence.mean(0, keepdims=True)]),
+        "change": (
+            [np.nan, *(ratio - 1), (ratio - 1).mean() if len(ratio) else np.nan],
+            [none, steps, last],
+        ),
+    }
+    table = pd.DataFrame({"position": [*positions, MEAN]})
+    for name, (value, parts) in columns.items():
+        table[name] = value
+        table[f"{name}_se"] = cluster_error(np.concatenate(parts), clusters)
+    return _with_intervals(table)
+
+
+def cluster_error(influence: Array, clusters: NDArray[np.int64]) -> Array:
+    """Standard errors from influences (..., N) that are summed over clusters (N,)."""
+    count = int(clusters.max()) + 1
+    sums = np.stack([np.bincount(clusters, row, count) for row in influence])
+    error: Array = np.sqrt((sums**2).sum(1) * count / max(count - 1, 1))
+    return error
+
+
+def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
+    """The mean over runs that differ in their seed.
+
+    The variance of the mean is that over images plus that over seeds: the square of the runs' mean
+    standard error, as they share their images and may err alike, and the variance over the R runs
+    divided by R. `_sd` is the standard deviation over runs.
+
+    Raises:
+        UserError: other settings or positions, or nothing to take the mean of.
+    """
+    if not found:
+        raise UserError("no entanglement to take the mean of")
+    first = found[0]
+    for other in found[1:]:
+        for key, value in first.settings.items():
+            if other.settings.get(key) != value:
+                raise UserError(
+                    f"{other.name} was measured with {key} '{other.settings.get(key)}', "
+                    f"{first.name} with '{value}'; no mean of the two"
+                )
+        if other.rows[KEY].values.tolist() != first.rows[KEY].values.tolist():
+            raise UserError(f"{other.name} has other positions or temperatures than {first.name}")
+    if len(found) == 1:
+        return first
+    stacked = {c: np.stack([one.rows[c] for one in found]) for c in first.rows if c not in KEY}
+    rows = first.rows[KEY].copy()
+    for name in INTERVALS:
+        rows[name] = stacked[name].mean(0)
+        rows[f"{name}_sd"] = stacked[name].std(0, ddof=1)
+        images = stacked[f"{name}_se"].mean(0)
+        rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(found))
+    rows = _with_intervals(rows)
+    for name in ("entropy", "raw_temperature", "images", "alone"):
+        rows[name] = stacked[name].mean(0)
+    name = f"Mean of {first.name} and {len(found) - 1} more"
+    return Entanglement(name, first.settings, f"{first.interval} and {len(found)} runs", rows)
+
+
+def _with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
+    for name in INTERVALS:
+        half = NORMAL * rows[f"{name}_se"]
+        rows[f"{name}_low"], rows[f"{name}_high"] = rows[name] - half, rows[name] + half
+    return rows

@@ -1,0 +1,1 @@
+"""Pruning after training: FairPrune, and magnitude and random pruning beside it."""

@@ -1,0 +1,172 @@
+"""The curvature of the multi-exit loss: its generalised Gauss-Newton diagonal, by parameter.
+
+For loss = sum_k alpha_k l_k the matrix is sum_k alpha_k J_k^T H_k J_k, with the Jacobian J_k of
+exit k's logits and the Hessian H_k of cross-entropy in them, which no label enters. A weight that
+several exits share gets all their terms; there are no others, since no logit is in two losses.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from fairexit.data.draws import uniforms
+from fairexit.errors import UserError
+from fairexit.models import ExitNet
+from fairexit.models.exitnet import widen
+from fairexit.pruning.layers import Squares
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How the diagonal is computed.
+
+    Attributes:
+        draws: random projections per image; None: exact.
+        seed: of the projections.
+        step: another step draws other projections.
+    """
+
+    draws: int | None = None
+    seed: int = 0
+    step: int = 0
+
+
+def softmax_factor(logits: Tensor) -> Tensor:
+    """S with S S^T = diag(p) - p p^T, the Hessian of cross-entropy in the logits.
+
+    The Cholesky factor in closed form (Tanabe and Sagae 1992); the rank is C - 1.
+
+    Args:
+        logits: (N, C).
+    Returns:
+        (N, C, C - 1).
+    """
+    p = logits.softmax(-1)
+    # Sums from the end: 1 - p loses all digits where a class is nearly sure.
+    tail = p.flip(-1).cumsum(-1).flip(-1).clamp_min(torch.finfo(p.dtype).tiny)
+    before, after = tail[:, :-1], tail[:, 1:]
+    scale = (p[:, :-1] * (after / before)).sqrt()
+    below = (p[:, :, None] / after[:, None, :]).tril(-1)
+    return (torch.eye(p.shape[1], dtype=p.dtype, device=p.device)[:, :-1] - below) * scale[:, None]
+
+
+def curvature_sums(
+    net: ExitNet,
+    batches: Iterable[Tensor],
+    exit_weights: Sequence[float],
+    layers: Mapping[str, nn.Module],
+    estimate: Estimate,
+    first: int = 0,
+    stride: int = 1,
+) -> dict[str, Tensor]:
+    """Sum over images of the Gauss-Newton diagonal of each image's loss.
+
+    Exact: the columns of every exit's `softmax_factor` are pulled back one at a time, and their
+    squares summed. Estimate: one random sum of the columns of all exits, with independent signs, is
+    pulled back; in the expected square all mixed terms vanish, so it is unbiased, and one backward
+    pass serves all exits.
+
+    Args:
+        net: in evaluation mode.
+        batches: images (B, 3, H, W); memory grows with B, not with their number.
+        exit_weights: alpha, one per exit.
+        layers: the layers that are looked at, by name.
+        estimate: exact, or how many draws.
+        first, stride: running number of the first image and distance to the next, which decide
+            the draws of an image, however the images are divided.
+    Returns:
+        Parameter name -> sum, of the parameter's shape.
+    """
+    assert not net.training, "curvature needs the network in evaluation mode"
+    sums: dict[str, Tensor] = {}
+    weights = [(k, alpha) for k, alpha in enumerate(exit_weights) if alpha > 0]
+    for images in batches:
+        with torch.enable_grad(), _Taps(layers) as taps:
+            exits = net(images.detach().requires_grad_())
+            idle = layers.keys() - taps.inputs.keys()
+            if idle:
+                raise UserError(f"layer '{min(idle)}' does not run; name others in prune.layers")
+            logits = [widen(exits[k].logits) for k, _ in weights]
+            factors = [
+                softmax_factor(z.detach()) * alpha**0.5
+                for z, (_, alpha) in zip(logits, weights, strict=True)
+            ]
+            positions = first + stride * torch.arange(len(images)).numpy()
+            first += stride * len(images)
+            columns = factors[0].shape[-1] * len(factors)
+            vectors = columns if estimate.draws is None else estimate.draws
+            squares = {n: Squares(layers[n], x, vectors) for n, x in taps.inputs.items()}
+            edges = list(taps.outputs.values())
+            for chosen, vector in _vectors(factors, positions, estimate):
+                found = torch.autograd.grad(
+                    [logits[k] for k in chosen], edges, vector, retain_graph=True, allow_unused=True
+                )
+                for square, gradient in zip(squares.values(), found, strict=True):
+                    if gradient is not None:
+                        square.add(gradient)
+        for name, square in squares.items():
+            for key, value in square.close().items():
+                _add(sums, f"{name}.{key}", value)
+    return sums
+
+
+def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
+    sums[name] = sums[name].add_(value) if name in sums else value
+
+
+def _vectors(
+    factors: list[Tensor], positions: Any, estimate: Estimate
+) -> Iterator[tuple[list[int], list[Tensor]]]:
+    """What is pulled back: the exits, and for each a vector (N, C) on its logits."""
+    if estimate.draws is None:
+        for k, factor in enumerate(factors):
+            for column in factor.unbind(-1):
+                yield [k], [column]
+        return
+    count, width = len(factors), factors[0].shape[-1]
+    for draw in range(estimate.draws):
+        number = estimate.step * estimate.draws + draw
+        u = uniforms(estimate.seed, number, positions, count * width)
+        signs = torch.from_numpy((u < 0.5) * 2.0 - 1.0).to(factors[0])
+        parts = signs.view(-1, count, width, 1).unbind(1)
+        scale = estimate.draws**-0.5
+        yield (
+            list(range(count)),
+            [
+                (factor @ part).squeeze(-1) * scale
+                for factor, part in zip(factors, parts, strict=True)
+            ],
+        )
+
+
+class _Taps:
+    """Remembers the inputs of layers, and where the gradients of their outputs pass."""
+
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        self.layers = layers
+        self.inputs: dict[str, Tensor] = {}
+        self.outputs: dict[str, GradientEdge] = {}
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> "_Taps":
+        for name, layer in self.layers.items():
+            self._handles.append(layer.register_forward_hook(self._hook(name)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, name: str) -> Any:
+        def remember(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if name in self.inputs:
+                raise UserError(f"layer '{name}' runs twice per image; name others in prune.layers")
+            self.inputs[name] = inputs[0].detach()
+            # The edge, not the tensor: a ReLU may overwrite that in place.
+            self.outputs[name] = get_gradient_edge(output)
+
+        return remember

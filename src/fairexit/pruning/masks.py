@@ -1,0 +1,66 @@
+"""Masks: which parameters are kept, how they are stored, and how sparse each layer is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fairexit.errors import UserError
+from fairexit.runs import Run
+
+Masks = dict[str, Tensor]
+"""Parameter name -> True where it is kept, of the parameter's shape."""
+
+
+def pack(masks: Masks) -> dict[str, Tensor]:
+    """Eight parameters to a byte, each mask flattened."""
+    return {k: torch.from_numpy(np.packbits(v.cpu().numpy().ravel())) for k, v in masks.items()}
+
+
+def unpack(packed: Mapping[str, Tensor], net: nn.Module) -> Masks:
+    """The masks that `pack` made, in the shapes of a network's parameters.
+
+    Raises:
+        ValueError: they are of another network.
+    """
+    parameters = dict(net.named_parameters())
+    masks = {}
+    for name, bits in packed.items():
+        if name not in parameters or len(bits) != -(-parameters[name].numel() // 8):
+            raise ValueError(f"the mask of '{name}' fits no parameter")
+        shape = parameters[name].shape
+        flat = np.unpackbits(bits.numpy(), count=shape.numel())
+        masks[name] = torch.from_numpy(flat.astype(bool)).view(shape)
+    return masks
+
+
+def load_masks(run: Run, net: nn.Module) -> Masks:
+    """The masks of a pruned run.
+
+    Raises:
+        UserError: it has none, or they are damaged.
+    """
+    if not run.masks.is_file():
+        raise UserError(f"{run.path} has not been pruned; see fairexit prune")
+    try:
+        return unpack(load_file(run.masks), net)
+    except Exception as error:
+        raise UserError(f"{run.masks} is damaged ({str(error).splitlines()[0]})") from None
+
+
+@torch.no_grad()
+def zero(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+    """Set to zero what is not kept; all else stays bit for bit."""
+    for name, mask in masks.items():
+        parameters[name].masked_fill_(~mask.to(parameters[name].device), 0.0)
+
+
+def sparsity(masks: Masks) -> list[dict[str, Any]]:
+    """Parameters and zeros of each mask."""
+    return [
+        {"name": name, "parameters": mask.numel(), "zeros": int((~mask).sum())}
+        for name, mask in masks.items()
+    ]

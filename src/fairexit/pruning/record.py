@@ -1,0 +1,118 @@
+"""What a pruning leaves behind: the path as a table and a figure, and its description."""
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fairexit.errors import UserError
+from fairexit.files import replacing, write_atomically
+from fairexit.pruning.path import Step
+from fairexit.runs import Run
+from fairexit.tables import Table
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+CURVES = {"f1": "F1", "eopp1": "Eopp1", "eodd": "Eodd"}
+
+
+def read_record(run: Run) -> dict[str, Any]:
+    """What a pruned run's pruning.json says.
+
+    Raises:
+        UserError: the run has not been pruned, or the file is damaged.
+    """
+    if not run.pruning.is_file():
+        raise UserError(f"{run.path} has not been pruned; see fairexit prune")
+    try:
+        found: dict[str, Any] = json.loads(run.pruning.read_text())
+        found["path"][found["chosen"]]["fraction"]
+    except (ValueError, LookupError, TypeError):
+        raise UserError(f"{run.pruning} is damaged; prune anew into another folder") from None
+    return found
+
+
+def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:
+    """Steps as rows of plain values."""
+    rows = []
+    for step in steps:
+        row = asdict(step)
+        rows.append(row | row.pop("measured"))
+    return rows
+
+
+def write_record(run: Run, record: dict[str, Any]) -> None:
+    """The path as CSV and figure, and pruning.json, which comes last."""
+    rows = record["path"]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(run.path / "pruning.csv", stream.getvalue())
+    with replacing(run.path / "pruning.svg") as file:
+        draw_path(record, file)
+    write_atomically(run.pruning, json.dumps(record, indent=2) + "\n")
+
+
+def path_table(record: dict[str, Any]) -> Table:
+    """The path: share of zeros and what validation says, the step that was taken marked."""
+    rows = []
+    for i, row in enumerate(record["path"]):
+        beta = "" if row["beta"] is None else f"{row['beta']:g}"
+        theta = "-" if row["theta"] is None else f"{row['theta']:g}"
+        numbers = [f"{row[key]:.4f}" for key in ("f1", "eopp1", "eodd", "final_f1", "final_eodd")]
+        mark = "*" if i == record["chosen"] else ""
+        rows.append([f"{row['number']}{mark}", beta, f"{row['fraction']:.1%}", theta, *numbers])
+    columns = ["Step", "Beta", "Zeros", "Theta", "F1", "Eopp1", "Eodd", "Final F1", "Final Eodd"]
+    title = f"Path on validation; *: taken, {record['reason']}"
+    return Table(title, columns, rows)
+
+
+def sparsity_table(record: dict[str, Any]) -> Table:
+    """Parameters and zeros by layer, and of all that could be pruned."""
+    layers = record["layers"]
+    total = {key: sum(layer[key] for layer in layers) for key in ("parameters", "zeros")}
+    rows = []
+    for one in [*layers, {"name": "all prunable"} | total]:
+        size, zeros = one["parameters"], one["zeros"]
+        rows.append([one["name"], f"{size:,}", f"{zeros:,}", f"{zeros / size:.1%}"])
+    return Table("Zeros by layer", ["Parameter", "Number", "Zeros", "Share"], rows)
+
+
+def notes(record: dict[str, Any]) -> list[str]:
+    """Between whom it was pruned, and what a reader must know of the curvature, in a line each."""
+    unprivileged, privileged = (" and ".join(record[k]) for k in ("unprivileged", "privileged"))
+    lines = [f"{record['group']}: {privileged} privileged, {unprivileged} not"]
+    if record["ended"]:
+        lines.append(f"the path ended: {record['ended']}")
+    if record["settings"]["method"] == "fairprune" and not record["exact_hessian"]:
+        lines.append("smooth layers: the Gauss-Newton diagonal only approximates the Hessian's")
+    if record["left_out"]:
+        lines.append(f"not pruned, as their layers are of other kinds: {record['left_out']}")
+    return lines
+
+
+def draw_path(record: dict[str, Any], file: Path) -> None:
+    """F1, Eopp1 and Eodd over the share of zeros as an SVG, a line for each beta."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    start, taken = record["path"][0], record["path"][record["chosen"]]
+    trails: dict[int, list[dict[str, Any]]] = {}
+    for row in record["path"][1:]:
+        trails.setdefault(row["trail"], [start]).append(row)
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    for axes, (key, name) in zip(figure.subplots(1, 3), CURVES.items(), strict=True):
+        for trail, rows in trails.items():
+            colour = COLOURS[trail % len(COLOURS)]
+            zeros = [row["fraction"] for row in rows]
+            label = f"beta {rows[-1]['beta']:g}"
+            axes.plot(zeros, [row[key] for row in rows], "o-", color=colour, label=label)
+        axes.plot(taken["fraction"], taken[key], "o", ms=12, mfc="none", mec="black")
+        axes.set(xlabel="share of zeros", title=f"{name} on validation")
+    if len(trails) > 1:
+        axes.legend()
+    # The same path gives the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "fairexit"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})

@@ -1,0 +1,142 @@
+"""An audit as one self-contained HTML page that loads nothing from anywhere."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from fairexit.auditing.audit import AttributeAudit, Audit, ClassGap
+from fairexit.evaluation.entanglement import MEAN, Entanglement
+from fairexit.files import write_atomically
+from fairexit.report import audit_figures as figures
+from fairexit.report import formats
+from fairexit.report.entanglement import entanglement_table
+from fairexit.report.templating import render
+from fairexit.report.theta import THETA_HELPERS
+
+MATRIX = 15
+"""Confusion matrices of more classes are shown as their most frequent errors."""
+
+
+def write_audit(audit: Audit, path: Path, entanglement: Entanglement | None = None) -> None:
+    """Write the page.
+
+    Args:
+        audit: what was found.
+        path: the HTML file.
+        entanglement: of the model's features by depth, if it was measured.
+    """
+    write_atomically(path, render_audit(audit, entanglement))
+
+
+def render_audit(audit: Audit, entanglement: Entanglement | None = None) -> str:
+    """The page as a text: a few hundred kilobytes whatever the number of samples."""
+    helpers = {
+        "Footnotes": Footnotes,
+        "axis_of": axis_of,
+        "sort_classes": sort_classes,
+        "class_tip": class_tip,
+        **THETA_HELPERS,
+        "errors_of": errors_of,
+        "small_matrix": MATRIX,
+        "isnan": math.isnan,
+        "tint": tint,
+        "link": link,
+        "depths": depths,
+        "entanglement_table": entanglement_table,
+    }
+    return render("audit.html", helpers, audit=audit, facts=audit.facts, entanglement=entanglement)
+
+
+class Footnotes:
+    """The remarks under one table, each once, with a letter to point at it."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def mark(self, note: str) -> Markup:
+        """The letter of a remark, raised; nothing for an empty one."""
+        if not note:
+            return Markup("")
+        letter = self._letters.setdefault(note, _letter(len(self._letters)))
+        return Markup(f"<sup>{letter}</sup>")
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((letter, note) for note, letter in self._letters.items())
+
+
+def _letter(k: int) -> str:
+    return chr(97 + k % 26) * (1 + k // 26)
+
+
+def axis_of(*columns: Sequence[float]) -> figures.Scale:
+    """The axis that holds all values of some columns, and zero."""
+    return figures.scale_of(value for column in columns for value in column)
+
+
+def sort_classes(classes: Sequence[ClassGap], rate: str) -> list[ClassGap]:
+    """The gaps of one rate: differences first, the largest on top, those too small last."""
+    order = {"difference": 0, "not shown": 1, "too small": 2}
+
+    def key(gap: ClassGap) -> tuple[int, float]:
+        value = gap.estimate.value
+        return order[gap.verdict], math.inf if math.isnan(value) else -value
+
+    return sorted((gap for gap in classes if gap.rate == rate), key=key)
+
+
+def class_tip(gap: ClassGap) -> str:
+    """A class's rates by group, for a pointer."""
+    rows = (
+        f"{group}: {formats.decimal(rate)} of {formats.whole(gap.samples[group])}"
+        for group, rate in gap.rates.items()
+    )
+    return "\n".join([gap.name, *rows])
+
+
+def tint(share: float) -> Markup:
+    """The background of a cell of a confusion matrix."""
+    strength = 0 if math.isnan(share) else round(45 * share)
+    return Markup(f"background:color-mix(in srgb,var(--c0) {strength}%,var(--paper))")
+
+
+def errors_of(attribute: AttributeAudit, classes: Sequence[str], group: int) -> list[list[str]]:
+    """The ten most frequent confusions of a group: true class, answer, how often, share."""
+    counts = attribute.counts[group]
+    wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
+    found = []
+    for flat in np.argsort(-wrong, axis=None, kind="stable")[:10].tolist():
+        true, answer = divmod(flat, len(counts))
+        n = int(wrong[true, answer])
+        if n:
+            share = n / int(counts[true].sum())
+            row = [classes[true], classes[answer], formats.whole(n), formats.percent(share)]
+            found.append(row)
+    return found
+
+
+def depths(found: Entanglement) -> Iterator[dict[str, Any]]:
+    """For each label that entanglement was measured of: a drawing over depth and its key."""
+    rows = found.rows[found.rows["position"] != MEAN]
+    for of, part in rows.groupby("of", sort=False):
+        by_temperature = dict(list(part.groupby("temperature", sort=False)))
+        series = {f"{t:g}": line["snnl"].to_numpy() for t, line in by_temperature.items()}
+        yield {
+            "title": f"Entanglement with {of}, in nats",
+            "drawing": figures.lines(series, {name: k % 6 for k, name in enumerate(series)}),
+            "temperatures": list(series),
+            "positions": [
+                "final" if name == "f" else f"stage {name}" for name in part["position"].unique()
+            ],
+        }
+
+
+def link(address: str) -> Markup:
+    """An address as a link if it is one of the web, else as a text."""
+    text = escape(address)
+    if address.startswith(("https://", "http://")):
+        return Markup(f'<a href="{text}" rel="noreferrer">{text}</a>')
+    return text

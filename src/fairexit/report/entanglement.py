@@ -1,0 +1,81 @@
+"""Entanglement by depth as a table and as a figure (the paper's Fig. S1)."""
+
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fairexit.evaluation.entanglement import MEAN, Entanglement
+from fairexit.report.figures import COLOURS
+from fairexit.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def settings_text(found: Entanglement) -> str:
+    """What the numbers depend on, in one line."""
+    s = found.settings
+    return f"{s['split']} split; {s['features']}; {s['scale']}; {s['unit']}"
+
+
+def entanglement_table(found: Entanglement) -> Table:
+    """A row per label and temperature: SNNL by position, each with its change in percent."""
+    rows = []
+    names = [name for name in found.rows["position"].unique() if name != MEAN]
+    for (of, temperature), part in found.rows.groupby(["of", "temperature"], sort=False):
+        at = part.set_index("position")
+        cells = [f"{at['snnl'][names[0]]:.4f}"]
+        cells += [f"{at['snnl'][n]:.4f} ({_percent(at['change'][n])} %)" for n in names[1:]]
+        mean = at.loc[MEAN]
+        low, high = _percent(mean["change_low"]), _percent(mean["change_high"])
+        change = f"{_percent(mean['change'])} % [{low}, {high}]"
+        rows.append([str(of), f"{temperature:g}", f"{mean['entropy']:.4f}", *cells, change])
+    columns = ["SNNL of", "T", "Entropy", *map(_position, names), "Change per position"]
+    title = f"{found.name}: entanglement ({settings_text(found)}; 95 % over {found.interval})"
+    return Table(title, columns, rows, 2)
+
+
+def entanglement_figure(found: Entanglement) -> "Figure":
+    """SNNL over depth, a panel per label and a line per temperature, with 95 % bands."""
+    from matplotlib.figure import Figure
+
+    labels = list(found.rows["of"].unique())
+    figure = Figure(figsize=(4.8 * len(labels), 4.4), layout="constrained")
+    panels = figure.subplots(1, len(labels), squeeze=False)[0]
+    for panel, of in zip(panels, labels, strict=True):
+        part = found.rows[(found.rows["of"] == of) & (found.rows["position"] != MEAN)]
+        _panel(panel, part)
+        panel.set_title(f"SNNL of {of}", fontsize=10)
+    panels[0].set_ylabel("nats (lower: less entangled)")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    below = f"{settings_text(found)}; bands 95 % over {found.interval}"
+    figure.suptitle(f"{found.name}\n{below}", fontsize=8.5)
+    return figure
+
+
+def _panel(panel: "Axes", part: pd.DataFrame) -> None:
+    names = list(part["position"].unique())
+    x = np.arange(len(names))
+    for colour, marker, (temperature, line) in zip(
+        cycle(COLOURS), cycle("osD^v"), part.groupby("temperature", sort=False), strict=False
+    ):
+        panel.fill_between(x, line["snnl_low"], line["snnl_high"], color=colour, alpha=0.2, lw=0)
+        panel.plot(
+            x, line["snnl"], color=colour, marker=marker, markersize=4, label=f"T = {temperature:g}"
+        )
+    entropy = part["entropy"].iloc[0]
+    panel.axhline(entropy, color="grey", ls=":", lw=1, label="entropy: features know nothing")
+    panel.set_xticks(x, [_position(name) for name in names])
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _position(name: str) -> str:
+    return "final" if name == "f" else f"stage {name}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.1f}"

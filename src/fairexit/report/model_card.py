@@ -1,0 +1,186 @@
+"""A model card in the form of the Hugging Face Hub, from an audit's facts and nothing else.
+
+What an audit cannot know (intended use, training, ethics) is named as not answered, never made up.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fairexit.auditing.audit import AttributeAudit, Audit, Estimate
+from fairexit.auditing.tables import (
+    class_table,
+    clinical_table,
+    gap_table,
+    group_table,
+    slice_table,
+)
+from fairexit.auditing.words import LABELS, capital
+from fairexit.files import write_atomically
+from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
+from fairexit.tables import Table, markdown
+
+OVERALL = ("accuracy", "balanced_accuracy", "f1", "auroc")
+MEASURES = (
+    "Precision, recall and F1 are means over the classes. Eopp0, Eopp1: mean over the classes of "
+    "the range over the groups of the true negative and true positive rate. Eodd: mean of half the "
+    "range of true plus false positive rate, the form of Chiu et al. 2023, in which opposite gaps "
+    "cancel; in the usual form they do not. Gaps are means of absolute differences, which chance "
+    "alone makes larger than zero, so what chance gives stands beside them."
+)
+GUIDELINES = {
+    "TRIPOD+AI (2024)": (TRIPOD, tripod_answers),
+    "CLAIM (2024 update)": (CLAIM, claim_answers),
+}
+
+
+def write_card(audit: Audit, path: Path) -> None:
+    """Write the card.
+
+    Args:
+        audit: what was found.
+        path: the Markdown file, README.md in a repository of the Hub.
+    """
+    write_atomically(path, render_card(audit))
+
+
+def render_card(audit: Audit) -> str:
+    """The card as a text: YAML front matter, then Markdown."""
+    front = yaml.safe_dump(_metadata(audit), sort_keys=False, allow_unicode=True)
+    return f"---\n{front}---\n\n" + "\n\n".join(_body(audit)) + "\n"
+
+
+def _metadata(audit: Audit) -> dict[str, Any]:
+    """The front matter as `huggingface_hub.ModelCardData` reads it."""
+    facts = audit.facts
+    # Predictions without prepared images behind them may be of anything.
+    task = "image-classification" if facts.dataset else "other"
+    name = str(facts.dataset.get("name", "")) or "not stated"
+    dataset = {"type": name, "name": name, **({"split": facts.split} if facts.split else {})}
+    metrics = list(_metrics(audit))
+    return {
+        **({"pipeline_tag": task} if facts.dataset else {}),
+        "tags": ["fairness", "fairness-audit", *(["early-exit"] if len(facts.exits) > 1 else [])],
+        "metrics": list(dict.fromkeys(m["type"] for m in metrics)),
+        "model-index": [
+            {
+                "name": facts.name,
+                "results": [{"task": {"type": task}, "dataset": dataset, "metrics": metrics}],
+            }
+        ],
+    }
+
+
+def _metrics(audit: Audit) -> Iterator[dict[str, Any]]:
+    first = audit.attributes[0]
+    for key in OVERALL:
+        if key in first.overall:
+            yield from _metric(key, capital(LABELS[key]), first.overall[key])
+    for a in audit.attributes:
+        for gap in a.gaps:
+            name = f"{capital(LABELS[gap.metric])} by {a.attribute}"
+            yield from _metric(gap.metric, name, gap.estimate)
+
+
+def _metric(key: str, name: str, estimate: Estimate) -> Iterator[dict[str, Any]]:
+    if math.isfinite(estimate.value):
+        yield {"type": key, "name": name, "value": round(estimate.value, 4)}
+
+
+def _body(audit: Audit) -> Iterator[str]:
+    facts = audit.facts
+    yield f"# Model card of {markdown(facts.name)}"
+    yield (
+        "This card holds what an audit of the model's predictions shows. What the audit cannot "
+        "know stands at the end as not answered."
+    )
+    yield from _section("Summary", audit.summary)
+    answers = "answers only" if facts.hard else "a probability for each class"
+    yield from _section(
+        "Model",
+        [
+            f"Output: {answers}, {len(facts.classes)} classes: {', '.join(facts.classes)}.",
+            f"Exits: {len(facts.exits)}. Policy: {facts.policy}.",
+        ],
+    )
+    yield from _section("Data", list(_data(audit)))
+    yield from _tables([_samples(a, audit) for a in audit.attributes])
+    yield "## Results"
+    for a in audit.attributes:
+        tables = [group_table(a), gap_table(a), class_table(a), *map(clinical_table, a.clinical)]
+        yield f"### By {markdown(a.attribute)}"
+        yield from _tables(tables)
+    if audit.slices.worst:
+        yield "### Worst slices"
+        yield from _tables([slice_table(audit)])
+    yield from _section("Method", list(_method(audit)))
+    yield from _section("What to do next", audit.next_steps)
+    yield from _section("Limits", audit.limits)
+    for name, (items, answers_of) in GUIDELINES.items():
+        yield from _guideline(name, items, answers_of(audit))
+
+
+def _section(title: str, points: Sequence[str]) -> Iterator[str]:
+    if points:
+        yield f"## {title}"
+        yield "\n".join(f"- {markdown(point)}" for point in points)
+
+
+def _tables(tables: Sequence[Table]) -> Iterator[str]:
+    for table in tables:
+        yield f"**{markdown(table.title)}**"
+        yield table.to_markdown().strip()
+
+
+def _data(audit: Audit) -> Iterator[str]:
+    facts = audit.facts
+    where = f" of the {facts.split} split" if facts.split else ""
+    yield f"Measured: {facts.n:,} samples{where}."
+    if facts.cluster_name:
+        yield f"Clusters (column {facts.cluster_name}): {facts.clusters:,}."
+    for a in audit.attributes:
+        if a.unknown:
+            yield f"Unknown {a.attribute}: {a.unknown:,} samples, in no number of it."
+    info = facts.dataset
+    if not info:
+        yield "Where they come from is not known: there is only the table of predictions."
+        return
+    yield f"Dataset: {info['name']}, {info.get('website') or 'no website stated'}."
+    yield f"Licence of the data: {info.get('licence') or 'not stated'}."
+    for reason, n in info.get("skipped", {}).items():
+        yield f"Left out when the data were prepared: {n:,}, {reason}."
+    for pair, leak in info.get("leaks", {}).items():
+        shared = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in leak.items())
+        yield f"Shared by {pair.replace('-', ' and ')}: {shared}."
+
+
+def _samples(a: AttributeAudit, audit: Audit) -> Table:
+    rows = [
+        [name, *(str(n) if n else "none" for n in column)]
+        for name, column in zip(audit.facts.classes, a.counts.sum(2).T.tolist(), strict=True)
+    ]
+    return Table(f"Samples by class and {a.attribute}", ["Class", *a.groups], rows)
+
+
+def _method(audit: Audit) -> Iterator[str]:
+    facts = audit.facts
+    units = f"clusters (column {facts.cluster_name})" if facts.cluster_name else "samples"
+    yield MEASURES
+    yield f"Intervals: {100 * facts.level:g} %, bootstrap over {units}, {facts.draws:,} draws."
+    for a in audit.attributes:
+        yield f"Chance, {a.attribute}: {facts.permutations:,} times {a.permutation_note}."
+    yield f"A difference is called at p of at most {facts.alpha:g}."
+    yield "Made with " + ", ".join(f"{key} {v}" for key, v in facts.versions.items()) + "."
+
+
+def _guideline(name: str, items: dict[str, str], answers: Sequence[Answer]) -> Iterator[str]:
+    rows = [[a.item, a.topic, "yes" if a.whole else "in part", a.where] for a in answers]
+    table = Table(name, ["Item", "Topic", "Answered", "Where in this card"], rows, 4)
+    yield f"## Items of {name}"
+    yield table.to_markdown().strip()
+    answered = {a.item for a in answers}
+    open_items = [f"{item} {topic}" for item, topic in items.items() if item not in answered]
+    yield f"Not answered here: {markdown('; '.join(open_items))}."

@@ -1,0 +1,40 @@
+"""The template engine of the pages: every text escaped, an unknown name an error."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from fairexit.auditing.words import capital
+from fairexit.report import audit_figures as figures
+from fairexit.report import formats
+
+FILTERS = (
+    formats.decimal,
+    formats.signed,
+    formats.percent,
+    formats.whole,
+    formats.p_value,
+    formats.interval,
+    formats.metric_name,
+    formats.exit_name,
+    capital,
+)
+
+
+def render(template: str, helpers: dict[str, Any], **values: Any) -> str:
+    """A page from its template.
+
+    Args:
+        template: its file.
+        helpers: functions and constants that the template and those it includes may use.
+        values: what the page shows.
+    """
+    environment = Environment(
+        loader=PackageLoader("fairexit.report"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {function.__name__: function for function in FILTERS}
+    environment.globals |= {"figures": figures, **helpers}
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,74 @@
+"""What the slider of a page needs: accuracy, fairness, exit shares and cost at each theta."""
+
+import json
+import math
+from itertools import count
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from fairexit.auditing.audit import Curve, plain
+from fairexit.auditing.words import capital
+from fairexit.report import formats
+
+PLOTS = {
+    "accuracy": ("Accuracy", {"accuracy": 0, "f1": 1}),
+    "gaps": ("Gaps between the groups", {"eopp1": 0, "eodd": 1, "eodd_usual": 3, "eopp0": 4}),
+}
+"""The plots over theta: heading, and for each metric the number of its colour."""
+
+TOLD = ("accuracy", "f1", "eopp1", "eodd")
+"""The metrics that the sentence under the slider names."""
+
+
+def theta_data(curve: Curve) -> dict[str, Any]:
+    """What the slider needs: the thetas, the one in use, and each series with its values.
+
+    Returns:
+        `thetas` as texts, `at` the position to begin with, `used` the position of the theta in
+        use (None without) and `in_use` as a text, `series` in the order of the plots, `json` all of
+        it, safe inside HTML.
+    """
+    known = math.isfinite(curve.used)
+    used = int(np.abs(curve.thetas - curve.used).argmin()) if known else None
+    series = [
+        _series(key, formats.metric_name(key), plot, curve.metrics[key], told=key in TOLD)
+        for plot, (_, keys) in PLOTS.items()
+        for key in keys
+        if key in curve.metrics
+    ]
+    for number, (exit, values) in zip(count(), curve.shares.items(), strict=False):
+        name = capital(formats.exit_name(exit))
+        series.append(_series(f"exit{number}", name, "exits", values, share=True))
+    if len(curve.cost):
+        series.append(_series("cost", "Mean cost", "cost", curve.cost, share=True, told=True))
+    data = {"thetas": [f"{t:.5g}" for t in curve.thetas], "used": used, "series": series}
+    at = len(curve.thetas) // 2 if used is None else used
+    text = json.dumps(data).replace("<", "\\u003c")
+    return {**data, "at": at, "in_use": f"{curve.used:g}", "json": Markup(text)}
+
+
+def _series(
+    key: str,
+    name: str,
+    plot: str,
+    values: NDArray[np.float64],
+    *,
+    share: bool = False,
+    told: bool = False,
+) -> dict[str, Any]:
+    numbers = plain(np.round(values, 5))
+    return {
+        "key": key,
+        "name": name,
+        "plot": plot,
+        "values": numbers,
+        "share": share,
+        "told": told,
+    }
+
+
+THETA_HELPERS = {"theta_data": theta_data, "plots": PLOTS}
+"""What the template `theta.html` uses."""

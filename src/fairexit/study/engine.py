@@ -1,0 +1,204 @@
+"""Runs on workers: in order, in parallel, each in a process of its own, none stopping the rest."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from fairexit.data.datasets import datasets
+from fairexit.data.prepare import PrepareOptions, prepare
+from fairexit.errors import UserError
+from fairexit.progress import Bar
+from fairexit.study.folder import Folder, Job, State
+from fairexit.study.plan import Study
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LOOK = 2.0
+"""Seconds between two looks at the logs."""
+
+WORKER = [sys.executable, "-u", "-m", "fairexit.study.job"]
+"""What a job is handed to."""
+
+_children: set["subprocess.Popen[str]"] = set()
+
+
+def map_runs(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> Iterator[R]:
+    """The results of `function`, in the order in which they come.
+
+    The one place that knows the engine: joblib. A job starts a process of its own, so threads are
+    workers enough here; under `joblib.parallel_config(backend=...)` (Ray, Dask) the same function
+    goes to another machine that sees the same folders.
+    """
+    from joblib import Parallel, delayed
+
+    pool = Parallel(n_jobs=workers, prefer="threads", batch_size=1, return_as="generator_unordered")
+    yield from pool(delayed(function)(job) for job in jobs)
+
+
+def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
+    """Make every run that is not done.
+
+    Args:
+        study: the runs.
+        folder: where they lie.
+        workers: runs at a time.
+        threads: CPU threads of each; the last digits of a result depend on it.
+    Returns:
+        Run -> the line that says why it failed or could not be started.
+    Raises:
+        UserError: the folder is no study's, or data are missing.
+    """
+    folder.open()
+    prepare_data(study)
+    failed: dict[str, str] = {}
+    with _Watch(study, folder, workers) as watch:
+        for batch in study.batches(workers):
+            jobs = []
+            for run in batch:
+                state = folder.state(run, study)
+                missing = [name for name in run.needs if name in failed]
+                if state.what == "refused":
+                    failed[run.name] = state.note
+                elif missing and state.what != "done":
+                    failed[run.name] = f"not run, it needs {missing[0]}"
+                elif state.what != "done":
+                    jobs.append(folder.job(run, study, threads))
+                if run.name in failed:
+                    watch.line(f"{run.name}: {failed[run.name]}")
+            for job, error, seconds in map_runs(call, jobs, workers):
+                if error:
+                    failed[job.name] = error
+                    folder.set_status(job.name, error=error)
+                else:
+                    folder.set_status(job.name, choice=job.choice, seconds=round(seconds, 1))
+                watch.line(f"{job.name}: {error or 'done'} ({watch.summary()})")
+    return failed
+
+
+def call(job: Job) -> tuple[Job, str | None, float]:
+    """Make a run in a process of its own; returns the job, its error line and the seconds."""
+    began = time.perf_counter()
+    log = Path(job.log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    threads = {"OMP_NUM_THREADS": str(job.threads), "MKL_NUM_THREADS": str(job.threads)}
+    with log.open("a+b") as out:
+        start = out.seek(0, os.SEEK_END)
+        child = subprocess.Popen(
+            WORKER,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | threads,
+            text=True,
+        )
+        _children.add(child)
+        try:
+            assert child.stdin is not None
+            # Held open until the run has ended: its end tells the run that the study has died.
+            child.stdin.write(json.dumps(asdict(job)) + "\n")
+            child.stdin.flush()
+            status = child.wait()
+        except BrokenPipeError:
+            status = child.wait()
+        finally:
+            _children.discard(child)
+        out.seek(start)
+        said = out.read().decode(errors="replace").strip()
+    return job, _error_line(status, said), time.perf_counter() - began
+
+
+def _error_line(status: int, said: str) -> str | None:
+    if status == 0:
+        return None
+    if status < 0:
+        return f"its process was killed ({signal.Signals(-status).name})"
+    return said.splitlines()[-1] if said else f"its process ended with status {status}"
+
+
+def prepare_data(study: Study) -> None:
+    """Prepare data that the study describes and that are not there.
+
+    Raises:
+        UserError: data are missing that the study does not describe.
+    """
+    for run in study.runs:
+        path, wanted = run.config.data.path, study.prepare.get(run.dataset)
+        if wanted and not path.exists():
+            tree = dict(wanted)
+            name, source = tree.pop("dataset", "synthetic"), tree.pop("source", None)
+            drawn = datasets.create(name, **tree.pop("options", {}))
+            try:
+                options = PrepareOptions(**tree)
+            except TypeError as error:
+                raise UserError(f"datasets.{run.dataset}.prepare: {error}") from None
+            prepare(name, drawn, Path(source) if source else None, path, options)
+
+
+class _Watch:
+    """Live progress: epochs from the logs of all runs, and the time left."""
+
+    def __init__(self, study: Study, folder: Folder, workers: int) -> None:
+        self.study, self.folder, self.workers = study, folder, workers
+        self.seen = self._steps()
+        total = sum(run.epochs + 1 for run in study.runs)
+        self.bar = Bar(f"study of {len(study.runs)} runs", total, self.seen)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+
+    def _states(self) -> list[State]:
+        return [self.folder.state(run, self.study) for run in self.study.runs]
+
+    def _steps(self) -> int:
+        return sum(state.epochs + (state.what == "done") for state in self._states())
+
+    def __enter__(self) -> "_Watch":
+        self.bar.__enter__()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop.set()
+        for child in list(_children):
+            child.kill()
+        self.thread.join()
+        self.bar.__exit__(None, None, None)
+
+    def line(self, text: str) -> None:
+        self.bar.line(text)
+
+    def summary(self) -> str:
+        """How many runs are done and how long the others may take."""
+        states = self._states()
+        done = sum(state.what == "done" for state in states)
+        left = time_left(self.folder.costs(self.study.runs, states), self.workers)
+        return f"{done} of {len(states)} runs; {left} left"
+
+    def _look(self) -> None:
+        while self.bar.is_terminal and not self.stop.wait(LOOK):
+            now = self._steps()
+            for _ in range(now - self.seen):
+                self.bar.advance()
+            self.seen = max(now, self.seen)
+
+
+def time_left(costs: Sequence[float | None], workers: int) -> str:
+    """The sum of the known costs over the workers, in words.
+
+    >>> time_left([3600.0, 1800.0, None], 1)
+    'about 1 h 30 min, and 1 run of unknown cost'
+    """
+    known = sum(cost for cost in costs if cost is not None) / workers
+    unknown = sum(cost is None for cost in costs)
+    minutes = round(known / 60)
+    words = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    text = f"about {words}" if known >= 60 else f"{known:.0f} s"
+    return text + (f", and {unknown} run{'s' * (unknown > 1)} of unknown cost" if unknown else "")

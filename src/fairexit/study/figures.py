@@ -1,0 +1,95 @@
+"""Figures 2a, 2b and S1 of the paper, as PNG and SVG; the same numbers give the same bytes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fairexit.evaluation.entanglement import mean_over_runs, read_entanglement
+from fairexit.evaluation.metrics import compute
+from fairexit.evaluation.thresholds import sweep
+from fairexit.report.entanglement import entanglement_figure
+from fairexit.report.figures import COLOURS, save_figure
+from fairexit.study.collect import POLICY, Pooled
+from fairexit.study.paper import common_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS = (
+    {"f1": "F1", "accuracy": "Accuracy"},
+    {"eopp1": "Eopp1", "eodd": "Eodd"},
+)
+SHOWN = ("ME-FairPrune", "ME-ERM")
+"""The row that Figures 2a and 2b show: the first that was run."""
+STEPS = 60
+
+
+def write_figures(pooled: Sequence[Pooled], folder: Path, title: str) -> list[Path]:
+    """Write the figures of one dataset for which there are runs."""
+    names = {common_name(one.row) for one in pooled}
+    shown = next((name for name in SHOWN if name in names), None)
+    seeds = [one for one in pooled if common_name(one.row) == shown]
+    figures = {}
+    if seeds and len(seeds[0].exit_names) > 1:
+        figures["figure2a"] = theta_figure(seeds, title)
+        figures["figure2b"] = exit_figure(seeds, title)
+    for row in dict.fromkeys(one.row for one in pooled):
+        files = [run.path / "entanglement.json" for p in pooled if p.row == row for run in p.runs]
+        if files and all(file.is_file() for file in files):
+            found = mean_over_runs([read_entanglement(file) for file in files])
+            figures[f"figureS1-{row}"] = entanglement_figure(found)
+    return [file for name, figure in figures.items() for file in save_figure(figure, folder / name)]
+
+
+def theta_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
+    """Accuracy and fairness over theta (Fig. 2a): mean over seeds, band of one deviation."""
+    thetas = np.linspace(1 / len(seeds[0].classes), 1, STEPS)
+    lines = []
+    for one in seeds:
+        counts = sum(
+            sweep(p, one.group, thetas.tolist(), own.fallback)[0]
+            for p, own in zip(one.predictions, one.policies, strict=True)
+        )
+        lines.append(compute(np.asarray(counts)))
+    figure, panels = _panels(f"{title}: {seeds[0].row} over theta")
+    for panel, names in zip(panels, PANELS, strict=True):
+        for colour, (key, name) in zip(COLOURS, names.items(), strict=False):
+            values = np.stack([line[key] for line in lines])
+            mean, sd = values.mean(0), values.std(0)
+            panel.plot(thetas, mean, color=colour, label=name)
+            panel.fill_between(thetas, mean - sd, mean + sd, color=colour, alpha=0.2, lw=0)
+        _finish(panel, "theta")
+    return figure
+
+
+def exit_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
+    """The policy beside each exit at which everybody leaves (Fig. 2b), deviation over seeds."""
+    options = [*seeds[0].exit_names, POLICY]
+    rows = [seeds[0].options[name] for name in options]
+    figure, panels = _panels(f"{title}: {seeds[0].row} by exit")
+    place = np.arange(len(options))
+    for panel, names in zip(panels, PANELS, strict=True):
+        for i, (key, name) in enumerate(names.items()):
+            values = np.stack([one.values[key][rows] for one in seeds])
+            where, error = place + 0.38 * (i - 0.5), values.std(0)
+            panel.bar(where, values.mean(0), 0.36, yerr=error, color=COLOURS[i], label=name)
+        panel.set_xticks(place, [n if n == POLICY else f"CLF {n}" for n in options])
+        _finish(panel, "")
+    return figure
+
+
+def _panels(title: str) -> tuple["Figure", Sequence["Axes"]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    return figure, figure.subplots(1, len(PANELS))
+
+
+def _finish(panel: "Axes", label: str) -> None:
+    panel.set_xlabel(label)
+    panel.legend(fontsize=8, frameon=False)
+    panel.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,205 @@
+"""A study's folder: where its runs lie, how far each is, and what is left to do."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairexit.config import RunConfig
+from fairexit.errors import UserError
+from fairexit.evaluation.assess import Choice
+from fairexit.files import write_atomically
+from fairexit.runs import FORMAT, Run, check_same, open_run
+from fairexit.study.paper import ENTANGLED, common_name
+from fairexit.study.plan import Planned, Study
+
+STUDY_FORMAT = 1
+VALIDATION = 1.1
+"""What validation after each epoch adds to the seconds in the log: about a tenth."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        what: `done`, `trained` (predictions or metrics are left), `started`, `to do`, or `refused`:
+            its folder holds something else, as `note` says.
+        note: why, or the error of the last attempt.
+        epochs: that are done.
+    """
+
+    what: str
+    note: str = ""
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know to make one run; plain values, so that it can travel."""
+
+    name: str
+    out: str
+    log: str
+    config: dict[str, Any]
+    start: str | None
+    choice: dict[str, Any]
+    entangle: bool
+    threads: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of a study."""
+
+    path: Path
+
+    def open(self) -> None:
+        """Mark a new folder as a study's, or check that an old one is.
+
+        Raises:
+            UserError: the folder holds something else, or a study of another version.
+        """
+        stamp = self.path / "study.json"
+        if stamp.is_file():
+            found = json.loads(stamp.read_text()).get("format")
+            if found != STUDY_FORMAT:
+                raise UserError(
+                    f"{self.path} has format {found}, this version writes {STUDY_FORMAT}; move its "
+                    "runs into the folder 'runs' of a new --out"
+                )
+        elif self.path.exists() and any(p.name != "runs" for p in self.path.glob("[!.]*")):
+            raise UserError(f"{self.path} exists and is no study; choose another --out")
+        else:
+            write_atomically(stamp, json.dumps({"format": STUDY_FORMAT}) + "\n")
+
+    def run(self, name: str) -> Run:
+        return Run(self.path / "runs" / name)
+
+    def config(self, planned: Planned) -> RunConfig:
+        """A run's settings with the path of its teacher."""
+        if planned.teacher is None:
+            return planned.config
+        method = {**planned.config.method, "teacher": str(self.run(planned.teacher).path)}
+        return replace(planned.config, method=method)
+
+    def job(self, planned: Planned, study: Study, threads: int) -> Job:
+        return Job(
+            planned.name,
+            str(self.run(planned.name).path),
+            str(self.path / "logs" / f"{planned.name}.log"),
+            self.config(planned).to_dict(),
+            str(self.run(planned.start).path) if planned.start else None,
+            _plain(study.choice),
+            _entangled(planned, study),
+            threads,
+        )
+
+    def status(self, name: str) -> dict[str, Any]:
+        """What was written down after the last attempt at a run."""
+        file = self.path / "status" / f"{name}.json"
+        found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+        return found
+
+    def set_status(self, name: str, **values: Any) -> None:
+        file = self.path / "status" / f"{name}.json"
+        write_atomically(file, json.dumps(values, indent=2) + "\n")
+
+    def state(self, planned: Planned, study: Study) -> State:
+        """How far a run is; a finished run with equal settings and data counts, whoever made it."""
+        run, status = self.run(planned.name), self.status(planned.name)
+        epochs = planned.epochs
+        try:
+            if run.finished:
+                _check(open_run(run.path), self.config(planned))
+        except UserError as error:
+            return State("refused", str(error), epochs)
+        if not run.finished:
+            done = len(read_log(run))
+            return State("started" if done else "to do", status.get("error", ""), done)
+        files = [run.predictions("val"), run.predictions("test"), run.metrics, run.policy]
+        if _entangled(planned, study):
+            files.append(run.path / "entanglement.json")
+        ready = all(f.is_file() for f in files) and status.get("choice") == _plain(study.choice)
+        return State("done" if ready else "trained", status.get("error", ""), epochs)
+
+    def costs(self, runs: Sequence[Planned], states: Sequence[State]) -> list[float | None]:
+        """Seconds that each run still takes, by what runs like it took; None where none has run.
+
+        Like it: of the same dataset and row; for trainings else of the same dataset and exits.
+        """
+        measured: dict[Any, list[float]] = {}
+        for run in runs:
+            if run.start is None:
+                seconds = read_log(self.run(run.name))["seconds"] * VALIDATION
+                for key in _kinds(run):
+                    measured.setdefault(key, []).extend(seconds)
+            elif "seconds" in (status := self.status(run.name)):
+                for key in _kinds(run):
+                    measured.setdefault(key, []).append(status["seconds"])
+        costs: list[float | None] = []
+        for run, state in zip(runs, states, strict=True):
+            known = next((measured[key] for key in _kinds(run) if measured.get(key)), None)
+            left = run.epochs - state.epochs if run.start is None else 1
+            if state.what in ("done", "trained", "refused"):
+                costs.append(0.0)
+            else:
+                costs.append(None if known is None else float(np.mean(known)) * left)
+        return costs
+
+
+def read_log(run: Run) -> pd.DataFrame:
+    """A run's log, a row per epoch; empty where it has none."""
+    file = run.path / "log.csv"
+    return pd.read_csv(file) if file.is_file() else pd.DataFrame({"seconds": []})
+
+
+def dataset_info(path: Path) -> dict[str, Any] | None:
+    """What `dataset.json` says, None where the data are not here."""
+    file = path / "dataset.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _kinds(run: Planned) -> list[tuple[Any, ...]]:
+    """What a run's cost is known from, the nearest first."""
+    if run.start is not None:
+        return [(run.dataset, run.row), ("pruned", run.row)]
+    return [(run.dataset, run.row), (run.dataset, str(run.config.model.exits))]
+
+
+def _entangled(planned: Planned, study: Study) -> bool:
+    return study.entangle and common_name(planned.row) in ENTANGLED
+
+
+def _plain(choice: Choice) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(asdict(choice)))
+    return found
+
+
+def _check(run: Run, wanted: RunConfig) -> None:
+    """Raise a UserError unless a finished run has these settings and the data are what they were.
+
+    The same data may lie elsewhere; without them only the settings are compared.
+    """
+    info = dataset_info(wanted.data.path)
+    had = run.description["data"]["checksums"]
+    group = wanted.data.group or (next(iter(info["attributes"])) if info else None)
+    old = {"format": FORMAT, "run": _comparable(run.config, run.description["group"]), "data": had}
+    new = {
+        "format": FORMAT,
+        "run": _comparable(wanted, group or run.description["group"]),
+        "data": info["checksums"] if info else had,
+    }
+    check_same(run.path, old, new)
+
+
+def _comparable(config: RunConfig, group: str) -> dict[str, Any]:
+    tree = config.to_dict()
+    tree["data"] |= {"path": "", "group": group}
+    if tree["method"].get("teacher"):
+        tree["method"]["teacher"] = Path(tree["method"]["teacher"]).name
+    return tree

@@ -1,0 +1,67 @@
+"""One run of a study, in a process of its own: train, predict, choose theta, evaluate."""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from fairexit.config import build_config
+from fairexit.errors import UserError
+from fairexit.evaluation.assess import Choice, assess
+from fairexit.runs import Run, open_run
+from fairexit.study.folder import Job
+
+
+def make(job: Job) -> None:
+    """Do what is left to do of a run."""
+    from fairexit.inference.entanglement import measure_entanglement
+    from fairexit.inference.predict import predict
+    from fairexit.pruning.fairprune import prune
+    from fairexit.training.fit import train
+
+    run, config = Run(Path(job.out)), build_config(job.config)
+    if not run.finished and config.prune is None:
+        train(config, run.path)
+    elif not run.finished and config.prune is not None and job.start is not None:
+        prune(open_run(Path(job.start)), run.path, config.prune)
+    run = open_run(run.path)
+    missing = [split for split in ("val", "test") if not run.predictions(split).is_file()]
+    if missing:
+        predict(run, missing, device=run.config.train.device)
+    judge(job)
+    if job.entangle and not (run.path / "entanglement.json").is_file():
+        measure_entanglement(run, device=run.config.train.device).write(run.path)
+
+
+def judge(job: Job) -> None:
+    """Choose theta on validation and evaluate on test; writes policy.json and metrics.json."""
+    assess(Path(job.out), choice=Choice(**job.choice | {"grid": tuple(job.choice["grid"])}))
+
+
+def main(work: Callable[[Job], None] = make) -> int:
+    """Read a job from standard input and do it; bad input is one line and status 2.
+
+    Standard input stays open as long as the study lives: with the study dies the run.
+    """
+    job = Job(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_die_with_the_study, daemon=True).start()
+    try:
+        work(job)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or job.out}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _die_with_the_study() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""A study's YAML file."""
+
+import re
+from collections.abc import Mapping
+from graphlib import CycleError
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fairexit.config import RunConfig, build_config
+from fairexit.errors import UserError, nearest
+from fairexit.evaluation.assess import Choice, parse_choice
+from fairexit.study.plan import Planned, Study, linked, sorter
+
+KEYS = ("base", "datasets", "rows", "axes", "seeds", "folds", "policy", "entangle")
+POLICY_KEYS = ("rule", "tolerance", "grid", "fallback")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
+REPLACED = ("method", "prune")
+"""Sections whose options mean nothing to another choice, so they are replaced as a whole."""
+
+
+def load_study(path: Path) -> Study:
+    """Read a study; relative data paths are meant from the current folder.
+
+    Raises:
+        UserError: no such file, an unknown key, two rows of one name, runs that need each other in
+            a circle, or settings that do not fit.
+    """
+    tree = _read(path)
+    _check_keys(tree, KEYS, str(path))
+    for key in ("base", "datasets"):
+        if not tree.get(key):
+            raise UserError(f"{path} lacks '{key}'; see docs/studies.md")
+    base = tree["base"]
+    if isinstance(base, str):
+        base = _read(path.parent / base)
+    datasets = _mapping(tree["datasets"], "datasets")
+    prepare = {
+        name: changes["prepare"] for name, changes in datasets.items() if "prepare" in changes
+    }
+    rows, trials = _rows(tree, path)
+    runs = []
+    for dataset, seed in product(datasets, _seeds(tree, "seeds", [0])):
+        here = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
+        grid = [
+            _planned(dataset, row, seed, fold, (base, here, changes))
+            for (row, changes), fold in product(rows.items(), _seeds(tree, "folds", [None]))
+        ]
+        runs += linked(grid, rows)
+    try:
+        sorter(runs)
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise UserError(f"{path}: these runs need each other: {circle}") from None
+    choice = _choice(_mapping(tree.get("policy") or {}, "policy", deep=False))
+    return Study(tuple(runs), choice, prepare, trials, tree.get("entangle") is True)
+
+
+def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes on top, `{data.path: x}` or `{data: {path: x}}`.
+
+    A whole `method` or `prune` takes the place of the old one.
+
+    >>> merge({"train": {"lr": 1, "epochs": 2}}, {"train.lr": 3})
+    {'train': {'lr': 3, 'epochs': 2}}
+    """
+    merged = dict(tree)
+    for key, value in changes.items():
+        first, _, rest = key.partition(".")
+        inside = merged.get(first) or {}
+        if rest:
+            merged[first] = merge(inside, {rest: value})
+        elif isinstance(value, dict) and isinstance(inside, dict) and first not in REPLACED:
+            merged[first] = merge(inside, value)
+        else:
+            merged[first] = value
+    return merged
+
+
+def _planned(
+    dataset: str, row: str, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
+) -> Planned:
+    name = f"{dataset}-{row}-seed{seed}" + (f"-fold{fold}" if fold is not None else "")
+    tree: dict[str, Any] = {}
+    for part in (*parts, {"seed": seed}, {} if fold is None else {"data.fold": fold}):
+        tree = merge(tree, part)
+    try:
+        config = build_config(tree)
+        _check_method(config)
+    except UserError as error:
+        raise UserError(f"run {name}: {error}") from None
+    return Planned(name, dataset, row, seed, fold, config)
+
+
+def _check_method(config: RunConfig) -> None:
+    from fairexit.methods import methods
+
+    options = {key: value for key, value in config.method.items() if key != "name"}
+    methods.check(config.method["name"], options)
+
+
+def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Changes of each row, and over how many trials they were searched."""
+    axes = _mapping(tree.get("axes") or {}, "axes")
+    named: list[tuple[str, dict[str, Any]]] = []
+    for values in product(*(_mapping(axis, f"axes.{key}").items() for key, axis in axes.items())):
+        changes: dict[str, Any] = {}
+        for _, change in values:
+            changes = merge(changes, change)
+        if values:
+            named.append(("-".join(name for name, _ in values if name), changes))
+    named += _mapping(tree.get("rows") or {}, "rows").items()
+    if not named:
+        raise UserError(f"{path} has no rows; give 'rows' or 'axes', see docs/studies.md")
+    rows, trials = {}, {}
+    for name, changes in named:
+        if not NAME.fullmatch(name):
+            raise UserError(f"row '{name}': a name is made of letters, digits and . _ + = -")
+        if name in rows:
+            raise UserError(f"two rows are called '{name}'; names must differ")
+        if "best" in changes:
+            best = _read(path.parent / str(changes["best"]))
+            trials[name] = best["trials"]
+            changes = {k: v for k, v in changes.items() if k != "best"} | best["settings"]
+        rows[name] = changes
+    if len(set(trials.values())) > 1:
+        first, *others = trials
+        other = next(name for name in others if trials[name] != trials[first])
+        raise UserError(
+            f"row {first} was searched over {trials[first]} trials, row {other} over "
+            f"{trials[other]}; every method gets the same"
+        )
+    return rows, trials
+
+
+def _choice(policy: Mapping[str, Any]) -> Choice:
+    _check_keys(policy, POLICY_KEYS, "policy")
+    grid = policy.get("grid")
+    return parse_choice(
+        "auto",
+        None if grid is None else ",".join(map(str, grid)),
+        policy.get("rule", "eodd"),
+        policy.get("tolerance", 0.01),
+        policy.get("fallback", "final"),
+    )
+
+
+def _seeds(tree: Mapping[str, Any], key: str, default: list[Any]) -> list[Any]:
+    values = tree.get(key, default)
+    good = isinstance(values, list) and values and len(set(values)) == len(values)
+    if not good or any(type(v) is not int for v in values if values is not default):
+        raise UserError(f"{key} is {values}; give a list of different whole numbers, as [0, 1, 2]")
+    return values
+
+
+def _mapping(value: Any, key: str, deep: bool = True) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{key} must hold names, as {key}: {{...}}")
+    for name, inside in value.items():
+        if deep and not isinstance(inside or {}, dict):
+            raise UserError(f"{key}.{name} must hold settings, as {name}: {{...}}")
+    return {str(name): inside or {} for name, inside in value.items()} if deep else value
+
+
+def _check_keys(tree: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in tree:
+        if key not in known:
+            raise UserError(f"{where}: unknown key '{key}'; {nearest(str(key), known)}")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a name may occur once only."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                line = node.start_mark.line + 1
+                raise UserError(f"two entries are called '{name}' below line {line}; rename one")
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"no file {path}")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} must hold keys")
+    return tree

@@ -1,0 +1,86 @@
+"""The printed numbers of Chiu et al. 2023."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import pandas as pd
+
+ERM_NAMES = ("ResNet18", "VGG-11")
+METHODS = ("ERM", "AdvConf", "AdvRev", "DomainIndep", "HSIC", "MFD", "FairPrune", "ME-FairPrune")
+"""The eight rows of Tables 1 and 2; ERM is printed under the backbone's name."""
+COPIED = {("fitzpatrick17k", "MFD")}
+"""Printed rows that repeat another method's, so that nothing rests on them."""
+ENTANGLED = ("ERM", "ME-ERM")
+"""What Figure S1 shows: the networks before any method."""
+GAPS = ("eopp0", "eopp1", "eodd")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """The paper's numbers for one dataset and attribute.
+
+    Attributes:
+        dataset: as prepared data are called.
+        tables: numbers of the table of methods and of the table of pairs.
+        groups: the privileged group first.
+        frame: rows of `paper_tables.csv`, methods under their common names.
+    """
+
+    dataset: str
+    tables: tuple[str, str]
+    groups: tuple[str, ...]
+    frame: pd.DataFrame
+
+    def value(self, method: str, row: str, metric: str) -> float | None:
+        """One printed number.
+
+        Args:
+            method: common name.
+            row: a group, "avg" or "diff".
+            metric: precision, recall, f1, eopp0, eopp1 or eodd; the last three have no row.
+        """
+        at = self.groups[0] if metric in GAPS else row
+        found = self.frame[(self.frame["method"] == method) & (self.frame["row"] == at)]
+        return float(found[metric].iloc[0]) if len(found) else None
+
+
+def paper_name(row: str, backbone: str) -> str:
+    """A row's name as the paper prints it.
+
+    >>> paper_name("ME-ERM", "vgg11")
+    'ME-VGG-11'
+    """
+    names = {"resnet18": "ResNet18", "vgg11": "VGG-11"}
+    if row.removeprefix("ME-") != "ERM" or backbone not in names:
+        return row
+    return row.replace("ERM", names[backbone])
+
+
+def common_name(row: str) -> str:
+    """A row's name without the backbone's.
+
+    >>> common_name("ME-VGG-11"), common_name("HSIC")
+    ('ME-ERM', 'HSIC')
+    """
+    exits, name = ("ME-", row[3:]) if row.startswith("ME-") else ("", row)
+    return exits + ("ERM" if name in ERM_NAMES else name)
+
+
+@cache
+def paper_tables() -> pd.DataFrame:
+    """Every printed number: table, dataset, attribute, backbone, method, row, values."""
+    with files(__package__).joinpath("paper_tables.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file, dtype={"table": str})
+
+
+def printed(dataset: str, attribute: str) -> Printed | None:
+    """The paper's numbers for a dataset and attribute, None where it has none."""
+    frame = paper_tables()
+    frame = frame[(frame["dataset"] == dataset) & (frame["attribute"] == attribute)]
+    if frame.empty:
+        return None
+    tables = tuple(frame["table"].unique())
+    groups = tuple(row for row in frame["row"].unique() if row not in ("avg", "diff"))
+    frame = frame.assign(method=frame["method"].map(common_name))
+    return Printed(dataset, (tables[0], tables[1]), groups, frame)

@@ -1,0 +1,164 @@
+"""Everything that a study's finished runs say, written into its folder."""
+
+import shutil
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from fairexit.errors import UserError
+from fairexit.files import write_atomically
+from fairexit.study.collect import Pooled, pool, run_tables
+from fairexit.study.figures import write_figures
+from fairexit.study.folder import Folder, State
+from fairexit.study.paper import printed
+from fairexit.study.plan import Study
+from fairexit.study.tables import write_tables
+from fairexit.study.verdicts import Chance, Verdict, chance, judge
+from fairexit.tables import Table, number
+
+TABLES = "tables"
+
+
+def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
+    """Write `results.csv`, `exits.csv`, and for each dataset tables, figures and verdicts.
+
+    Everything follows from the finished runs' files alone.
+
+    Returns:
+        The tables to show, each with the note under it.
+    Raises:
+        UserError: no run is done.
+    """
+    states = write_runs(study, folder)
+    if all(state.what != "done" for state in states.values()):
+        raise UserError(f"{folder.path}: no run of the study is done")
+    # Wholly made anew, so that nothing in it is older than the runs.
+    shutil.rmtree(folder.path / TABLES, ignore_errors=True)
+    shown = []
+    for dataset in study.datasets:
+        pooled = pool(study, folder, states, dataset)
+        if pooled:
+            shown += _write_dataset(study, folder, dataset, pooled)
+    return shown
+
+
+def write_runs(study: Study, folder: Folder) -> dict[str, State]:
+    """Write `results.csv`, a row for each run, and `exits.csv`; returns the runs' states."""
+    states = {run.name: folder.state(run, study) for run in study.runs}
+    for name, frame in zip(("results", "exits"), run_tables(study, folder, states), strict=True):
+        content = frame.to_csv(index=False, float_format="%.6g")
+        write_atomically(folder.path / f"{name}.csv", content)
+    return states
+
+
+def _write_dataset(
+    study: Study, folder: Folder, dataset: str, pooled: Sequence[Pooled]
+) -> list[tuple[Table, str]]:
+    out = folder.path / TABLES / dataset
+    data = pooled[0].runs[0].description["data"]["name"]
+    paper = printed(data, pooled[0].group)
+    note = settings_note(study, pooled)
+    tables = write_tables(pooled, paper, out, dataset, note)
+    write_figures(pooled, out, dataset)
+    verdicts, floors = judge(pooled, paper, data), chance(pooled)
+    frame = verdict_frame(verdicts)
+    write_atomically(out / "verdicts.csv", frame.to_csv(index=False, float_format="%.6g"))
+    words, comparisons, gaps = word_table(verdicts), outcome_table(frame), chance_table(floors)
+    parts = [f"# {dataset}: the paper's claims\n\n{words.to_markdown()}\n{note}"]
+    parts += [f"## {table.title}\n\n{table.to_markdown()}" for table in (comparisons, gaps)]
+    write_atomically(out / "verdicts.md", "\n".join(parts))
+    return [*tables, (words, f"Comparisons: {out / 'verdicts.md'}")]
+
+
+def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
+    """The budget of every method, as stands under each table."""
+    config = pooled[0].runs[0].config
+    seeds = sorted({one.seed for one in pooled})
+    here = {one.row for one in pooled}
+    missing = [row for row in study.rows if row not in here]
+    choice = study.choice
+    searched = {row: trials for row, trials in study.trials.items() if row in here}
+    sentences = [
+        f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds))}; * marks the best "
+        f"mean; paper: the printed number. {len(pooled[0].ids)} test images.",
+        f"Each method: {config.train.epochs} epochs, the epoch with the best "
+        f"{config.train.select} on validation, theta by rule {choice.rule} on validation "
+        f"(tolerance {choice.tolerance:g}).",
+        "Hyper-parameters as the study sets them"
+        + "".join(f"; of {row} searched over {n} trials" for row, n in searched.items())
+        + ".",
+    ]
+    if missing:
+        sentences.append(f"Not run: {', '.join(missing)}.")
+    return " ".join(sentences) + "\n"
+
+
+def word_table(verdicts: Sequence[Verdict]) -> Table:
+    """The word on each claim."""
+    rows = []
+    for verdict in verdicts:
+        done = [o for o in verdict.outcomes if o is not None]
+        held = sum(outcome.word == "holds" for outcome in done)
+        against = sum(outcome.bounds.high < 0 for outcome in done)
+        counts = [str(n) for n in (len(verdict.outcomes), len(done), held, against)]
+        rows.append([str(verdict.claim.number), verdict.claim.text, verdict.word, *counts])
+    columns = ["Claim", "", "Verdict", "Comparisons", "run", "for", "against"]
+    return Table("Verdicts", columns, rows, 3)
+
+
+def verdict_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Every comparison: ours, the printed difference, and what the design could have shown."""
+    rows = []
+    for verdict in verdicts:
+        for comparison, o in zip(verdict.claim.comparisons, verdict.outcomes, strict=True):
+            row: dict[str, object] = {"claim": verdict.claim.number, "comparison": str(comparison)}
+            if o is None:
+                rows.append(row | {"word": "not run"})
+                continue
+            seeds, images = o.needed or (np.nan, np.nan)
+            rows.append(
+                row
+                | {"word": o.word, "seeds": o.seeds, "a": o.a, "b": o.b}
+                | {"difference": o.difference, "low": o.low, "high": o.high}
+                | {"paper": np.nan if o.paper is None else o.paper, "smallest": o.smallest}
+                | {"seeds_needed": seeds, "images_needed": images}
+            )
+    return pd.DataFrame(rows)
+
+
+def outcome_table(frame: pd.DataFrame) -> Table:
+    """The same to read."""
+    rows = []
+    for row in frame.itertuples():
+        cells = [str(row.claim), row.comparison, row.word]
+        if row.word == "not run":
+            rows.append([*cells, *[""] * 7])
+            continue
+        decide = ""
+        if row.word == "not decided" and not np.isnan(row.paper):
+            known = not np.isnan(row.seeds_needed)
+            decide = (
+                f"{row.seeds_needed:.0f} seeds, {row.images_needed:.0f} images" if known else "-"
+            )
+        interval = f"{row.low:+.3f}, {row.high:+.3f}"
+        paper = "" if np.isnan(row.paper) else f"{row.paper:+.3f}"
+        values = [number(row.a), number(row.b), f"{row.difference:+.3f}", interval, paper]
+        rows.append([*cells, *values, number(row.smallest), decide])
+    columns = ["Claim", "Comparison", "Verdict", "a", "b", "a - b", "95 % interval", "paper"]
+    columns += ["Smallest difference shown", "Would decide the paper's"]
+    return Table("Comparisons, paired over seeds and test images", columns, rows, 3)
+
+
+def chance_table(found: Sequence[Chance]) -> Table:
+    """Eopp1 and Eodd beside what chance alone gives."""
+    by_row: dict[str, dict[str, Chance]] = {}
+    for one in found:
+        by_row.setdefault(one.row, {})[one.metric] = one
+    columns = ["Method", "Eopp1", "by chance", "95 % of chance below"]
+    columns += ["Eodd", "by chance", "95 % of chance below"]
+    rows = []
+    for row, gaps in by_row.items():
+        cells = [(gaps[m].value, gaps[m].floor, gaps[m].ceiling) for m in ("eopp1", "eodd")]
+        rows.append([row, *(number(value) for cell in cells for value in cell)])
+    return Table("Gaps beside what chance alone gives, means over seeds", columns, rows)

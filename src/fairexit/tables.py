@@ -1,0 +1,88 @@
+"""A table as data, and the same table for a terminal, Markdown and HTML."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+# An underscore inside a word is harmless; every other sign here may begin markup.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~]|(?<![^\W_])_|_(?![^\W_])")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of ready texts; the first `names` columns are words, the others numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+
+    def to_rich(self) -> "RichTable":
+        """For a terminal."""
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(title=Text(printable(self.title)), title_justify="left")
+        for i, column in enumerate(self.columns):
+            table.add_column(Text(printable(column)), justify="left" if i < self.names else "right")
+        for row in self.rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        return table
+
+    def to_markdown(self) -> str:
+        """For a document; without the title."""
+
+        def line(cells: Sequence[str]) -> str:
+            return "| " + " | ".join(map(markdown, cells)) + " |"
+
+        marks = ["---" if i < self.names else "---:" for i in range(len(self.columns))]
+        ruler = "| " + " | ".join(marks) + " |"
+        return "\n".join([line(self.columns), ruler, *map(line, self.rows)]) + "\n"
+
+    def to_html(self) -> str:
+        """For a page; every text is escaped."""
+        head = "".join(f'<th scope="col">{escape(c)}</th>' for c in self.columns)
+        body = ""
+        for row in self.rows:
+            cells = "".join(
+                f'<th scope="row">{escape(cell)}</th>'
+                if i < self.names
+                else f"<td>{escape(cell)}</td>"
+                for i, cell in enumerate(row)
+            )
+            body += f"<tr>{cells}</tr>\n"
+        return (
+            f"<table><caption>{escape(self.title)}</caption>\n"
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
+        )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A value as tables show it: blank for None, a dash where no sample defines it."""
+    if value is None:
+        return ""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def printable(text: str) -> str:
+    """Text without control characters, which a terminal would obey.
+
+    >>> printable("a\\x1b[31mb")
+    'a\\ufffd[31mb'
+    """
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is, on one line.
+
+    >>> markdown("<b>a|b</b> age_group *x*")
+    '\\<b\\>a\\|b\\</b\\> age_group \\*x\\*'
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", printable(text).replace("&", "&amp;"))

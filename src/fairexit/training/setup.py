@@ -1,0 +1,62 @@
+"""What is checked and put together before a training begins."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fairexit.config import RunConfig
+from fairexit.data.prepared import Prepared, open_prepared
+from fairexit.errors import UserError
+from fairexit.methods import Distilled, Method, methods
+from fairexit.runs import Run
+from fairexit.training.checkpoint import load_net
+from fairexit.types import UNKNOWN
+
+
+def open_training(config: RunConfig) -> Prepared:
+    """The data of a run, after a look at whether it can be trained on them.
+
+    Raises:
+        UserError: a split has fewer than two groups, or batches are too small.
+    """
+    data = open_prepared(config.data.path)
+    group = data.task(config.data.group).group
+    for split in ("train", "val"):
+        rows = data.rows(split, config.data.fold)
+        present = np.unique(data.groups(group)[rows])
+        if (present != UNKNOWN).sum() < 2:
+            raise UserError(f"split '{split}' of {data.path} has fewer than two {group}s")
+    if config.train.batch_size < 2:
+        raise UserError("train.batch_size is 1; batch normalisation needs at least 2")
+    return data
+
+
+def teach(method: Distilled, teacher: Run) -> None:
+    """Give a method its teacher.
+
+    Raises:
+        UserError: it was trained for other classes, or is another network.
+    """
+    if tuple(teacher.description["label2id"]) != method.task.classes:
+        raise UserError(f"the teacher {teacher.path} was trained for other classes")
+    method.set_teacher(load_net(teacher))
+
+
+def finetune_config(config: RunConfig) -> RunConfig:
+    """The settings of further training after pruning.
+
+    The run's own, for `prune.finetune` epochs at `prune.finetune_lr`, without warm-up.
+
+    Raises:
+        UserError: the method keeps a part of the network outside it, which no run stores.
+    """
+    prune, name = config.prune, config.method["name"]
+    assert prune is not None
+    if methods[name].fold is not Method.fold:
+        raise UserError(
+            f"method '{name}' cannot be fine-tuned: its own heads are not stored; set "
+            "prune.finetune to 0"
+        )
+    lr = prune.finetune_lr or config.train.lr / 10
+    train = replace(config.train, epochs=prune.finetune, lr=lr, warmup=0.0)
+    return replace(config, model=replace(config.model, pretrained=False), train=train)

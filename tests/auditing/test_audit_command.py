@@ -1,0 +1,126 @@
+"""`fairexit audit` as a user types it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from drawn_predictions import draw
+
+from fairexit import cli
+from fairexit.evaluation.predictions import write_predictions
+
+FEW = ("--draws", 100, "--score-draws", 100, "--permutations", 100)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["fairexit", "audit", *map(str, words)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path):
+    write_predictions(draw(n=300, gap=0.3), tmp_path / "p.csv")
+    return tmp_path / "p.csv"
+
+
+def test_a_file(command, file):
+    status, out, err = command(file, "--group", "sex", "--positive", "mel", *FEW)
+    assert status == 0
+    assert err == f"reading {file}\n"
+    for words in ("Summary", "What to do next", "Gaps by sex", "mel or not", "Limits"):
+        assert words in out
+
+
+def test_every_form_of_the_report(command, file, tmp_path):
+    forms = {"--out": "r.html", "--markdown": "r.md", "--json": "r.json", "--card": "card.md"}
+    words = [word for flag, name in forms.items() for word in (flag, tmp_path / name)]
+    status, out, _ = command(file, "--group", "sex", *words, *FEW)
+    assert status == 0
+    for name in forms.values():
+        assert f"written: {tmp_path / name}" in out
+    assert "Gaps by sex" not in out
+    found = json.loads((tmp_path / "r.json").read_text())
+    summary = found["summary"][0]
+    assert summary in (tmp_path / "r.md").read_text().replace("\\", "")
+    status, printed, _ = command(file, "--group", "sex", "--json", "-", *FEW)
+    assert json.loads(printed) == found
+
+
+def test_a_run_under_its_policy(command, tiny_run):
+    status, out, _ = command(tiny_run.path, "--threshold", 0.4, *FEW)
+    assert status == 0
+    assert "By skin_tone" in out
+    assert "Who leaves where" in out
+    assert "first exit with confidence of 0.4 or more" in out
+
+
+def test_columns_by_other_names(command, tmp_path):
+    text = "".join(
+        f"{i},{'ab'[i % 2]},{'ab'[i % 3 % 2]},{'fm'[i // 2 % 2]},{i // 4}\n" for i in range(80)
+    )
+    (tmp_path / "p.csv").write_text("key,truth,said,sex,patient\n" + text)
+    status, out, _ = command(
+        tmp_path / "p.csv", "--label", "truth", "--prediction", "said", "--id", "key",
+        "--cluster", "patient", *FEW,
+    )  # fmt: skip
+    assert status == 0
+    assert "(20 clusters)" in out
+    assert "Samples of one 'patient' are drawn" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "message"),
+    [
+        (None, ("--group", "sx"), "no group column 'sx'; did you mean 'sex'"),
+        (None, (), "name the sensitive attribute with --group; there are: sex, site"),
+        (None, ("--group", "sex", "--positive", "x"), "--positive x: no such class"),
+        (None, ("--group", "sex", "--cluster", "patient"), "no column 'patient'"),
+        (None, ("--group", "sex", "--split", "val"), "no rows of split 'val'"),
+        (None, ("--group", "sex", "--specificity", "90"), "--specificity 90.0: it lies between"),
+        (None, ("--group", "sex", "--threshold", "high"), "--threshold high: give a theta"),
+        (None, ("--group", "sex", "--baseline", "no.csv"), "cannot read no.csv"),
+        (None, ("--group", "sex", "--draws", "5"), "Invalid value for '--draws'"),
+        (lambda text: "", ("--group", "sex"), "the file is empty"),
+        (lambda text: text.split("\n")[0] + "\n", ("--group", "sex"), "there are no rows"),
+        (lambda text: text.replace('"test7"', '"test8"', 1), ("--group", "sex"), "occurred before"),
+        (lambda text: text.replace('"mel"', '"mell"', 1), ("--group", "sex"), "'mell' in column"),
+        (lambda text: text.replace(",0.", ",1.", 1), ("--group", "sex"), "sum to"),
+        (lambda text: text.replace(",0.", ",nan0.", 1), ("--group", "sex"), "not a readable CSV"),
+    ],
+)
+def test_bad_input_is_one_line(command, file, tmp_path, monkeypatch, change, words, message):
+    monkeypatch.chdir(tmp_path)
+    if change:
+        file.write_text(change(file.read_text()))
+    status, _, err = command(file, *FEW, *words, "--out", "r.html")
+    assert status == 2
+    assert message in err
+    lines = [line for line in err.splitlines() if not line.startswith("reading ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("fairexit: ")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_no_network_is_imported(file):
+    code = (
+        "import sys\n"
+        f"sys.argv = ['fairexit', 'audit', {str(file)!r}, '--group', 'sex', '--draws', '100',"
+        f" '--permutations', '100', '--out', {str(file) + '.html'!r}]\n"
+        "from fairexit import cli\n"
+        "assert 'pandas' not in sys.modules\n"
+        "try: cli.main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'lightning', 'torchmetrics'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,113 @@
+"""Training around a pruning: before it, by `prune:` in a config, and after it, with zeros held."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import settings
+from fairexit.config import PruneConfig
+from fairexit.errors import UserError
+from fairexit.pruning import fairprune
+from fairexit.pruning.fairprune import make_run, prune
+from fairexit.pruning.masks import load_masks
+from fairexit.runs import Run, open_run
+from fairexit.training import fit
+from fairexit.training.checkpoint import load_net
+from fairexit.training.fit import train
+
+WHOLE = {
+    **{"method": "magnitude", "steps": 2, "stop": False, "device": "cpu"},
+    "layers": ["backbone.stages.0", "heads"],
+}
+
+
+def same(one, two):
+    a, b = load_file(one), load_file(two)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+class KilledError(Exception):
+    pass
+
+
+def killing(original, calls):
+    done = []
+
+    def call(*args, **kwargs):
+        result = original(*args, **kwargs)
+        done.append(1)
+        if len(done) == calls:
+            raise KilledError
+        return result
+
+    return call
+
+
+def test_finetuning_holds_the_zeros_and_resumes_bit_for_bit(tiny_run, tmp_path, monkeypatch):
+    config = PruneConfig(**WHOLE, finetune=2, finetune_lr=0.05)
+    whole = prune(tiny_run, tmp_path / "whole", config)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "save_checkpoint", killing(fit.save_checkpoint, 1))
+        with pytest.raises(KilledError):
+            prune(tiny_run, tmp_path / "killed", config)
+    resumed = prune(tiny_run, tmp_path / "killed", config)
+    for file in ("model.safetensors", "last.safetensors"):
+        assert same(whole.path / file, resumed.path / file)
+    weights, before = load_file(whole.last_weights), load_file(tiny_run.weights)
+    for name, mask in load_masks(whole, load_net(whole)).items():
+        assert (weights[name][~mask] == 0).all()
+        assert not torch.equal(weights[name][mask], before[name][mask])
+    log = pd.read_csv(whole.path / "log.csv")
+    assert log["epoch"].tolist() == [1, 2]
+    assert log["lr"].max() <= 0.05
+    assert open_run(whole.path).config.prune == config
+
+
+def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
+    config = settings(tiny.path, train__epochs=1, prune=WHOLE)
+    with monkeypatch.context() as patch:
+        patch.setattr(fairprune, "prune", killing(lambda *a: None, 1))
+        with pytest.raises(KilledError):
+            make_run(config, tmp_path / "r")
+    assert Run(tmp_path / "r" / "unpruned").finished
+    monkeypatch.setattr(fit, "_Trainer", None)
+    run = make_run(config, tmp_path / "r")
+    assert run.config == config
+    plain = open_run(run.path / "unpruned")
+    assert plain.config == replace(config, prune=None)
+    assert make_run(config, tmp_path / "r").finished
+    with pytest.raises(UserError, match="is pruned already"):
+        prune(run, tmp_path / "again", PruneConfig())
+    with pytest.raises(UserError, match="training alone does not prune"):
+        train(config, tmp_path / "x")
+
+
+def test_without_prune_it_is_plain_training(tiny, tiny_run):
+    assert make_run(settings(tiny.path), tiny_run.path).path == tiny_run.path
+
+
+def test_what_cannot_be_trained_and_pruned(tiny, tmp_path):
+    for change, message in [
+        ({"prune": {"group": "sex"}}, "has no attribute 'sex'"),
+        ({"prune": {"layers": ["x"]}}, "no prunable layer 'x'"),
+        ({"prune": {"device": "abacus"}}, "--device abacus"),
+        ({"prune": {}, "train__devices": 2}, "with several devices train first"),
+        (
+            {"prune": {"finetune": 1}, "method": {"name": "domainindep"}},
+            "method 'domainindep' cannot be fine-tuned",
+        ),
+    ]:
+        with pytest.raises(UserError, match=message):
+            make_run(settings(tiny.path, **change), tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_distilled_network_is_finetuned_with_its_own_teacher(tiny, tmp_path):
+    changes = {"train__epochs": 1, "method": {"name": "mfd"}, "model__exits": "none"}
+    pruning = WHOLE | {"layers": ["backbone.stages.0"], "finetune": 1}
+    run = make_run(settings(tiny.path, **changes, prune=pruning), tmp_path / "r")
+    assert Run(run.path / "unpruned" / "teacher").finished
+    assert pd.read_csv(run.path / "log.csv")["train_penaltyf"].gt(0).all()

@@ -1,0 +1,233 @@
+"""Audits made by hand: every part filled in, sizes and names to choose."""
+
+import math
+
+import numpy as np
+
+from fairexit.auditing.audit import (
+    AttributeAudit,
+    Audit,
+    ClassGap,
+    Clinical,
+    Curve,
+    Estimate,
+    ExitRow,
+    Facts,
+    Gap,
+    Leaving,
+    Paired,
+    Slice,
+    SliceSearch,
+)
+
+NAN = math.nan
+
+
+def around(value, half=0.04, note=""):
+    return Estimate(value, value - half, value + half, note)
+
+
+def class_gaps(classes, groups, random):
+    found = []
+    for i, name in enumerate(classes):
+        for rate in ("tpr", "fpr"):
+            rates = dict(zip(groups, random.uniform(0.3, 0.9, len(groups)).tolist(), strict=True))
+            verdict = ("difference", "not shown", "too small")[i % 3]
+            small = verdict == "too small"
+            low, high = min(rates, key=rates.get), max(rates, key=rates.get)
+            gap = rates[high] - rates[low]
+            if small:
+                rates[groups[0]] = NAN
+            found.append(
+                ClassGap(
+                    name,
+                    rate,
+                    Estimate(NAN, note="fewer than 10 clusters") if small else around(gap, 0.06),
+                    rates,
+                    dict.fromkeys(groups, 0 if small else 40 + i),
+                    dict.fromkeys(groups, 0 if small else 30 + i),
+                    groups[:1] if small else (),
+                    "" if small else high,
+                    "" if small else low,
+                    0.05,
+                    NAN if small else 0.004,
+                    NAN if small else 0.03,
+                    NAN if small else 0.15,
+                    verdict,
+                )
+            )
+    return tuple(found)
+
+
+def attribute_audit(name, groups, classes, exits, random, positive):
+    counts = random.integers(0, 40, (len(groups), len(classes), len(classes)))
+    counts += 120 * np.eye(len(classes), dtype=np.int64)
+    counts[0, 0] = 0
+    n = {g: int(c.sum()) for g, c in zip(groups, counts, strict=True)}
+    thetas = np.linspace(0.2, 1, 60)
+    share = np.linspace(0.9, 0.1, 60)
+    shares = {e: share / (len(exits) - 1) for e in exits[:-1]} | {"f": 1 - share}
+    keys = ("accuracy", "f1", "eopp0", "eopp1", "eodd", "eodd_usual")
+    metrics = {k: 0.1 * (i + 1) + 0.05 * thetas for i, k in enumerate(keys)}
+    metrics["eodd"][:5] = NAN
+    rows = tuple(
+        ExitRow(
+            e,
+            g,
+            50,
+            around(1 / len(exits)),
+            around(0.7),
+            0.3,
+            ((classes[0], classes[1], 4),),
+        )
+        for e in exits
+        for g in groups
+    )
+    return AttributeAudit(
+        attribute=name,
+        groups=groups,
+        n=n,
+        clusters={g: n[g] // 2 for g in groups},
+        unknown=3,
+        counts=counts,
+        empty_cells=((groups[0], classes[0]),),
+        by_group={
+            g: {
+                "precision": around(0.61),
+                "recall": around(0.58),
+                "f1": around(0.59, note="one class rests on 4 clusters"),
+                "accuracy": around(0.72),
+                "auroc": around(0.91),
+                "ece": Estimate(0.08, note="no interval for this number"),
+            }
+            for g in groups
+        },
+        overall={
+            "precision": around(0.61),
+            "recall": around(0.58),
+            "f1": around(0.59),
+            "f1_diff": around(0.03),
+            "accuracy": around(0.723),
+            "balanced_accuracy": around(0.57),
+            "worst_group_f1": around(0.55),
+            "auroc": around(0.91),
+            "ece": around(0.08),
+        },
+        gaps=(
+            Gap("eopp0", around(0.021, 0.01), 0.018, 0.024, 0.21, 0.003, 0.02),
+            Gap("eopp1", around(0.093, 0.03), 0.047, 0.071, 0.004, 0.046, 0.08),
+            Gap("eodd", around(0.041, 0.02), 0.026, 0.039, 0.041, 0.015, NAN),
+            Gap("eodd_usual", around(0.06, 0.02), 0.03, 0.045, 0.0004, 0.03, 0.05),
+            Gap("f1_diff", around(0.03, 0.03), 0.02, 0.05, NAN, 0.01, 0.06),
+        ),
+        approximate=False,
+        permutation_note="groups of whole clusters are permuted among equal clusters",
+        classes=class_gaps(classes, groups, random),
+        clinical=tuple(
+            Clinical(
+                p,
+                {g: {"sensitivity": around(0.71), "specificity": around(0.9)} for g in groups},
+                0.9,
+                0.31,
+                "",
+            )
+            for p in positive
+        ),
+        leaving=Leaving(
+            rows,
+            dict.fromkeys(groups, 0.63),
+            "",
+            0.09,
+            0.03,
+            0.002,
+            ("img-1", "img-2"),
+            ("img-9",),
+        )
+        if len(exits) > 1
+        else None,
+        curve=Curve(thetas, metrics, shares, np.linspace(0.3, 1, 60), 0.9)
+        if len(exits) > 1
+        else None,
+        paired=(
+            Paired("f1", 0.59, 0.57, around(0.02, 0.01), (0.58, 0.6), (0.56, 0.58)),
+            Paired("eopp1", 0.093, 0.081, around(0.012, 0.03), (0.09, 0.096), (0.08, 0.082)),
+        ),
+        seeds={"f1": (0.58, 0.6), "eopp1": (0.09, 0.096)},
+    )
+
+
+def made_audit(
+    classes=("MEL", "NV", "BCC", "AK"),
+    attributes=None,
+    exits=("1", "2", "3", "4", "f"),
+    name="me-resnet18",
+    positive=("MEL",),
+    seed=0,
+):
+    """An audit with every part; `attributes` is name -> groups."""
+    random = np.random.default_rng(seed)
+    attributes = attributes or {"sex": ("female", "male")}
+    found = tuple(
+        attribute_audit(key, tuple(groups), classes, exits, random, positive)
+        for key, groups in attributes.items()
+    )
+    first = found[0]
+    return Audit(
+        Facts(
+            name=name,
+            source="runs/me",
+            split="test",
+            n=sum(first.n.values()) + first.unknown,
+            clusters=sum(first.clusters.values()),
+            cluster_name="lesion_id",
+            classes=classes,
+            class_counts=dict(zip(classes, first.counts.sum((0, 2)).tolist(), strict=True)),
+            hard=False,
+            exits=exits,
+            policy="first exit with confidence of 0.9 or more, chosen by rule eodd on val",
+            baseline="plain",
+            draws=10000,
+            score_draws=1000,
+            permutations=10000,
+            seed=0,
+            level=0.95,
+            alpha=0.05,
+            dataset={
+                "name": "synthetic",
+                "website": "https://example.org/data",
+                "licence": "CC0",
+                "skipped": {"unknown sex": 12},
+                "leaks": {"train-test": {"clusters": 4, "share": 0.012}},
+            },
+            versions={"fairexit": "0.1.0", "python": "3.12.1", "numpy": "2.1.0"},
+        ),
+        found,
+        SliceSearch(
+            (
+                Slice(
+                    {"age_group": "60 and over", "site": "back"},
+                    210,
+                    180,
+                    0.41,
+                    0.28,
+                    around(0.13, 0.05),
+                    0.0001,
+                    0.006,
+                ),
+                Slice({"site": "head"}, 90, 70, 0.3, 0.27, around(0.03, 0.07), 0.2, 0.9),
+            ),
+            34,
+            21,
+            ("sex", "age_group", "site"),
+            {"age": "more than 50 values"},
+            10,
+        ),
+        (
+            "Between female and male the true positive rates differ by 0.093 on average, "
+            "about twice what chance alone gives.",
+            "MEL is found less often in male (0.61) than in female (0.74).",
+            "2 of 8 classes have too few samples to say anything.",
+        ),
+        ("Collect more MEL of male patients.", "Compare with a plain model in pairs."),
+        ("Sex is as recorded.", "One hospital's images stand for no other's."),
+    )

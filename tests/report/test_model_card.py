@@ -1,0 +1,117 @@
+"""The model card: read back by the Hub's own library; what it answers and what it leaves open."""
+
+import re
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from made_audit import made_audit
+
+from fairexit.report.guidelines import CLAIM, TRIPOD, claim_answers, tripod_answers
+from fairexit.report.model_card import render_card, write_card
+
+
+def without_data(audit):
+    facts = type(audit.facts)(
+        **{**vars(audit.facts), "dataset": {}, "cluster_name": "", "split": "", "hard": True}
+    )
+    return type(audit)(**{**vars(audit), "facts": facts})
+
+
+def test_the_hub_reads_the_card(tmp_path):
+    audit = made_audit()
+    write_card(audit, tmp_path / "README.md")
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.model_name == "me-resnet18"
+    assert card.data.pipeline_tag == "image-classification"
+    assert {"fairness", "early-exit"} <= set(card.data.tags)
+    found = {result.metric_name: result for result in card.data.eval_results}
+    assert found["Eopp1 by sex"].metric_value == 0.093
+    assert found["Accuracy"].metric_value == 0.723
+    assert found["Accuracy"].dataset_name == "synthetic"
+    assert found["Accuracy"].dataset_split == "test"
+
+
+def test_the_body_holds_the_facts_of_the_audit():
+    audit = made_audit(attributes={"sex": ("female", "male"), "age": ("young", "old")})
+    text = ModelCard(render_card(audit)).text
+    titles = re.findall("^## (.*)$", text, re.MULTILINE)
+    assert titles == [
+        "Summary",
+        "Model",
+        "Data",
+        "Results",
+        "Method",
+        "What to do next",
+        "Limits",
+        "Items of TRIPOD+AI (2024)",
+        "Items of CLAIM (2024 update)",
+    ]
+    for words in (*audit.summary, *audit.next_steps, *audit.limits):
+        assert f"- {words}" in text
+    assert "### By sex" in text
+    assert "### By age" in text
+    assert "0.093 (0.063 to 0.123)" in text
+    assert "- Left out when the data were prepared: 12, unknown sex." in text
+    assert "| MEL | none |" in text
+
+
+def test_what_is_not_known_is_not_made_up():
+    audit = without_data(made_audit(exits=("f",)))
+    card = ModelCard(render_card(audit))
+    assert card.data.pipeline_tag is None
+    assert card.data.tags == ["fairness", "fairness-audit"]
+    assert card.data.eval_results[0].task_type == "other"
+    assert card.data.eval_results[0].dataset_name == "not stated"
+    assert "there is only the table of predictions" in card.text
+    assert "answers only" in card.text
+    assert "license" not in yaml.safe_load(card.content.split("---")[1])
+
+
+@pytest.mark.parametrize(
+    ("items", "answers_of", "title"),
+    [(TRIPOD, tripod_answers, "TRIPOD+AI"), (CLAIM, claim_answers, "CLAIM")],
+)
+def test_each_item_is_either_answered_or_named_as_open(items, answers_of, title):
+    audit = made_audit()
+    text = render_card(audit)
+    section = text[text.index(f"## Items of {title}") :].split("\n## ")[0]
+    answered = re.findall(r"^\| (\d+[a-g]?) \|", section, re.MULTILINE)
+    left = section.split("Not answered here: ")[1].rstrip().rstrip(".").split("; ")
+    left = [words.split(" ")[0] for words in left]
+    assert answered == [a.item for a in answers_of(audit)]
+    assert sorted([*answered, *left]) == sorted(items)
+    assert list(items) == sorted(items, key=lambda item: (int(re.match(r"\d+", item)[0]), item))
+
+
+def test_the_guidelines_have_as_many_items_as_published():
+    assert len(CLAIM) == 44
+    assert len(TRIPOD) == 52
+    assert len({re.match(r"\d+", item)[0] for item in TRIPOD}) == 27
+
+
+def test_items_are_answered_only_where_the_audit_knows():
+    known, unknown = made_audit(), without_data(made_audit(positive=()))
+    for answers_of, more in (
+        (tripod_answers, {"5a", "16"}),
+        (claim_answers, {"7", "8", "20", "38"}),
+    ):
+        whole, less = ({a.item for a in answers_of(audit)} for audit in (known, unknown))
+        assert whole - less == more
+        assert less < whole
+
+
+@pytest.mark.parametrize("bad", ["a: b\n---\n# x", "<script>alert(1)</script>", "a|b *c* [d](e)"])
+def test_odd_names_stay_names(bad):
+    audit = made_audit(
+        name=bad, classes=(bad, "NV"), attributes={bad: (bad, "other")}, positive=(bad,)
+    )
+    card = ModelCard(render_card(audit))
+    assert card.data.model_name == bad
+    assert re.findall("^# .*$", card.text, re.MULTILINE) == [
+        line for line in card.text.splitlines() if line.startswith("# Model card of ")
+    ]
+    assert not re.search(r"(?<!\\)<script", card.text)
+    for table in re.findall(r"(?:^\|.*\n)+", card.text, re.MULTILINE):
+        bars = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(bars) == 1

@@ -1,0 +1,192 @@
+"""The rule for the word on a claim, and the numbers behind it."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_runs import EXITS, draw
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairexit.evaluation import metrics
+from fairexit.evaluation.counts import count
+from fairexit.evaluation.policy import Policy
+from fairexit.runs import Run
+from fairexit.study.claims import (
+    FINAL,
+    FIRST,
+    MARGINS,
+    Bounds,
+    Comparison,
+    Side,
+    claims,
+    printed_difference,
+    word_of,
+)
+from fairexit.study.collect import Pooled
+from fairexit.study.paper import printed
+from fairexit.study.verdicts import bounds, chance, judge, needed
+
+FOR, UNDECIDED, AGAINST = Bounds(0.1, 0.3, 0.4), Bounds(-0.1, 0.2, 0.3), Bounds(-0.3, -0.1, -0.05)
+WEAKLY_AGAINST = Bounds(-0.3, -0.1, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        ([FOR, FOR], "holds"),
+        ([FOR, UNDECIDED], "not decided"),
+        ([FOR, None], "not decided"),
+        ([FOR, AGAINST], "contradicted"),
+        ([None, AGAINST], "contradicted"),
+        ([FOR, WEAKLY_AGAINST], "not decided"),
+        ([None, None], "not run"),
+        ([], "not run"),
+        ([Bounds(0.0, 0.0, 0.0)], "not decided"),
+    ],
+)
+def test_the_word(found, word):
+    assert word_of(found) == word
+
+
+ends = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted)
+
+
+@given(st.lists(ends, min_size=1, max_size=5), st.floats(0, 0.5))
+def test_the_word_against_a_slow_twin(intervals, more):
+    found = [Bounds(low, high, high + more) for low, high in intervals]
+    word = "not decided"
+    if sum(low > 0 for low, _ in intervals) == len(intervals):
+        word = "holds"
+    for _, high in intervals:
+        if high + more < 0:
+            word = "contradicted"
+    assert word_of(found) == word
+
+
+@given(ends, st.sampled_from([-1, 1]), st.floats(0, 0.1))
+def test_bounds_turn_to_the_claimed_side(interval, sign, margin):
+    low, high = interval
+    comparison = Comparison("f1", Side("a"), Side("b"), sign, margin)
+    found = bounds(comparison, (low, high), (low - 1, high + 1))
+    assert found.low <= found.high <= found.ceiling
+    if sign == 1:
+        assert (found.low, found.high) == (low + margin, high + margin)
+        assert found.ceiling == high + 1 + margin
+    else:
+        assert (found.low, found.high) == (margin - high, margin - low)
+        assert found.ceiling == pytest.approx(margin - low + 1)
+
+
+def test_what_would_decide_the_printed_difference():
+    lower = Comparison("eopp1", Side("a"), Side("b"), -1)
+    seeds, images = needed(lower, -0.02, 0.0004, 0.0001, 5000)
+    # Each part has half of the variance (0.02 / 2.8)^2 that finds 0.02 in 80 of 100 studies.
+    half = (0.02 / 2.8016) ** 2 / 2
+    assert seeds == math.ceil(0.0004 / half)
+    assert images == math.ceil(0.0001 * 5000 / half)
+    assert needed(lower, 0.01, 0.0004, 0.0001, 5000) is None
+    margin = Comparison("eopp1", Side("a"), Side("b"), -1, 0.03)
+    assert needed(margin, 0.01, 0.0004, 0.0001, 5000) == (seeds, images)
+    assert needed(lower, -0.02, math.nan, 0.0001, 5000) is None
+    assert needed(lower, -0.02, 0.0, 0.0, 5000) == (2, 0)
+
+
+def test_the_claims_are_those_of_the_paper():
+    isic, fitz = printed("isic2019", "sex"), printed("fitzpatrick17k", "skin_tone")
+    found = {c.number: c for c in claims(isic, "isic2019", EXITS)}
+    assert list(found) == [1, 2, 3, 4, 5, 7]
+    assert len(found[4].comparisons) == 14
+    assert "female is the privileged group" in found[7].text
+    assert {c.metric for c in found[3].comparisons} == {"eopp1", "eodd"}
+    assert all(c.margin == MARGINS[c.metric] for c in found[3].comparisons)
+    assert [str(c.b) for c in found[5].comparisons[-5:]] == [
+        f"ME-FairPrune at exit {e}" for e in EXITS
+    ]
+    other = {c.number: c for c in claims(fitz, "fitzpatrick17k", EXITS)}
+    for claim in other.values():
+        for comparison in claim.comparisons:
+            assert "MFD" not in f"{comparison.a} {comparison.b}", "Table 2 repeats AdvRev as MFD"
+    assert "dark" in other[7].text
+    assert 7 not in {c.number for c in claims(None, "isic2019", EXITS)}
+
+
+def test_printed_differences():
+    isic = printed("isic2019", "sex")
+    by_text = {
+        str(c): printed_difference(isic, c)
+        for claim in claims(isic, "isic2019", EXITS)
+        for c in claim.comparisons
+    }
+    assert by_text["eopp1: ME-ERM < ERM"] == pytest.approx(0.031 - 0.044)
+    assert by_text["f1: ME-FairPrune > FairPrune"] == pytest.approx(0.736 - 0.727)
+    assert by_text["recall_diff: ME-FairPrune < FairPrune"] == pytest.approx(0.005 - 0.014)
+    assert by_text["f1_gap: ERM > 0"] == pytest.approx(0.746 - 0.723)
+    assert by_text["eodd: ME-ERM not above FairPrune (margin 0.005)"] == pytest.approx(0.002)
+    assert by_text["f1: ME-ERM at final exit > ME-ERM at first exit"] is None
+    comparison = Comparison("f1", Side("ERM"), Side("HSIC"), 1)
+    assert printed_difference(None, comparison) is None
+
+
+def pooled(row, seed, skill, exits=("f",), theta=None):
+    predictions = draw(f"{row} {seed}", "test", images=900, classes=3, exits=exits, skill=skill)
+    order = np.argsort(predictions.ids)
+    run = Run(Path(row))
+    return Pooled(row, seed, (run,), (predictions,), (Policy(theta),), order, "sex")
+
+
+def test_a_study_of_clear_differences_is_judged_rightly():
+    study = [pooled("ResNet18", s, 3.0) for s in range(3)]
+    study += [pooled("ME-ResNet18", s, 3.0, EXITS, 0.9) for s in range(3)]
+    study += [pooled("FairPrune", s, 0.5) for s in range(3)]
+    study += [pooled("ME-FairPrune", s, 3.5, EXITS, 0.9) for s in range(3)]
+    verdicts = {v.claim.number: v for v in judge(study, printed("isic2019", "sex"), "isic2019")}
+    assert [*verdicts] == [1, 2, 3, 4, 5, 6, 7]
+    outcomes = {
+        str(c): o
+        for v in verdicts.values()
+        for c, o in zip(v.claim.comparisons, v.outcomes, strict=True)
+    }
+    better = outcomes["f1: ME-FairPrune > FairPrune"]
+    assert better.word == "holds"
+    assert better.seeds == 3
+    assert verdicts[7].word == "holds", "female images were drawn to be easier"
+    assert outcomes["eopp1: ME-HSIC < HSIC"] is None
+    assert verdicts[6].word == "not run"
+    # The numbers are the means over seeds of the metrics of the answers themselves.
+    labels, groups, _ = study[0].samples
+    for text, metric in (
+        ("f1: ME-FairPrune > FairPrune", "f1"),
+        ("eodd: ME-FairPrune < ERM", "eodd"),
+    ):
+        rows = {"a": "ME-FairPrune", "b": "FairPrune" if metric == "f1" else "ResNet18"}
+        for side, row in rows.items():
+            values = []
+            for one in (p for p in study if p.row == row):
+                counts = count(labels, one.answers("policy"), groups, 3, 2)
+                values.append(float(metrics.compute(counts, (metric,))[metric]))
+            assert getattr(outcomes[text], side) == pytest.approx(np.mean(values))
+    for outcome in outcomes.values():
+        if outcome is not None:
+            assert -1 <= outcome.low <= outcome.high <= 1
+            width = (outcome.high - outcome.low) / 2
+            assert outcome.smallest == pytest.approx(width * 2.8016 / 1.96, rel=1e-3)
+
+
+def test_a_claim_against_the_data_is_contradicted():
+    study = [pooled("ME-ResNet18", s, 3.0, EXITS) for s in range(3)]
+    for one in study:
+        one.predictions[0].probabilities[:] = one.predictions[0].probabilities[:, ::-1]
+    # Now the first exit is the most able, so F1 falls with depth.
+    found = {v.claim.number: v for v in judge(study, None, "isic2019")}
+    f1 = found[1].outcomes[0]
+    assert str(f1.comparison) == f"f1: ME-ERM at {FINAL} > ME-ERM at {FIRST}"
+    assert f1.word == found[1].word == "contradicted"
+
+
+def test_chance_is_what_permuted_groups_give():
+    found = chance([pooled("ResNet18", s, 2.0) for s in range(2)])
+    assert [(c.row, c.metric) for c in found] == [("ResNet18", "eopp1"), ("ResNet18", "eodd")]
+    for one in found:
+        assert 0 < one.floor < one.ceiling < 0.3

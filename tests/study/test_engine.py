@@ -1,0 +1,235 @@
+"""Running a study: order, resuming, failures, killed processes; with pretended training."""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from fake_runs import write_run
+
+from fairexit.errors import UserError
+from fairexit.study import engine
+from fairexit.study import job as jobs
+from fairexit.study.collect import pool
+from fairexit.study.engine import run_study, time_left
+from fairexit.study.folder import Folder
+from fairexit.study.load import load_study
+from fairexit.study.overview import overview
+from fairexit.study.results import write_results, write_runs
+
+ROWS = {
+    "ResNet18": {},
+    "MFD": {"method.name": "mfd"},
+    "ME-ResNet18": {"model.exits": "all"},
+    "ME-FairPrune": {"model.exits": "all", "prune": {"steps": 2}},
+}
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    worker = Path(__file__).with_name("fake_runs.py")
+    monkeypatch.setattr(engine, "WORKER", [sys.executable, "-u", str(worker)])
+
+    def load(rows=ROWS, **changes):
+        tree = {
+            "base": {"train": {"epochs": 3}, "model": {"exits": "none"}},
+            "datasets": {"isic": {"data.path": "nowhere"}},
+            "rows": rows,
+            "policy": {"grid": [0.5, 0.9]},
+        }
+        file = tmp_path / "study.yaml"
+        file.write_text(yaml.safe_dump(tree | changes, sort_keys=False))
+        return load_study(file)
+
+    return load
+
+
+def results(study, out):
+    write_runs(study, Folder(out))
+    return (out / "results.csv").read_bytes(), (out / "exits.csv").read_bytes()
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_results(load, tmp_path, capsys):
+    study = load()
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run_study(study, Folder(whole), 1, 1) == {}
+    assert "isic-MFD-seed0: done" in capsys.readouterr().err
+    random.seed(0)
+    fork = multiprocessing.get_context("fork")
+    for _ in range(3):
+        process = fork.Process(target=run_study, args=(study, Folder(killed), 2, 1))
+        process.start()
+        process.join(random.uniform(0.3, 2))
+        process.kill()
+        process.join()
+    assert run_study(study, Folder(killed), 3, 1) == {}
+    assert results(study, whole) == results(study, killed)
+    assert b"trained" not in results(study, whole)[0]
+    capsys.readouterr()
+    run_study(study, Folder(whole), 1, 1)
+    assert "done" not in capsys.readouterr().err
+    for run in (whole / "runs").iterdir():
+        assert len((run / "trained.txt").read_text().split()) == 3
+
+
+def test_a_run_dies_with_its_study(load, tmp_path):
+    study = load({"ResNet18": {}}, base={"train": {"epochs": 100000}})
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=run_study, args=(study, Folder(tmp_path / "s"), 1, 1))
+    process.start()
+    log = tmp_path / "s" / "runs" / "isic-ResNet18-seed0" / "log.csv"
+    while not log.exists():
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    time.sleep(1)
+    before = log.read_bytes()
+    time.sleep(0.3)
+    assert log.read_bytes() == before
+
+
+def test_failures_are_reported_and_do_not_stop_the_rest(load, tmp_path):
+    rows = {
+        "Broken": {"train.lr": 3},
+        "Broken-MFD": {"train.lr": 3, "method.name": "mfd"},
+        "Killed": {"train.lr": 2},
+        "Full": {"train.lr": 1},
+        "ResNet18": {},
+    }
+    study, folder = load(rows), Folder(tmp_path / "s")
+    failed = run_study(study, folder, 2, 1)
+    assert failed == {
+        "isic-Broken-seed0": "the loss of epoch 1 is nan; lower train.lr (now 3)",
+        "isic-Broken-MFD-seed0": "not run, it needs isic-Broken-seed0",
+        "isic-Killed-seed0": "its process was killed (SIGKILL)",
+        "isic-Full-seed0": f"{tmp_path}/s/runs/isic-Full-seed0: No space left on device",
+    }
+    states = {run.row: folder.state(run, study) for run in study.runs}
+    assert states["ResNet18"].what == "done"
+    assert "loss of epoch 1" in states["Broken"].note
+    write_results(study, folder)
+    lines = (tmp_path / "s" / "results.csv").read_text().splitlines()
+    assert [line.split(",")[5] for line in lines] == ["state", *["to do"] * 4, "done"]
+    table = (tmp_path / "s" / "tables" / "isic" / "table1.md").read_text()
+    assert "Not run: Broken, Broken-MFD, Killed, Full." in table
+
+
+def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    run = study.runs[0]
+    write_run(folder.run(run.name).path, run.config.to_dict())
+    assert folder.state(run, study).what == "trained"
+    failed = run_study(study, folder, 1, 1)
+    assert failed == {}
+    assert folder.state(run, study).what == "done"
+    assert not (folder.run(run.name).path / "trained.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train.epochs": 2}, "holds a run with train.epochs = 2, asked is 3"),
+        ({"format": 0}, "has format 0, this version reads 1; train it anew"),
+    ],
+)
+def test_a_run_of_other_settings_or_version_is_refused_and_kept(load, tmp_path, change, message):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    run = study.runs[0]
+    path = folder.run(run.name).path
+    write_run(path, run.config.to_dict())
+    info = json.loads((path / "config.json").read_text())
+    if "format" in change:
+        info |= change
+    else:
+        info["run"]["train"]["epochs"] = 2
+    (path / "config.json").write_text(json.dumps(info))
+    assert message in run_study(study, folder, 1, 1)[run.name]
+    assert json.loads((path / "config.json").read_text()) == info
+
+
+def test_data_that_have_changed_are_noticed(load, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    info = {"attributes": {"sex": ["female", "male"]}, "checksums": {"images.npy": "0"}}
+    (data / "dataset.json").write_text(json.dumps(info))
+    study = load({"ResNet18": {}}, datasets={"isic": {"data.path": str(data)}})
+    folder, run = Folder(tmp_path / "s"), study.runs[0]
+    elsewhere = run.config.to_dict() | {
+        "data": {"path": "elsewhere", "group": "sex", "augment": "paper"}
+    }
+    write_run(folder.run(run.name).path, elsewhere)
+    assert folder.state(run, study).what == "trained"
+    (data / "dataset.json").write_text(json.dumps(info | {"checksums": {"images.npy": "1"}}))
+    assert "its data have changed" in folder.state(run, study).note
+
+
+def test_another_folder_or_version_is_refused(load, tmp_path):
+    study = load()
+    for name, content, message in (
+        ("letter.txt", "hello", "exists and is no study"),
+        ("study.json", '{"format": 0}', "has format 0, this version writes 1"),
+    ):
+        out = tmp_path / name.partition(".")[0]
+        out.mkdir()
+        (out / name).write_text(content)
+        with pytest.raises(UserError, match=message):
+            run_study(study, Folder(out), 1, 1)
+    with pytest.raises(UserError, match="no run of the study is done"):
+        write_results(study, Folder(tmp_path / "empty"))
+
+
+def test_the_plan_says_what_is_done_and_what_the_rest_costs(load, tmp_path):
+    study, folder = load(seeds=[0, 1]), Folder(tmp_path / "s")
+    table = overview(study, folder, 1, False)
+    assert table.title.startswith("0 of 8 runs done; 0 s, and 8 runs of unknown cost left")
+    for run in study.runs[:1]:
+        write_run(folder.run(run.name).path, run.config.to_dict())
+    table = overview(study, folder, 1, False)
+    rows = {row[0]: row for row in table.rows}
+    assert rows["isic-ResNet18-seed0"][2:] == ["trained", ""]
+    # 3 epochs of 2 s and a tenth for validation: measured on the same row, and on the same exits.
+    assert rows["isic-ResNet18-seed1"][3] == rows["isic-MFD-seed0"][3] == "7 s"
+    assert rows["isic-MFD-seed0"][1] == "isic-ResNet18-seed0"
+    assert rows["isic-ME-FairPrune-seed0"][3] == "unknown"
+    assert time_left([4000.0, 8000.0], 2) == "about 1 h 40 min"
+
+
+def test_folds_are_pooled_over_all_images(load, tmp_path):
+    rows = {"ResNet18": {}, "ME-ResNet18": {"model.exits": "all"}}
+    study, folder = load(rows, folds=[0, 1]), Folder(tmp_path / "s")
+    for run in study.runs:
+        path = folder.run(run.name).path
+        write_run(path, run.config.to_dict())
+        jobs.judge(folder.job(run, study, 1))
+        folder.set_status(run.name, choice=folder.job(run, study, 1).choice)
+        if run.fold == 1:  # the pretended folds test the same images; the second gets others
+            rename(folder.run(run.name).predictions("test"))
+    states = {run.name: folder.state(run, study) for run in study.runs}
+    plain, both = pool(study, folder, states, "isic")
+    assert (plain.row, both.row, len(plain.ids)) == ("ResNet18", "ME-ResNet18", 300)
+    parts = [p.probabilities.argmax(-1)[:, 0] for p in plain.predictions]
+    by_id = dict(zip(plain.ids, plain.answers("policy"), strict=True))
+    for part, answers in zip(plain.predictions, parts, strict=True):
+        assert [by_id[i] for i in part.ids] == answers.tolist()
+    shutil.rmtree(folder.run("isic-ResNet18-seed0-fold1").path)
+    states = {run.name: folder.state(run, study) for run in study.runs}
+    assert [one.row for one in pool(study, folder, states, "isic")] == ["ME-ResNet18"]
+
+
+def rename(file):
+    from dataclasses import replace
+
+    import numpy as np
+
+    from fairexit.evaluation.predictions import read_predictions, write_predictions
+
+    found = read_predictions(file)
+    ids = np.char.add("other", found.ids)
+    write_predictions(replace(found, ids=ids, clusters=ids), file)

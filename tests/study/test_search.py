@@ -1,0 +1,103 @@
+"""Search on validation: what is proposed, what is chosen, and going on after a kill."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairexit.errors import UserError
+from fairexit.study import search as module
+from fairexit.study.search import Axis, Trial, best_trial, parse_axis, search
+
+
+def test_axes():
+    assert parse_axis("method.weight=0.01:100:log") == Axis("method.weight", (0.01, 100.0), True)
+    assert parse_axis("prune.ratio=0.1:0.5") == Axis("prune.ratio", (0.1, 0.5), False)
+    assert parse_axis("model.head=conv,pool") == Axis("model.head", ("conv", "pool"), None)
+    assert parse_axis("train.batch_size=32,64").values == (32, 64)
+
+
+@pytest.mark.parametrize("text", ["x", "x=", "=1:2", "x=2:1", "x=0:1:log", "x=1:2:lin", "x=a:b"])
+def test_axes_that_are_none(text):
+    with pytest.raises(UserError, match="write KEY=LOW:HIGH"):
+        parse_axis(text)
+
+
+values = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6)
+
+
+@given(values, st.floats(0, 0.2))
+def test_the_best_trial_against_a_slow_twin(pairs, tolerance):
+    trials = [Trial(i, {}, f1, eodd) for i, (f1, eodd) in enumerate(pairs)]
+    best = None
+    for trial in trials:
+        good = all(trial.f1 >= other.f1 - tolerance - 1e-12 for other in trials)
+        if good and (best is None or trial.eodd < best.eodd):
+            best = trial
+    assert best_trial(trials, "eodd", tolerance) == best
+    assert best_trial(trials, "f1", tolerance).f1 == max(f1 for f1, _ in pairs)
+
+
+@pytest.fixture
+def tuned(tmp_path, monkeypatch):
+    """A search over pretended runs; returns it and the list of weights that were tried."""
+    tried = []
+
+    def make(config, out, name, searched):
+        tried.append(config.method["weight"])
+        if len(tried) == fails:
+            raise KeyboardInterrupt
+        return config
+
+    monkeypatch.setattr(module, "_make", make)
+    monkeypatch.setattr(
+        module, "_measure", lambda run, tolerance: (0.7, abs(run.method["weight"] - 3))
+    )
+    fails = 0
+
+    def run(stop=0, trials=7, out="t", **changes):
+        nonlocal fails
+        fails = stop
+        tried.clear()
+        tree = {"data": {"path": "d"}, "method": {"name": "hsic"}} | changes
+        axis = parse_axis("method.weight=0.01:100:log")
+        return search(tree, [axis], tmp_path / out, trials=trials), list(tried)
+
+    return run, tmp_path
+
+
+def test_a_search_writes_what_a_study_reads(tuned):
+    run, folder = tuned
+    (best, trials), weights = run()
+    assert [t.settings["method.weight"] for t in trials] == weights
+    assert all(0.01 <= w <= 100 for w in weights)
+    assert len(set(weights)) == 7
+    assert best.eodd == min(t.eodd for t in trials)
+    written = yaml.safe_load((folder / "t" / "best.yaml").read_text())
+    assert written == {"trials": 7, "settings": best.settings}
+    assert len(json.loads((folder / "t" / "trials.json").read_text())) == 7
+
+
+def test_a_killed_search_goes_on_as_if_it_had_not_been(tuned):
+    run, _ = tuned
+    (whole, _), weights = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(stop=4, out="killed")
+    (again, _), repeated = run(out="killed")
+    assert repeated == weights
+    assert again == whole
+
+
+def test_another_search_or_folder_is_refused(tuned):
+    run, folder = tuned
+    run(trials=2)
+    with pytest.raises(UserError, match="holds a search with other settings"):
+        run(trials=2, train={"epochs": 3})
+    (folder / "o").mkdir()
+    (folder / "o" / "letter.txt").write_text("hello")
+    with pytest.raises(UserError, match="exists and is no search"):
+        run(out="o")
+    with pytest.raises(UserError, match="--rule eod"):
+        best_trial([Trial(0, {}, 0.5, 0.1)], "eod", 0.01)

@@ -1,0 +1,89 @@
+"""fairexit study and fairexit tune as a user types them, with real trainings."""
+
+import sys
+
+import pytest
+import yaml
+
+from conftest import settings
+from fairexit import cli
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["fairexit", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def base(tiny):
+    tree = settings(tiny.path, train__epochs=1, model__exits=[1, 3]).to_dict()
+    del tree["prune"]
+    return tree
+
+
+def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
+    tree = {
+        "base": base(tiny),
+        "datasets": {"synthetic": {}},
+        "rows": {"ME-ERM": {}, "ME-FairPrune": {"prune": {"method": "magnitude", "steps": 1}}},
+        "policy": {"grid": [0.3, 0.5]},
+        "entangle": True,
+    }
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(tree))
+    words = ("study", tmp_path / "s.yaml", "--out", tmp_path / "s")
+    status, printed, _ = command(*words, "--plan", "--calibrate")
+    assert status == 0
+    assert "0 of 2 runs done" in printed
+    assert "synthetic-ME-FairPrune-seed0" in printed
+    assert not (tmp_path / "s").exists()
+
+    status, printed, err = command(*words, "--threads", 1)
+    assert (status, "failed" in printed) == (0, False), err
+    for word in ("ME-FairPrune", "Mean ± standard deviation", "Verdict", "not decided"):
+        assert word in printed
+    assert "synthetic-ME-FairPrune-seed0: done (2 of 2 runs" in err
+    out = tmp_path / "s" / "tables" / "synthetic"
+    names = {"methods.md", "methods.tex", "methods.csv", "figure2a.png", "figure2b.svg"}
+    names |= {"verdicts.md", "verdicts.csv", "figureS1-ME-ERM.svg"}
+    assert names <= {file.name for file in out.iterdir()}
+    assert "ME-FairPrune at theta 0.999" in (out / "verdicts.md").read_text()
+    assert "1 of 1" not in printed
+    tex = (out / "methods.tex").read_text()
+    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 1
+    assert r"skin\_tone" in tex
+
+    before = {f: f.read_bytes() for f in (tmp_path / "s").rglob("*.*") if "tables" in f.parts}
+    assert command(*words, "--collect")[0] == 0
+    assert before == {f: f.read_bytes() for f in before}
+    status, printed, _ = command(*words, "--plan")
+    assert "2 of 2 runs done; 0 s left" in printed
+
+
+def test_a_bad_study_is_one_line(command, tmp_path):
+    (tmp_path / "s.yaml").write_text("base: {}\nrows: {}\nrows: {}\n")
+    status, _, err = command("study", tmp_path / "s.yaml", "--out", tmp_path / "s")
+    assert status == 2
+    assert "two entries are called 'rows'" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "s").exists()
+
+
+def test_tune_finds_settings_on_validation(command, tiny, tmp_path):
+    tree = base(tiny) | {"prune": {"method": "magnitude", "steps": 1, "stop": False}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(tree))
+    words = ("tune", tmp_path / "c.yaml", "--out", tmp_path / "t", "--trials", 2)
+    status, printed, err = command(*words, "--search", "prune.ratio=0.1:0.6")
+    assert status == 0, err
+    assert "Trials on validation" in printed
+    best = yaml.safe_load((tmp_path / "t" / "best.yaml").read_text())
+    assert best["trials"] == 2
+    assert 0.1 <= best["settings"]["prune.ratio"] <= 0.6
+    assert (tmp_path / "t" / "unpruned" / "config.json").is_file()
+    assert not (tmp_path / "t" / "trial0" / "predictions" / "test.parquet").exists()
+    status, _, err = command(*words, "--search", "prune.ratio=0.6:0.1")
+    assert (status, "LOW below HIGH" in err) == (2, True)
