@@ -46,7 +46,7 @@ def audit(
     prediction: str | ArrayLike | None = None,
     probabilities: str | ArrayLike | None = None,
     classes: Sequence[Any] | None = None,
-    groups: Sequence[str] | Mapping[str, ArrayLike] = (),
+    groups: str | Sequence[str] | Mapping[str, ArrayLike] = (),
     cluster: str | ArrayLike | None = None,
     ids: str | ArrayLike | None = None,
     split: str = "test",
@@ -91,7 +91,9 @@ def audit(
     Raises:
         UserError: bad input, in one line.
     """
-    wanted = list(groups)
+    if table is not None and isinstance(groups, Mapping):
+        raise UserError("a table is given, so groups are names of its columns: groups=['sex']")
+    wanted = [groups] if isinstance(groups, str) else list(groups)
     if table is None:
         source = _of_arrays(name, label, prediction, probabilities, classes, groups, cluster, ids)
     else:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from conftest import settings
 from fairexit.errors import UserError
-from fairexit.methods import Distilled, methods
+from fairexit.methods import Distilled, Method, methods
 from fairexit.methods.adversarial import reverse_gradient
 from fairexit.methods.reweighting import cells_of
 from fairexit.models import create_model
@@ -270,6 +270,18 @@ def test_training_resumes_bit_for_bit(tiny, tmp_path, monkeypatch, name):
     header = (whole.path / "log.csv").read_text().splitlines()[0]
     assert "penalty_ratio" in header
     assert "val_probef" in header
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_in_mixed_precision(tiny, tmp_path, name):
+    config = settings(
+        tiny.path, method={"name": name}, train__epochs=1, train__precision="bf16-mixed"
+    )
+    run = train(config, tmp_path / "run")
+    assert all(torch.isfinite(w).all() for w in load_file(run.weights).values())
+    has_penalty = methods[name].penalty is not Method.penalty
+    ratio = run.description["penalty_ratio"]
+    assert ratio > 0 if has_penalty else ratio is None
 
 
 def test_mfd_takes_a_run_as_teacher(tiny, tiny_run, tmp_path):

@@ -186,7 +186,7 @@ def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterato
     members = [np.flatnonzero((strata == h) & (population > 0)) for h in np.unique(strata)]
     for rows in chunks(draws, len(strata)):
         times = np.zeros((rows, len(strata)), np.int64)
-        for types in members:
+        for types in filter(len, members):  # a group may have no cluster of its own
             expected = population[types]
             size = round(expected.sum())
             times[:, types] = rng.multinomial(size, expected / expected.sum(), rows)

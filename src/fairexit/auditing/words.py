@@ -38,12 +38,16 @@ NAMED = 5
 
 
 def interval_text(value: Estimate) -> str:
-    """A number with its interval, as in "0.090 (0.051 to 0.132)"."""
+    """A number with its interval and what is to be said of it.
+
+    >>> interval_text(Estimate(0.09, 0.051, 0.132)), interval_text(Estimate(1.0, note="no spread"))
+    ('0.090 (0.051 to 0.132)', '1.000 (no spread)')
+    """
     if math.isnan(value.value):
         return value.note or "not defined"
-    if math.isnan(value.low):
-        return fixed(value.value)
-    return f"{fixed(value.value)} ({fixed(value.low)} to {fixed(value.high)})"
+    interval = "" if math.isnan(value.low) else f"{fixed(value.low)} to {fixed(value.high)}"
+    told = "; ".join(part for part in (interval, value.note) if part)
+    return f"{fixed(value.value)} ({told})" if told else fixed(value.value)
 
 
 def fixed(value: float) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.arrow import MOST_VALUES, Columns
-from fairexit.evaluation.table import Predictions, first_row
+from fairexit.evaluation.table import Predictions, check_answers, first_row
 from fairexit.types import PROBABILITY, UNKNOWN, UNKNOWN_NAMES
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def from_arrays(
             raise UserError(f"{len(values)} values of {name} for {n} labels")
     names = texts.get("ids", np.arange(1, n + 1).astype(np.str_))
     seen = np.concatenate([true, texts.get("prediction", true)])
-    known = tuple(_texts(classes).tolist()) if classes is not None else tuple(np.unique(seen))
+    there = np.unique(seen[seen != ""])
+    known = tuple(_texts(classes).tolist()) if classes is not None else tuple(there)
     known = tuple(map(str, known))
     indices = _indices(true, known, names, "label")
     if probabilities is None:
@@ -110,7 +111,8 @@ def from_frame(
     """
     columns = columns or Columns()
     names = [str(name) for name in frame.columns]
-    for name in (columns.label, *groups):
+    columns.check(names)
+    for name in groups:
         if name not in names:
             raise UserError(f"the frame has no column '{name}'; {nearest(name, names)}")
     chosen = [name for name in names if columns.is_probability(name)]
@@ -139,6 +141,10 @@ def from_frame(
             "classes": [_class_of(name, columns) for name in chosen],
         }
     found = from_arrays(frame[columns.label].to_numpy(object), groups=kept, **answers, **optional)
+    if chosen and columns.prediction in names:
+        given = _texts(frame[columns.prediction].to_numpy(object))
+        answered = _indices(given, found.classes, found.ids, "prediction")
+        check_answers(found.ids, answered, found.probabilities[:, 0])
     return found, left_out
 
 
@@ -157,12 +163,10 @@ def _texts(values: Any) -> NDArray[np.str_]:
 
 
 def _text(value: Any) -> str:
-    if value is None or value != value:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     text = str(value)
-    return "" if text == "<NA>" else text
+    if value is None or text == "<NA>" or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else text
 
 
 def _indices(

@@ -1,8 +1,8 @@
 """Outside tables as Arrow reads them: which columns there are, and only those that are needed."""
 
 import csv
-from collections.abc import Collection
-from dataclasses import astuple, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,13 @@ class Columns:
     cluster: str = "cluster"
     split: str = "split"
     prob_prefix: str | None = None
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise a UserError if a column that was asked for is not there."""
+        for key, name in asdict(self).items():
+            named = name != getattr(Columns, key) and key != "prob_prefix"
+            if name not in names and (named or key == "label"):
+                raise UserError(f"no column '{name}'; {nearest(name, names)}")
 
     def is_probability(self, name: str) -> bool:
         """Whether a column holds probabilities of a class."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.arrow import Columns, read_table
-from fairexit.evaluation.table import Predictions, first_row
+from fairexit.evaluation.table import Predictions, check_answers, first_row
 from fairexit.files import replacing
 from fairexit.types import PROBABILITY, UNKNOWN, UNKNOWN_NAMES
 
@@ -105,10 +105,7 @@ class _Reader:
         self.columns = columns
         self.prefix = columns.prob_prefix
         self.names: list[str] = table.column_names
-        for key, name in asdict(columns).items():
-            named = name != getattr(Columns, key) and key != "prob_prefix"
-            if name not in self.names and (named or key == "label"):
-                raise UserError(f"no column '{name}'; {nearest(name, self.names)}")
+        columns.check(self.names)
         if not table.num_rows:
             raise UserError("there are no rows")
         digits = len(str(table.num_rows))
@@ -192,7 +189,8 @@ class _Reader:
             for c, class_ in enumerate(classes):
                 probabilities[:, e, c] = self.numbers(columns[name][class_])
         if self.columns.prediction in self.names and len(exits) == 1:
-            self.check_answers(probabilities[:, 0], classes)
+            answers = self.indices(self.columns.prediction, classes)
+            check_answers(self.ids, answers, probabilities[:, 0])
         return exits, classes, probabilities
 
     def numbers(self, column: str) -> NDArray[np.float32]:
@@ -214,16 +212,6 @@ class _Reader:
                 "other names, say with --prob-prefix what they begin with"
             )
         seen = np.concatenate([self.strings(label), self.strings(answer)])
-        classes = tuple(np.unique(seen).tolist())
+        classes = tuple(np.unique(seen[seen != ""]).tolist())
         one_hot = np.eye(len(classes), dtype=np.float32)[self.indices(answer, classes)]
         return ("f",), classes, one_hot[:, None]
-
-    def check_answers(self, probabilities: NDArray[np.float32], classes: tuple[str, ...]) -> None:
-        """An answer that is not the most probable class would be ignored without a word."""
-        answers = self.indices(self.columns.prediction, classes)
-        wrong = probabilities[np.arange(len(answers)), answers] < probabilities.max(1)
-        if wrong.any():
-            raise UserError(
-                f"{first_row(self.ids, wrong)}: the prediction has not the largest probability; "
-                "leave out the column 'prediction' or the probabilities"
-            )

@@ -57,8 +57,7 @@ def ece(
     excess = (probabilities.argmax(1) == labels) - confidence
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gaps = (weights * excess) @ np.eye(bins)[place]
-    error: Values = np.abs(gaps).sum(-1) / weights.sum(-1)
-    return error
+    return _mean(np.abs(gaps).sum(-1), weights)
 
 
 def brier(
@@ -71,12 +70,18 @@ def brier(
     weights = _weights(labels, weights)
     target = np.eye(probabilities.shape[1])[labels]
     distance = ((probabilities - target) ** 2).sum(1)
-    score: Values = (weights * distance).sum(-1) / weights.sum(-1)
-    return score
+    return _mean((weights * distance).sum(-1), weights)
 
 
 def _weights(labels: NDArray[np.int64], weights: NDArray[Any] | None) -> Values:
     return np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+
+
+def _mean(total: Values, weights: Values) -> Values:
+    """A sum as a mean; NaN where nothing has a weight."""
+    size = weights.sum(-1)
+    mean: Values = np.divide(total, size, out=np.full(np.shape(size), np.nan), where=size > 0)
+    return mean
 
 
 def _area(scores: Array, positive: NDArray[np.bool_], weights: Values) -> Values:

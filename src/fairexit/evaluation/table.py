@@ -65,6 +65,8 @@ class Predictions:
     def _check_shapes(self) -> None:
         if not len(self):
             raise UserError("there are no rows")
+        if len(set(self.classes)) < len(self.classes):
+            raise UserError(f"a class is named twice: {', '.join(self.classes)}")
         if len(self.classes) < 2:
             raise UserError(f"there is one class only ('{''.join(self.classes)}'), two are needed")
         numbers = [int(name) for name in self.exit_names[:-1] if name.isdecimal()]
@@ -145,3 +147,21 @@ def first_row(ids: NDArray[np.str_], wrong: NDArray[np.bool_]) -> str:
     """The first marked row as messages name it; rows count from 1."""
     index = int(np.argmax(wrong))
     return f"row {index + 1} (id '{ids[index]}')"
+
+
+def check_answers(
+    ids: NDArray[np.str_], answers: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> None:
+    """Refuse an answer that is not the most probable class: it would be ignored without a word.
+
+    Args:
+        ids: names of the samples, (N,).
+        answers: indices of classes, (N,).
+        probabilities: (N, C).
+    """
+    wrong = probabilities[np.arange(len(answers)), answers] < probabilities.max(1)
+    if wrong.any():
+        raise UserError(
+            f"{first_row(ids, wrong)}: the prediction has not the largest probability; "
+            "leave out the column 'prediction' or the probabilities"
+        )

@@ -3,6 +3,7 @@
 A new method is a subclass of `Method` in a file of its own, entered in `methods`.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,15 +21,16 @@ from fairexit.types import Batch, Exit, Task
 class Losses(NamedTuple):
     """A batch's loss.
 
-    `total` (scalar) is what training minimises: `target` plus `penalty`, both summed over the
-    exits with their weights. `targets` and `penalties` (E,) are each exit's own, without gradient.
+    `total` (scalar) is what training minimises: targets plus penalties, summed over the exits with
+    their weights. `targets` and `penalties` (E,) are each exit's own, without gradient. `ratio`,
+    if it was asked for and there is a penalty, is the norm of the penalty's gradient on the trunk
+    as a share of the target's.
     """
 
     total: Tensor
-    target: Tensor
-    penalty: Tensor
     targets: Tensor
     penalties: Tensor
+    ratio: float | None = None
 
 
 class Method(nn.Module):
@@ -59,8 +61,8 @@ class Method(nn.Module):
         self.time = 0.0
         self.register_buffer("left_out", torch.zeros((), dtype=torch.long), persistent=False)
 
-    def forward(self, batch: Batch) -> Losses:
-        """The loss of a batch, with gradient."""
+    def forward(self, batch: Batch, measure: bool = False) -> Losses:
+        """The loss of a batch, with gradient; if wanted, the penalty's ratio is measured."""
         exits = self.outputs(batch)
         targets, penalties = [], []
         # Statistics of features are differences of near numbers: never in half precision.
@@ -73,9 +75,17 @@ class Method(nn.Module):
             weights = targets[0].new_tensor(self.exit_weights)
             each_target, each_penalty = torch.stack(targets), torch.stack(penalties)
             target, penalty = (weights * each_target).sum(), (weights * each_penalty).sum()
-        return Losses(
-            target + penalty, target, penalty, each_target.detach(), each_penalty.detach()
-        )
+        # Here and not in the loop: Fabric lets no one else differentiate what a module returns.
+        ratio = self._ratio(target, penalty) if measure and penalty.requires_grad else None
+        return Losses(target + penalty, each_target.detach(), each_penalty.detach(), ratio)
+
+    def _ratio(self, target: Tensor, penalty: Tensor) -> float:
+        trunk = [p for p in self.net.backbone.stages.parameters() if p.requires_grad]
+        norms = []
+        for part in (penalty, target):
+            found = torch.autograd.grad(part, trunk, retain_graph=True, allow_unused=True)
+            norms.append(sum(float(g.float().square().sum()) for g in found if g is not None))
+        return math.sqrt(norms[0] / max(norms[1], 1e-30))
 
     def begin(self, labels: Tensor, groups: Tensor) -> None:
         """See the training split once before training: labels (N,), groups (N,) or UNKNOWN."""

@@ -31,7 +31,7 @@ from fairexit.training.checkpoint import (
     save_checkpoint,
     save_tensors,
 )
-from fairexit.training.log import csv_text, penalty_ratio, summary
+from fairexit.training.log import csv_text, summary
 from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.setup import finetune_config, open_training, teach
 from fairexit.training.validate import validate
@@ -212,9 +212,9 @@ class _Trainer:
             self.method.time = (epoch + step / steps) / train.epochs
             for part in self.optimizer.param_groups:
                 part["lr"] = learning_rate(train, epoch, step, steps)
-            losses = self.forward(batch)
-            if losses.penalty.requires_grad and step in (steps // 2, steps - 1):
-                ratios.append(penalty_ratio(self.method, losses))
+            losses = self.forward(batch, measure=step in (steps // 2, steps - 1))
+            if losses.ratio is not None:
+                ratios.append(losses.ratio)
             self.optimizer.zero_grad()
             self.fabric.backward(losses.total)
             if train.clip is not None:

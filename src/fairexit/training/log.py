@@ -3,26 +3,6 @@
 import csv
 import io
 
-import numpy as np
-import torch
-
-from fairexit.methods import Losses, Method
-
-
-def penalty_ratio(method: Method, losses: Losses) -> float:
-    """Norm of the penalty's gradient on the trunk, as a share of the target loss's.
-
-    Args:
-        method: whose network it is.
-        losses: of a batch, their graph still there; it is kept.
-    """
-    trunk = [p for p in method.net.backbone.stages.parameters() if p.requires_grad]
-    norms = []
-    for part in (losses.penalty, losses.target):
-        found = torch.autograd.grad(part, trunk, retain_graph=True, allow_unused=True)
-        norms.append(sum(float(g.float().square().sum()) for g in found if g is not None))
-    return float(np.sqrt(norms[0] / max(norms[1], 1e-30)))
-
 
 def summary(row: dict[str, float], epochs: int) -> str:
     """An epoch in one line."""
