@@ -11,6 +11,9 @@ from fairexit.errors import UserError
 
 STRICT = ConfigDict(extra="forbid")
 
+LOWER_IS_BETTER = {"eopp1", "eodd", "loss"}
+"""Those of the values of `train.select` of which the lowest is the best."""
+
 
 @checked(frozen=True, config=STRICT)
 class DataConfig:

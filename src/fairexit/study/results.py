@@ -8,6 +8,7 @@ import pandas as pd
 
 from fairexit.errors import UserError
 from fairexit.files import write_atomically
+from fairexit.study.against import against_plain, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
@@ -61,6 +62,10 @@ def _write_dataset(
     note = settings_note(study, pooled)
     tables = write_tables(pooled, paper, out, dataset, note)
     write_figures(pooled, out, dataset)
+    against = against_plain(pooled)
+    write_atomically(out / "against.csv", against.to_csv(index=False, float_format="%.6g"))
+    beside = against_table(against)
+    write_atomically(out / "against.md", f"# {dataset}: {beside.title}\n\n{beside.to_markdown()}")
     verdicts, floors = judge(pooled, paper, data), chance(pooled)
     frame = verdict_frame(verdicts)
     write_atomically(out / "verdicts.csv", frame.to_csv(index=False, float_format="%.6g"))
@@ -68,7 +73,7 @@ def _write_dataset(
     parts = [f"# {dataset}: the paper's claims\n\n{words.to_markdown()}\n{note}"]
     parts += [f"## {table.title}\n\n{table.to_markdown()}" for table in (comparisons, gaps)]
     write_atomically(out / "verdicts.md", "\n".join(parts))
-    return [*tables, (words, f"Comparisons: {out / 'verdicts.md'}")]
+    return [*tables, (beside, ""), (words, f"Comparisons: {out / 'verdicts.md'}")]
 
 
 def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:

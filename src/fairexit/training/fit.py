@@ -24,6 +24,7 @@ from fairexit.methods import Distilled, Method
 from fairexit.models import ExitNet
 from fairexit.progress import Bar
 from fairexit.runs import Run, open_run
+from fairexit.sections import LOWER_IS_BETTER
 from fairexit.training.checkpoint import (
     build,
     describe,
@@ -36,8 +37,6 @@ from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.setup import finetune_config, open_training, teach
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
-
-LOWER_IS_BETTER = {"eopp1", "eodd", "loss"}
 
 
 def train(config: RunConfig, out: Path) -> Run:

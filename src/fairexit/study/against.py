@@ -1,0 +1,131 @@
+"""Each row of a study against plain training with the same exits: what a method changes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from fairexit.auditing.pairs import draw_pairs
+from fairexit.runs import Run
+from fairexit.sections import LOWER_IS_BETTER
+from fairexit.study.collect import POLICY, Pooled
+from fairexit.study.folder import read_log
+from fairexit.study.verdicts import DRAWS, GAP_DRAWS
+from fairexit.tables import Table, number
+
+METRICS = {"accuracy": "accuracy", "f1": "F1", "eopp1": "Eopp1", "eodd": "Eodd"}
+
+
+def against_plain(pooled: Sequence[Pooled]) -> pd.DataFrame:
+    """Every row beside the plain one: how well the attribute is read, and paired differences.
+
+    The plain row is ERM without pruning and with the same exits; it, and a row that has none, has
+    no differences. They are means over the seeds that both rows have, on the same test images, with
+    95 % intervals over clusters and, from two seeds on, over seeds.
+
+    Columns: `row`, `plain` ("" likewise), `seeds`, `penalty` (norm of the penalty's
+    gradient as a share of the target's), `probe_first`, `probe_final` (balanced accuracy with which
+    a linear reader finds the attribute in the features of the first and of the final exit, on
+    validation), their `_sd`, and for each of `METRICS` the difference, `<metric>_low` and
+    `<metric>_high`.
+    """
+    rows: dict[str, list[Pooled]] = {}
+    for one in pooled:
+        rows.setdefault(one.row, []).append(one)
+    plain: dict[str, str] = {}
+    for name, seeds in rows.items():
+        if _is_plain(seeds[0]):
+            plain.setdefault(_exits(seeds[0]), name)
+    found = []
+    for name, seeds in rows.items():
+        base = plain.get(_exits(seeds[0]), name)
+        cells: dict[str, object] = {"row": name, "plain": "" if base == name else base}
+        cells |= {"seeds": len(seeds)} | _readable(seeds)
+        if base != name:
+            cells |= _differences(seeds, rows[base])
+        found.append(cells)
+    return pd.DataFrame(found)
+
+
+def against_table(frame: pd.DataFrame) -> Table:
+    """The same to read."""
+    rows = []
+    for row in frame.to_dict("records"):
+        probes = [
+            _spread(row[f"probe_{end}"], row[f"probe_{end}_sd"]) for end in ("first", "final")
+        ]
+        ratio = "" if np.isnan(row["penalty"]) else f"{100 * row['penalty']:.2g} %"
+        differences = [
+            ""
+            if np.isnan(row.get(metric, np.nan))
+            else f"{row[metric]:+.3f} ({row[f'{metric}_low']:+.3f}, {row[f'{metric}_high']:+.3f})"
+            for metric in METRICS
+        ]
+        rows.append([row["row"], row["plain"], ratio, *probes, *differences])
+    columns = ["Method", "against", "Penalty / target", "Attribute read, first exit", "final exit"]
+    title = "Against plain training, paired over seeds and test images (95 % intervals)"
+    return Table(title, [*columns, *METRICS.values()], rows, 2)
+
+
+def kept_epoch(run: Run) -> "pd.Series[float]":
+    """The log's row of the epoch whose weights were kept; empty where there is no such row."""
+    log, select = read_log(run), run.config.train.select
+    if f"val_{select}" not in log:
+        return pd.Series(dtype=float)
+    values = log[f"val_{select}"]
+    return log.loc[values.idxmin() if select in LOWER_IS_BETTER else values.idxmax()]
+
+
+def _exits(one: Pooled) -> str:
+    return str(one.runs[0].config.model.exits)
+
+
+def _is_plain(one: Pooled) -> bool:
+    config = one.runs[0].config
+    return config.method["name"] == "erm" and config.prune is None
+
+
+def _readable(seeds: Sequence[Pooled]) -> dict[str, float]:
+    """Penalty's share and probe, over the runs of a row."""
+    runs = [run for one in seeds for run in one.runs]
+    kept = [kept_epoch(run) for run in runs]
+    ratios = [run.description.get("penalty_ratio") for run in runs]
+    known = [ratio for ratio in ratios if ratio is not None]
+    cells = {"penalty": float(np.mean(known)) if known else np.nan}
+    for end, exit in (("first", seeds[0].exit_names[0]), ("final", seeds[0].exit_names[-1])):
+        probes = np.array([row.get(f"val_probe{exit}", np.nan) for row in kept])
+        cells[f"probe_{end}"] = float(probes.mean())
+        cells[f"probe_{end}_sd"] = float(probes.std(ddof=1)) if len(probes) > 1 else np.nan
+    return cells
+
+
+def _differences(ours: Sequence[Pooled], plain: Sequence[Pooled]) -> dict[str, float]:
+    by_seed = {one.seed: one for one in plain}
+    both = [(one, by_seed[one.seed]) for one in ours if one.seed in by_seed]
+    if not both:
+        return {}
+    chosen = [mine for mine, _ in both] + [its for _, its in both]
+    labels, groups, clusters = chosen[0].samples
+    drawn = draw_pairs(
+        labels,
+        np.stack([one.answers(POLICY) for one in chosen]),
+        groups,
+        clusters,
+        len(chosen[0].classes),
+        len(chosen[0].group_names),
+        metrics=list(METRICS),
+        draws=DRAWS,
+        gap_draws=GAP_DRAWS,
+    )
+    cells = {}
+    for metric in METRICS:
+        found = drawn.difference(metric, range(len(both)), range(len(both), 2 * len(both)))
+        cells[metric] = float(found.point)
+        cells[f"{metric}_low"], cells[f"{metric}_high"] = float(found.low), float(found.high)
+    return cells
+
+
+def _spread(mean: float, deviation: float) -> str:
+    if np.isnan(mean):
+        return ""
+    return number(mean) + ("" if np.isnan(deviation) else f" ± {number(deviation)}")

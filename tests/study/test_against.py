@@ -1,0 +1,76 @@
+"""What a method changes against plain training."""
+
+import numpy as np
+import pytest
+from fake_runs import write_run
+
+from fairexit.config import build_config
+from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.predictions import read_predictions
+from fairexit.runs import Run
+from fairexit.study.against import METRICS, against_plain, against_table, kept_epoch
+from fairexit.study.collect import Pooled
+
+LOG = """epoch,val_f1,val_eodd,val_probe1,val_probef,seconds
+1,0.3,0.02,0.9,0.7,2
+2,0.5,0.05,0.8,0.{probe},2
+3,0.5,0.01,0.6,0.5,2
+"""
+
+
+@pytest.fixture
+def pooled(tmp_path):
+    def make(row, seed, method="erm", exits="all", skill=2.0, **config):
+        tree = {"data": {"path": "x", "group": "sex"}, "model": {"exits": exits}, "seed": seed}
+        settings = build_config(tree | {"method": {"name": method}} | config)
+        path = tmp_path / f"{row}-{seed}"
+        write_run(path, settings.to_dict(), 0.002 * (seed + 1), skill=skill)
+        (path / "log.csv").write_text(LOG.format(probe=60 + 2 * seed))
+        run = Run(path)
+        predictions = read_predictions(run.predictions("test"))
+        order = np.argsort(predictions.ids)
+        return Pooled(row, seed, (run,), (predictions,), (Policy(0.9),), order, "sex")
+
+    return make
+
+
+def test_rows_stand_beside_the_plain_one_of_the_same_exits(pooled):
+    study = [pooled("ERM", s, exits="none") for s in range(2)]
+    study += [pooled("ME-ERM", s) for s in range(2)]
+    study += [pooled("ME-FairPrune", s, prune={"steps": 1}) for s in range(2)]
+    study += [pooled("ME-HSIC", s, "hsic", skill=6.0) for s in range(3)]
+    found = against_plain(study).set_index("row")
+    assert found["plain"].to_dict() == {
+        "ERM": "", "ME-ERM": "", "ME-FairPrune": "ME-ERM", "ME-HSIC": "ME-ERM",
+    }  # fmt: skip
+    assert found.loc[["ERM", "ME-ERM"], "f1"].isna().all()
+    hsic = found.loc["ME-HSIC"]
+    assert hsic["f1_low"] > 0, "it was drawn to be more able"
+    for metric in METRICS:
+        # Seed 2 has no partner.
+        values = [
+            [one.values[metric][0] for one in study if one.row == row and one.seed < 2]
+            for row in ("ME-HSIC", "ME-ERM")
+        ]
+        assert hsic[metric] == pytest.approx(np.mean(values[0]) - np.mean(values[1]))
+        assert hsic[f"{metric}_low"] <= hsic[metric] <= hsic[f"{metric}_high"]
+    assert hsic["penalty"] == pytest.approx(0.004)
+    assert hsic["probe_first"] == pytest.approx(0.8)
+    assert hsic["probe_final"] == pytest.approx(0.62)
+    assert hsic["probe_final_sd"] == pytest.approx(0.02)
+    text = against_table(found.reset_index()).to_markdown()
+    assert "| ME-HSIC | ME-ERM | 0.4 % | 0.800 ± 0.000 | 0.620 ± 0.020 | +0." in text
+    assert "| ME-ERM |  | 0.3 % |" in text
+
+
+def test_without_a_plain_row_there_is_no_difference(pooled):
+    found = against_plain([pooled("HSIC", 0, "hsic"), pooled("ERM", 0, exits="none")])
+    assert "f1" not in found
+    assert list(found["plain"]) == ["", ""]
+    assert "HSIC" in against_table(found).to_markdown()
+
+
+@pytest.mark.parametrize(("select", "epoch"), [("f1", 2), ("eodd", 3), ("accuracy", None)])
+def test_the_epoch_whose_weights_were_kept(pooled, select, epoch):
+    run = pooled("ERM", 0, train={"select": select}).runs[0]
+    assert kept_epoch(run).get("epoch") == epoch
