@@ -319,6 +319,7 @@ def test_figures_and_page(tmp_path):
         ({"label": ["a"], "groups": ["sex"]}, "groups are arrays: groups={'sex': sex}"),
         ({"groups": {"sex": ["f"]}}, "label='label' names a column, but no table is given"),
         ({"table": draw(n=20), "label": ["a"], "groups": ["sex"]}, "a table is given, so label is"),
+        ({"table": draw(n=20), "groups": {"sex": ["f"]}}, "a table is given, so groups are names"),
         (
             {"label": ["a"], "prediction": ["b"], "groups": {"s": ["f"]}, "baseline": "x.csv"},
             "given as arrays; give the baseline as an array too",
@@ -328,6 +329,29 @@ def test_figures_and_page(tmp_path):
 def test_calls_that_do_not_fit(options, message):
     with pytest.raises(UserError, match=message):
         fairexit.audit(**options)
+
+
+def test_numbers_without_spread_get_no_interval():
+    """A bootstrap of answers that are all right holds no wrong one: that is not certainty."""
+    found = source(n=200)
+    right = np.eye(3, dtype=np.float32)[found.predictions.labels][:, None]
+    one = perform([change(found, probabilities=right)], ["sex"], positives=["mel"], settings=QUICK)
+    a = one.attributes[0]
+    for estimate in (a.overall["accuracy"], a.classes[0].estimate, a.gaps[0].estimate):
+        assert np.isnan(estimate.low)
+        assert "no interval: all draws agree" in estimate.note
+    assert "1.000 (no interval: all draws agree" in one.to_markdown()
+
+
+def test_settings_in_range():
+    for name in ("level", "alpha", "specificity"):
+        with pytest.raises(UserError, match=f"{name} 2: it lies between 0 and 1"):
+            Settings(**{name: 2})
+
+
+def test_one_attribute_by_its_name():
+    one = fairexit.audit(draw(n=100), groups="sex", settings=QUICK)
+    assert [a.attribute for a in one.attributes] == ["sex"]
 
 
 def test_settings_say_what_was_drawn(audited):

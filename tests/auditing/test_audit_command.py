@@ -1,11 +1,16 @@
 """`fairexit audit` as a user types it."""
 
+import base64
+import io
 import json
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from drawn_predictions import draw
+from PIL import Image
 
 from fairexit import cli
 from fairexit.evaluation.predictions import write_predictions
@@ -124,3 +129,19 @@ def test_no_network_is_imported(file):
         "assert not {'torch', 'lightning', 'torchmetrics'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_images_that_leave_first_and_last(command, tiny_run, tiny, tmp_path):
+    out = tmp_path / "r.html"
+    words = (tiny_run.path, "--out", out, "--json", tmp_path / "r.json", *FEW)
+    assert command(*words)[0] == 0
+    page = out.read_text()
+    leaving = json.loads((tmp_path / "r.json").read_text())["attributes"][0]["leaving"]
+    row = int(tiny.frame.index[tiny.frame["id"] == leaving["first"][0]][0])
+    addresses = re.findall(r'<img src="data:image/png;base64,([^"]+)"', page)
+    assert len(addresses) == len(leaving["first"]) + len(leaving["last"])
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(addresses[0]))))
+    assert (shown == tiny.images[row]).all()
+    assert command(*words, "--no-images")[0] == 0
+    assert "<img" not in out.read_text()
+    assert leaving["first"][0] in out.read_text()

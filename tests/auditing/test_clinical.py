@@ -93,3 +93,17 @@ def test_many_samples_get_areas_without_intervals(monkeypatch):
     assert area.value > 0.5
     assert np.isnan(area.low)
     assert "no interval" in area.note
+
+
+def test_intervals_of_few_clusters_are_marked():
+    found = source(n=300)
+    p = found.predictions
+    of_few = (p.labels == 0) & (p.attributes["sex"] == 0)
+    kept = np.isin(p.clusters, np.unique(p.clusters[of_few])[:6])
+    few = change(found, **vars(p.take(~of_few | kept)))
+    groups = read(few).groups
+    for key in ("sensitivity", "auroc"):
+        assert "fewer than 10 clusters" in groups["f"][key].note or np.isnan(groups["f"][key].low)
+        assert groups["m"][key].note == ""
+    assert "fewer than 10 clusters" in groups["f"]["auroc"].note
+    assert groups["f"]["specificity"].note == ""

@@ -121,3 +121,15 @@ def test_the_corrected_gap_is_the_median_unbiased_one() -> None:
 def test_bad_input(call: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         call(clustered(0))
+
+
+def test_a_group_without_a_cluster_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    labels, answers = rng.integers(0, 2, (2, 40))
+    clusters = np.repeat(np.arange(20), 2).astype(str)
+    groups = np.ones(40, int)
+    groups[0] = 0  # its cluster holds a sample of the other group too
+    found = invert(labels, answers[None], groups, clusters, 2, 2, draws=50)
+    low = found.interval("eopp1").low
+    assert low.shape == (1,)
+    assert low[0] <= found.point["eopp1"][0]

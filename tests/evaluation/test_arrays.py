@@ -49,6 +49,7 @@ def test_probabilities_in_the_order_of_the_classes():
         ({"probabilities": [[np.nan, 0.2], [1, 0]]}, "negative or not a number"),
         ({"prediction": ["a", "b"], "ids": ["x", "x"]}, "this id occurred before"),
         ({"prediction": ["a", "b"], "classes": ["a"]}, "label 'b' is no class"),
+        ({"prediction": [None, "b"]}, r"row 1 \(id '1'\): prediction '' is no class"),
     ],
 )
 def test_arrays_that_do_not_fit(given, message):
@@ -90,12 +91,36 @@ def test_a_frame_of_probabilities():
 
 
 def test_columns_that_are_not_there():
-    with pytest.raises(UserError, match=r"the frame has no column 'label'; there are: answer"):
+    with pytest.raises(UserError, match=r"^no column 'label'; there are: answer"):
         from_frame(frame())
     with pytest.raises(UserError, match=r"has no column 'sx'; did you mean 'sex'\?"):
         from_frame(frame(), Columns(label="y"), ["sx"])
     with pytest.raises(UserError, match="no column 'prediction' and none of probabilities"):
         from_frame(frame(), Columns(label="y"))
+    with pytest.raises(UserError, match=r"^no column 'lesion'; there are: answer"):
+        from_frame(frame(), Columns(label="y", prediction="answer", cluster="lesion"))
+    twice = pd.concat([frame(), frame()[["sex"]]], axis=1)
+    with pytest.raises(UserError, match="two columns are called 'sex'"):
+        from_frame(twice, Columns(label="y", prediction="answer"))
     several = frame().assign(**{"p1/a": 1.0, "pf/a": 1.0})
     with pytest.raises(UserError, match="column 'p1/a': a frame holds one exit"):
         from_frame(several, Columns(label="y"))
+
+
+def test_labels_and_groups_that_are_missing():
+    table = frame().astype({"sex": "string"})
+    table.loc[3, "sex"] = pd.NA
+    found, _ = from_frame(table, Columns(label="y", prediction="answer"))
+    assert np.flatnonzero(found.attributes["sex"] == -1).tolist() == [3]
+    table.loc[4, "y"] = None
+    with pytest.raises(UserError, match=r"row 5 \(id '5'\): label '' is no class; there are: a, b"):
+        from_frame(table, Columns(label="y", prediction="answer"))
+
+
+def test_answers_that_disagree_with_their_probabilities():
+    table = frame().assign(**{"p/b": 0.75, "p/a": 0.25}, answer="b")
+    columns = Columns(label="y", prediction="answer")
+    assert not from_frame(table, columns)[0].hard
+    table.loc[7, "answer"] = "a"
+    with pytest.raises(UserError, match=r"row 8 \(id '8'\): the prediction has not the largest"):
+        from_frame(table, columns)

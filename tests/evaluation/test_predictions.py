@@ -182,6 +182,16 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
             "label,prediction,p/a,p/b\na,a,0.6,0.4\nb,a,0.3,0.7\n",
             r"row 2 \(id '2'\): the prediction has not the largest probability",
         ),
+        (
+            OUTSIDE,
+            "label,prediction\na,a\nb,b\n,a\n",
+            r"row 3 \(id '3'\): '' in column 'label' is not known; there are: a, b",
+        ),
+        (
+            OUTSIDE,
+            "label,prediction\na,\nb,b\n",
+            "row 1 .*: '' in column 'prediction' is not known",
+        ),
     ],
 )
 def test_bad_files(write: Callable[[str], Path], old: str, new: str, message: str) -> None:
@@ -269,6 +279,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
             "an attribute cannot be called 'exit'",
         ),
         ({"clusters": np.full(3, "")}, "do not fit"),
+        ({"classes": ("a", "b", "a")}, "a class is named twice: a, b, a"),
     ],
 )
 def test_bad_arrays(change: dict[str, object], message: str) -> None:

@@ -1,6 +1,7 @@
 """AUROC, ECE and Brier score against scikit-learn and explicit loops."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,3 +86,11 @@ def test_brier_equals_scikit_learn(seed: int) -> None:
         for w in weights
     ]
     np.testing.assert_allclose(brier(probabilities, labels, weights), expected)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("score", [auroc, ece, brier])
+def test_no_weight_is_no_score(score: Any) -> None:
+    probabilities, labels = draw(0)
+    weights = np.stack([np.zeros(len(labels)), np.ones(len(labels))])
+    assert np.isnan(score(probabilities, labels, weights)).tolist() == [True, False]

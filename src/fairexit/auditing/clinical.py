@@ -1,13 +1,14 @@
 """One class read as a disease that is there or not: sensitivity, specificity, PPV, NPV, AUROC."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.audit import Clinical, Estimate
 from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
-from fairexit.auditing.samples import Samples, Settings, measured
+from fairexit.auditing.samples import LEAST, Samples, Settings, measured
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.counts import Counts, Margins, margins
@@ -18,6 +19,8 @@ MOST_SCORED = 100_000
 """Samples up to which scores get intervals: each draw weighs every sample."""
 
 NO_SCORE_INTERVAL = f"no interval: more than {MOST_SCORED:,} samples"
+
+FEW = f"fewer than {LEAST} clusters: too few to trust the interval"
 
 
 def ppv(counts: Counts | Margins) -> Values:
@@ -98,9 +101,10 @@ def choose_cut(source: Source, c: int, specificity: float) -> tuple[float | None
 def _yes_or_no(
     samples: Samples, c: int, yes: NDArray[np.bool_], settings: Settings
 ) -> dict[str, list[Estimate]]:
+    labels, answers = (samples.labels == c).astype(np.int64), yes.astype(np.int64)
     drawn = bootstrap(
-        (samples.labels == c).astype(np.int64),
-        yes.astype(np.int64)[None],
+        labels,
+        answers[None],
         samples.groups,
         samples.clusters,
         2,
@@ -109,7 +113,26 @@ def _yes_or_no(
         draws=settings.draws,
         seed=settings.seed,
     )
-    return {key: measured(drawn, key, settings)[:, 1].tolist() for key in MEASURES}
+    ill, answered = (_clusters_of_two(samples, values) for values in (labels, answers))
+    behind = dict(
+        zip(MEASURES, (ill[:, 1], ill[:, 0], answered[:, 1], answered[:, 0]), strict=True)
+    )
+    return {
+        key: _warned(measured(drawn, key, settings)[:, 1].tolist(), behind[key]) for key in MEASURES
+    }
+
+
+def _clusters_of_two(samples: Samples, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Clusters of each group with a sample of value 0 and with one of value 1, (M, 2)."""
+    return replace(samples, labels=values, classes=("no", "yes")).clusters_behind()[0]
+
+
+def _warned(found: list[Estimate], clusters: NDArray[np.int64]) -> list[Estimate]:
+    """Measures by group with a note on intervals that rest on few clusters (M,)."""
+    return [
+        replace(one, note=FEW) if n < LEAST and not math.isnan(one.low) else one
+        for one, n in zip(found, clusters.tolist(), strict=True)
+    ]
 
 
 def _areas(
@@ -138,7 +161,8 @@ def _areas(
         draws=settings.score_draws,
         seed=settings.seed,
     )
-    return list(measured(drawn, "auroc", settings))
+    behind = _clusters_of_two(samples, labels).min(1)
+    return _warned(list(measured(drawn, "auroc", settings)), behind)
 
 
 def _share(top: Counts, bottom: Counts) -> Values:

@@ -61,7 +61,9 @@ def compare(
                 metric,
                 float(values.mean()),
                 float(base.mean()),
-                estimates(interval).item(),
+                estimates(
+                    interval, exact=bool((answers[:number] == answers[number:]).all())
+                ).item(),
                 tuple(values.tolist()),
                 tuple(base.tolist()),
             )

@@ -13,11 +13,14 @@ from fairexit.auditing.bootstrap import Bootstrap, Method
 from fairexit.auditing.intervals import Interval
 from fairexit.auditing.resampling import number_clusters
 from fairexit.auditing.source import Source
+from fairexit.errors import UserError
 from fairexit.evaluation.counts import count
 from fairexit.types import UNKNOWN
 
 LEAST = 10
 """Clusters that a cell needs on each side of a comparison; with fewer it is too small."""
+
+NO_SPREAD = "no interval: all draws agree, other samples need not"
 
 MOST_UNDEFINED = 0.05
 """Share of draws without a value from which an interval is not shown."""
@@ -48,6 +51,12 @@ class Settings:
     alpha: float = 0.05
     method: Method = "bca"
     specificity: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("level", "alpha", "specificity"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise UserError(f"{name} {value}: it lies between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -134,14 +143,20 @@ def take_samples(source: Source, attribute: str) -> Samples:
     )
 
 
-def estimates(interval: Interval) -> NDArray[Any]:
-    """An interval's values as `Estimate` objects, an array of its shape."""
+def estimates(interval: Interval, exact: bool = False) -> NDArray[Any]:
+    """An interval's values as `Estimate` objects, an array of its shape.
+
+    Where all draws agree, as for a rate of 1, they hold nothing of what other samples would show:
+    there is no interval, unless the value is `exact`.
+    """
     point = np.asarray(interval.point)
     found = np.empty(point.shape, object)
     for place in np.ndindex(point.shape):
         ends = float(interval.low[place]), float(interval.high[place])
         undefined = float(interval.undefined[place])
-        found[place] = estimate(float(point[place]), *ends, undefined)
+        one = estimate(float(point[place]), *ends, undefined)
+        pointlike = one.low == one.high and not exact
+        found[place] = Estimate(one.value, note=NO_SPREAD) if pointlike else one
     return found
 
 

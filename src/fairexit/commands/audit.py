@@ -54,6 +54,9 @@ def audit(
     card: Annotated[
         Path | None, typer.Option(help="Model card in the form of Hugging Face.")
     ] = None,
+    images: Annotated[
+        bool, typer.Option(help="Show images that leave first and last, if they are at hand.")
+    ] = True,
     as_json: Annotated[
         Path | None, typer.Option("--json", help="All numbers; - prints them.")
     ] = None,
@@ -106,9 +109,11 @@ def audit(
     if out:
         from fairexit.evaluation.entanglement import read_entanglement
         from fairexit.report.audit_page import write_audit
+        from fairexit.report.thumbnails import leaving_images
 
         depth = predictions[0] / "entanglement.json"
-        write_audit(found, out, read_entanglement(depth) if depth.is_file() else None)
+        entanglement = read_entanglement(depth) if depth.is_file() else None
+        write_audit(found, out, entanglement, leaving_images(found) if images else {})
     if card:
         from fairexit.report.model_card import write_card
 

@@ -112,6 +112,9 @@ def from_frame(
     columns = columns or Columns()
     names = [str(name) for name in frame.columns]
     columns.check(names)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"two columns are called '{twice}'")
     for name in groups:
         if name not in names:
             raise UserError(f"the frame has no column '{name}'; {nearest(name, names)}")

@@ -1,7 +1,7 @@
 """An audit as one self-contained HTML page that loads nothing from anywhere."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,28 @@ MATRIX = 15
 """Confusion matrices of more classes are shown as their most frequent errors."""
 
 
-def write_audit(audit: Audit, path: Path, entanglement: Entanglement | None = None) -> None:
+def write_audit(
+    audit: Audit,
+    path: Path,
+    entanglement: Entanglement | None = None,
+    images: Mapping[str, str] | None = None,
+) -> None:
     """Write the page.
 
     Args:
         audit: what was found.
         path: the HTML file.
         entanglement: of the model's features by depth, if it was measured.
+        images: id -> address of a picture, of those that leave first and last.
     """
-    write_atomically(path, render_audit(audit, entanglement))
+    write_atomically(path, render_audit(audit, entanglement, images))
 
 
-def render_audit(audit: Audit, entanglement: Entanglement | None = None) -> str:
+def render_audit(
+    audit: Audit,
+    entanglement: Entanglement | None = None,
+    images: Mapping[str, str] | None = None,
+) -> str:
     """The page as a text: a few hundred kilobytes whatever the number of samples."""
     helpers = {
         "Footnotes": Footnotes,
@@ -48,7 +58,8 @@ def render_audit(audit: Audit, entanglement: Entanglement | None = None) -> str:
         "depths": depths,
         "entanglement_table": entanglement_table,
     }
-    return render("audit.html", helpers, audit=audit, facts=audit.facts, entanglement=entanglement)
+    shown = {"audit": audit, "facts": audit.facts, "entanglement": entanglement}
+    return render("audit.html", helpers, images=images or {}, **shown)
 
 
 class Footnotes:

@@ -40,7 +40,7 @@ def against_plain(pooled: Sequence[Pooled]) -> pd.DataFrame:
     for name, seeds in rows.items():
         base = plain.get(_exits(seeds[0]), name)
         cells: dict[str, object] = {"row": name, "plain": "" if base == name else base}
-        cells |= {"seeds": len(seeds)} | _readable(seeds)
+        cells |= {"seeds": len(seeds), **_readable(seeds)}
         if base != name:
             cells |= _differences(seeds, rows[base])
         found.append(cells)
