@@ -1,5 +1,6 @@
 """The rule for the word on a claim, and the numbers behind it."""
 
+import json
 import math
 from pathlib import Path
 
@@ -190,3 +191,47 @@ def test_chance_is_what_permuted_groups_give():
     assert [(c.row, c.metric) for c in found] == [("ResNet18", "eopp1"), ("ResNet18", "eodd")]
     for one in found:
         assert 0 < one.floor < one.ceiling < 0.3
+
+
+def entangled(folder, row, changes, error):
+    """Runs of one row in which the entanglement of two labels was measured."""
+    found = []
+    for seed, change in enumerate(changes):
+        run = Run(folder / f"{row}-{seed}")
+        run.path.mkdir()
+        place = {"temperature": 0.3, "position": "mean", "change": change, "change_se": error}
+        values = dict.fromkeys(("snnl", "snnl_se", "entropy", "raw_temperature"), 0.5)
+        rows = [{"of": of, **place, **values, "images": 9, "alone": 0} for of in ("sex", "target")]
+        tree = {"name": row, "settings": {}, "interval": "9 clusters", "rows": rows}
+        (run.path / "entanglement.json").write_text(json.dumps(tree))
+        one = pooled(row, seed, 2.0)
+        found.append(Pooled(row, seed, (run,), one.predictions, one.policies, one.order, "sex"))
+    return found
+
+
+def sixth(study):
+    return next(v for v in judge(study, None, "isic2019") if v.claim.number == 6)
+
+
+def test_entanglement_holds_only_where_both_networks_were_measured(tmp_path):
+    plain = entangled(tmp_path, "ResNet18", [-0.10, -0.11, -0.12], 0.001)
+    verdict = sixth(plain)
+    assert verdict.word == "not decided"
+    assert [o and o.word for o in verdict.outcomes] == ["holds", "holds", None, None]
+    both = plain + entangled(tmp_path, "ME-ResNet18", [-0.10, -0.11, -0.12], 0.001)
+    assert sixth(both).word == "holds"
+    assert sixth([pooled("ResNet18", 0, 2.0)]).word == "not run"
+
+
+def test_entanglement_is_judged_by_students_t_over_seeds(tmp_path):
+    # 4.30 standard errors of three seeds reach across zero, 1.96 do not.
+    study = entangled(tmp_path, "ResNet18", [-0.02, -0.05, -0.08], 0.0001)
+    outcome = sixth(study).outcomes[0]
+    assert outcome.difference == pytest.approx(-0.05)
+    half = 4.303 * 0.03 / math.sqrt(3)
+    assert (outcome.low, outcome.high) == pytest.approx((-0.05 - half, -0.05 + half), abs=0.004)
+    assert outcome.word == "not decided"
+    # Of one seed only the images speak; the ceiling is that of all four comparisons.
+    alone = sixth(entangled(tmp_path, "ME-ResNet18", [0.02], 0.01)).outcomes[-1]
+    assert (alone.low, alone.high) == pytest.approx((0.02 - 0.0196, 0.02 + 0.0196), abs=1e-3)
+    assert alone.bounds.ceiling == pytest.approx(-0.02 + 2.498 * 0.01, abs=2e-3)

@@ -149,6 +149,7 @@ rows:
         ({"folds": ["a"]}, "folds is"),
         ({"policy": {"rul": "f1"}}, "policy: unknown key 'rul'; did you mean 'rule'"),
         ({"policy": {"grid": [2]}}, "out of range"),
+        ({"entangle": "always"}, "entangle is 'always'; give true or false"),
         (
             {
                 "rows": {

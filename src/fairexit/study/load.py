@@ -55,7 +55,10 @@ def load_study(path: Path) -> Study:
         circle = " -> ".join(error.args[1])
         raise UserError(f"{path}: these runs need each other: {circle}") from None
     choice = _choice(_mapping(tree.get("policy") or {}, "policy", deep=False))
-    return Study(tuple(runs), choice, prepare, trials, tree.get("entangle") is True)
+    entangle = tree.get("entangle", False)
+    if not isinstance(entangle, bool):
+        raise UserError(f"entangle is '{entangle}'; give true or false")
+    return Study(tuple(runs), choice, prepare, trials, entangle)
 
 
 def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

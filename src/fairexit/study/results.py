@@ -78,7 +78,6 @@ def _write_dataset(
 
 def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
     """The budget of every method, as stands under each table."""
-    config = pooled[0].runs[0].config
     seeds = sorted({one.seed for one in pooled})
     here = {one.row for one in pooled}
     missing = [row for row in study.rows if row not in here]
@@ -87,16 +86,36 @@ def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
     sentences = [
         f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds))}; * marks the best "
         f"mean; paper: the printed number. {len(pooled[0].ids)} test images.",
-        f"Each method: {config.train.epochs} epochs, the epoch with the best "
-        f"{config.train.select} on validation, theta by rule {choice.rule} on validation "
-        f"(tolerance {choice.tolerance:g}).",
+        f"Each method: {_budget(pooled[0])} on validation, theta by rule {choice.rule} on "
+        f"validation (tolerance {choice.tolerance:g}).",
         "Hyper-parameters as the study sets them"
         + "".join(f"; of {row} searched over {n} trials" for row, n in searched.items())
         + ".",
     ]
+    sentences += _exceptions(pooled, seeds)
     if missing:
         sentences.append(f"Not run: {', '.join(missing)}.")
     return " ".join(sentences) + "\n"
+
+
+def _exceptions(pooled: Sequence[Pooled], seeds: Sequence[int]) -> list[str]:
+    """Rows with fewer seeds than others, or with another budget than the first row."""
+    sentences, usual = [], _budget(pooled[0])
+    for row in dict.fromkeys(one.row for one in pooled):
+        mine = [one for one in pooled if one.row == row]
+        if len(mine) < len(seeds):
+            have = ", ".join(str(one.seed) for one in mine)
+            sentences.append(f"{row} has only seed{'s' * (len(mine) > 1)} {have}.")
+        if _budget(mine[0]) != usual:
+            sentences.append(f"But {row}: {_budget(mine[0])}.")
+    return sentences
+
+
+def _budget(one: Pooled) -> str:
+    config = one.runs[0].config
+    further = config.prune.finetune if config.prune is not None else 0
+    text = f"{config.train.epochs} epochs, the epoch with the best {config.train.select}"
+    return text + (f", and {further} of fine-tuning" if further else "")
 
 
 def word_table(verdicts: Sequence[Verdict]) -> Table:
