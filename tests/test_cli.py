@@ -202,6 +202,10 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("evaluate", "nowhere.csv"), "cannot read nowhere.csv"),
         (("predict", "RUN", "--device", "abacus"), "--device abacus"),
         (("predict", "RUN", "--split", "tset"), "no split 'tset'; did you mean 'test'"),
+        (
+            ("predict", "RUN", "--out", "x", "--split", "val", "--split", "tset"),
+            "no split 'tset'",
+        ),
         (("predict", "RUN", "--policy-only"), "has no policy yet"),
         (("predict", "nowhere"), "no run folder nowhere"),
         (("train", "nowhere.yaml", "--out", "x"), "no file nowhere.yaml"),

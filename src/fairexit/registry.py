@@ -6,6 +6,7 @@ against which values from YAML or the command line are checked.
 
 import importlib
 import inspect
+import math
 import pkgutil
 import typing
 from collections.abc import Callable
@@ -99,6 +100,10 @@ class Registry(Generic[T]):
                 raise UserError(
                     f"{self.kind} '{name}', option '{key}': {value!r} does not fit: {reason}"
                 ) from None
+            # Pydantic reads true as 1, and infinity as a number like any other.
+            is_flag = isinstance(value, bool) and not isinstance(checked[key], bool)
+            if is_flag or checked[key] in (math.inf, -math.inf):
+                raise UserError(f"{self.kind} '{name}', option '{key}': {value!r} does not fit")
         return checked
 
     def create(self, name: str, /, *args: Any, **options: Any) -> T:

@@ -1,6 +1,10 @@
 import errno
+import gzip
 import io
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,6 +17,7 @@ from fairexit.data.datasets import datasets
 from fairexit.data.leaks import merge_clusters
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.data.prepared import open_prepared
+from fairexit.data.records import read_table
 from fairexit.errors import UserError
 
 
@@ -208,6 +213,36 @@ def test_a_full_disk_is_one_line(clinic, monkeypatch):
     assert not (clinic / "out.partial").exists()
 
 
+KILLED_WORKER = """
+import os, signal
+from fairexit.data.datasets.synthetic import Synthetic
+
+class Deadly(Synthetic):
+    def pixels(self, *_, **__):
+        os.kill({victim}, signal.SIGKILL)
+
+if __name__ == "__main__":
+    from pathlib import Path
+    from fairexit.data.prepare import PrepareOptions, prepare
+    prepare("synthetic", Deadly(images=400), None, Path("out"), PrepareOptions(size=28))
+"""
+
+
+@pytest.mark.parametrize("victim", ["os.getpid()", "os.getppid()"])
+def test_a_killed_process_leaves_no_other_behind(tmp_path, victim):
+    (tmp_path / "deadly.py").write_text(KILLED_WORKER.format(victim=victim))
+    # The pipes close when the last of its processes is gone.
+    found = subprocess.run(
+        [sys.executable, "deadly.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert not (tmp_path / "out").exists()
+    if victim == "os.getpid()":
+        assert "UserError: a process that reads images was killed" in found.stderr
+        assert list(tmp_path.iterdir()) == [tmp_path / "deadly.py"]
+    else:
+        assert found.returncode == -signal.SIGKILL
+
+
 def test_the_header_is_numpys():
     for count in (0, 7, 10**6):
         header = store.header(count, 64)
@@ -276,6 +311,12 @@ def test_wrong_tables(clinic):
     change(clinic, lambda f: f.assign(diagnostic="MEL"))
     with pytest.raises(UserError, match=r"there are not two classes \(MEL\)"):
         table(clinic)
+
+
+def test_a_damaged_archive_is_one_line(tmp_path):
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"id,label,sex\n" * 9)[:-12])
+    with pytest.raises(UserError, match=r"t\.csv\.gz cannot be read as a table"):
+        read_table(tmp_path / "t.csv.gz")
 
 
 def test_options_are_checked(tmp_path):

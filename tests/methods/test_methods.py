@@ -246,6 +246,13 @@ def test_a_teacher_that_does_not_fit(change, message):
         method.set_teacher(create_model(name, classes, **change))
 
 
+@pytest.mark.parametrize("weight", [-1, math.nan, math.inf, True, "much"])
+def test_weights_that_are_none(weight):
+    with pytest.raises(UserError, match=r"method 'hsic', option 'weight': .* does not fit"):
+        build("hsic", weight=weight)
+    build("advrev", warmup=True)
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "erm"])
 def test_training_resumes_bit_for_bit(tiny, tmp_path, monkeypatch, name):
     config = settings(tiny.path, method={"name": name}, train__epochs=2, train__batch_size=48)

@@ -17,6 +17,7 @@ from conftest import settings
 from fairexit.config import TrainConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader, balancing_weights
+from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.runs import Run, open_run
 from fairexit.training import fit
@@ -153,6 +154,7 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
         ({"data__group": "sex"}, "has no attribute 'sex'; .*skin_tone"),
         ({"data__fold": 1}, "has no folds"),
         ({"train__batch_size": 1}, "batch normalisation needs at least 2"),
+        ({"train__exit_weights": [1.0, 1.0, float("nan")]}, "give 3 weights, none negative"),
         ({"model__backbone": "resnet17"}, "no backbone 'resnet17'; did you mean"),
         ({"model__head": "cnov"}, "no head 'cnov'; did you mean 'conv'"),
         ({"method": {"name": "ermm"}}, "no method 'ermm'; did you mean 'erm'"),
@@ -164,6 +166,15 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
 def test_settings_that_do_not_fit(tiny, tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         train(settings(tiny.path, **change), tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_no_batch_of_one_is_left_over(tiny, tmp_path, monkeypatch):
+    odd = tiny.rows("train")[: 2 * (len(tiny.rows("train")) // 2) - 1]
+    monkeypatch.setattr(Prepared, "rows", lambda *_: odd)
+    for change in ({"train__batch_size": 2}, {"train__batch_size": 4, "train__devices": 2}):
+        with pytest.raises(UserError, match=f"cuts {len(odd)} images into batches down to 1"):
+            train(settings(tiny.path, **change), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 

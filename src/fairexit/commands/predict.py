@@ -11,7 +11,8 @@ from fairexit.commands.common import Device, OtherData, RunPath
 def predict(
     run: RunPath,
     split: Annotated[
-        list[str] | None, typer.Option(help="train, val or test; repeatable [val and test].")
+        list[str] | None,
+        typer.Option(help="train, val or test; repeatable. By default val and test."),
     ] = None,
     policy_only: Annotated[
         bool, typer.Option(help="Only the policy's answer; images leave early and save work.")

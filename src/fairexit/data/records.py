@@ -1,5 +1,6 @@
 """The table that every dataset becomes, and what a dataset has to give."""
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def read_table(path: Path) -> pd.DataFrame:
             keep_default_na=False,
             na_values=[""],
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be read as a table: {reason}") from None
     if frame.empty:

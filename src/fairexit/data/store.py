@@ -1,12 +1,15 @@
 """The array file of a prepared dataset, and the list of what did not get into it."""
 
 import io
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -63,7 +66,7 @@ def store_images(
     Returns:
         The rows whose images are stored, and the SHA-256 of each one's file.
     Raises:
-        UserError: no image could be read.
+        UserError: no image could be read, or a worker was killed.
         OSError: the file cannot be written.
     """
     digests: list[str] = []
@@ -106,5 +109,24 @@ def _in_order(
         yield from map(read, chunks)
         return
     # A forked process that has started threads may hang, so workers start clean.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(read, chunks)
+    clean = get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, mp_context=clean, initializer=_die_with_parent) as pool:
+            yield from pool.map(read, chunks)
+    except BrokenProcessPool:
+        raise UserError(
+            "a process that reads images was killed, perhaps for want of memory; give fewer "
+            "--workers"
+        ) from None
+
+
+def _die_with_parent() -> None:
+    """End this worker when its parent is gone; a killed one cannot tell it to."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()

@@ -93,10 +93,11 @@ def predict(
     """
     folder = _folder(run, data, last, out)
     prepared = open_data(run, data)
+    rows = _rows(run, prepared, splits)
     where = choose_device(device)
     net = load_net(run, last).to(where)
     written = []
-    for split in splits:
+    for split in rows:
         file = folder / f"{split}.parquet"
         fold = run.config.data.fold
         write_predictions(predict_split(net, prepared, split, fold, batch_size), file)
@@ -144,13 +145,13 @@ def classify(
         raise UserError(f"{run.path} has no policy yet; call fairexit evaluate {run.path}")
     policy = Policy.load(run.policy)
     prepared = open_data(run, data)
+    of_splits = _rows(run, prepared, splits)
     where = choose_device(device)
     net = load_net(run, last).to(where)
     costs = np.array(net.exit_costs(prepared.size))
     names, classes = np.array(net.exit_names), np.array(prepared.classes)
     written = []
-    for split in splits:
-        rows = prepared.rows(split, run.config.data.fold)
+    for split, rows in of_splits.items():
         batches = _batches(prepared, rows, where, batch_size, f"classifying {split}")
         found = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
         exits = torch.cat([part.exit for part in found]).cpu().numpy()
@@ -168,6 +169,11 @@ def classify(
         write_atomically(file, table.to_csv(index=False, float_format="%.6g"))
         written.append(file)
     return written
+
+
+def _rows(run: Run, data: Prepared, splits: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """The rows of each split; an unknown one is an error before anything is written."""
+    return {split: data.rows(split, run.config.data.fold) for split in splits}
 
 
 def _folder(run: Run, data: Path | None, last: bool, out: Path | None) -> Path:

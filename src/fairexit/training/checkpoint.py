@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +27,10 @@ def exit_weights(net: ExitNet, wanted: str | list[float]) -> list[float]:
     """alpha of each exit; a plain network's only exit weighs 1.
 
     Raises:
-        UserError: a list of another length, or a negative weight.
+        UserError: a list of another length, or a weight that is negative or no number.
     """
     if isinstance(wanted, list):
-        if len(wanted) != net.num_exits or min(wanted) < 0:
+        if len(wanted) != net.num_exits or not all(0 <= w < math.inf for w in wanted):
             raise UserError(
                 f"train.exit_weights {wanted}: give {net.num_exits} weights, none negative, "
                 f"for the exits {', '.join(net.exit_names)}"

@@ -230,7 +230,7 @@ class _Trainer:
         if not np.isfinite(means[0]):
             raise UserError(
                 f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
-                "set train.clip"
+                "set train.clip, with a new --out"
             )
         names = self.method.net.exit_names
         row = {"lr": learning_rate(train, epoch, steps - 1, steps), "train_loss": means[0]}

@@ -26,8 +26,14 @@ def open_training(config: RunConfig) -> Prepared:
         present = np.unique(data.groups(group)[rows])
         if (present != UNKNOWN).sum() < 2:
             raise UserError(f"split '{split}' of {data.path} has fewer than two {group}s")
-    if config.train.batch_size < 2:
-        raise UserError("train.batch_size is 1; batch normalisation needs at least 2")
+    images, settings = len(data.rows("train", config.data.fold)), config.train
+    steps = -(-images // settings.batch_size)
+    smallest = images // steps // settings.devices
+    if smallest < 2:
+        raise UserError(
+            f"train.batch_size {settings.batch_size} cuts {images} images into batches down to "
+            f"{smallest} on a device; batch normalisation needs at least 2"
+        )
     return data
 
 
