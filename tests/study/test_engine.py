@@ -119,6 +119,7 @@ def test_failures_are_reported_and_do_not_stop_the_rest(load, tmp_path):
     assert [line.split(",")[5] for line in lines] == ["state", *["to do"] * 4, "done"]
     table = (tmp_path / "s" / "tables" / "isic" / "table1.md").read_text()
     assert "Not run: Broken, Broken-MFD, Killed, Full." in table
+    assert "The printed numbers are of 8 classes, ours of 4: not the same task." in table
 
 
 def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path):

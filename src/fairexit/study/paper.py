@@ -14,6 +14,8 @@ COPIED = {("fitzpatrick17k", "MFD")}
 ENTANGLED = ("ERM", "ME-ERM")
 """What Figure S1 shows: the networks before any method."""
 GAPS = ("eopp0", "eopp1", "eodd")
+CLASSES = {"isic2019": 8, "fitzpatrick17k": 114}
+"""Classes of the printed tasks."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from fairexit.study.against import against_plain, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
-from fairexit.study.paper import printed
+from fairexit.study.paper import CLASSES, printed
 from fairexit.study.plan import Study
 from fairexit.study.tables import write_tables
 from fairexit.study.verdicts import Chance, Verdict, chance, judge
@@ -60,6 +60,11 @@ def _write_dataset(
     data = pooled[0].runs[0].description["data"]["name"]
     paper = printed(data, pooled[0].group)
     note = settings_note(study, pooled)
+    if paper and len(pooled[0].classes) != CLASSES[data]:
+        note = (
+            f"**The printed numbers are of {CLASSES[data]} classes, ours of "
+            f"{len(pooled[0].classes)}: not the same task.** {note}"
+        )
     tables = write_tables(pooled, paper, out, dataset, note)
     write_figures(pooled, out, dataset)
     against = against_plain(pooled)
