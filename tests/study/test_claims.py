@@ -26,8 +26,9 @@ from fairexit.study.claims import (
     word_of,
 )
 from fairexit.study.collect import Pooled
+from fairexit.study.outcomes import bounds, needed
 from fairexit.study.paper import printed
-from fairexit.study.verdicts import bounds, chance, judge, needed
+from fairexit.study.verdicts import chance, judge
 
 FOR, UNDECIDED, AGAINST = Bounds(0.1, 0.3, 0.4), Bounds(-0.1, 0.2, 0.3), Bounds(-0.3, -0.1, -0.05)
 WEAKLY_AGAINST = Bounds(-0.3, -0.1, 0.01)

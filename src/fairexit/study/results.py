@@ -12,10 +12,11 @@ from fairexit.study.against import against_plain, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
+from fairexit.study.outcomes import Verdict
 from fairexit.study.paper import CLASSES, printed
 from fairexit.study.plan import Study
 from fairexit.study.tables import write_tables
-from fairexit.study.verdicts import Chance, Verdict, chance, judge
+from fairexit.study.verdicts import Chance, chance, judge
 from fairexit.tables import Table, number
 
 TABLES = "tables"

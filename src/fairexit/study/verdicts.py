@@ -3,85 +3,34 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fairexit.auditing.intervals import Interval, with_seeds
+from fairexit.auditing.intervals import Interval
 from fairexit.auditing.pairs import Pairs, draw_pairs
 from fairexit.auditing.permutation import permute
 from fairexit.auditing.resampling import Measure, named_measures
 from fairexit.evaluation import metrics
 from fairexit.evaluation.counts import Margins
-from fairexit.evaluation.entanglement import MEAN, mean_over_runs, read_entanglement
 from fairexit.evaluation.metrics import Values
 from fairexit.study.claims import (
     FINAL,
     FIRST,
     GAP,
-    Bounds,
-    Claim,
     Comparison,
     Side,
-    Word,
     claims,
     printed_difference,
     word_of,
 )
 from fairexit.study.collect import POLICY, Pooled
-from fairexit.study.paper import ENTANGLED, Printed, common_name
+from fairexit.study.depth import entanglement_verdict
+from fairexit.study.outcomes import LEVEL, POWERED, Outcome, Verdict, Z, bounds, needed
+from fairexit.study.paper import Printed, common_name
 
 DRAWS = 2000
 GAP_DRAWS = 400
 CHANCE_DRAWS = 300
-FALL_DRAWS = 20_000
-LEVEL = 0.95
-Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-POWERED = Z + NormalDist().inv_cdf(0.8)
-"""Standard errors that a true difference must have to be found in 80 of 100 studies: 2.8."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was found of one comparison.
-
-    Attributes:
-        comparison: what is claimed.
-        seeds: that both sides have.
-        a, b: means over them; b is NaN where there is none.
-        difference, low, high: a - b with its 95 % interval over seeds and clusters.
-        bounds: of the claimed direction.
-        paper: the printed a - b.
-        smallest: the smallest difference that this design finds in 80 of 100 studies.
-        needed: seeds of each row, and test images, that would find the printed one as often; None
-            where nothing is printed, or what is printed is no more than the margin forbids.
-    """
-
-    comparison: Comparison
-    seeds: int
-    a: float
-    b: float
-    difference: float
-    low: float
-    high: float
-    bounds: Bounds
-    paper: float | None
-    smallest: float
-    needed: tuple[int, int] | None
-
-    @property
-    def word(self) -> Word:
-        return word_of([self.bounds])
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The word on one claim, and what it rests on; None for a comparison that was not run."""
-
-    claim: Claim
-    word: Word
-    outcomes: tuple[Outcome | None, ...]
 
 
 @dataclass(frozen=True)
@@ -119,7 +68,7 @@ def judge(pooled: Sequence[Pooled], paper: Printed | None, dataset: str) -> list
             outcomes.append(found and _outcome(comparison, *found, *sizes, paper))
         word = word_of([outcome.bounds if outcome else None for outcome in outcomes])
         verdicts.append(Verdict(claim, word, tuple(outcomes)))
-    verdicts.append(_entanglement(pooled))
+    verdicts.append(entanglement_verdict(pooled))
     return sorted(verdicts, key=lambda verdict: verdict.claim.number)
 
 
@@ -218,97 +167,3 @@ def _outcome(
         (high - low) / 2 * POWERED / Z,
         None if printed is None else needed(comparison, printed, of_seeds, of_images, images),
     )
-
-
-def bounds(
-    comparison: Comparison, interval: tuple[float, float], strict: tuple[float, float]
-) -> Bounds:
-    """Intervals of a - b as bounds of what is claimed to be above zero."""
-    ends = sorted(comparison.sign * end + comparison.margin for end in interval)
-    ceiling = max(comparison.sign * end + comparison.margin for end in strict)
-    return Bounds(ends[0], ends[1], ceiling)
-
-
-def needed(
-    comparison: Comparison, printed: float, of_seeds: float, of_images: float, images: int
-) -> tuple[int, int] | None:
-    """Seeds of each row, and test images, that find the printed difference in 80 of 100 studies.
-
-    The variance of a mean difference is of_seeds / S + of_images * images / N; each term may take
-    half of (difference / 2.8)^2.
-
-    Args:
-        comparison: what is claimed; its margin adds to the difference.
-        printed: the paper's a - b.
-        of_seeds: variance of the difference from seed to seed.
-        of_images: variance of the mean difference over draws of the test images at hand.
-        images: how many these are.
-    """
-    effect = comparison.sign * printed + comparison.margin
-    if not effect > 0 or math.isnan(of_seeds):
-        return None
-    half = (effect / POWERED) ** 2 / 2
-    return max(2, math.ceil(of_seeds / half)), math.ceil(of_images * images / half)
-
-
-def _entanglement(pooled: Sequence[Pooled]) -> Verdict:
-    """Claim 6, from what `fairexit entangle` has measured in the runs."""
-    measured = {row: _changes(pooled, row) for row in ENTANGLED}
-    keys = list(dict.fromkeys(key for changes in measured.values() for key in changes))
-    comparisons, outcomes = [], []
-    for row in ENTANGLED:
-        for of, temperature in keys:
-            metric = f"SNNL of {of}, change per stage, T {temperature:g}"
-            comparison = Comparison(metric, Side(row), None, -1)
-            found = measured[row].get((of, temperature))
-            comparisons.append(comparison)
-            outcomes.append(found and _fall(comparison, *found, len(keys) * len(ENTANGLED)))
-    claim = Claim(
-        6, "SNNL of the attribute, and of the target, falls with depth", tuple(comparisons)
-    )
-    return Verdict(claim, word_of([o.bounds if o else None for o in outcomes]), tuple(outcomes))
-
-
-def _changes(
-    pooled: Sequence[Pooled], row: str
-) -> dict[tuple[str, float], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Label and temperature -> mean change per stage of each measured run, and their errors, (R,).
-
-    Raises:
-        UserError: the runs were not measured alike.
-    """
-    files = [
-        run.path / "entanglement.json"
-        for one in pooled
-        if common_name(one.row) == row
-        for run in one.runs
-    ]
-    found = [read_entanglement(file) for file in files if file.is_file()]
-    if not found:
-        return {}
-    mean_over_runs(found)
-    means = [one.rows[one.rows["position"] == MEAN] for one in found]
-    values = [np.stack([rows[key] for rows in means], 1) for key in ("change", "change_se")]
-    keys = zip(means[0]["of"], means[0]["temperature"], strict=True)
-    return {key: (values[0][i], values[1][i]) for i, key in enumerate(keys)}
-
-
-def _fall(
-    comparison: Comparison,
-    changes: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    number: int,
-) -> Outcome:
-    """Whether the mean over R runs falls; the errors are over images, which the runs share."""
-    runs, point = len(changes), float(changes.mean())
-    images = np.random.default_rng(0).standard_normal(FALL_DRAWS) * errors.mean()
-    drawn = with_seeds(changes, point + images)
-
-    def ask(level: float) -> tuple[float, float]:
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
-
-    interval, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
-    sides = bounds(comparison, interval, strict)
-    smallest = (interval[1] - interval[0]) / 2 * POWERED / Z
-    return Outcome(comparison, runs, point, math.nan, point, *interval, sides, None, smallest, None)

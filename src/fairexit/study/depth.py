@@ -1,0 +1,79 @@
+"""Claim 6: whether entanglement falls with depth."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.auditing.intervals import with_seeds
+from fairexit.evaluation.entanglement import MEAN, mean_over_runs, read_entanglement
+from fairexit.study.claims import Claim, Comparison, Side, word_of
+from fairexit.study.collect import Pooled
+from fairexit.study.outcomes import LEVEL, POWERED, Outcome, Verdict, Z, bounds
+from fairexit.study.paper import ENTANGLED, common_name
+
+FALL_DRAWS = 20_000
+
+
+def entanglement_verdict(pooled: Sequence[Pooled]) -> Verdict:
+    """Claim 6, from what `fairexit entangle` has measured in the runs."""
+    measured = {row: _changes(pooled, row) for row in ENTANGLED}
+    keys = list(dict.fromkeys(key for changes in measured.values() for key in changes))
+    comparisons, outcomes = [], []
+    for row in ENTANGLED:
+        for of, temperature in keys:
+            metric = f"SNNL of {of}, change per stage, T {temperature:g}"
+            comparison = Comparison(metric, Side(row), None, -1)
+            found = measured[row].get((of, temperature))
+            comparisons.append(comparison)
+            outcomes.append(found and _fall(comparison, *found, len(keys) * len(ENTANGLED)))
+    claim = Claim(
+        6, "SNNL of the attribute, and of the target, falls with depth", tuple(comparisons)
+    )
+    return Verdict(claim, word_of([o.bounds if o else None for o in outcomes]), tuple(outcomes))
+
+
+def _changes(
+    pooled: Sequence[Pooled], row: str
+) -> dict[tuple[str, float], tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Label and temperature -> mean change per stage of each measured run, and their errors, (R,).
+
+    Raises:
+        UserError: the runs were not measured alike.
+    """
+    files = [
+        run.path / "entanglement.json"
+        for one in pooled
+        if common_name(one.row) == row
+        for run in one.runs
+    ]
+    found = [read_entanglement(file) for file in files if file.is_file()]
+    if not found:
+        return {}
+    mean_over_runs(found)  # refuses runs that were not measured alike
+    means = [one.rows[one.rows["position"] == MEAN] for one in found]
+    values = [np.stack([rows[key] for rows in means], 1) for key in ("change", "change_se")]
+    keys = zip(means[0]["of"], means[0]["temperature"], strict=True)
+    return {key: (values[0][i], values[1][i]) for i, key in enumerate(keys)}
+
+
+def _fall(
+    comparison: Comparison,
+    changes: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    number: int,
+) -> Outcome:
+    """Whether the mean over R runs falls; the errors are over images, which the runs share."""
+    runs, point = len(changes), float(changes.mean())
+    images = np.random.default_rng(0).standard_normal(FALL_DRAWS) * errors.mean()
+    drawn = with_seeds(changes, point + images)
+
+    def ask(level: float) -> tuple[float, float]:
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    interval, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
+    sides = bounds(comparison, interval, strict)
+    smallest = (interval[1] - interval[0]) / 2 * POWERED / Z
+    return Outcome(comparison, runs, point, math.nan, point, *interval, sides, None, smallest, None)

@@ -1,0 +1,85 @@
+"""What was found of one comparison, and the arithmetic of its word."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from fairexit.study.claims import Bounds, Claim, Comparison, Word, word_of
+
+LEVEL = 0.95
+Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+POWERED = Z + NormalDist().inv_cdf(0.8)
+"""Standard errors that a true difference must have to be found in 80 of 100 studies: 2.8."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found of one comparison.
+
+    Attributes:
+        comparison: what is claimed.
+        seeds: that both sides have.
+        a, b: means over them; b is NaN where there is none.
+        difference, low, high: a - b with its 95 % interval over seeds and clusters.
+        bounds: of the claimed direction.
+        paper: the printed a - b.
+        smallest: the smallest difference that this design finds in 80 of 100 studies.
+        needed: seeds of each row, and test images, that would find the printed one as often; None
+            where nothing is printed, or what is printed is no more than the margin forbids.
+    """
+
+    comparison: Comparison
+    seeds: int
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    bounds: Bounds
+    paper: float | None
+    smallest: float
+    needed: tuple[int, int] | None
+
+    @property
+    def word(self) -> Word:
+        return word_of([self.bounds])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The word on one claim, and what it rests on; None for a comparison that was not run."""
+
+    claim: Claim
+    word: Word
+    outcomes: tuple[Outcome | None, ...]
+
+
+def bounds(
+    comparison: Comparison, interval: tuple[float, float], strict: tuple[float, float]
+) -> Bounds:
+    """Intervals of a - b as bounds of what is claimed to be above zero."""
+    ends = sorted(comparison.sign * end + comparison.margin for end in interval)
+    ceiling = max(comparison.sign * end + comparison.margin for end in strict)
+    return Bounds(ends[0], ends[1], ceiling)
+
+
+def needed(
+    comparison: Comparison, printed: float, of_seeds: float, of_images: float, images: int
+) -> tuple[int, int] | None:
+    """Seeds of each row, and test images, that find the printed difference in 80 of 100 studies.
+
+    The variance of a mean difference is of_seeds / S + of_images * images / N; each term may take
+    half of (difference / 2.8)^2.
+
+    Args:
+        comparison: what is claimed; its margin adds to the difference.
+        printed: the paper's a - b.
+        of_seeds: variance of the difference from seed to seed.
+        of_images: variance of the mean difference over draws of the test images at hand.
+        images: how many these are.
+    """
+    effect = comparison.sign * printed + comparison.margin
+    if not effect > 0 or math.isnan(of_seeds):
+        return None
+    half = (effect / POWERED) ** 2 / 2
+    return max(2, math.ceil(of_seeds / half)), math.ceil(of_images * images / half)
