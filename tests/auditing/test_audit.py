@@ -15,6 +15,7 @@ import fairexit
 from fairexit.auditing.audit import plain
 from fairexit.auditing.perform import perform
 from fairexit.auditing.samples import Settings
+from fairexit.auditing.words import LABELS
 from fairexit.errors import UserError
 from fairexit.evaluation.evaluate import evaluate
 
@@ -358,3 +359,13 @@ def test_settings_say_what_was_drawn(audited):
     assert audited.facts.draws == QUICK.draws
     assert audited.facts.permutations == QUICK.permutations
     assert Settings().draws == Settings().permutations == 10_000
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.4])
+def test_the_summary_names_every_gap_that_is_more_than_chance(gap):
+    found = perform([source(n=800, gap=gap)], ["sex"], settings=QUICK)
+    beyond = {g.metric for g in found.attributes[0].gaps if g.p_value <= 0.05}
+    beyond -= {"eopp1", "eodd"}
+    line = [text for text in found.summary if "other gaps that are more than chance" in text]
+    assert bool(beyond) == bool(line) == bool(gap)
+    assert all(LABELS[metric] in line[0] for metric in beyond)

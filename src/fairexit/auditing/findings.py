@@ -71,6 +71,13 @@ def _gap_lines(a: AttributeAudit, facts: Facts) -> Iterator[str]:
             f"By {a.attribute}: {LABELS[metric]} is {interval_text(gap.estimate)}. Chance alone "
             f"gives {gap.floor:.3f} on average on these samples; {_chance_text(gap, facts)}"
         )
+    others = [g for g in a.gaps if g.metric not in HEADLINES and g.p_value <= facts.alpha]
+    if others:
+        each = [
+            f"{LABELS[g.metric]} {g.estimate.value:.3f} (chance {g.floor:.3f}, {p_text(g.p_value)})"
+            for g in others
+        ]
+        yield f"By {a.attribute}, other gaps that are more than chance: {listed(each)}."
 
 
 def _chance_text(gap: Gap, facts: Facts) -> str:
