@@ -17,7 +17,7 @@ from fairexit.data.draws import uniforms
 from fairexit.errors import UserError
 from fairexit.models import ExitNet
 from fairexit.models.exitnet import widen
-from fairexit.pruning.layers import Squares
+from fairexit.pruning.layers import Squares, no_squares
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def curvature_sums(
         Parameter name -> sum, of the parameter's shape.
     """
     assert not net.training, "curvature needs the network in evaluation mode"
-    sums: dict[str, Tensor] = {}
+    sums = {name: no_squares(layer) for name, layer in layers.items()}
     weights = [(k, alpha) for k, alpha in enumerate(exit_weights) if alpha > 0]
     for images in batches:
         with torch.enable_grad(), _Taps(layers) as taps:
@@ -99,7 +99,7 @@ def curvature_sums(
             first += stride * len(images)
             columns = factors[0].shape[-1] * len(factors)
             vectors = columns if estimate.draws is None else estimate.draws
-            squares = {n: Squares(layers[n], x, vectors) for n, x in taps.inputs.items()}
+            squares = {n: Squares(layers[n], x, vectors, sums[n]) for n, x in taps.inputs.items()}
             edges = list(taps.outputs.values())
             for chosen, vector in _vectors(factors, positions, estimate):
                 found = torch.autograd.grad(
@@ -108,14 +108,9 @@ def curvature_sums(
                 for square, gradient in zip(squares.values(), found, strict=True):
                     if gradient is not None:
                         square.add(gradient)
-        for name, square in squares.items():
-            for key, value in square.close().items():
-                _add(sums, f"{name}.{key}", value)
-    return sums
-
-
-def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
-    sums[name] = sums[name].add_(value) if name in sums else value
+        for square in squares.values():
+            square.close()
+    return {f"{name}.{key}": v for name, found in sums.items() for key, v in found.items()}
 
 
 def _vectors(

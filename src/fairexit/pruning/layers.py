@@ -98,13 +98,13 @@ class Squares:
         layer: the layer.
         x: its input, of N samples.
         vectors: about how many vectors will be pulled back.
+        sums: by the parameters' names in the layer; added to.
     """
 
-    def __init__(self, layer: nn.Module, x: Tensor, vectors: int) -> None:
+    def __init__(self, layer: nn.Module, x: Tensor, vectors: int, sums: dict[str, Tensor]) -> None:
         self.layer = layer
         self.u = _input(layer, x)
-        # Not like p, whose memory may be in another order.
-        self.sums = {k: p.new_zeros(p.shape) for k, p in layer.named_parameters(recurse=False)}
+        self.sums = sums
         positions = self.u.shape[-1]
         self.few = positions <= 16 and positions**2 <= vectors * (positions + 16)
         self.outer: Tensor | None = None
@@ -122,11 +122,14 @@ class Squares:
         else:
             weight = self.sums["weight"].view(*g.shape[1:3], -1)
             size = max(1, BLOCK // weight.numel())
+            # One room for all blocks: fresh memory each time costs more than the product.
+            room = weight.new_empty(min(size, len(g)), *weight.shape)
             for some_g, some_u in zip(torch.split(g, size), torch.split(self.u, size), strict=True):
-                weight += (some_g @ some_u.mT).square_().sum(0)
+                for one in torch.matmul(some_g, some_u.mT, out=room[: len(some_g)]):
+                    weight.addcmul_(one, one)
 
-    def close(self) -> dict[str, Tensor]:
-        """The sums by the parameters' names in the layer."""
+    def close(self) -> None:
+        """Add what is left to add."""
         if self.outer is not None:
             # (N, G, O, L L) and (N, G, K, L L), contracted over samples and pairs of positions
             outer = self.outer.flatten(-2)
@@ -136,7 +139,12 @@ class Squares:
             self.sums["weight"] += (left @ right).reshape_as(self.sums["weight"])
             # Rounding may leave a square below zero.
             self.sums["weight"].clamp_(min=0)
-        return self.sums
+
+
+def no_squares(layer: nn.Module) -> dict[str, Tensor]:
+    """Zeros for the sums of a layer."""
+    # Not like p, whose memory may be in another order.
+    return {k: p.new_zeros(p.shape) for k, p in layer.named_parameters(recurse=False)}
 
 
 def _plain(layer: nn.Conv2d) -> bool:
