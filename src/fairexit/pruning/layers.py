@@ -156,7 +156,10 @@ def _input(layer: nn.Module, x: Tensor) -> Tensor:
     if isinstance(layer, nn.Conv2d):
         padding = layer.padding
         assert not isinstance(padding, str)
-        u = F.unfold(x, layer.kernel_size, layer.dilation, padding, layer.stride)
+        if layer.kernel_size == (1, 1) and not any(padding):
+            u = x[..., :: layer.stride[0], :: layer.stride[1]].flatten(2)
+        else:
+            u = F.unfold(x, layer.kernel_size, layer.dilation, padding, layer.stride)
         return u.reshape(len(u), layer.groups, -1, u.shape[-1])
     if isinstance(layer, nn.BatchNorm2d):
         assert layer.running_mean is not None, "batch norm without running statistics"
