@@ -1,10 +1,12 @@
 """Small data and a small run that many tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from fairexit import cli
 from fairexit.config import build_config
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
@@ -55,3 +57,17 @@ def real_data(tmp_path_factory):
     out = tmp_path_factory.mktemp("real")
     assert os.system(f"{SHARED / 'unpack'} {out} >/dev/null") == 0
     return out
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command line; returns exit status, standard output and standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["fairexit", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, out, err
+
+    return run

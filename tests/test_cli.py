@@ -9,25 +9,7 @@ import pandas as pd
 import pytest
 
 from conftest import settings
-from fairexit import cli
 from fairexit.evaluation.predictions import read_predictions
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command line; returns exit status, standard output and standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["fairexit", *map(str, words)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @pytest.fixture

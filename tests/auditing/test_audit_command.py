@@ -6,31 +6,22 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from drawn_predictions import draw
 from PIL import Image
 
-from fairexit import cli
 from fairexit.evaluation.predictions import write_predictions
 
 FEW = ("--draws", 100, "--score-draws", 100, "--permutations", 100)
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["fairexit", "audit", *map(str, words)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+def command(command):
+    """Run an audit; as `command` of the root."""
+    return partial(command, "audit")
 
 
 @pytest.fixture

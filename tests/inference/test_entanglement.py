@@ -1,6 +1,5 @@
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-from fairexit import cli
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.errors import UserError
@@ -40,20 +38,6 @@ def measured(tiny_run):
 def copy(tiny_run, tmp_path):
     shutil.copytree(tiny_run.path, tmp_path / "run")
     return tmp_path / "run"
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command line; returns exit status, standard output and standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["fairexit", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        return stop.value.code or 0, out, err
-
-    return run
 
 
 def by_hooks(net, images):

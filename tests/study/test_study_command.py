@@ -1,23 +1,8 @@
 """fairexit study and fairexit tune as a user types them, with real trainings."""
 
-import sys
-
-import pytest
 import yaml
 
 from conftest import settings
-from fairexit import cli
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["fairexit", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return stop.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 def base(tiny):
