@@ -369,3 +369,13 @@ def test_the_summary_names_every_gap_that_is_more_than_chance(gap):
     line = [text for text in found.summary if "other gaps that are more than chance" in text]
     assert bool(beyond) == bool(line) == bool(gap)
     assert all(LABELS[metric] in line[0] for metric in beyond)
+
+
+def test_a_model_that_gives_one_answer_is_called_so():
+    found = source(n=300)
+    same = np.zeros_like(found.predictions.probabilities)
+    same[..., 1] = 1
+    told = perform([change(found, probabilities=same)], ["sex"], settings=QUICK).summary
+    line = "Every sample is answered with 'nev'. Gaps of such a model are 0 and mean nothing."
+    assert line in told
+    assert line not in perform([found], ["sex"], settings=QUICK).summary

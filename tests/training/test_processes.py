@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,9 @@ def test_interrupted_says_how_to_go_on(tiny, tmp_path):
     config, out = tmp_path / "c.yaml", tmp_path / "run"
     config.write_text(settings(tiny.path, train__epochs=500).to_yaml())
     command = [*TRAIN, config, "--out", out]
-    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+    # What runs in the background of a shell ignores Ctrl-C, and so would its children.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=heed) as process:
         for line in process.stderr:
             if "epoch 1/500" in line:
                 break

@@ -6,6 +6,8 @@ A gap that is not shown is never called fair; what could have been seen stands b
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from fairexit.auditing.audit import AttributeAudit, Facts, Gap, SliceSearch
 from fairexit.auditing.samples import LEAST
 from fairexit.auditing.words import LABELS, interval_text, listed, p_text, slice_text
@@ -50,6 +52,12 @@ def summary(
         f"{100 * facts.level:.0f} % intervals stand in brackets. "
         f"Accuracy: {interval_text(first)}."
     ]
+    answered = np.flatnonzero(attributes[0].counts.sum((0, 1)))
+    if len(answered) == 1:
+        lines.append(
+            f"Every sample is answered with '{facts.classes[answered[0]]}'. Gaps of such a model "
+            "are 0 and mean nothing."
+        )
     for attribute in attributes:
         lines += _gap_lines(attribute, facts)
     for attribute in attributes:
