@@ -105,9 +105,11 @@ def curvature_sums(
                 found = torch.autograd.grad(
                     [logits[k] for k in chosen], edges, vector, retain_graph=True, allow_unused=True
                 )
-                for square, gradient in zip(squares.values(), found, strict=True):
+                for name, gradient in zip(list(squares), found, strict=True):
                     if gradient is not None:
-                        square.add(gradient)
+                        squares[name].add(gradient)
+                    if estimate.draws == 1:  # the memory of one layer serves the next
+                        squares.pop(name).close()
         for square in squares.values():
             square.close()
     return {f"{name}.{key}": v for name, found in sums.items() for key, v in found.items()}

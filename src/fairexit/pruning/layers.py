@@ -1,5 +1,7 @@
 """Which parameters can be pruned, and the squared gradients of single samples in each layer."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -102,12 +104,19 @@ class Squares:
     """
 
     def __init__(self, layer: nn.Module, x: Tensor, vectors: int, sums: dict[str, Tensor]) -> None:
-        self.layer = layer
-        self.u = _input(layer, x)
-        self.sums = sums
-        positions = self.u.shape[-1]
-        self.few = positions <= 16 and positions**2 <= vectors * (positions + 16)
+        self.layer, self.x, self.vectors, self.sums = layer, x, vectors, sums
         self.outer: Tensor | None = None
+
+    @cached_property
+    def u(self) -> Tensor:
+        """The input by position; large, so not before it is needed."""
+        return _input(self.layer, self.x)
+
+    @cached_property
+    def few(self) -> bool:
+        """Whether there are few positions."""
+        positions = self.u.shape[-1]
+        return positions <= 16 and positions**2 <= self.vectors * (positions + 16)
 
     def add(self, gradient: Tensor) -> None:
         """Add one vector's pull-back, the gradient of the layer's output."""
