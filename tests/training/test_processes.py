@@ -27,6 +27,7 @@ def test_two_processes_validate_each_image_once(tiny, tmp_path):
     done = subprocess.run([*TRAIN, config, "--out", out], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("trained:") == 1
+    assert open_run(out).description["batch_per_process"] == 16
     logged = pd.read_csv(out / "log.csv").iloc[-1]
     (file,) = predict(open_run(out), ["val"], last=True, out=tmp_path / "val")
     found = pd.read_parquet(file)

@@ -136,6 +136,8 @@ def describe(
         "data": {"name": data.name, "checksums": data.info["checksums"]},
         "exit_costs": net.exit_costs(data.size),
         "penalty_ratio": penalty_ratio,
+        # What a penalty saw at a time.
+        "batch_per_process": config.train.batch_size // config.train.devices,
         "run": config.to_dict(),
     }
     write_atomically(run.path / "config.json", json.dumps(info, indent=2) + "\n")
