@@ -31,6 +31,7 @@ from fairexit.auditing.resampling import (
     Ints,
     Measures,
     chunks,
+    draw_types,
     find_clusters,
     measure,
     named_measures,
@@ -41,6 +42,9 @@ from fairexit.evaluation.metrics import Empty, Values, mean_known
 
 MIXES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.8, 1])
 """From no difference between the groups to the measured one."""
+
+PARTS = 2**20
+"""A population's shares in whole numbers: a part is drawn far quicker than a binomial per type."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +188,13 @@ def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterato
     """Samples of each group's size from a population, chunks of (b, T * M)."""
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero((strata == h) & (population > 0)) for h in np.unique(strata)]
-    for rows in chunks(draws, len(strata)):
+    members = [types for types in members if len(types)]  # a group may have no cluster of its own
+    for rows in chunks(draws, max(len(strata), round(population.sum()))):
         times = np.zeros((rows, len(strata)), np.int64)
-        for types in filter(len, members):  # a group may have no cluster of its own
-            expected = population[types]
-            size = round(expected.sum())
-            times[:, types] = rng.multinomial(size, expected / expected.sum(), rows)
+        for types in members:
+            upto = population[types].cumsum()
+            parts = np.diff(np.round(upto / upto[-1] * PARTS).astype(np.int64), prepend=0)
+            times[:, types] = draw_types(parts, round(upto[-1]), rows, rng)
         yield times
 
 

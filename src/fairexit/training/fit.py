@@ -146,7 +146,7 @@ class _Trainer:
         self.augment = Augment(config.data.augment, config.seed)
         self.method = method.to(memory_format=torch.channels_last)
         method.begin(self.training.labels, self.training.groups)
-        optimizer = build_optimizer(method.parameters(), config.train)
+        optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
         self.progress = load_checkpoint(run, method, optimizer)
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)

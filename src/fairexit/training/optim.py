@@ -9,7 +9,9 @@ from torch import nn
 from fairexit.config import TrainConfig
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.SGD:
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], config: TrainConfig, device: torch.device
+) -> torch.optim.SGD:
     """SGD with Nesterov momentum and weight decay."""
     return torch.optim.SGD(
         parameters,
@@ -17,6 +19,8 @@ def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> 
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.momentum > 0,
+        # One pass over the weights; elsewhere torch's own choice is as quick, and works with scalers.
+        fused=True if device.type == "cpu" else None,
     )
 
 
