@@ -10,6 +10,7 @@ import pytest
 
 from conftest import settings
 from fairexit.evaluation.predictions import read_predictions
+from fairexit.files import alone
 
 
 @pytest.fixture
@@ -241,3 +242,39 @@ def test_the_demo_goes_on_where_it_was(command, tmp_path):
     status, _, err = command("demo", "--out", tmp_path / "d", "--images", 90)
     assert status == 2
     assert "holds a demo with other settings" in err
+
+
+@pytest.mark.parametrize("name", ["prepare", "train", "prune", "study"])
+def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path, name):
+    config = tmp_path / "config.yaml"
+    config.write_text(settings(tiny.path).to_yaml())
+    plan = tmp_path / "study.yaml"
+    plan.write_text(
+        f"base: {{seed: 0}}\ndatasets: {{d: {{data.path: {tiny.path}}}}}\nrows: {{ERM: {{}}}}\n"
+    )
+    words = {"prepare": ["synthetic"], "train": [config], "prune": [copy], "study": [plan]}
+    out = tmp_path / "out"
+    hold = f"from fairexit.files import alone\nwith alone(Path('{out}')): print(1); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-uc", f"from pathlib import Path\n{hold}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    other.stdout.readline()
+    status, _, errors = command(name, *words[name], "--out", out)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert errors == (
+        f"fairexit: another fairexit is writing {out}; wait for it or choose another --out\n"
+    )
+    assert not out.exists()
+    # With its process the lock is gone.
+    other.kill()
+    other.wait()
+    with alone(out):
+        pass
+    assert [file.name for file in tmp_path.glob(".*")] == []
+
+
+def test_a_prefix_of_columns_is_for_files(command, copy):
+    status, _, errors = command("evaluate", copy, "--prob-prefix", "q_")
+    assert (status, errors) == (2, f"fairexit: --prob-prefix q_ is for a file; {copy} is a run\n")

@@ -1,9 +1,13 @@
-"""Files that are either as they were or whole."""
+"""Files that are either as they were or whole, and folders that one process at a time writes."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fairexit.errors import UserError
 
 
 @contextmanager
@@ -29,3 +33,28 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing a folder; the lock lies beside it, and dies with us.
+
+    Raises:
+        UserError: another process writes it, or nobody can.
+    """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            f"another fairexit is writing {folder}; wait for it or choose another --out"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()

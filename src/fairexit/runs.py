@@ -66,11 +66,21 @@ class Run:
         return _read_json(self.path / "config.json")
 
     @property
+    def inactive(self) -> tuple[str, ...]:
+        """What of its method did next to nothing, in a few words each."""
+        ratio, marks = self.description.get("penalty_ratio"), []
+        if ratio is not None and ratio < INACTIVE:
+            marks.append("penalty inactive")
+        if self.pruning.is_file():
+            record = _read_json(self.pruning)
+            if record["path"][record["chosen"]]["fraction"] == 0:
+                marks.append("nothing pruned")
+        return tuple(marks)
+
+    @property
     def label(self) -> str:
-        """The run as tables name it: with a mark where its penalty did next to nothing."""
-        ratio = self.description.get("penalty_ratio")
-        inactive = ratio is not None and ratio < INACTIVE
-        return self.path.name + (" (penalty inactive)" if inactive else "")
+        """The run as tables name it: with a mark where its method did next to nothing."""
+        return self.path.name + (f" ({', '.join(self.inactive)})" if self.inactive else "")
 
     @cached_property
     def config(self) -> RunConfig:

@@ -1,11 +1,14 @@
-"""The note under a study's tables: the budget of its rows."""
+"""What stands beside the numbers of a study's tables: budgets, and methods that did nothing."""
 
+import json
 from types import SimpleNamespace
 
 from fairexit.config import build_config
 from fairexit.evaluation.assess import Choice
+from fairexit.runs import Run
 from fairexit.study.plan import Study
 from fairexit.study.results import settings_note
+from fairexit.study.tables import inactive
 
 STUDY = Study((), Choice(), {}, {}, False)
 
@@ -33,3 +36,22 @@ def test_other_budgets_and_missing_seeds_are_named():
     assert "But E: 10 epochs, the epoch with the best" in note
     assert "and 3 of fine-tuning." in note
     assert note.count("But") == 2
+
+
+def test_rows_whose_method_did_nothing_are_marked(tmp_path):
+    def run(ratio, fraction=None):
+        run = Run(tmp_path / f"run{len([*tmp_path.iterdir()])}")
+        run.path.mkdir()
+        (run.path / "config.json").write_text(json.dumps({"penalty_ratio": ratio}))
+        if fraction is not None:
+            path = [{"fraction": 0.0}, {"fraction": fraction}]
+            record = {"path": path, "chosen": int(fraction > 0)}
+            run.pruning.write_text(json.dumps(record))
+        return run
+
+    assert inactive([run(None), run(0.5), run(None, 0.2)]) == ""
+    assert inactive([run(0.001), run(0.002)]) == " (penalty inactive)"
+    assert inactive([run(0.001), run(0.02), run(0.5)]) == " (penalty inactive in 1 of 3 runs)"
+    assert inactive([run(None, 0.0), run(None, 0.1)]) == " (nothing pruned in 1 of 2 runs)"
+    both = run(0.001, 0.0)
+    assert both.label == f"{both.path.name} (penalty inactive, nothing pruned)"

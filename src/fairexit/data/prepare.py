@@ -19,6 +19,7 @@ from fairexit.data.records import SPLITS, Dataset, Listing
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
 from fairexit.data.store import Skipped, store_images
 from fairexit.errors import UserError
+from fairexit.files import alone
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,20 @@ def prepare(
     listing = dataset.read(source or Path())
     skipped = Skipped()
     frame = _choose(listing, options, skipped)
+    with alone(out):
+        _write(name, dataset, listing, frame, skipped, out, options)
+    return open_prepared(out)
+
+
+def _write(
+    name: str,
+    dataset: Dataset,
+    listing: Listing,
+    frame: pd.DataFrame,
+    skipped: Skipped,
+    out: Path,
+    options: PrepareOptions,
+) -> None:
     partial_folder = out.with_name(out.name + ".partial")
     shutil.rmtree(partial_folder, ignore_errors=True)
     try:
@@ -115,7 +130,6 @@ def prepare(
         raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
-    return open_prepared(out)
 
 
 def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.DataFrame:

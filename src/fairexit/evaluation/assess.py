@@ -113,6 +113,8 @@ def assess(
     choice = choice or Choice()
     if path.is_dir():
         run = open_run(path)
+        if prob_prefix is not None:
+            raise UserError(f"--prob-prefix {prob_prefix} is for a file; {path} is a run")
         group = group or run.description["group"]
         predictions = of_run(run, split)
         policy = choose_policy(choice, group, empty, predictions, run)

@@ -13,7 +13,7 @@ from fairexit.errors import UserError
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import choose_theta
-from fairexit.files import write_atomically
+from fairexit.files import alone, write_atomically
 from fairexit.inference.predict import choose_device, open_data, predict_split
 from fairexit.models import ExitNet
 from fairexit.pruning.groups import check_task, draw_rows, split_groups
@@ -83,24 +83,29 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
     if config.finetune:
         finetune_config(full)
     net, stamp = load_net(run), hashlib.sha256(run.weights.read_bytes()).hexdigest()
-    if pruned.pruning.is_file():
-        pruned.start(full, data.info["checksums"])
-        if read_record(pruned)["unpruned"] != stamp:
-            raise UserError(f"{out} holds a pruning of another network; choose another --out")
-    else:
-        _Pruning(pruned, full, config, data, task, net, stamp).run_path()
-    if pruned.finished:
-        return open_run(out)
+    with alone(out):
+        if pruned.pruning.is_file():
+            pruned.start(full, data.info["checksums"])
+            if read_record(pruned)["unpruned"] != stamp:
+                raise UserError(f"{out} holds a pruning of another network; choose another --out")
+        else:
+            _Pruning(pruned, full, config, data, task, net, stamp).run_path()
+        if not pruned.finished:
+            _finish(run, pruned, full, data, net)
+    return open_run(out)
+
+
+def _finish(run: Run, pruned: Run, full: RunConfig, data: Prepared, net: ExitNet) -> None:
+    """Store the pruned network, fine-tuned if wanted."""
     masks = load_masks(pruned, net)
     zero(dict(net.named_parameters()), masks)
-    if config.finetune:
+    if full.prune is not None and full.prune.finetune:
         finetune(pruned, full, net, masks, run.path / "teacher")
-        return open_run(out)
+        return
     for file in (pruned.last_weights, pruned.weights):
         write_atomically(file, save_tensors(net.state_dict()))
     own_task = data.task(run.description["group"])
     describe(pruned, full, data, net, own_task, run.description["penalty_ratio"])
-    return open_run(out)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from fairexit.evaluation.counts import count
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import select
-from fairexit.runs import INACTIVE, Run, open_run
+from fairexit.runs import Run, open_run
 from fairexit.study.folder import Folder, State
 from fairexit.study.plan import Planned, Study
 
@@ -107,12 +107,6 @@ class Pooled:
             of_group = getattr(metrics, name)(self.counts)
             values |= {f"{name}/{g}": of_group[:, i] for i, g in enumerate(self.group_names)}
         return values
-
-    @property
-    def penalty_inactive(self) -> bool:
-        """Whether the penalty did next to nothing in every run."""
-        ratios = [run.description.get("penalty_ratio") for run in self.runs]
-        return all(ratio is not None and ratio < INACTIVE for ratio in ratios)
 
 
 def pool(study: Study, folder: Folder, states: dict[str, State], dataset: str) -> list[Pooled]:

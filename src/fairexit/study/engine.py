@@ -15,6 +15,7 @@ from typing import TypeVar
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.errors import UserError
+from fairexit.files import alone
 from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
 from fairexit.study.plan import Study
@@ -57,8 +58,13 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
     Raises:
         UserError: the folder is no study's, or data are missing.
     """
-    folder.open()
-    prepare_data(study)
+    with alone(folder.path):
+        folder.open()
+        prepare_data(study)
+        return _run_study(study, folder, workers, threads)
+
+
+def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
     failed: dict[str, str] = {}
     with _Watch(study, folder, workers) as watch:
         for batch in study.batches(workers):

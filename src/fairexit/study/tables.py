@@ -1,6 +1,7 @@
 """The paper's tables with our numbers beside the printed ones: Markdown, LaTeX, CSV."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fairexit.files import write_atomically
+from fairexit.runs import Run
 from fairexit.study.collect import GROUP_METRICS, Pooled
 from fairexit.study.paper import GAPS, Printed, common_name, paper_name
 from fairexit.tables import Table
@@ -36,7 +38,7 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
         if printed is not None:
             groups = tuple(sorted(groups, key=printed.groups.index))
         label = paper_name(name, seeds[0].runs[0].config.model.backbone)
-        label += " (penalty inactive)" if all(s.penalty_inactive for s in seeds) else ""
+        label += inactive([run for one in seeds for run in one.runs])
         for row in (*groups, "avg", "diff"):
             cells: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
             for metric in COLUMNS if row == groups[0] else GROUP_METRICS:
@@ -48,6 +50,14 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
                     cells[f"{metric}_paper"] = printed.value(common_name(name), row, metric)
             rows.append(cells)
     return _with_best(pd.DataFrame(rows))
+
+
+def inactive(runs: Sequence[Run]) -> str:
+    """A mark where a row's method did next to nothing, and in how many of its runs."""
+    marks = Counter(mark for run in runs for mark in run.inactive)
+    all_of = len(runs)
+    texts = [m if n == all_of else f"{m} in {n} of {all_of} runs" for m, n in marks.items()]
+    return f" ({', '.join(texts)})" if texts else ""
 
 
 def _with_best(frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -19,7 +20,7 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
-from fairexit.files import write_atomically
+from fairexit.files import alone, write_atomically
 from fairexit.methods import Distilled, Method
 from fairexit.models import ExitNet
 from fairexit.progress import Bar
@@ -55,8 +56,12 @@ def train(config: RunConfig, out: Path) -> Run:
         raise UserError("training alone does not prune; call fairexit.pruning.fairprune.make_run")
     data = open_training(config)
     task = data.task(config.data.group)
-    run = Run(out)
     fabric = _fabric(config)
+    with alone(out) if fabric.is_global_zero else nullcontext():
+        return _train(config, data, task, Run(out), fabric)
+
+
+def _train(config: RunConfig, data: Prepared, task: Task, run: Run, fabric: Fabric) -> Run:
     _seed(config.seed, 0)
     method = build(config, task, data.size)
     if isinstance(method, Distilled):
@@ -70,8 +75,9 @@ def train(config: RunConfig, out: Path) -> Run:
     if run.finished:
         return run
     if isinstance(method, Distilled) and not method.teacher_run:
-        print(f"{out}: the method needs a teacher, in {out / 'teacher'}", file=sys.stderr)
-        teach(method, train(replace(config, method={"name": "erm"}), out / "teacher"))
+        teacher = run.path / "teacher"
+        print(f"{run.path}: the method needs a teacher, in {teacher}", file=sys.stderr)
+        teach(method, train(replace(config, method={"name": "erm"}), teacher))
     trainer = _Trainer(config, data, task, run, fabric, method)
     trainer.fit()
     trainer.finish(config)

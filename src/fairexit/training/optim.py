@@ -19,7 +19,7 @@ def build_optimizer(
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.momentum > 0,
-        # One pass over the weights; elsewhere torch's own choice is as quick, and works with scalers.
+        # One pass over the weights; a GPU's gradient scaler would not go with it.
         fused=True if device.type == "cpu" else None,
     )
 
