@@ -14,6 +14,7 @@ from fairexit.evaluation.entanglement import (
     Entanglement,
     cluster_error,
     depth_table,
+    half_width,
     mean_over_runs,
     read_entanglement,
 )
@@ -182,7 +183,9 @@ def test_changes_and_their_mean():
         moved = values + 1e-6 * influence[:, k]
         steps[k] = ((moved[1:] / moved[:-1]).mean() - (values[1:] / values[:-1]).mean()) / 1e-6
     assert table["change_se"][3] == pytest.approx(np.sqrt((steps**2).sum() * 6 / 5), rel=1e-4)
-    assert table["snnl_high"][0] - table["snnl_low"][0] == pytest.approx(3.92 * table["snnl_se"][0])
+    assert table["snnl_high"][0] - table["snnl_low"][0] == pytest.approx(
+        3.91993 * table["snnl_se"][0]
+    )
 
 
 def test_no_change_is_known_from_zero_or_from_one_position():
@@ -212,6 +215,21 @@ def test_the_mean_over_runs():
     assert mean.rows["snnl_se"][0] == pytest.approx(np.sqrt(0.02**2 + spread**2 / 2))
     assert (mean.name, mean.interval) == ("Mean of run and 1 more", "4 clusters and 2 runs")
     assert mean_over_runs(runs[:1]) is runs[0]
+
+
+@pytest.mark.parametrize(("images", "seeds"), [(0.0, 1.0), (1.0, 1.0), (3.0, 1.0), (1.0, 0.0)])
+def test_intervals_of_three_runs_cover_what_they_should(images, seeds):
+    rng, studies, runs = np.random.default_rng(4), 1500, 3
+    drawn = seeds * rng.normal(size=(studies, runs))
+    means = drawn.mean(1) + images * rng.normal(size=studies)
+    spread = drawn.std(1, ddof=1)
+    # Half-widths depend on one number, so between a few of them they are read off a line.
+    at = np.linspace(0, spread.max(), 60)
+    half = np.interp(spread, at, half_width(np.full(60, images), at, runs))
+    covered = (np.abs(means) <= half).mean()
+    # Where both count, adding a t to a normal errs to the wide side.
+    assert 0.935 < covered < (0.965 if images * seeds == 0 else 0.99)
+    assert half_width(1.0, 5.0, 1) == pytest.approx(1.95996, rel=1e-5)
 
 
 def test_no_mean_of_unlike_runs():

@@ -1,22 +1,23 @@
 """How entanglement changes with depth: intervals over clusters, mean over runs, and its files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fairexit.errors import UserError
 from fairexit.files import write_atomically
 
 MEAN = "mean"
 """The position of a row that holds the mean over the positions."""
-NORMAL = 1.96
-"""Standard errors to each side of a 95 % interval."""
+LEVEL = 0.95
+DRAWS = 50_000
 KEY = ["of", "temperature", "position"]
 INTERVALS = ("snnl", "change")
 
@@ -116,7 +117,7 @@ def depth_table(
     for name, (value, parts) in columns.items():
         table[name] = value
         table[f"{name}_se"] = cluster_error(np.concatenate(parts), clusters)
-    return _with_intervals(table)
+    return _with_intervals(table, {name: half_width(table[f"{name}_se"]) for name in columns})
 
 
 def cluster_error(influence: Array, clusters: NDArray[np.int64]) -> Array:
@@ -132,7 +133,7 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
 
     The variance of the mean is that over images plus that over seeds: the square of the runs' mean
     standard error, as they share their images and may err alike, and the variance over the R runs
-    divided by R. `_sd` is the standard deviation over runs.
+    divided by R. Intervals as `half_width` says; `_sd` is the standard deviation over runs.
 
     Raises:
         UserError: other settings or positions, or nothing to take the mean of.
@@ -152,21 +153,43 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
     if len(found) == 1:
         return first
     stacked = {c: np.stack([one.rows[c] for one in found]) for c in first.rows if c not in KEY}
-    rows = first.rows[KEY].copy()
+    rows, halves = first.rows[KEY].copy(), {}
     for name in INTERVALS:
         rows[name] = stacked[name].mean(0)
         rows[f"{name}_sd"] = stacked[name].std(0, ddof=1)
         images = stacked[f"{name}_se"].mean(0)
         rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(found))
-    rows = _with_intervals(rows)
+        halves[name] = half_width(images, rows[f"{name}_sd"], len(found))
+    rows = _with_intervals(rows, halves)
     for name in ("entropy", "raw_temperature", "images", "alone"):
         rows[name] = stacked[name].mean(0)
     name = f"Mean of {first.name} and {len(found) - 1} more"
     return Entanglement(name, first.settings, f"{first.interval} and {len(found)} runs", rows)
 
 
-def _with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
-    for name in INTERVALS:
-        half = NORMAL * rows[f"{name}_se"]
+def half_width(
+    images: ArrayLike, seeds: ArrayLike = 0.0, runs: int = 1, level: float = LEVEL
+) -> Array:
+    """Half the interval of a mean over runs: normal over images, Student's t over seeds.
+
+    Args:
+        images: standard errors over images, (...).
+        seeds: standard deviations over runs, (...); one run says nothing of others.
+        runs: R.
+        level: coverage, in (0, 1).
+    """
+    errors = np.asarray(images, float)
+    if runs == 1:
+        return errors * NormalDist().inv_cdf((1 + level) / 2)
+    rng = np.random.default_rng(0)
+    chance = rng.standard_t(runs - 1, DRAWS) / np.sqrt(runs)
+    drawn = np.multiply.outer(errors, rng.standard_normal(DRAWS))
+    drawn += np.multiply.outer(np.asarray(seeds, float), chance)
+    half: Array = np.quantile(np.abs(drawn), level, axis=-1)
+    return half
+
+
+def _with_intervals(rows: pd.DataFrame, halves: Mapping[str, Array]) -> pd.DataFrame:
+    for name, half in halves.items():
         rows[f"{name}_low"], rows[f"{name}_high"] = rows[name] - half, rows[name] + half
     return rows

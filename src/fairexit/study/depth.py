@@ -6,14 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.intervals import with_seeds
-from fairexit.evaluation.entanglement import MEAN, mean_over_runs, read_entanglement
+from fairexit.evaluation.entanglement import MEAN, half_width, mean_over_runs, read_entanglement
 from fairexit.study.claims import Claim, Comparison, Side, word_of
 from fairexit.study.collect import Pooled
 from fairexit.study.outcomes import LEVEL, POWERED, Outcome, Verdict, Z, bounds
 from fairexit.study.paper import ENTANGLED, common_name
-
-FALL_DRAWS = 20_000
 
 
 def entanglement_verdict(pooled: Sequence[Pooled]) -> Verdict:
@@ -66,12 +63,11 @@ def _fall(
 ) -> Outcome:
     """Whether the mean over R runs falls; the errors are over images, which the runs share."""
     runs, point = len(changes), float(changes.mean())
-    images = np.random.default_rng(0).standard_normal(FALL_DRAWS) * errors.mean()
-    drawn = with_seeds(changes, point + images)
+    spread = float(changes.std(ddof=1)) if runs > 1 else 0.0
 
     def ask(level: float) -> tuple[float, float]:
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+        half = float(half_width(errors.mean(), spread, runs, level))
+        return point - half, point + half
 
     interval, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
     sides = bounds(comparison, interval, strict)
