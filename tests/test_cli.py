@@ -278,3 +278,14 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
 def test_a_prefix_of_columns_is_for_files(command, copy):
     status, _, errors = command("evaluate", copy, "--prob-prefix", "q_")
     assert (status, errors) == (2, f"fairexit: --prob-prefix q_ is for a file; {copy} is a run\n")
+
+
+def test_a_report_on_a_file_of_several_exits_without_validation(command, tiny_run, tmp_path):
+    file, page = tiny_run.predictions("test"), tmp_path / "r.html"
+    status, _, errors = command("report", file, "--out", page)
+    assert (status, page.exists()) == (2, False)
+    assert errors.endswith("no rows of split 'val'; give --threshold a number\n")
+    assert command("report", file, "--out", page, "--threshold", 0.9)[0] == 0
+    assert "0.9" in page.read_text()
+    status, _, errors = command("report", file, "--out", page, "--threshold", 1.5)
+    assert (status, errors.count("\n")) == (2, 1)

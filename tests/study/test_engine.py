@@ -188,11 +188,11 @@ def test_another_folder_or_version_is_refused(load, tmp_path):
 
 def test_the_plan_says_what_is_done_and_what_the_rest_costs(load, tmp_path):
     study, folder = load(seeds=[0, 1]), Folder(tmp_path / "s")
-    table = overview(study, folder, 1, False)
+    table = overview(study, folder, 1)
     assert table.title.startswith("0 of 8 runs done; 0 s, and 8 runs of unknown cost left")
     for run in study.runs[:1]:
         write_run(folder.run(run.name).path, run.config.to_dict())
-    table = overview(study, folder, 1, False)
+    table = overview(study, folder, 1)
     rows = {row[0]: row for row in table.rows}
     assert rows["isic-ResNet18-seed0"][2:] == ["trained", ""]
     # 3 epochs of 2 s and a tenth for validation: measured on the same row, and on the same exits.

@@ -15,13 +15,17 @@ def report(
     data: Annotated[
         Path | None, typer.Option("--data", help="Prepared data to describe on the page.")
     ] = None,
+    threshold: Annotated[
+        str, typer.Option(help="Where no policy is stored: auto (on validation) or theta.")
+    ] = "auto",
     title: Annotated[str, typer.Option(help="Heading.")] = "Fairness of image classifiers",
 ) -> None:
     """Write a self-contained page that compares runs, each under its stored policy."""
     from fairexit.data.prepared import open_prepared
-    from fairexit.evaluation.assess import assess_as_stored
+    from fairexit.evaluation.assess import Choice, assess_as_stored, parse_threshold
     from fairexit.report.page import write_page
 
-    found = [assess_as_stored(path, group) for path in runs]
+    choice = Choice(parse_threshold(threshold))
+    found = [assess_as_stored(path, group, choice) for path in runs]
     write_page(found, out, title, open_prepared(data) if data else None)
     print(f"written: {out}")

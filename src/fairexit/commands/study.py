@@ -1,6 +1,5 @@
 """fairexit study."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,17 +29,16 @@ def study(
     from fairexit.study.engine import run_study
     from fairexit.study.folder import Folder
     from fairexit.study.load import load_study
-    from fairexit.study.overview import overview
+    from fairexit.study.overview import overview, share_threads
     from fairexit.study.results import write_results
 
     found, folder = load_study(plan_file), Folder(out)
     if plan:
-        show(overview(found, folder, workers, calibrate))
+        show(overview(found, folder, workers, threads, calibrate=calibrate))
         return
     failed: dict[str, str] = {}
     if not collect:
-        cores = os.cpu_count() or 1
-        failed = run_study(found, folder, workers, threads or max(1, cores // workers))
+        failed = run_study(found, folder, workers, share_threads(workers, threads))
     for table, note in write_results(found, folder):
         show(table)
         print(note)

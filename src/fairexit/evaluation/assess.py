@@ -134,13 +134,15 @@ def assess(
     return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)
 
 
-def assess_as_stored(path: Path, group: str | None = None) -> Assessment:
-    """Evaluate on test under a run's stored policy, or, where it has none, a chosen one.
+def assess_as_stored(
+    path: Path, group: str | None = None, otherwise: Choice | None = None
+) -> Assessment:
+    """Evaluate on test under a run's stored policy; where there is none, as `otherwise` says.
 
     Nothing is written.
     """
     stored = path.is_dir() and Run(path).policy.is_file()
-    choice = Choice("policy" if stored else "auto")
+    choice = Choice("policy") if stored else otherwise
     return assess(path, group=group, choice=choice, store=False)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairexit.evaluation.entanglement import mean_over_runs, read_entanglement
 from fairexit.evaluation.metrics import compute
@@ -58,7 +59,7 @@ def theta_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
     for panel, names in zip(panels, PANELS, strict=True):
         for colour, (key, name) in zip(COLOURS, names.items(), strict=False):
             values = np.stack([line[key] for line in lines])
-            mean, sd = values.mean(0), values.std(0)
+            mean, sd = values.mean(0), _deviation(values)
             panel.plot(thetas, mean, color=colour, label=name)
             panel.fill_between(thetas, mean - sd, mean + sd, color=colour, alpha=0.2, lw=0)
         _finish(panel, "theta")
@@ -74,11 +75,16 @@ def exit_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
     for panel, names in zip(panels, PANELS, strict=True):
         for i, (key, name) in enumerate(names.items()):
             values = np.stack([one.values[key][rows] for one in seeds])
-            where, error = place + 0.38 * (i - 0.5), values.std(0)
+            where, error = place + 0.38 * (i - 0.5), _deviation(values)
             panel.bar(where, values.mean(0), 0.36, yerr=error, color=COLOURS[i], label=name)
         panel.set_xticks(place, [n if n == POLICY else f"CLF {n}" for n in options])
         _finish(panel, "")
     return figure
+
+
+def _deviation(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over seeds, as in the tables; none of a single one."""
+    return values.std(0, ddof=1) if len(values) > 1 else np.zeros_like(values[0])
 
 
 def _panels(title: str) -> tuple["Figure", Sequence["Axes"]]:
@@ -91,5 +97,6 @@ def _panels(title: str) -> tuple["Figure", Sequence["Axes"]]:
 
 def _finish(panel: "Axes", label: str) -> None:
     panel.set_xlabel(label)
-    panel.legend(fontsize=8, frameon=False)
+    # Above the axes, where it hides nothing.
+    panel.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     panel.spines[["top", "right"]].set_visible(False)
