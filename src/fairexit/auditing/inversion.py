@@ -188,13 +188,15 @@ def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterato
     """Samples of each group's size from a population, chunks of (b, T * M)."""
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero((strata == h) & (population > 0)) for h in np.unique(strata)]
-    members = [types for types in members if len(types)]  # a group may have no cluster of its own
+    shares = []
+    for types in filter(len, members):  # a group may have no cluster of its own
+        upto = population[types].cumsum()
+        parts = np.diff(np.round(upto / upto[-1] * PARTS).astype(np.int64), prepend=0)
+        shares.append((types, parts, round(upto[-1])))
     for rows in chunks(draws, max(len(strata), round(population.sum()))):
         times = np.zeros((rows, len(strata)), np.int64)
-        for types in members:
-            upto = population[types].cumsum()
-            parts = np.diff(np.round(upto / upto[-1] * PARTS).astype(np.int64), prepend=0)
-            times[:, types] = draw_types(parts, round(upto[-1]), rows, rng)
+        for types, parts, size in shares:
+            times[:, types] = draw_types(parts, size, rows, rng)
         yield times
 
 
