@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 
 from conftest import settings
@@ -83,6 +85,30 @@ def test_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatch, exits):
     timeless = [c for c in pd.read_csv(whole.path / "log.csv") if "seconds" not in c]
     logs = [pd.read_csv(run.path / "log.csv")[timeless] for run in (whole, resumed)]
     pd.testing.assert_frame_equal(*logs)
+
+
+def test_the_scale_of_half_precision_is_resumed_too(tiny, tmp_path, monkeypatch):
+    class Half(Fabric):
+        """As on a GPU; a scale that soon overflows, so that steps are skipped."""
+
+        def __init__(self, **options):
+            scaler = torch.amp.GradScaler("cpu", init_scale=2.0**14, growth_interval=3)
+            plugin = MixedPrecision("16-mixed", "cpu", scaler)
+            super().__init__(accelerator="cpu", devices=1, plugins=plugin)
+            scalers.append(scaler)
+
+    scalers: list[torch.amp.GradScaler] = []
+    monkeypatch.setattr(fit, "Fabric", Half)
+    config = settings(tiny.path, model__exits="none", train__epochs=2)
+    whole = train(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(KilledError):
+            train(config, tmp_path / "killed")
+    resumed = train(config, tmp_path / "killed")
+    first, killed, last = (scaler.state_dict() for scaler in scalers)
+    assert last == first != killed
+    assert same_weights(whole.last_weights, resumed.last_weights)
 
 
 def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):

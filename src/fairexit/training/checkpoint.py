@@ -3,12 +3,13 @@
 import io
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 import fairexit
 from fairexit.config import RunConfig
@@ -59,6 +60,14 @@ def build(config: RunConfig, task: Task, image_size: int) -> Method:
     return methods.create(config.method["name"], net, task, weights, **options)
 
 
+class Stateful(Protocol):
+    """Whatever a checkpoint takes in."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object: ...
+
+
 @dataclass
 class Progress:
     """How far a run is.
@@ -80,29 +89,29 @@ def save_tensors(tensors: dict[str, Tensor]) -> bytes:
     return save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
 
 
-def save_checkpoint(
-    run: Run, method: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
-    """Store everything that the next epoch depends on."""
+def save_checkpoint(run: Run, parts: Mapping[str, Stateful], progress: Progress) -> None:
+    """Store everything that the next epoch depends on.
+
+    Args:
+        run: whose folder takes it.
+        parts: method, optimizer and so on, by a name of their own.
+        progress: how far the run is.
+    """
     stream = io.BytesIO()
-    state = {
-        "method": method.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "progress": vars(progress),
-    }
-    torch.save(state, stream)
+    state = {name: part.state_dict() for name, part in parts.items()}
+    torch.save(state | {"progress": vars(progress)}, stream)
     write_atomically(run.checkpoints / "last.ckpt", stream.getvalue())
 
 
-def load_checkpoint(run: Run, method: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def load_checkpoint(run: Run, parts: Mapping[str, Stateful]) -> Progress:
     """Go back to the last stored epoch, or to the start where there is none."""
     path = run.checkpoints / "last.ckpt"
     if not path.is_file():
         return Progress()
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        method.load_state_dict(state["method"])
-        optimizer.load_state_dict(state["optimizer"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is damaged ({reason}); remove {run.path} and train anew") from None

@@ -27,6 +27,7 @@ from fairexit.progress import Bar
 from fairexit.runs import Run, open_run
 from fairexit.sections import LOWER_IS_BETTER
 from fairexit.training.checkpoint import (
+    Stateful,
     build,
     describe,
     load_checkpoint,
@@ -153,7 +154,14 @@ class _Trainer:
         self.method = method.to(memory_format=torch.channels_last)
         method.begin(self.training.labels, self.training.groups)
         optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
-        self.progress = load_checkpoint(run, method, optimizer)
+        # The precision holds the gradient scaler's state, where there is one.
+        precision = fabric.strategy.precision
+        self.parts: dict[str, Stateful] = {
+            "method": method,
+            "optimizer": optimizer,
+            "precision": precision,
+        }
+        self.progress = load_checkpoint(run, self.parts)
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
         module, wrapped = fabric.setup(method, optimizer)
@@ -271,7 +279,7 @@ class _Trainer:
                     self.run.checkpoints / "best.safetensors",
                     save_tensors(self.method.net.state_dict()),
                 )
-            save_checkpoint(self.run, self.method, self.optimizer, progress)
+            save_checkpoint(self.run, self.parts, progress)
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
