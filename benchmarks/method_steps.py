@@ -26,7 +26,7 @@ def training_step(name: str, device: torch.device) -> Callable[[], None]:
     method = methods.create(name, net(), TASK, [0.3, 0.45, 0.6, 0.75, 0.9]).to(device).train()
     if isinstance(method, Distilled):
         method.set_teacher(net())
-    optimizer = build_optimizer(method.parameters(), TrainConfig())
+    optimizer = build_optimizer(method.parameters(), TrainConfig(), device)
     images = torch.rand(BATCH, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
     labels, groups = torch.randint(len(TASK.classes), (BATCH,)), torch.randint(2, (BATCH,))
     batch = Batch(images.to(device), labels.to(device), groups.to(device))
