@@ -24,7 +24,8 @@ SIZE, BATCH = 84, 128
 def measure(loader: Loader, policy: str, steps: int, device: torch.device) -> list[str]:
     torch.manual_seed(0)
     net = create_model("resnet18", 5, exits="none", image_size=SIZE)
-    method = methods.create("erm", net, None, [1.0]).to(device, memory_format=torch.channels_last)
+    method = methods.create("erm", net, None, [1.0]).to(device)
+    method.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(method.parameters(), TrainConfig(), device)
     batches = loader.training(Augment(policy, 0), "natural", 0, 0)
     waited, worked = [], []

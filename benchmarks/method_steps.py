@@ -8,7 +8,7 @@ import torch
 
 from fairexit.config import TrainConfig
 from fairexit.methods import Distilled, methods
-from fairexit.models import create_model
+from fairexit.models import ExitNet, create_model
 from fairexit.training.optim import build_optimizer
 from fairexit.types import Batch, Task
 from timing import alternate, machine, ratio, table
@@ -19,7 +19,7 @@ GOALS = {"hsic": "1.30", "mfd": "1.60", "advconf": "1.15", "advrev": "1.15"}
 
 
 def training_step(name: str, device: torch.device) -> Callable[[], None]:
-    def net() -> torch.nn.Module:
+    def net() -> ExitNet:
         built = create_model("resnet18", len(TASK.classes), image_size=SIZE)
         return built.to(device).to(memory_format=torch.channels_last)
 
