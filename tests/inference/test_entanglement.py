@@ -15,6 +15,7 @@ from fairexit.evaluation.entanglement import (
     cluster_error,
     depth_table,
     half_width,
+    mean_over_folds,
     mean_over_runs,
     read_entanglement,
 )
@@ -215,6 +216,19 @@ def test_the_mean_over_runs():
     assert mean.rows["snnl_se"][0] == pytest.approx(np.sqrt(0.02**2 + spread**2 / 2))
     assert (mean.name, mean.interval) == ("Mean of run and 1 more", "4 clusters and 2 runs")
     assert mean_over_runs(runs[:1]) is runs[0]
+
+
+def test_the_mean_over_folds_has_the_error_of_all_their_images():
+    folds = [one_result(v, e) for v, e in (([0.6, 0.3], 0.03), ([0.8, 0.6], 0.04))]
+    mean = mean_over_folds(folds)
+    assert mean.rows["snnl"].tolist() == pytest.approx([0.7, 0.45, 0.575])
+    assert mean.rows["snnl_se"][0] == pytest.approx(0.05 / 2)
+    assert mean.rows["snnl_high"][0] == pytest.approx(0.7 + 1.95996 * 0.05 / 2)
+    assert mean.rows["images"].tolist() == [8, 8, 8]
+    assert mean.interval == "4 clusters of each of 2 folds"
+    assert mean_over_folds(folds[:1]) is folds[0]
+    # Seeds of two folds each: a mean of means.
+    assert mean_over_runs([mean, mean]).rows["snnl"][0] == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(("images", "seeds"), [(0.0, 1.0), (1.0, 1.0), (3.0, 1.0), (1.0, 0.0)])

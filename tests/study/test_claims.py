@@ -210,6 +210,15 @@ def entangled(folder, row, changes, error):
     return found
 
 
+def as_folds(seeds):
+    """The runs of several seeds as the folds of one."""
+    first = seeds[0]
+    runs = tuple(run for one in seeds for run in one.runs)
+    return Pooled(
+        first.row, first.seed, runs, first.predictions, first.policies, first.order, "sex"
+    )
+
+
 def sixth(study):
     return next(v for v in judge(study, None, "isic2019") if v.claim.number == 6)
 
@@ -236,3 +245,11 @@ def test_entanglement_is_judged_by_students_t_over_seeds(tmp_path):
     alone = sixth(entangled(tmp_path, "ME-ResNet18", [0.02], 0.01)).outcomes[-1]
     assert (alone.low, alone.high) == pytest.approx((0.02 - 0.0196, 0.02 + 0.0196), abs=1e-3)
     assert alone.bounds.ceiling == pytest.approx(-0.02 + 2.498 * 0.01, abs=2e-3)
+
+
+def test_folds_of_one_seed_are_one_measurement_of_entanglement(tmp_path):
+    folds = as_folds(entangled(tmp_path, "ResNet18", [-0.02, -0.05, -0.08], 0.003))
+    outcome = sixth([folds]).outcomes[0]
+    assert (outcome.seeds, outcome.difference) == (1, pytest.approx(-0.05))
+    half = 1.96 * 0.003 / math.sqrt(3)
+    assert (outcome.low, outcome.high) == pytest.approx((-0.05 - half, -0.05 + half), abs=1e-5)

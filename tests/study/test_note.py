@@ -50,8 +50,8 @@ def test_rows_whose_method_did_nothing_are_marked(tmp_path):
         return run
 
     assert inactive([run(None), run(0.5), run(None, 0.2)]) == ""
-    assert inactive([run(0.001), run(0.002)]) == " (penalty inactive)"
-    assert inactive([run(0.001), run(0.02), run(0.5)]) == " (penalty inactive in 1 of 3 runs)"
-    assert inactive([run(None, 0.0), run(None, 0.1)]) == " (nothing pruned in 1 of 2 runs)"
+    assert inactive([run(0.001), run(0.002)]) == "penalty inactive"
+    assert inactive([run(0.001), run(0.02), run(0.5)]) == "penalty inactive in 1 of 3 runs"
+    assert inactive([run(None, 0.0), run(None, 0.1)]) == "nothing pruned in 1 of 2 runs"
     both = run(0.001, 0.0)
     assert both.label == f"{both.path.name} (penalty inactive, nothing pruned)"

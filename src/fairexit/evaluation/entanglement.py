@@ -128,6 +128,31 @@ def cluster_error(influence: Array, clusters: NDArray[np.int64]) -> Array:
     return error
 
 
+def mean_over_folds(found: Sequence[Entanglement]) -> Entanglement:
+    """The mean over the folds of one seed.
+
+    They have no image and no cluster in common, so their errors over images are independent.
+
+    Raises:
+        UserError: other settings or positions, or nothing to take the mean of.
+    """
+    rows, stacked = _stack(found)
+    first = found[0]
+    if len(found) == 1:
+        return first
+    for name in INTERVALS:
+        rows[name] = stacked[name].mean(0)
+        rows[f"{name}_se"] = np.sqrt((stacked[f"{name}_se"] ** 2).sum(0)) / len(found)
+    rows = _with_intervals(rows, {name: half_width(rows[f"{name}_se"]) for name in INTERVALS})
+    for name in ("entropy", "raw_temperature"):
+        rows[name] = stacked[name].mean(0)
+    for name in ("images", "alone"):
+        rows[name] = stacked[name].sum(0)
+    name = f"Mean of {first.name} and {len(found) - 1} more folds"
+    interval = f"{first.interval} of each of {len(found)} folds"
+    return Entanglement(name, first.settings, interval, rows)
+
+
 def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
     """The mean over runs that differ in their seed.
 
@@ -138,6 +163,26 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
     Raises:
         UserError: other settings or positions, or nothing to take the mean of.
     """
+    rows, stacked = _stack(found)
+    first = found[0]
+    if len(found) == 1:
+        return first
+    halves = {}
+    for name in INTERVALS:
+        rows[name] = stacked[name].mean(0)
+        rows[f"{name}_sd"] = stacked[name].std(0, ddof=1)
+        images = stacked[f"{name}_se"].mean(0)
+        rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(found))
+        halves[name] = half_width(images, rows[f"{name}_sd"], len(found))
+    rows = _with_intervals(rows, halves)
+    for name in ("entropy", "raw_temperature", "images", "alone"):
+        rows[name] = stacked[name].mean(0)
+    name = f"Mean of {first.name} and {len(found) - 1} more"
+    return Entanglement(name, first.settings, f"{first.interval} and {len(found)} runs", rows)
+
+
+def _stack(found: Sequence[Entanglement]) -> tuple[pd.DataFrame, dict[str, Array]]:
+    """The rows' keys, and each number of R results as (R, rows); refuses results unlike others."""
     if not found:
         raise UserError("no entanglement to take the mean of")
     first = found[0]
@@ -150,21 +195,8 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
                 )
         if other.rows[KEY].values.tolist() != first.rows[KEY].values.tolist():
             raise UserError(f"{other.name} has other positions or temperatures than {first.name}")
-    if len(found) == 1:
-        return first
     stacked = {c: np.stack([one.rows[c] for one in found]) for c in first.rows if c not in KEY}
-    rows, halves = first.rows[KEY].copy(), {}
-    for name in INTERVALS:
-        rows[name] = stacked[name].mean(0)
-        rows[f"{name}_sd"] = stacked[name].std(0, ddof=1)
-        images = stacked[f"{name}_se"].mean(0)
-        rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(found))
-        halves[name] = half_width(images, rows[f"{name}_sd"], len(found))
-    rows = _with_intervals(rows, halves)
-    for name in ("entropy", "raw_temperature", "images", "alone"):
-        rows[name] = stacked[name].mean(0)
-    name = f"Mean of {first.name} and {len(found) - 1} more"
-    return Entanglement(name, first.settings, f"{first.interval} and {len(found)} runs", rows)
+    return first.rows[KEY].copy(), stacked
 
 
 def half_width(

@@ -10,6 +10,7 @@ from fairexit.runs import Run
 from fairexit.sections import LOWER_IS_BETTER
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.folder import read_log
+from fairexit.study.tables import inactive, marked
 from fairexit.study.verdicts import DRAWS, GAP_DRAWS
 from fairexit.tables import Table, number
 
@@ -23,11 +24,11 @@ def against_plain(pooled: Sequence[Pooled]) -> pd.DataFrame:
     no differences. They are means over the seeds that both rows have, on the same test images, with
     95 % intervals over clusters and, from two seeds on, over seeds.
 
-    Columns: `row`, `plain` ("" likewise), `seeds`, `penalty` (norm of the penalty's
-    gradient as a share of the target's), `probe_first`, `probe_final` (balanced accuracy with which
-    a linear reader finds the attribute in the features of the first and of the final exit, on
-    validation), their `_sd`, and for each of `METRICS` the difference, `<metric>_low` and
-    `<metric>_high`.
+    Columns: `row`, `mark` (where its method did next to nothing), `plain` ("" likewise), `seeds`,
+    `penalty` (norm of the penalty's gradient as a share of the target's), `probe_first`,
+    `probe_final` (balanced accuracy with which a linear reader finds the attribute in the features
+    of the first and of the final exit, on validation), their `_sd`, and for each of `METRICS` the
+    difference, `<metric>_low` and `<metric>_high`.
     """
     rows: dict[str, list[Pooled]] = {}
     for one in pooled:
@@ -39,7 +40,9 @@ def against_plain(pooled: Sequence[Pooled]) -> pd.DataFrame:
     found = []
     for name, seeds in rows.items():
         base = plain.get(_exits(seeds[0]), name)
-        cells: dict[str, object] = {"row": name, "plain": "" if base == name else base}
+        mark = inactive([run for one in seeds for run in one.runs])
+        cells: dict[str, object] = {"row": name, "mark": mark}
+        cells |= {"plain": "" if base == name else base}
         cells |= {"seeds": len(seeds), **_readable(seeds)}
         if base != name:
             cells |= _differences(seeds, rows[base])
@@ -61,7 +64,7 @@ def against_table(frame: pd.DataFrame) -> Table:
             else f"{row[metric]:+.3f} ({row[f'{metric}_low']:+.3f}, {row[f'{metric}_high']:+.3f})"
             for metric in METRICS
         ]
-        rows.append([row["row"], row["plain"], ratio, *probes, *differences])
+        rows.append([marked(row["row"], row["mark"]), row["plain"], ratio, *probes, *differences])
     columns = ["Method", "against", "Penalty / target", "Attribute read, first exit", "final exit"]
     title = "Against plain training, paired over seeds and test images (95 % intervals)"
     return Table(title, [*columns, *METRICS.values()], rows, 2)

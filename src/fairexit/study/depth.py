@@ -6,7 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.evaluation.entanglement import MEAN, half_width, mean_over_runs, read_entanglement
+from fairexit.evaluation.entanglement import (
+    MEAN,
+    Entanglement,
+    half_width,
+    mean_over_folds,
+    mean_over_runs,
+    read_entanglement,
+)
 from fairexit.study.claims import Claim, Comparison, Side, word_of
 from fairexit.study.collect import Pooled
 from fairexit.study.outcomes import LEVEL, POWERED, Outcome, Verdict, Z, bounds
@@ -15,37 +22,45 @@ from fairexit.study.paper import ENTANGLED, common_name
 
 def entanglement_verdict(pooled: Sequence[Pooled]) -> Verdict:
     """Claim 6, from what `fairexit entangle` has measured in the runs."""
-    measured = {row: _changes(pooled, row) for row in ENTANGLED}
-    keys = list(dict.fromkeys(key for changes in measured.values() for key in changes))
+    found = {
+        row: _changes([one for one in pooled if common_name(one.row) == row]) for row in ENTANGLED
+    }
+    keys = list(dict.fromkeys(key for changes in found.values() for key in changes))
     comparisons, outcomes = [], []
     for row in ENTANGLED:
         for of, temperature in keys:
             metric = f"SNNL of {of}, change per stage, T {temperature:g}"
             comparison = Comparison(metric, Side(row), None, -1)
-            found = measured[row].get((of, temperature))
+            values = found[row].get((of, temperature))
             comparisons.append(comparison)
-            outcomes.append(found and _fall(comparison, *found, len(keys) * len(ENTANGLED)))
+            outcomes.append(values and _fall(comparison, *values, len(keys) * len(ENTANGLED)))
     claim = Claim(
         6, "SNNL of the attribute, and of the target, falls with depth", tuple(comparisons)
     )
     return Verdict(claim, word_of([o.bounds if o else None for o in outcomes]), tuple(outcomes))
 
 
-def _changes(
-    pooled: Sequence[Pooled], row: str
-) -> dict[tuple[str, float], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Label and temperature -> mean change per stage of each measured run, and their errors, (R,).
+def measured(seeds: Sequence[Pooled]) -> list[Entanglement]:
+    """What `fairexit entangle` has found in the runs of one row, one for each seed.
+
+    A seed of which a run was not measured is left out.
 
     Raises:
         UserError: the runs were not measured alike.
     """
-    files = [
-        run.path / "entanglement.json"
-        for one in pooled
-        if common_name(one.row) == row
-        for run in one.runs
-    ]
-    found = [read_entanglement(file) for file in files if file.is_file()]
+    found = []
+    for one in seeds:
+        files = [run.path / "entanglement.json" for run in one.runs]
+        if all(file.is_file() for file in files):
+            found.append(mean_over_folds([read_entanglement(file) for file in files]))
+    return found
+
+
+def _changes(
+    seeds: Sequence[Pooled],
+) -> dict[tuple[str, float], tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Label and temperature -> mean change per stage for each seed, and their errors, (S,)."""
+    found = measured(seeds)
     if not found:
         return {}
     mean_over_runs(found)  # refuses runs that were not measured alike
@@ -61,15 +76,17 @@ def _fall(
     errors: NDArray[np.float64],
     number: int,
 ) -> Outcome:
-    """Whether the mean over R runs falls; the errors are over images, which the runs share."""
-    runs, point = len(changes), float(changes.mean())
-    spread = float(changes.std(ddof=1)) if runs > 1 else 0.0
+    """Whether the mean over seeds falls; the errors are over images, which the seeds share."""
+    seeds, point = len(changes), float(changes.mean())
+    spread = float(changes.std(ddof=1)) if seeds > 1 else 0.0
 
     def ask(level: float) -> tuple[float, float]:
-        half = float(half_width(errors.mean(), spread, runs, level))
+        half = float(half_width(errors.mean(), spread, seeds, level))
         return point - half, point + half
 
     interval, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
     sides = bounds(comparison, interval, strict)
     smallest = (interval[1] - interval[0]) / 2 * POWERED / Z
-    return Outcome(comparison, runs, point, math.nan, point, *interval, sides, None, smallest, None)
+    return Outcome(
+        comparison, seeds, point, math.nan, point, *interval, sides, None, smallest, None
+    )

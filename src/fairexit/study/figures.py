@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.evaluation.entanglement import mean_over_runs, read_entanglement
+from fairexit.evaluation.entanglement import mean_over_runs
 from fairexit.evaluation.metrics import compute
 from fairexit.evaluation.thresholds import sweep
 from fairexit.report.entanglement import entanglement_figure
 from fairexit.report.figures import COLOURS, save_figure
 from fairexit.study.collect import POLICY, Pooled
+from fairexit.study.depth import measured
 from fairexit.study.paper import common_name
 
 if TYPE_CHECKING:
@@ -38,10 +39,8 @@ def write_figures(pooled: Sequence[Pooled], folder: Path, title: str) -> list[Pa
         figures["figure2a"] = theta_figure(seeds, title)
         figures["figure2b"] = exit_figure(seeds, title)
     for row in dict.fromkeys(one.row for one in pooled):
-        files = [run.path / "entanglement.json" for p in pooled if p.row == row for run in p.runs]
-        if files and all(file.is_file() for file in files):
-            found = mean_over_runs([read_entanglement(file) for file in files])
-            figures[f"figureS1-{row}"] = entanglement_figure(found)
+        if entangled := measured([one for one in pooled if one.row == row]):
+            figures[f"figureS1-{row}"] = entanglement_figure(mean_over_runs(entangled))
     return [file for name, figure in figures.items() for file in save_figure(figure, folder / name)]
 
 

@@ -38,7 +38,7 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
         if printed is not None:
             groups = tuple(sorted(groups, key=printed.groups.index))
         label = paper_name(name, seeds[0].runs[0].config.model.backbone)
-        label += inactive([run for one in seeds for run in one.runs])
+        label = marked(label, inactive([run for one in seeds for run in one.runs]))
         for row in (*groups, "avg", "diff"):
             cells: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
             for metric in COLUMNS if row == groups[0] else GROUP_METRICS:
@@ -57,7 +57,12 @@ def inactive(runs: Sequence[Run]) -> str:
     marks = Counter(mark for run in runs for mark in run.inactive)
     all_of = len(runs)
     texts = [m if n == all_of else f"{m} in {n} of {all_of} runs" for m, n in marks.items()]
-    return f" ({', '.join(texts)})" if texts else ""
+    return ", ".join(texts)
+
+
+def marked(name: str, mark: str) -> str:
+    """The name with the mark, if there is one, in brackets."""
+    return f"{name} ({mark})" if mark else name
 
 
 def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
