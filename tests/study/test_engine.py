@@ -202,6 +202,21 @@ def test_the_plan_says_what_is_done_and_what_the_rest_costs(load, tmp_path):
     assert time_left([4000.0, 8000.0], 2) == "about 1 h 40 min"
 
 
+def test_a_cost_is_known_from_the_same_images_under_another_split(load, tmp_path):
+    pixels = {"paper": "same", "lesion": "same", "large": "other"}
+    for name, checksum in pixels.items():
+        info = {"attributes": {"sex": []}, "checksums": {"images.npy": checksum}}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text(json.dumps(info))
+    places = {name: {"data.path": str(tmp_path / name)} for name in pixels}
+    study, folder = load({"ResNet18": {}}, datasets=places), Folder(tmp_path / "s")
+    path = folder.run("paper-ResNet18-seed0").path
+    path.mkdir(parents=True)
+    (path / "log.csv").write_text("epoch,seconds\n1,10\n")
+    costs = folder.costs(study.runs, [folder.state(run, study) for run in study.runs])
+    assert costs == pytest.approx([2 * 11, 3 * 11, None])
+
+
 def test_folds_are_pooled_over_all_images(load, tmp_path):
     rows = {"ResNet18": {}, "ME-ResNet18": {"model.exits": "all"}}
     study, folder = load(rows, folds=[0, 1]), Folder(tmp_path / "s")

@@ -130,8 +130,8 @@ class Folder:
     def costs(self, runs: Sequence[Planned], states: Sequence[State]) -> list[float | None]:
         """Seconds that each run still takes, by what runs like it took; None where none has run.
 
-        Like it: of the same dataset and row; for trainings else of the same images, backbone and
-        row, or exits.
+        Like it: of the same dataset and row; for trainings else of the same images (under any
+        attribute or split), backbone and row, or exits.
         """
         measured: dict[Any, list[float]] = {}
         for run in runs:
@@ -169,9 +169,10 @@ def _kinds(run: Planned) -> list[tuple[Any, ...]]:
     """What a run's cost is known from, the nearest first."""
     if run.start is not None:
         return [(run.dataset, run.row), ("pruned", run.row)]
-    model, where = run.config.model, str(run.config.data.path)
-    # The same images under another attribute are another dataset of the study.
-    same = (where, model.backbone)
+    model, path = run.config.model, run.config.data.path
+    # The same images under another attribute or split are another dataset of the study.
+    info = dataset_info(path)
+    same = (info["checksums"]["images.npy"] if info else str(path), model.backbone)
     return [(run.dataset, run.row), (*same, run.row), (*same, str(model.exits))]
 
 
