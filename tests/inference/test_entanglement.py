@@ -14,7 +14,6 @@ from fairexit.evaluation.entanglement import (
     Entanglement,
     cluster_error,
     depth_table,
-    half_width,
     mean_over_folds,
     mean_over_runs,
     read_entanglement,
@@ -229,21 +228,6 @@ def test_the_mean_over_folds_has_the_error_of_all_their_images():
     assert mean_over_folds(folds[:1]) is folds[0]
     # Seeds of two folds each: a mean of means.
     assert mean_over_runs([mean, mean]).rows["snnl"][0] == pytest.approx(0.7)
-
-
-@pytest.mark.parametrize(("images", "seeds"), [(0.0, 1.0), (1.0, 1.0), (3.0, 1.0), (1.0, 0.0)])
-def test_intervals_of_three_runs_cover_what_they_should(images, seeds):
-    rng, studies, runs = np.random.default_rng(4), 1500, 3
-    drawn = seeds * rng.normal(size=(studies, runs))
-    means = drawn.mean(1) + images * rng.normal(size=studies)
-    spread = drawn.std(1, ddof=1)
-    # Half-widths depend on one number, so between a few of them they are read off a line.
-    at = np.linspace(0, spread.max(), 60)
-    half = np.interp(spread, at, half_width(np.full(60, images), at, runs))
-    covered = (np.abs(means) <= half).mean()
-    # Where both count, adding a t to a normal errs to the wide side.
-    assert 0.935 < covered < (0.965 if images * seeds == 0 else 0.99)
-    assert half_width(1.0, 5.0, 1) == pytest.approx(1.95996, rel=1e-5)
 
 
 def test_no_mean_of_unlike_runs():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fairexit.evaluation import metrics
 from fairexit.evaluation.counts import count
 from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.seeds import seeds_needed
 from fairexit.runs import Run
 from fairexit.study.claims import (
     FINAL,
@@ -71,7 +72,7 @@ def test_the_word_against_a_slow_twin(intervals, more):
 def test_bounds_turn_to_the_claimed_side(interval, sign, margin):
     low, high = interval
     comparison = Comparison("f1", Side("a"), Side("b"), sign, margin)
-    found = bounds(comparison, (low, high), (low - 1, high + 1))
+    found = bounds(comparison, (low, high), (low - 1, high + 1), 2)
     assert found.low <= found.high <= found.ceiling
     if sign == 1:
         assert (found.low, found.high) == (low + margin, high + margin)
@@ -81,18 +82,27 @@ def test_bounds_turn_to_the_claimed_side(interval, sign, margin):
         assert found.ceiling == pytest.approx(margin - low + 1)
 
 
+def test_one_seed_decides_nothing_of_a_method():
+    comparison = Comparison("f1", Side("a"), Side("b"), 1)
+    for interval in ((0.1, 0.2), (-0.2, -0.1)):
+        assert word_of([bounds(comparison, interval, interval, 1)]) == "not decided"
+        assert word_of([bounds(comparison, interval, interval, 2)]) != "not decided"
+
+
 def test_what_would_decide_the_printed_difference():
     lower = Comparison("eopp1", Side("a"), Side("b"), -1)
     seeds, images = needed(lower, -0.02, 0.0004, 0.0001, 5000)
-    # Each part has half of the variance (0.02 / 2.8)^2 that finds 0.02 in 80 of 100 studies.
+    # The images leave half of the variance (0.02 / 2.8)^2 that finds 0.02 in 80 of 100 studies.
     half = (0.02 / 2.8016) ** 2 / 2
-    assert seeds == math.ceil(0.0004 / half)
     assert images == math.ceil(0.0001 * 5000 / half)
+    assert seeds == seeds_needed(0.02, half, 0.0004)
     assert needed(lower, 0.01, 0.0004, 0.0001, 5000) is None
     margin = Comparison("eopp1", Side("a"), Side("b"), -1, 0.03)
     assert needed(margin, 0.01, 0.0004, 0.0001, 5000) == (seeds, images)
-    assert needed(lower, -0.02, math.nan, 0.0001, 5000) is None
     assert needed(lower, -0.02, 0.0, 0.0, 5000) == (2, 0)
+    # One seed tells what images its networks take, and nothing of seeds.
+    alone = math.ceil(0.0001 * 5000 / (2 * half))
+    assert needed(lower, -0.02, math.nan, 0.0001, 5000) == (None, alone)
 
 
 def test_the_claims_are_those_of_the_paper():
@@ -172,8 +182,7 @@ def test_a_study_of_clear_differences_is_judged_rightly():
     for outcome in outcomes.values():
         if outcome is not None:
             assert -1 <= outcome.low <= outcome.high <= 1
-            width = (outcome.high - outcome.low) / 2
-            assert outcome.smallest == pytest.approx(width * 2.8016 / 1.96, rel=1e-3)
+            assert outcome.smallest > (outcome.high - outcome.low) / 2
 
 
 def test_a_claim_against_the_data_is_contradicted():
@@ -241,10 +250,13 @@ def test_entanglement_is_judged_by_students_t_over_seeds(tmp_path):
     half = 4.303 * 0.03 / math.sqrt(3)
     assert (outcome.low, outcome.high) == pytest.approx((-0.05 - half, -0.05 + half), abs=0.004)
     assert outcome.word == "not decided"
-    # Of one seed only the images speak; the ceiling is that of all four comparisons.
-    alone = sixth(entangled(tmp_path, "ME-ResNet18", [0.02], 0.01)).outcomes[-1]
-    assert (alone.low, alone.high) == pytest.approx((0.02 - 0.0196, 0.02 + 0.0196), abs=1e-3)
-    assert alone.bounds.ceiling == pytest.approx(-0.02 + 2.498 * 0.01, abs=2e-3)
+    # The ceiling is that of all four comparisons: t at 1 - 0.05 / 4, two degrees of freedom.
+    assert outcome.bounds.ceiling == pytest.approx(0.05 + 8.860 * 0.03 / math.sqrt(3), rel=0.01)
+    # Of one seed only the images speak, and not of the method.
+    alone = sixth(entangled(tmp_path, "ME-ResNet18", [0.06], 0.01)).outcomes[-1]
+    assert (alone.low, alone.high) == pytest.approx((0.06 - 0.0196, 0.06 + 0.0196), abs=1e-3)
+    assert alone.word == "not decided"
+    assert alone.smallest == pytest.approx(2.8016 * 0.01, rel=1e-3)
 
 
 def test_folds_of_one_seed_are_one_measurement_of_entanglement(tmp_path):

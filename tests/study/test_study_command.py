@@ -29,7 +29,7 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
 
     status, printed, err = command(*words, "--threads", 1)
     assert (status, "failed" in printed) == (0, False), err
-    for word in ("ME-FairPrune", "Mean ± standard deviation", "Verdict", "not decided"):
+    for word in ("ME-FairPrune", "One seed; * marks", "Verdict", "not decided"):
         assert word in printed
     assert "synthetic-ME-FairPrune-seed0: done (2 of 2 runs" in err
     out = tmp_path / "s" / "tables" / "synthetic"

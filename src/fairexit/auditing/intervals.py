@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtrit
 
 from fairexit.auditing.resampling import (
     Clusters,
@@ -20,9 +20,12 @@ from fairexit.auditing.resampling import (
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.counts import Margins
 from fairexit.evaluation.metrics import Values
+from fairexit.evaluation.seeds import student_draws
 
 DELETIONS = 500
 """Clusters of a cell that are left out one by one; more change no printed digit."""
+SUMS = 20_000
+"""Sums of a draw of images and a chance of training, at the least."""
 
 
 class Interval(NamedTuple):
@@ -65,7 +68,6 @@ class Jackknife:
         this is the normal quantile; with few it is Student's, the cells weighed by their share
         of the variance (Satterthwaite 1946; Hesterberg 2015 for the idea).
         """
-        z = NormalDist().inv_cdf((1 + level) / 2)
         weight, influence = self._influences()
         total = (weight * influence**2).sum(0)
         extra, doubt = np.zeros(total.shape), np.zeros(total.shape)
@@ -81,7 +83,8 @@ class Jackknife:
         # One over the degrees of freedom; at most 1/2, beyond which no interval helps.
         rarity = np.divide(doubt, whole**2, out=np.zeros(total.shape), where=whole > 0)
         widening = np.divide(whole, total, out=np.ones(total.shape), where=total > 0)
-        return _student(z, np.minimum(rarity, 0.5)) * np.sqrt(widening)
+        tail: Values = stdtrit(1 / np.clip(rarity, 1e-9, 0.5), (1 + level) / 2)
+        return tail * np.sqrt(widening)
 
     def _influences(self) -> tuple[Values, Values]:
         """How often each type counts, and its clusters' influence on the value."""
@@ -154,7 +157,7 @@ def bca(point: Values, draws: Values, knife: Jackknife, level: float) -> Interva
     """Bias-corrected and accelerated percentiles (Efron 1987), wider where clusters are few."""
     defined = np.maximum((~np.isnan(draws)).sum(0), 1)
     below = ((draws < point).sum(0) + (draws == point).sum(0) / 2) / defined
-    bias = normal_quantile(np.clip(below, 0.5 / defined, 1 - 0.5 / defined))
+    bias = ndtri(np.clip(below, 0.5 / defined, 1 - 0.5 / defined))
     tail = knife.tail(level)
     shifted = bias + np.stack([-tail, tail])
     return _between(
@@ -163,7 +166,7 @@ def bca(point: Values, draws: Values, knife: Jackknife, level: float) -> Interva
 
 
 def _between(point: Values, draws: Values, deviates: Values) -> Interval:
-    low, high = quantiles(draws, normal_cdf(deviates))
+    low, high = quantiles(draws, ndtr(deviates))
     return Interval(point, low, high, np.isnan(draws).mean(0))
 
 
@@ -187,12 +190,16 @@ def with_seeds(points: Values, draws: Values) -> Values:
     Args:
         points: the value of each seed, (S, ...).
         draws: of their mean, (B, ...).
+    Returns:
+        (at least `SUMS`, ...): each draw meets several chances, as few draws have no tails.
     """
     seeds = len(points)
     if seeds == 1:
         return draws
-    chance = np.random.default_rng(seeds).standard_t(seeds - 1, len(draws))
-    return draws + np.multiply.outer(chance, points.std(0, ddof=1) / np.sqrt(seeds))
+    times = -(-SUMS // len(draws))
+    chance = student_draws(seeds, times * len(draws))
+    again = np.tile(draws, (times, *[1] * (draws.ndim - 1)))
+    return again + np.multiply.outer(chance, points.std(0, ddof=1) / np.sqrt(seeds))
 
 
 def check_question(name: str, drawn: Iterable[str], level: float = 0.95) -> None:
@@ -201,15 +208,3 @@ def check_question(name: str, drawn: Iterable[str], level: float = 0.95) -> None
         raise UserError(f"'{name}' was not drawn; {nearest(name, drawn)}")
     if not 0 < level < 1:
         raise UserError(f"level {level}: it lies between 0 and 1, such as 0.95")
-
-
-def _student(z: float, rarity: Values) -> Values:
-    """Quantile of Student's t, 1 / rarity degrees of freedom (Abramowitz and Stegun, 26.7.5)."""
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first * rarity + second * rarity**2 + third * rarity**3
-
-
-normal_quantile = np.vectorize(NormalDist().inv_cdf, otypes=[float])
-normal_cdf = np.vectorize(NormalDist().cdf, otypes=[float])

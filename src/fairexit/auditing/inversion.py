@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from fairexit.auditing.intervals import (
     Interval,
     Jackknife,
     check_question,
     jackknife,
-    normal_cdf,
     quantiles,
     with_seeds,
 )
@@ -74,7 +74,7 @@ class Inversion:
         draws, truth = self.draws[name], self.truth[name]
         observed = self.point[name]
         tail = self.jackknife[name].tail(level)
-        levels = normal_cdf(np.stack([np.zeros(tail.shape), tail]))
+        levels = ndtr(np.stack([np.zeros(tail.shape), tail]))
         middle, over = np.stack([quantiles(d, levels) for d in draws], 1)
         low = np.where(observed <= over[0], 0.0, _solve(over, truth, observed))
         high = observed + over[-1] - middle[-1]
@@ -119,7 +119,7 @@ class Inversion:
         drawn = pairs(self.draws[name][-1])
         knife = self.jackknife[name]
         tail = replace(knife, values=pairs(knife.values).mean(1)).tail(level)
-        levels = normal_cdf(np.stack([-tail, np.zeros(tail.shape), tail]))
+        levels = ndtr(np.stack([-tail, np.zeros(tail.shape), tail]))
         low, middle, high = quantiles(with_seeds(readings[0], drawn.mean(1)), levels)
         means = readings.mean(1)
         return Interval(

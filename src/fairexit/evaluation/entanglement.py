@@ -4,20 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fairexit.errors import UserError
+from fairexit.evaluation.seeds import half_width
 from fairexit.files import write_atomically
 
 MEAN = "mean"
 """The position of a row that holds the mean over the positions."""
-LEVEL = 0.95
-DRAWS = 50_000
 KEY = ["of", "temperature", "position"]
 INTERVALS = ("snnl", "change")
 
@@ -158,7 +156,8 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
 
     The variance of the mean is that over images plus that over seeds: the square of the runs' mean
     standard error, as they share their images and may err alike, and the variance over the R runs
-    divided by R. Intervals as `half_width` says; `_sd` is the standard deviation over runs.
+    divided by R. Intervals are those of `fairexit.evaluation.seeds.half_width`; `_sd` is the
+    standard deviation over runs.
 
     Raises:
         UserError: other settings or positions, or nothing to take the mean of.
@@ -197,28 +196,6 @@ def _stack(found: Sequence[Entanglement]) -> tuple[pd.DataFrame, dict[str, Array
             raise UserError(f"{other.name} has other positions or temperatures than {first.name}")
     stacked = {c: np.stack([one.rows[c] for one in found]) for c in first.rows if c not in KEY}
     return first.rows[KEY].copy(), stacked
-
-
-def half_width(
-    images: ArrayLike, seeds: ArrayLike = 0.0, runs: int = 1, level: float = LEVEL
-) -> Array:
-    """Half the interval of a mean over runs: normal over images, Student's t over seeds.
-
-    Args:
-        images: standard errors over images, (...).
-        seeds: standard deviations over runs, (...); one run says nothing of others.
-        runs: R.
-        level: coverage, in (0, 1).
-    """
-    errors = np.asarray(images, float)
-    if runs == 1:
-        return errors * NormalDist().inv_cdf((1 + level) / 2)
-    rng = np.random.default_rng(0)
-    chance = rng.standard_t(runs - 1, DRAWS) / np.sqrt(runs)
-    drawn = np.multiply.outer(errors, rng.standard_normal(DRAWS))
-    drawn += np.multiply.outer(np.asarray(seeds, float), chance)
-    half: Array = np.quantile(np.abs(drawn), level, axis=-1)
-    return half
 
 
 def _with_intervals(rows: pd.DataFrame, halves: Mapping[str, Array]) -> pd.DataFrame:

@@ -89,16 +89,15 @@ def _is_plain(one: Pooled) -> bool:
 
 
 def _readable(seeds: Sequence[Pooled]) -> dict[str, float]:
-    """Penalty's share and probe, over the runs of a row."""
-    runs = [run for one in seeds for run in one.runs]
-    kept = [kept_epoch(run) for run in runs]
-    ratios = [run.description.get("penalty_ratio") for run in runs]
+    """Penalty's share and probe of a row; folds of one seed count as one."""
+    ratios = [run.description.get("penalty_ratio") for one in seeds for run in one.runs]
     known = [ratio for ratio in ratios if ratio is not None]
     cells = {"penalty": float(np.mean(known)) if known else np.nan}
+    kept = [[kept_epoch(run) for run in one.runs] for one in seeds]
     for end, exit in (("first", seeds[0].exit_names[0]), ("final", seeds[0].exit_names[-1])):
-        probes = np.array([row.get(f"val_probe{exit}", np.nan) for row in kept])
-        cells[f"probe_{end}"] = float(probes.mean())
-        cells[f"probe_{end}_sd"] = float(probes.std(ddof=1)) if len(probes) > 1 else np.nan
+        probes = [np.mean([row.get(f"val_probe{exit}", np.nan) for row in rows]) for rows in kept]
+        cells[f"probe_{end}"] = float(np.mean(probes))
+        cells[f"probe_{end}_sd"] = float(np.std(probes, ddof=1)) if len(probes) > 1 else np.nan
     return cells
 
 

@@ -80,6 +80,7 @@ class Bounds(NamedTuple):
     Attributes:
         low, high: at 95 %.
         ceiling: the upper end at 1 - 0.05 / n for the n comparisons of the claim.
+    With one seed they are infinite: it tells nothing of others, and the claims are about methods.
     """
 
     low: float

@@ -9,23 +9,27 @@ from numpy.typing import NDArray
 from fairexit.evaluation.entanglement import (
     MEAN,
     Entanglement,
-    half_width,
     mean_over_folds,
     mean_over_runs,
     read_entanglement,
 )
+from fairexit.evaluation.seeds import LEVEL, detectable, half_width
 from fairexit.study.claims import Claim, Comparison, Side, word_of
 from fairexit.study.collect import Pooled
-from fairexit.study.outcomes import LEVEL, POWERED, Outcome, Verdict, Z, bounds
-from fairexit.study.paper import ENTANGLED, common_name
+from fairexit.study.outcomes import Outcome, Verdict, bounds, needed
+from fairexit.study.paper import ENTANGLED, FALLS, Printed, common_name
 
 
-def entanglement_verdict(pooled: Sequence[Pooled]) -> Verdict:
+def entanglement_verdict(pooled: Sequence[Pooled], paper: Printed | None) -> Verdict:
     """Claim 6, from what `fairexit entangle` has measured in the runs."""
     found = {
         row: _changes([one for one in pooled if common_name(one.row) == row]) for row in ENTANGLED
     }
     keys = list(dict.fromkeys(key for changes in found.values() for key in changes))
+    images, number, falls = len(pooled[0].ids), len(keys) * len(ENTANGLED), {}
+    if keys and paper is not None:
+        backbone = pooled[0].runs[0].config.model.backbone
+        falls = {pooled[0].group: FALLS.get((paper.dataset, backbone))}
     comparisons, outcomes = [], []
     for row in ENTANGLED:
         for of, temperature in keys:
@@ -33,7 +37,7 @@ def entanglement_verdict(pooled: Sequence[Pooled]) -> Verdict:
             comparison = Comparison(metric, Side(row), None, -1)
             values = found[row].get((of, temperature))
             comparisons.append(comparison)
-            outcomes.append(values and _fall(comparison, *values, len(keys) * len(ENTANGLED)))
+            outcomes.append(values and _fall(comparison, *values, number, falls.get(of), images))
     claim = Claim(
         6, "SNNL of the attribute, and of the target, falls with depth", tuple(comparisons)
     )
@@ -75,18 +79,21 @@ def _fall(
     changes: NDArray[np.float64],
     errors: NDArray[np.float64],
     number: int,
+    printed: float | None,
+    images: int,
 ) -> Outcome:
     """Whether the mean over seeds falls; the errors are over images, which the seeds share."""
-    seeds, point = len(changes), float(changes.mean())
-    spread = float(changes.std(ddof=1)) if seeds > 1 else 0.0
+    seeds, point, error = len(changes), float(changes.mean()), float(errors.mean())
+    spread = float(changes.std(ddof=1)) if seeds > 1 else math.nan
 
-    def ask(level: float) -> tuple[float, float]:
-        half = float(half_width(errors.mean(), spread, seeds, level))
-        return point - half, point + half
+    def ask(level: float) -> float:
+        return float(half_width(error, spread, seeds, level))
 
-    interval, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
-    sides = bounds(comparison, interval, strict)
-    smallest = (interval[1] - interval[0]) / 2 * POWERED / Z
+    half, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
+    interval = point - half, point + half
+    sides = bounds(comparison, interval, (point - strict, point + strict), seeds)
+    smallest = detectable(half, error**2, spread**2, seeds)
+    enough = None if printed is None else needed(comparison, printed, spread**2, error**2, images)
     return Outcome(
-        comparison, seeds, point, math.nan, point, *interval, sides, None, smallest, None
+        comparison, seeds, point, math.nan, point, *interval, sides, printed, smallest, enough
     )

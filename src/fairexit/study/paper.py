@@ -13,6 +13,13 @@ COPIED = {("fitzpatrick17k", "MFD")}
 """Printed rows that repeat another method's, so that nothing rests on them."""
 ENTANGLED = ("ERM", "ME-ERM")
 """What Figure S1 shows: the networks before any method."""
+FALLS = {
+    ("isic2019", "resnet18"): -0.011,
+    ("fitzpatrick17k", "resnet18"): -0.005,
+    ("isic2019", "vgg11"): -0.014,
+    ("fitzpatrick17k", "vgg11"): -0.012,
+}
+"""Change of the attribute's SNNL per position, by dataset and backbone, as a share."""
 GAPS = ("eopp0", "eopp1", "eodd")
 CLASSES = {"isic2019": 8, "fitzpatrick17k": 114}
 """Classes of the printed tasks."""
@@ -24,12 +31,14 @@ class Printed:
 
     Attributes:
         dataset: as prepared data are called.
+        backbone: as `create_model` calls it.
         tables: numbers of the table of methods and of the table of pairs.
         groups: the privileged group first.
         frame: rows of `paper_tables.csv`, methods under their common names.
     """
 
     dataset: str
+    backbone: str
     tables: tuple[str, str]
     groups: tuple[str, ...]
     frame: pd.DataFrame
@@ -85,4 +94,4 @@ def printed(dataset: str, attribute: str) -> Printed | None:
     tables = tuple(frame["table"].unique())
     groups = tuple(row for row in frame["row"].unique() if row not in ("avg", "diff"))
     frame = frame.assign(method=frame["method"].map(common_name))
-    return Printed(dataset, (tables[0], tables[1]), groups, frame)
+    return Printed(dataset, frame["backbone"].iloc[0], (tables[0], tables[1]), groups, frame)

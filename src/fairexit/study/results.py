@@ -2,24 +2,34 @@
 
 import shutil
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fairexit.errors import UserError
+from fairexit.evaluation.seeds import MOST
 from fairexit.files import write_atomically
 from fairexit.study.against import against_plain, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
 from fairexit.study.outcomes import Verdict
-from fairexit.study.paper import CLASSES, printed
+from fairexit.study.paper import CLASSES, Printed, printed
 from fairexit.study.plan import Study
 from fairexit.study.tables import write_tables
 from fairexit.study.verdicts import Chance, chance, judge
 from fairexit.tables import Table, number
 
 TABLES = "tables"
+COUNTED = (
+    "For and against count single comparisons at 95 %; a contradiction is asked for at a level at "
+    "which all comparisons of the claim together err 5 times in 100."
+)
+EMPTY = (
+    "No printed difference stands where the paper shows a figure only. Of one seed an interval "
+    "covers the images alone: it speaks of these networks, and there is no word on the method."
+)
 
 
 def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
@@ -60,12 +70,7 @@ def _write_dataset(
     out = folder.path / TABLES / dataset
     data = pooled[0].runs[0].description["data"]["name"]
     paper = printed(data, pooled[0].group)
-    note = settings_note(study, pooled)
-    if paper and len(pooled[0].classes) != CLASSES[data]:
-        note = (
-            f"**The printed numbers are of {CLASSES[data]} classes, ours of "
-            f"{len(pooled[0].classes)}: not the same task.** {note}"
-        )
+    note = _unlike_print(pooled[0], paper) + settings_note(study, pooled)
     tables = write_tables(pooled, paper, out, dataset, note)
     write_figures(pooled, out, dataset)
     against = against_plain(pooled)
@@ -76,10 +81,27 @@ def _write_dataset(
     frame = verdict_frame(verdicts)
     write_atomically(out / "verdicts.csv", frame.to_csv(index=False, float_format="%.6g"))
     words, comparisons, gaps = word_table(verdicts), outcome_table(frame), chance_table(floors)
-    parts = [f"# {dataset}: the paper's claims\n\n{words.to_markdown()}\n{note}"]
-    parts += [f"## {table.title}\n\n{table.to_markdown()}" for table in (comparisons, gaps)]
+    parts = [f"# {dataset}: the paper's claims\n\n{words.to_markdown()}\n{COUNTED} {note}"]
+    parts += [f"## {comparisons.title}\n\n{comparisons.to_markdown()}\n{EMPTY}\n"]
+    parts += [f"## {gaps.title}\n\n{gaps.to_markdown()}"]
     write_atomically(out / "verdicts.md", "\n".join(parts))
     return [*tables, (beside, ""), (words, f"Comparisons: {out / 'verdicts.md'}")]
+
+
+def _unlike_print(one: Pooled, paper: Printed | None) -> str:
+    """What makes the printed numbers those of another task or network."""
+    if paper is None:
+        return ""
+    theirs, ours = CLASSES[paper.dataset], len(one.classes)
+    backbone = one.runs[0].config.model.backbone
+    text = ""
+    if theirs != ours:
+        text += (
+            f"**The printed numbers are of {theirs} classes, ours of {ours}: not the same task.** "
+        )
+    if paper.backbone != backbone:
+        text += f"**The printed numbers are of {paper.backbone}, ours of {backbone}.** "
+    return text
 
 
 def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
@@ -89,9 +111,11 @@ def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
     missing = [row for row in study.rows if row not in here]
     choice = study.choice
     searched = {row: trials for row, trials in study.trials.items() if row in here}
+    listed, folds = ", ".join(map(str, seeds)), len(pooled[0].runs)
+    over = f"Mean ± standard deviation over the seeds {listed}" if len(seeds) > 1 else "One seed"
     sentences = [
-        f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds))}; * marks the best "
-        f"mean; paper: the printed number. {len(pooled[0].ids)} test images.",
+        f"{over}; * marks the best mean; paper: the printed number. {len(pooled[0].ids)} "
+        + (f"images, each answered out of fold ({folds} folds)." if folds > 1 else "test images."),
         f"Each method: {_budget(pooled[0])} on validation, theta by rule {choice.rule} on "
         f"validation (tolerance {choice.tolerance:g}).",
         "Hyper-parameters as the study sets them"
@@ -100,7 +124,7 @@ def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
     ]
     sentences += _exceptions(pooled, seeds)
     if missing:
-        sentences.append(f"Not run: {', '.join(missing)}.")
+        sentences.append(f"Not run{' in every fold' * (folds > 1)}: {', '.join(missing)}.")
     return " ".join(sentences) + "\n"
 
 
@@ -146,7 +170,7 @@ def verdict_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             if o is None:
                 rows.append(row | {"word": "not run"})
                 continue
-            seeds, images = o.needed or (np.nan, np.nan)
+            seeds, images = o.needed or (None, None)
             rows.append(
                 row
                 | {"word": o.word, "seeds": o.seeds, "a": o.a, "b": o.b}
@@ -160,24 +184,30 @@ def verdict_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 def outcome_table(frame: pd.DataFrame) -> Table:
     """The same to read."""
     rows = []
-    for row in frame.itertuples():
-        cells = [str(row.claim), row.comparison, row.word]
-        if row.word == "not run":
-            rows.append([*cells, *[""] * 7])
+    for row in frame.to_dict("records"):
+        cells = [str(row["claim"]), row["comparison"], row["word"]]
+        if row["word"] == "not run":
+            rows.append([*cells, *[""] * 8])
             continue
-        decide = ""
-        if row.word == "not decided" and not np.isnan(row.paper):
-            known = not np.isnan(row.seeds_needed)
-            decide = (
-                f"{row.seeds_needed:.0f} seeds, {row.images_needed:.0f} images" if known else "-"
-            )
-        interval = f"{row.low:+.3f}, {row.high:+.3f}"
-        paper = "" if np.isnan(row.paper) else f"{row.paper:+.3f}"
-        values = [number(row.a), number(row.b), f"{row.difference:+.3f}", interval, paper]
-        rows.append([*cells, *values, number(row.smallest), decide])
-    columns = ["Claim", "Comparison", "Verdict", "a", "b", "a - b", "95 % interval", "paper"]
-    columns += ["Smallest difference shown", "Would decide the paper's"]
+        values = [f"{row['seeds']:.0f}", number(row["a"]), number(row["b"])]
+        values += [f"{row['difference']:+.3f}", f"{row['low']:+.3f}, {row['high']:+.3f}"]
+        values += ["" if np.isnan(row["paper"]) else f"{row['paper']:+.3f}"]
+        rows.append([*cells, *values, number(row["smallest"]), _would_decide(row)])
+    columns = ["Claim", "Comparison", "Verdict", "seeds", "a", "b", "a - b", "95 % interval"]
+    columns += ["paper", "Smallest difference shown", "Would decide the paper's"]
     return Table("Comparisons, paired over seeds and test images", columns, rows, 3)
+
+
+def _would_decide(row: dict[str, Any]) -> str:
+    if row["word"] != "not decided" or np.isnan(row["paper"]):
+        return ""
+    if np.isnan(row["images_needed"]):
+        return "nothing: within the margin, or the other way"
+    images = f"{row['images_needed']:.0f} images"
+    if np.isnan(row["seeds_needed"]):
+        return f"of these networks {images}"
+    most = ">= " * (row["seeds_needed"] >= MOST)
+    return f"{most}{row['seeds_needed']:.0f} seeds, {images}"
 
 
 def chance_table(found: Sequence[Chance]) -> Table:

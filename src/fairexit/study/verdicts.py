@@ -13,6 +13,7 @@ from fairexit.auditing.resampling import Measure, named_measures
 from fairexit.evaluation import metrics
 from fairexit.evaluation.counts import Margins
 from fairexit.evaluation.metrics import Values
+from fairexit.evaluation.seeds import LEVEL, detectable
 from fairexit.study.claims import (
     FINAL,
     FIRST,
@@ -25,7 +26,7 @@ from fairexit.study.claims import (
 )
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.depth import entanglement_verdict
-from fairexit.study.outcomes import LEVEL, POWERED, Outcome, Verdict, Z, bounds, needed
+from fairexit.study.outcomes import Outcome, Verdict, bounds, needed
 from fairexit.study.paper import Printed, common_name
 
 DRAWS = 2000
@@ -68,7 +69,7 @@ def judge(pooled: Sequence[Pooled], paper: Printed | None, dataset: str) -> list
             outcomes.append(found and _outcome(comparison, *found, *sizes, paper))
         word = word_of([outcome.bounds if outcome else None for outcome in outcomes])
         verdicts.append(Verdict(claim, word, tuple(outcomes)))
-    verdicts.append(entanglement_verdict(pooled))
+    verdicts.append(entanglement_verdict(pooled, paper))
     return sorted(verdicts, key=lambda verdict: verdict.claim.number)
 
 
@@ -153,6 +154,7 @@ def _outcome(
         pairs, draws = pairs - values[seeds:], draws - sampled[:, seeds:]
     of_seeds = float(pairs.var(ddof=1)) if seeds > 1 else math.nan
     of_images = float(np.nanvar(draws.mean(1)))
+    half = float(interval.high - interval.low) / 2
     printed = printed_difference(paper, comparison)
     return Outcome(
         comparison,
@@ -162,8 +164,8 @@ def _outcome(
         float(interval.point),
         low,
         high,
-        bounds(comparison, (low, high), far),
+        bounds(comparison, (low, high), far, seeds),
         printed,
-        (high - low) / 2 * POWERED / Z,
+        detectable(half, of_images, of_seeds, seeds),
         None if printed is None else needed(comparison, printed, of_seeds, of_images, images),
     )
