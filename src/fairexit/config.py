@@ -20,6 +20,7 @@ __all__ = [
     "TrainConfig",
     "build_config",
     "build_prune",
+    "build_section",
     "load_config",
     "parse_changes",
 ]
@@ -95,7 +96,7 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
             raise UserError(f"unknown key '{key}'; {nearest(str(key), fields)}")
     parts: dict[str, Any] = {}
     for key, kind in SECTIONS.items():
-        parts[key] = _section(key, kind, tree.get(key) or {})
+        parts[key] = build_section(key, kind, tree.get(key) or {})
     if tree.get("prune") is not None:
         parts["prune"] = build_prune(tree["prune"])
     method = tree.get("method") or {"name": "erm"}
@@ -113,11 +114,20 @@ def build_prune(values: dict[str, Any]) -> PruneConfig:
     Raises:
         UserError: an unknown key or a value that does not fit.
     """
-    found: PruneConfig = _section("prune", PruneConfig, values)
+    found: PruneConfig = build_section("prune", PruneConfig, values)
     return found
 
 
-def _section(name: str, kind: type, values: Any) -> Any:
+def build_section(name: str, kind: type, values: Any) -> Any:
+    """A dataclass from a section of a file.
+
+    Args:
+        name: of the section, for messages.
+        kind: the dataclass.
+        values: what the section holds.
+    Raises:
+        UserError: it holds no keys, an unknown one, or a value that does not fit.
+    """
     if not isinstance(values, dict):
         raise UserError(f"{name} must hold keys, as in {name}: {{...}}")
     known = {f.name: str(f.type) for f in dataclasses.fields(kind)}

@@ -1,9 +1,11 @@
 """Files that are either as they were or whole, and folders that one process at a time writes."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -33,6 +35,21 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object that a file of ours holds.
+
+    Raises:
+        UserError: it holds none; the message ends with the remedy.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged; {remedy}")
+    return found
 
 
 @contextmanager

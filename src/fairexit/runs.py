@@ -8,9 +8,10 @@ from typing import Any
 
 from fairexit.config import RunConfig, build_config
 from fairexit.errors import UserError
-from fairexit.files import write_atomically
+from fairexit.files import read_json, write_atomically
 
 FORMAT = 1
+ANEW = "train the run anew in another folder"
 INACTIVE = 0.01
 """Penalties whose gradient on the trunk is a smaller share of the target loss's are marked."""
 
@@ -63,7 +64,7 @@ class Run:
     @cached_property
     def description(self) -> dict[str, Any]:
         """What `config.json` says: how to rebuild the network and read its answers."""
-        return _read_json(self.path / "config.json")
+        return read_json(self.path / "config.json", ANEW)
 
     @property
     def inactive(self) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ class Run:
         if ratio is not None and ratio < INACTIVE:
             marks.append("penalty inactive")
         if self.pruning.is_file():
-            record = _read_json(self.pruning)
+            record = read_record(self)
             if record["path"][record["chosen"]]["fraction"] == 0:
                 marks.append("nothing pruned")
         return tuple(marks)
@@ -99,7 +100,7 @@ class Run:
         stamp = self.path / "started.json"
         wanted = {"format": FORMAT, "run": config.to_dict(), "data": checksums}
         if stamp.is_file():
-            check_same(self.path, _read_json(stamp), wanted)
+            check_same(self.path, read_json(stamp, ANEW), wanted)
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.glob("[!.]*"))):
             raise UserError(f"{self.path} exists and is no run; choose another --out")
         else:
@@ -129,13 +130,20 @@ def open_run(path: Path) -> Run:
     return run
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_record(run: Run) -> dict[str, Any]:
+    """What a pruned run's pruning.json says.
+
+    Raises:
+        UserError: the run has not been pruned, or the file is damaged.
+    """
+    if not run.pruning.is_file():
+        raise UserError(f"{run.path} has not been pruned; see fairexit prune")
+    remedy = "prune anew into another folder"
+    found = read_json(run.pruning, remedy)
     try:
-        found = json.loads(path.read_text())
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is damaged; train the run anew in another folder")
+        found["path"][found["chosen"]]["fraction"]
+    except (LookupError, TypeError):
+        raise UserError(f"{run.pruning} is damaged; {remedy}") from None
     return found
 
 

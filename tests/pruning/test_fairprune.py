@@ -21,9 +21,9 @@ from fairexit.pruning.groups import draw_rows, split_groups
 from fairexit.pruning.layers import prunable_layers, prunable_parameters
 from fairexit.pruning.masks import load_masks
 from fairexit.pruning.path import Trace
-from fairexit.pruning.record import notes, path_table, read_record, sparsity_table
+from fairexit.pruning.record import notes, path_table, sparsity_table
 from fairexit.pruning.saliency import Saliency
-from fairexit.runs import Run, open_run
+from fairexit.runs import Run, open_run, read_record
 from fairexit.training.checkpoint import load_net
 
 PARTS = ["backbone.stages.0", "heads"]

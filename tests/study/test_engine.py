@@ -173,17 +173,56 @@ def test_data_that_have_changed_are_noticed(load, tmp_path):
 
 def test_another_folder_or_version_is_refused(load, tmp_path):
     study = load()
-    for name, content, message in (
-        ("letter.txt", "hello", "exists and is no study"),
-        ("study.json", '{"format": 0}', "has format 0, this version writes 1"),
+    for place, name, content, message in (
+        ("letters", "letter.txt", "hello", "exists and is no study"),
+        ("old", "study.json", '{"format": 0}', "has format 0, this version writes 1"),
+        ("damaged", "study.json", "[", r"study\.json is damaged; move its runs"),
     ):
-        out = tmp_path / name.partition(".")[0]
+        out = tmp_path / place
         out.mkdir()
         (out / name).write_text(content)
         with pytest.raises(UserError, match=message):
             run_study(study, Folder(out), 1, 1)
     with pytest.raises(UserError, match="no run of the study is done"):
         write_results(study, Folder(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("status/isic-ResNet18-seed0.json", "", "is damaged; remove it and call again"),
+        ("status/isic-ResNet18-seed0.json", "[]", "is damaged; remove it and call again"),
+        ("runs/isic-ResNet18-seed0/metrics.json", "{", "is damaged; call fairexit evaluate"),
+        ("runs/isic-ResNet18-seed0/metrics.json", "{}", "has no numbers for sex; call fairexit"),
+        ("runs/isic-ResNet18-seed0/pruning.json", "{}", "is damaged; prune anew"),
+    ],
+)
+def test_a_damaged_file_is_named(load, tmp_path, file, content, message):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    assert run_study(study, folder, 1, 1) == {}
+    (folder.path / file).write_text(content)
+    with pytest.raises(UserError, match=message):
+        write_results(study, folder)
+
+
+def test_a_damaged_log_is_named(load, tmp_path):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    path = folder.run(study.runs[0].name).path
+    path.mkdir(parents=True)
+    (path / "log.csv").write_text("")
+    with pytest.raises(UserError, match=r"log\.csv is damaged; remove .*ResNet18-seed0"):
+        folder.state(study.runs[0], study)
+
+
+@pytest.mark.parametrize("backend", [None, "threading", "loky", "multiprocessing"])
+def test_any_engine_of_joblib_does(backend):
+    import contextlib
+
+    import joblib
+
+    config = joblib.parallel_config(backend=backend) if backend else contextlib.nullcontext()
+    with config:
+        assert sorted(engine.map_runs(abs, [-2, 1, -3], 2)) == [1, 2, 3]
 
 
 def test_the_plan_says_what_is_done_and_what_the_rest_costs(load, tmp_path):

@@ -147,7 +147,23 @@ rows:
         ({"seeds": [0, 0]}, "seeds is .0, 0.; give a list of different whole numbers"),
         ({"seeds": 3}, "seeds is 3"),
         ({"folds": ["a"]}, "folds is"),
-        ({"policy": {"rul": "f1"}}, "policy: unknown key 'rul'; did you mean 'rule'"),
+        ({"seeds": [[0]]}, "seeds is ..0..; give a list"),
+        ({"base": 5}, "base is 5; give a file, or the settings themselves"),
+        ({"base": [1]}, "base is .1.; give a file"),
+        ({"datasets": {"../x": {}}}, "dataset '../x': a name is made of"),
+        ({"datasets": {"x": {"prepare": 5}}}, "datasets.x.prepare must hold keys"),
+        (
+            {"datasets": {"x": {"prepare": {"sise": 3}}}},
+            "unknown key 'datasets.x.prepare.sise'; did you mean 'size'",
+        ),
+        ({"datasets": {"x": {"prepare": {"options": 3}}}}, "x.prepare.options must hold keys"),
+        ({"rows": {"ERM": {}, "ResNet18": {}}}, "'ERM' and 'ResNet18' are one row of the paper"),
+        ({"rows": {"HSIC": {"best": "best.yaml"}}}, "best.yaml.trials is missing"),
+        ({"policy": {"rul": "f1"}}, "unknown key 'policy.rul'; did you mean 'rule'"),
+        ({"policy": {"grid": 0.9}}, "policy.grid is 0.9"),
+        ({"policy": {"tolerance": "abc"}}, "policy.tolerance is 'abc'"),
+        ({"policy": {"fallback": 3}}, "policy.fallback is 3"),
+        ({"policy": 3}, "policy must hold keys"),
         ({"policy": {"grid": [2]}}, "out of range"),
         ({"entangle": "always"}, "entangle is 'always'; give true or false"),
         (
@@ -161,7 +177,8 @@ rows:
         ),
     ],
 )
-def test_what_is_refused(study, changes, message):
+def test_what_is_refused(study, tmp_path, changes, message):
+    (tmp_path / "best.yaml").write_text("settings: {}")
     with pytest.raises(UserError, match=message):
         study(**changes)
 

@@ -71,8 +71,8 @@ def prune(
         del settings[key]
     from fairexit.config import build_prune
     from fairexit.pruning.fairprune import prune as prune_run
-    from fairexit.pruning.record import notes, path_table, read_record, sparsity_table
-    from fairexit.runs import open_run
+    from fairexit.pruning.record import notes, path_table, sparsity_table
+    from fairexit.runs import open_run, read_record
 
     if layer is not None:
         settings["layers"] = settings.pop("layer")

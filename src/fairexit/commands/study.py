@@ -26,6 +26,7 @@ def study(
     ] = False,
 ) -> None:
     """Make every run of a grid, then tables, figures and a verdict on each claim of the paper."""
+    from fairexit.errors import UserError
     from fairexit.study.engine import run_study
     from fairexit.study.folder import Folder
     from fairexit.study.load import load_study
@@ -33,12 +34,17 @@ def study(
     from fairexit.study.results import write_results
 
     found, folder = load_study(plan_file), Folder(out)
+    started = folder.check()
     if plan:
         show(overview(found, folder, workers, threads, calibrate=calibrate))
         return
     failed: dict[str, str] = {}
     if not collect:
         failed = run_study(found, folder, workers, share_threads(workers, threads))
+    elif not started:
+        raise UserError(f"{out} is no study yet: nothing to collect")
+    else:
+        failed = folder.refused(found)
     for table, note in write_results(found, folder):
         show(table)
         print(note)

@@ -25,9 +25,9 @@ from fairexit.pruning.layers import (
 )
 from fairexit.pruning.masks import load_masks, pack, sparsity, zero
 from fairexit.pruning.path import Measured, Step, Trace, choose, masks_of, walk
-from fairexit.pruning.record import plain_steps, read_record, write_record
+from fairexit.pruning.record import plain_steps, write_record
 from fairexit.pruning.saliency import Saliency
-from fairexit.runs import Run, open_run
+from fairexit.runs import Run, open_run, read_record
 from fairexit.training.checkpoint import build, describe, exit_weights, load_net, save_tensors
 from fairexit.training.fit import finetune, train
 from fairexit.training.setup import finetune_config, open_training

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fairexit.errors import UserError
 from fairexit.files import replacing, write_atomically
 from fairexit.pruning.path import Step
 from fairexit.runs import Run
@@ -15,22 +14,6 @@ from fairexit.tables import Table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 CURVES = {"f1": "F1", "eopp1": "Eopp1", "eodd": "Eodd"}
-
-
-def read_record(run: Run) -> dict[str, Any]:
-    """What a pruned run's pruning.json says.
-
-    Raises:
-        UserError: the run has not been pruned, or the file is damaged.
-    """
-    if not run.pruning.is_file():
-        raise UserError(f"{run.path} has not been pruned; see fairexit prune")
-    try:
-        found: dict[str, Any] = json.loads(run.pruning.read_text())
-        found["path"][found["chosen"]]["fraction"]
-    except (ValueError, LookupError, TypeError):
-        raise UserError(f"{run.pruning} is damaged; prune anew into another folder") from None
-    return found
 
 
 def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from fairexit.evaluation.counts import count
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import select
+from fairexit.files import read_json
 from fairexit.runs import Run, open_run
 from fairexit.study.folder import Folder, State
 from fairexit.study.plan import Planned, Study
@@ -160,7 +161,10 @@ def run_tables(
             continue
         run = folder.run(planned.name)
         group = run.description["group"]
-        found = json.loads(run.metrics.read_text())[group]
+        remedy = f"call fairexit evaluate {run.path}"
+        found = read_json(run.metrics, remedy).get(group)
+        if found is None:
+            raise UserError(f"{run.metrics} has no numbers for {group}; {remedy}")
         ratio = run.description.get("penalty_ratio")
         rows.append(place | {"state": state, "group": group, "penalty_ratio": ratio} | _flat(found))
         for exit in found["exits"]:

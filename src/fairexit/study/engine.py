@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fairexit.data.datasets import datasets
-from fairexit.data.prepare import PrepareOptions, prepare
-from fairexit.errors import UserError
+from fairexit.data.prepare import prepare
 from fairexit.files import alone
 from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
@@ -36,12 +35,16 @@ def map_runs(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> Ite
     """The results of `function`, in the order in which they come.
 
     The one place that knows the engine: joblib. A job starts a process of its own, so threads are
-    workers enough here; under `joblib.parallel_config(backend=...)` (Ray, Dask) the same function
-    goes to another machine that sees the same folders.
+    workers enough here; under `joblib.parallel_config(backend=...)` the same function goes to
+    another machine that sees the same folders. Engines that cannot stream (Ray's) give all results
+    at the end.
     """
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
 
-    pool = Parallel(n_jobs=workers, prefer="threads", batch_size=1, return_as="generator_unordered")
+    backend, _ = get_active_backend(prefer="threads")
+    order = "generator_unordered" if backend.supports_return_generator else "list"
+    pool = Parallel(n_jobs=workers, prefer="threads", batch_size=1, return_as=order)
     yield from pool(delayed(function)(job) for job in jobs)
 
 
@@ -131,22 +134,12 @@ def _error_line(status: int, said: str) -> str | None:
 
 
 def prepare_data(study: Study) -> None:
-    """Prepare data that the study describes and that are not there.
-
-    Raises:
-        UserError: data are missing that the study does not describe.
-    """
+    """Prepare data that the study describes and that are not there."""
     for run in study.runs:
         path, wanted = run.config.data.path, study.prepare.get(run.dataset)
         if wanted and not path.exists():
-            tree = dict(wanted)
-            name, source = tree.pop("dataset", "synthetic"), tree.pop("source", None)
-            drawn = datasets.create(name, **tree.pop("options", {}))
-            try:
-                options = PrepareOptions(**tree)
-            except TypeError as error:
-                raise UserError(f"datasets.{run.dataset}.prepare: {error}") from None
-            prepare(name, drawn, Path(source) if source else None, path, options)
+            drawn = datasets.create(wanted.dataset, **wanted.options)
+            prepare(wanted.dataset, drawn, wanted.source, path, wanted.how)
 
 
 class _Watch:

@@ -12,12 +12,13 @@ import pandas as pd
 from fairexit.config import RunConfig
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import Choice
-from fairexit.files import write_atomically
+from fairexit.files import read_json, write_atomically
 from fairexit.runs import FORMAT, Run, check_same, open_run
 from fairexit.study.paper import ENTANGLED, common_name
 from fairexit.study.plan import Planned, Study
 
 STUDY_FORMAT = 1
+MOVE = "move its runs into the folder 'runs' of a new --out"
 VALIDATION = 1.1
 """What validation after each epoch adds to the seconds in the log: about a tenth."""
 
@@ -64,18 +65,27 @@ class Folder:
         Raises:
             UserError: the folder holds something else, or a study of another version.
         """
+        if not self.check():
+            stamp = json.dumps({"format": STUDY_FORMAT}) + "\n"
+            write_atomically(self.path / "study.json", stamp)
+
+    def check(self) -> bool:
+        """Whether the folder is a study's; False where it may become one.
+
+        Raises:
+            UserError: it holds something else, or a study of another version.
+        """
         stamp = self.path / "study.json"
         if stamp.is_file():
-            found = json.loads(stamp.read_text()).get("format")
+            found = read_json(stamp, MOVE).get("format")
             if found != STUDY_FORMAT:
                 raise UserError(
-                    f"{self.path} has format {found}, this version writes {STUDY_FORMAT}; move its "
-                    "runs into the folder 'runs' of a new --out"
+                    f"{self.path} has format {found}, this version writes {STUDY_FORMAT}; {MOVE}"
                 )
-        elif self.path.exists() and any(p.name != "runs" for p in self.path.glob("[!.]*")):
+            return True
+        if self.path.exists() and any(p.name != "runs" for p in self.path.glob("[!.]*")):
             raise UserError(f"{self.path} exists and is no study; choose another --out")
-        else:
-            write_atomically(stamp, json.dumps({"format": STUDY_FORMAT}) + "\n")
+        return False
 
     def run(self, name: str) -> Run:
         return Run(self.path / "runs" / name)
@@ -102,8 +112,7 @@ class Folder:
     def status(self, name: str) -> dict[str, Any]:
         """What was written down after the last attempt at a run."""
         file = self.path / "status" / f"{name}.json"
-        found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-        return found
+        return read_json(file, "remove it and call again") if file.is_file() else {}
 
     def set_status(self, name: str, **values: Any) -> None:
         file = self.path / "status" / f"{name}.json"
@@ -126,6 +135,11 @@ class Folder:
             files.append(run.path / "entanglement.json")
         ready = all(f.is_file() for f in files) and status.get("choice") == _plain(study.choice)
         return State("done" if ready else "trained", status.get("error", ""), epochs)
+
+    def refused(self, study: Study) -> dict[str, str]:
+        """Run -> why its folder does not count."""
+        states = {run.name: self.state(run, study) for run in study.runs}
+        return {name: state.note for name, state in states.items() if state.what == "refused"}
 
     def costs(self, runs: Sequence[Planned], states: Sequence[State]) -> list[float | None]:
         """Seconds that each run still takes, by what runs like it took; None where none has run.
@@ -156,13 +170,20 @@ class Folder:
 def read_log(run: Run) -> pd.DataFrame:
     """A run's log, a row per epoch; empty where it has none."""
     file = run.path / "log.csv"
-    return pd.read_csv(file) if file.is_file() else pd.DataFrame({"seconds": []})
+    if not file.is_file():
+        return pd.DataFrame({"seconds": []})
+    try:
+        log = pd.read_csv(file)
+        log["seconds"]
+    except (ValueError, KeyError):
+        raise UserError(f"{file} is damaged; remove {run.path} and call again") from None
+    return log
 
 
 def dataset_info(path: Path) -> dict[str, Any] | None:
     """What `dataset.json` says, None where the data are not here."""
     file = path / "dataset.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    return read_json(file, "prepare the data anew") if file.is_file() else None
 
 
 def _kinds(run: Planned) -> list[tuple[Any, ...]]:

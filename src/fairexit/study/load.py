@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from graphlib import CycleError
 from itertools import product
 from pathlib import Path
@@ -9,16 +10,35 @@ from typing import Any
 
 import yaml
 
-from fairexit.config import RunConfig, build_config
+from fairexit.config import RunConfig, build_config, build_section
+from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.assess import Choice, parse_choice
-from fairexit.study.plan import Planned, Study, linked, sorter
+from fairexit.study.paper import common_name
+from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 
 KEYS = ("base", "datasets", "rows", "axes", "seeds", "folds", "policy", "entangle")
-POLICY_KEYS = ("rule", "tolerance", "grid", "fallback")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 REPLACED = ("method", "prune")
 """Sections whose options mean nothing to another choice, so they are replaced as a whole."""
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """How each run's theta is chosen, as `fairexit evaluate` takes it."""
+
+    rule: str = "eodd"
+    tolerance: float = 0.01
+    grid: tuple[float, ...] | None = None
+    fallback: str = "final"
+
+
+@dataclass(frozen=True)
+class Best:
+    """What `fairexit tune` has found: settings, and over how many trials."""
+
+    trials: int
+    settings: dict[str, Any]
 
 
 def load_study(path: Path) -> Study:
@@ -36,9 +56,15 @@ def load_study(path: Path) -> Study:
     base = tree["base"]
     if isinstance(base, str):
         base = _read(path.parent / base)
+    if not isinstance(base, dict):
+        raise UserError(f"{path}: base is {base!r}; give a file, or the settings themselves")
     datasets = _mapping(tree["datasets"], "datasets")
+    for name in datasets:
+        _check_name("dataset", name)
     prepare = {
-        name: changes["prepare"] for name, changes in datasets.items() if "prepare" in changes
+        name: _preparation(f"datasets.{name}.prepare", changes["prepare"])
+        for name, changes in datasets.items()
+        if "prepare" in changes
     }
     rows, trials = _rows(tree, path)
     runs = []
@@ -54,7 +80,7 @@ def load_study(path: Path) -> Study:
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise UserError(f"{path}: these runs need each other: {circle}") from None
-    choice = _choice(_mapping(tree.get("policy") or {}, "policy", deep=False))
+    choice = _choice(tree.get("policy") or {})
     entangle = tree.get("entangle", False)
     if not isinstance(entangle, bool):
         raise UserError(f"entangle is '{entangle}'; give true or false")
@@ -117,16 +143,22 @@ def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]
     named += _mapping(tree.get("rows") or {}, "rows").items()
     if not named:
         raise UserError(f"{path} has no rows; give 'rows' or 'axes', see docs/studies.md")
-    rows, trials = {}, {}
+    rows: dict[str, dict[str, Any]] = {}
+    trials: dict[str, int] = {}
     for name, changes in named:
-        if not NAME.fullmatch(name):
-            raise UserError(f"row '{name}': a name is made of letters, digits and . _ + = -")
+        _check_name("row", name)
         if name in rows:
             raise UserError(f"two rows are called '{name}'; names must differ")
+        for other in rows:
+            if common_name(name) == common_name(other):
+                raise UserError(
+                    f"rows '{other}' and '{name}' are one row of the paper's tables; rename one"
+                )
         if "best" in changes:
-            best = _read(path.parent / str(changes["best"]))
-            trials[name] = best["trials"]
-            changes = {k: v for k, v in changes.items() if k != "best"} | best["settings"]
+            file = path.parent / str(changes["best"])
+            best = build_section(str(file), Best, _read(file))
+            trials[name] = best.trials
+            changes = {k: v for k, v in changes.items() if k != "best"} | best.settings
         rows[name] = changes
     if len(set(trials.values())) > 1:
         first, *others = trials
@@ -138,33 +170,47 @@ def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]
     return rows, trials
 
 
-def _choice(policy: Mapping[str, Any]) -> Choice:
-    _check_keys(policy, POLICY_KEYS, "policy")
-    grid = policy.get("grid")
-    return parse_choice(
-        "auto",
-        None if grid is None else ",".join(map(str, grid)),
-        policy.get("rule", "eodd"),
-        policy.get("tolerance", 0.01),
-        policy.get("fallback", "final"),
-    )
+def _choice(values: Any) -> Choice:
+    policy = build_section("policy", PolicySettings, values)
+    grid = None if policy.grid is None else ",".join(map(str, policy.grid))
+    return parse_choice("auto", grid, policy.rule, policy.tolerance, policy.fallback)
+
+
+def _preparation(name: str, values: Any) -> Preparation:
+    if not isinstance(values, dict):
+        raise UserError(f"{name} must hold keys, as in prepare: {{dataset: synthetic, size: 32}}")
+    tree = dict(values)
+    dataset, source = tree.pop("dataset", "synthetic"), tree.pop("source", None)
+    options = tree.pop("options", None) or {}
+    if not isinstance(options, dict):
+        raise UserError(f"{name}.options must hold keys, as in options: {{images: 1000}}")
+    how = build_section(name, PrepareOptions, tree)
+    return Preparation(str(dataset), None if source is None else Path(source), options, how)
+
+
+def _check_name(what: str, name: str) -> None:
+    """It is part of the names of folders."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"{what} '{name}': a name is made of letters, digits and . _ + = -")
 
 
 def _seeds(tree: Mapping[str, Any], key: str, default: list[Any]) -> list[Any]:
     values = tree.get(key, default)
-    good = isinstance(values, list) and values and len(set(values)) == len(values)
-    if not good or any(type(v) is not int for v in values if values is not default):
+    if values is default:
+        return default
+    whole = isinstance(values, list) and all(type(value) is int for value in values)
+    if not whole or not values or len(set(values)) < len(values):
         raise UserError(f"{key} is {values}; give a list of different whole numbers, as [0, 1, 2]")
     return values
 
 
-def _mapping(value: Any, key: str, deep: bool = True) -> dict[str, Any]:
+def _mapping(value: Any, key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{key} must hold names, as {key}: {{...}}")
     for name, inside in value.items():
-        if deep and not isinstance(inside or {}, dict):
+        if not isinstance(inside or {}, dict):
             raise UserError(f"{key}.{name} must hold settings, as {name}: {{...}}")
-    return {str(name): inside or {} for name, inside in value.items()} if deep else value
+    return {str(name): inside or {} for name, inside in value.items()}
 
 
 def _check_keys(tree: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from fairexit.config import RunConfig
+from fairexit.data.prepare import PrepareOptions
 from fairexit.evaluation.assess import Choice
 
 
@@ -44,6 +46,23 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """How a study's data are prepared where they are not there.
+
+    Attributes:
+        dataset: its registered name.
+        source: of a download, None for images that are drawn.
+        options: the dataset's own.
+        how: as `fairexit prepare` takes them.
+    """
+
+    dataset: str
+    source: Path | None
+    options: dict[str, Any]
+    how: PrepareOptions
+
+
+@dataclass(frozen=True)
 class Study:
     """A grid of runs.
 
@@ -58,7 +77,7 @@ class Study:
 
     runs: tuple[Planned, ...]
     choice: Choice
-    prepare: dict[str, dict[str, Any]]
+    prepare: dict[str, Preparation]
     trials: dict[str, int]
     entangle: bool
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from fairexit.errors import UserError
 from fairexit.evaluation.seeds import MOST
-from fairexit.files import write_atomically
+from fairexit.files import alone, write_atomically
 from fairexit.study.against import against_plain, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
@@ -42,16 +42,17 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
     Raises:
         UserError: no run is done.
     """
-    states = write_runs(study, folder)
-    if all(state.what != "done" for state in states.values()):
-        raise UserError(f"{folder.path}: no run of the study is done")
-    # Wholly made anew, so that nothing in it is older than the runs.
-    shutil.rmtree(folder.path / TABLES, ignore_errors=True)
-    shown = []
-    for dataset in study.datasets:
-        pooled = pool(study, folder, states, dataset)
-        if pooled:
-            shown += _write_dataset(study, folder, dataset, pooled)
+    with alone(folder.path):
+        states = write_runs(study, folder)
+        if all(state.what != "done" for state in states.values()):
+            raise UserError(f"{folder.path}: no run of the study is done")
+        # Wholly made anew, so that nothing in it is older than the runs.
+        shutil.rmtree(folder.path / TABLES, ignore_errors=True)
+        shown = []
+        for dataset in study.datasets:
+            pooled = pool(study, folder, states, dataset)
+            if pooled:
+                shown += _write_dataset(study, folder, dataset, pooled)
     return shown
 
 

@@ -13,7 +13,7 @@ from fairexit.errors import UserError
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
-from fairexit.files import write_atomically
+from fairexit.files import read_json, write_atomically
 from fairexit.runs import Run
 from fairexit.study.load import merge
 from fairexit.tables import Table, number
@@ -197,7 +197,7 @@ def _measure(run: Run, tolerance: float) -> tuple[float, float]:
 
 def _check_folder(stamp: Path, asked: dict[str, Any]) -> None:
     if stamp.is_file():
-        if json.loads(stamp.read_text()) != asked:
+        if read_json(stamp, "choose another --out") != asked:
             raise UserError(
                 f"{stamp.parent} holds a search with other settings; choose another --out"
             )
