@@ -52,7 +52,7 @@ def load(tmp_path, monkeypatch):
 
 
 def results(study, out):
-    write_runs(study, Folder(out))
+    write_runs(study, Folder(out), Folder(out).states(study))
     return (out / "results.csv").read_bytes(), (out / "exits.csv").read_bytes()
 
 
@@ -266,7 +266,7 @@ def test_folds_are_pooled_over_all_images(load, tmp_path):
         folder.set_status(run.name, choice=folder.job(run, study, 1).choice)
         if run.fold == 1:  # the pretended folds test the same images; the second gets others
             rename(folder.run(run.name).predictions("test"))
-    states = {run.name: folder.state(run, study) for run in study.runs}
+    states = folder.states(study)
     plain, both = pool(study, folder, states, "isic")
     assert (plain.row, both.row, len(plain.ids)) == ("ResNet18", "ME-ResNet18", 300)
     parts = [p.probabilities.argmax(-1)[:, 0] for p in plain.predictions]
@@ -274,7 +274,7 @@ def test_folds_are_pooled_over_all_images(load, tmp_path):
     for part, answers in zip(plain.predictions, parts, strict=True):
         assert [by_id[i] for i in part.ids] == answers.tolist()
     shutil.rmtree(folder.run("isic-ResNet18-seed0-fold1").path)
-    states = {run.name: folder.state(run, study) for run in study.runs}
+    states = folder.states(study)
     assert [one.row for one in pool(study, folder, states, "isic")] == ["ME-ResNet18"]
 
 

@@ -1,5 +1,7 @@
 """What a mean over training seeds can say: Student's t over seeds beside the normal over images."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
@@ -15,12 +17,14 @@ MOST = 100_000
 Array = NDArray[np.float64]
 
 
+@lru_cache(maxsize=4)
 def normal_draws(number: int) -> Array:
     """The standard normal at equally likely places, rising, (number,)."""
     draws: Array = ndtri(_places(number))
     return draws
 
 
+@lru_cache(maxsize=64)
 def student_draws(seeds: int, number: int) -> Array:
     """Student's t of a mean over seeds at equally likely places, in random order, (number,).
 

@@ -1,7 +1,7 @@
 """What a study's runs say: tables of all runs, and answers pooled over folds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -110,7 +110,7 @@ class Pooled:
         return values
 
 
-def pool(study: Study, folder: Folder, states: dict[str, State], dataset: str) -> list[Pooled]:
+def pool(study: Study, folder: Folder, states: Mapping[str, State], dataset: str) -> list[Pooled]:
     """Everything finished of one dataset, in the order of the study.
 
     A row and seed of which a fold is missing is left out.
@@ -143,7 +143,7 @@ def _read(row: str, seed: int, runs: Sequence[Run]) -> Pooled:
 
 
 def run_tables(
-    study: Study, folder: Folder, states: dict[str, State]
+    study: Study, folder: Folder, states: Mapping[str, State]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row for each run, and a row for each exit of each finished run."""
     rows, exits = [], []

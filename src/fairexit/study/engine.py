@@ -154,7 +154,7 @@ class _Watch:
         self.thread = threading.Thread(target=self._look, daemon=True)
 
     def _states(self) -> list[State]:
-        return [self.folder.state(run, self.study) for run in self.study.runs]
+        return [*self.folder.states(self.study).values()]
 
     def _steps(self) -> int:
         return sum(state.epochs + (state.what == "done") for state in self._states())

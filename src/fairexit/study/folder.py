@@ -136,9 +136,13 @@ class Folder:
         ready = all(f.is_file() for f in files) and status.get("choice") == _plain(study.choice)
         return State("done" if ready else "trained", status.get("error", ""), epochs)
 
+    def states(self, study: Study) -> dict[str, State]:
+        """Run -> how far it is."""
+        return {run.name: self.state(run, study) for run in study.runs}
+
     def refused(self, study: Study) -> dict[str, str]:
         """Run -> why its folder does not count."""
-        states = {run.name: self.state(run, study) for run in study.runs}
+        states = self.states(study)
         return {name: state.note for name, state in states.items() if state.what == "refused"}
 
     def costs(self, runs: Sequence[Planned], states: Sequence[State]) -> list[float | None]:

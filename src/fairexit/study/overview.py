@@ -30,7 +30,7 @@ def overview(
         threads: CPU threads of each; by default all, shared.
         calibrate: time a few training steps for rows of which nothing has run.
     """
-    states = [folder.state(run, study) for run in study.runs]
+    states = [*folder.states(study).values()]
     costs = folder.costs(study.runs, states)
     timed: dict[tuple[str, str], float] = {}
     rows = []

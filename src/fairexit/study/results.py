@@ -1,7 +1,7 @@
 """Everything that a study's finished runs say, written into its folder."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,10 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         UserError: no run is done.
     """
     with alone(folder.path):
-        states = write_runs(study, folder)
+        states = folder.states(study)
         if all(state.what != "done" for state in states.values()):
             raise UserError(f"{folder.path}: no run of the study is done")
+        write_runs(study, folder, states)
         # Wholly made anew, so that nothing in it is older than the runs.
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)
         shown = []
@@ -56,13 +57,11 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
     return shown
 
 
-def write_runs(study: Study, folder: Folder) -> dict[str, State]:
-    """Write `results.csv`, a row for each run, and `exits.csv`; returns the runs' states."""
-    states = {run.name: folder.state(run, study) for run in study.runs}
+def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> None:
+    """Write `results.csv`, a row for each run, and `exits.csv`."""
     for name, frame in zip(("results", "exits"), run_tables(study, folder, states), strict=True):
         content = frame.to_csv(index=False, float_format="%.6g")
         write_atomically(folder.path / f"{name}.csv", content)
-    return states
 
 
 def _write_dataset(

@@ -285,9 +285,10 @@ class _Trainer:
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
         except OSError as error:
+            kept = f"; epoch {epoch} is safe" if epoch else ""
             raise UserError(
                 f"{self.run.path} cannot be written ({error.strerror}); free the disk and call "
-                f"again, epoch {epoch} is safe"
+                f"again{kept}"
             ) from None
 
     def finish(self, config: RunConfig) -> None:
