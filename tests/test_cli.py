@@ -181,7 +181,10 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("evaluate", "RUN", "--rule", "eod"), "did you mean 'eodd'"),
         (("evaluate", "RUN", "--group", "sex"), "no group column 'sex'"),
         (("evaluate", "RUN", "--split", "train"), "no predictions for split 'train'"),
-        (("evaluate", "RUN", "--tolerance", "-1"), "it cannot be negative"),
+        (("evaluate", "RUN", "--tolerance", "-1"), "it is a loss of F1, from 0 to 1"),
+        (("evaluate", "RUN", "--tolerance", "inf"), "it is a loss of F1, from 0 to 1"),
+        (("prune", "RUN", "--out", "/"), "--out /: give a folder below it"),
+        (("report", "RUN", "--out", "."), ".: it is a folder"),
         (("evaluate", "nowhere.csv"), "cannot read nowhere.csv"),
         (("predict", "RUN", "--device", "abacus"), "--device abacus"),
         (("predict", "RUN", "--split", "tset"), "no split 'tset'; did you mean 'test'"),
@@ -273,6 +276,20 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
     with alone(out):
         pass
     assert [file.name for file in tmp_path.glob(".*")] == []
+
+
+def test_a_run_in_the_current_folder(command, tiny, tmp_path, monkeypatch):
+    (tmp_path / "c.yaml").write_text(settings(tiny.path, train__epochs=1).to_yaml())
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    assert command("train", "../c.yaml", "--out", ".")[0] == 0
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_file_that_cannot_be_written_is_named(command, copy, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, errors = command("report", copy, "--out", tmp_path / "file" / "r.html")
+    assert (status, errors) == (2, f"fairexit: {tmp_path}/file: File exists\n")
 
 
 def test_a_prefix_of_columns_is_for_files(command, copy):

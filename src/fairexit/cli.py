@@ -94,5 +94,5 @@ def main() -> None:
         status = INTERRUPTED
     # Typer turns Ctrl-C within a command into this status.
     if status == INTERRUPTED:
-        print("fairexit: interrupted; a training goes on with the same command", file=sys.stderr)
+        print("fairexit: interrupted; call it again, long work goes on", file=sys.stderr)
     sys.exit(status)

@@ -11,6 +11,16 @@ class UserError(ValueError):
     """
 
 
+def reason(error: Exception) -> str:
+    """The first line of what an error says, or its kind where it says nothing.
+
+    >>> reason(ValueError("no number\\n  at all")), reason(EOFError())
+    ('no number', 'EOFError')
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The tail of an unknown-name message: the nearest known name, or all of them.
 

@@ -1,5 +1,6 @@
 """Files that are either as they were or whole, and folders that one process at a time writes."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -17,8 +18,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place if all went well.
 
     Raises:
-        OSError: the file system refuses; nothing is left behind.
+        OSError: the file system refuses, and names `path`; nothing is left behind.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -26,6 +29,11 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # A full disk names no file, others the temporary one.
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -59,9 +67,12 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process writes it, or nobody can.
     """
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    place = folder.absolute()
+    if not place.name:
+        raise UserError(f"--out {folder}: give a folder below it")
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         raise UserError(

@@ -125,6 +125,9 @@ def open_run(path: Path) -> Run:
     if version != FORMAT:
         raise UserError(f"{path} has format {version}, this version reads {FORMAT}; train it anew")
     missing = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
+    missing |= {f"preprocessing.{key}" for key in ("size", "fit")} - {
+        f"preprocessing.{key}" for key in run.description.get("preprocessing", {})
+    }
     if missing:
         raise UserError(f"{path}/config.json lacks '{min(missing)}'; train the run anew")
     return run
@@ -159,6 +162,8 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
             f"{path} has format {old.get('format')}, this version writes {new['format']}; "
             "choose another --out"
         )
+    if not {"run", "data"} <= set(old):
+        raise UserError(f"{path} is damaged; choose another --out")
     before, after = _flat(old["run"]), _flat(new["run"])
     for key in [*after, *before]:
         if before.get(key) != after.get(key):

@@ -200,7 +200,21 @@ def test_killed_half_way_leaves_nothing_finished(clinic, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         table(clinic)
     assert not (clinic / "out").exists()
-    assert not (clinic / "out.partial").exists()
+    assert not [*clinic.glob(".out*partial")]
+
+
+def test_a_folder_that_is_not_ours_is_kept(clinic):
+    (clinic / "out.partial").mkdir()
+    (clinic / "out.partial" / "mine.txt").write_text("mine")
+    table(clinic)
+    assert (clinic / "out.partial" / "mine.txt").read_text() == "mine"
+
+
+def test_two_columns_of_one_name(clinic):
+    file = clinic / "metadata.csv"
+    file.write_text(file.read_text().replace("patient_id", "gender", 1))
+    with pytest.raises(UserError, match=r"metadata\.csv: two columns are called 'gender'"):
+        table(clinic, cluster=None)
 
 
 def test_a_full_disk_is_one_line(clinic, monkeypatch):
@@ -210,7 +224,7 @@ def test_a_full_disk_is_one_line(clinic, monkeypatch):
     monkeypatch.setattr(store, "header", full)
     with pytest.raises(UserError, match="is full; nothing was kept"):
         table(clinic)
-    assert not (clinic / "out.partial").exists()
+    assert not [*clinic.glob(".out*partial")]
 
 
 KILLED_WORKER = """
@@ -354,6 +368,10 @@ def test_damaged_folders(tiny, tmp_path):
     with pytest.raises(UserError, match="has format 0, this version reads 1"):
         open_prepared(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(info))
+    (tmp_path / "images.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=r"is damaged .*; prepare it anew"):
+        open_prepared(tmp_path)
+    (tmp_path / "images.npy").write_bytes((tiny.path / "images.npy").read_bytes())
     tiny.frame[:-1].to_parquet(tmp_path / "records.parquet")
     with pytest.raises(UserError, match="159 records but 160 images"):
         open_prepared(tmp_path)

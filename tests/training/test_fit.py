@@ -273,6 +273,23 @@ def test_order_depends_on_seed_and_epoch_only(tiny):
     assert sorted(one.order("natural", 0, 0)) == tiny.rows("train").tolist()
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("checkpoints/last.ckpt", "", r"last\.ckpt is damaged"),
+        ("started.json", '{"format": 1}', "is damaged; choose another --out"),
+        ("started.json", "", r"started\.json is damaged"),
+    ],
+)
+def test_damaged_files_of_an_unfinished_run(tiny, tmp_path, file, content, message):
+    config = settings(tiny.path, train__epochs=1)
+    run = train(config, tmp_path / "run")
+    (run.path / "config.json").unlink()
+    (run.path / file).write_text(content)
+    with pytest.raises(UserError, match=message):
+        train(config, run.path)
+
+
 def test_damaged_runs(tiny_run, tmp_path):
     with pytest.raises(UserError, match="no run folder"):
         open_run(tmp_path / "nowhere")
@@ -289,6 +306,13 @@ def test_damaged_runs(tiny_run, tmp_path):
         (tmp_path / "config.json").write_text(damage)
         with pytest.raises(UserError, match=message):
             open_run(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(info | {"preprocessing": {"size": 28}}))
+    with pytest.raises(UserError, match=r"lacks 'preprocessing\.fit'"):
+        open_run(tmp_path)
+    newer = info | {"model": info["model"] | {"gates": True}}
+    (tmp_path / "config.json").write_text(json.dumps(newer))
+    with pytest.raises(UserError, match=r"config\.json is damaged .*'gates'"):
+        load_net(open_run(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps(info))
     (tmp_path / "model.safetensors").write_bytes(b"x" * 20)
     with pytest.raises(UserError, match=r"does not fit its config\.json"):

@@ -102,7 +102,8 @@ def _write(
     out: Path,
     options: PrepareOptions,
 ) -> None:
-    partial_folder = out.with_name(out.name + ".partial")
+    # Of a process that was killed; the dot and the ending make it surely ours.
+    partial_folder = out.absolute().with_name(f".{out.absolute().name}.prepare.partial")
     shutil.rmtree(partial_folder, ignore_errors=True)
     try:
         partial_folder.mkdir(parents=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fairexit.data.records import SPLITS
 from fairexit.data.splits import split_of_fold
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, reason
 from fairexit.types import UNKNOWN, Task
 
 FORMAT = 1
@@ -112,8 +112,8 @@ def open_prepared(path: Path) -> Prepared:
             raise UserError(f"{path}/dataset.json lacks '{min(missing)}'; prepare the data anew")
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}); prepare it anew") from None
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({reason(error)}); prepare it anew") from None
     if len(images) != len(frame):
         raise UserError(
             f"{path} is damaged: {len(frame)} records but {len(images)} images; prepare it anew"

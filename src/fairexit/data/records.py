@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from fairexit.data.images import Decoded, decode
-from fairexit.errors import UserError
+from fairexit.errors import UserError, reason
 from fairexit.types import PROBABILITY, RESERVED
 
 SPLITS = ("train", "val", "test")
@@ -100,13 +100,23 @@ def read_table(path: Path) -> pd.DataFrame:
             na_values=[""],
         )
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a table: {reason}") from None
+        raise UserError(f"{path} cannot be read as a table: {reason(error)}") from None
     if frame.empty:
         raise UserError(f"{path} has no rows")
+    if twice := _twice(path, separator):
+        raise UserError(f"{path}: two columns are called '{twice}'; rename one")
     if not isinstance(frame.index, pd.RangeIndex):
         raise UserError(f"{path}: rows have more fields than the header has names")
     return frame.astype(object).where(frame.notna(), None)
+
+
+def _twice(path: Path, separator: str) -> str | None:
+    """A column name that the header has twice; pandas would rename the second."""
+    header = pd.read_csv(
+        path, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig"
+    ).iloc[0]
+    names = header[header.notna() & header.duplicated()]
+    return None if names.empty else str(names.iloc[0])
 
 
 def need_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, reason
 from fairexit.types import PROBABILITY, RESERVED
 
 MOST_VALUES = 100
@@ -157,5 +157,4 @@ def _csv_options(columns: Columns, kept: list[str]) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0]
-    return UserError(f"{path}: not a readable CSV or Parquet file: {reason}")
+    return UserError(f"{path}: not a readable CSV or Parquet file: {reason(error)}")

@@ -47,8 +47,8 @@ def parse_choice(
     check_fallback(fallback)
     if rule not in RULES:
         raise UserError(f"--rule {rule}: {nearest(rule, RULES)}")
-    if not tolerance >= 0:
-        raise UserError(f"--tolerance {tolerance}: it cannot be negative")
+    if not 0 <= tolerance <= 1:
+        raise UserError(f"--tolerance {tolerance}: it is a loss of F1, from 0 to 1")
     tried = GRID if grid is None else _numbers("--grid", grid)
     return Choice(parse_threshold(threshold), tried, rule, tolerance, cast(Fallback, fallback))
 

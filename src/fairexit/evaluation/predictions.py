@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, reason
 from fairexit.evaluation.arrow import Columns, read_table
 from fairexit.evaluation.table import Predictions, check_answers, first_row
 from fairexit.files import replacing
@@ -197,8 +197,7 @@ class _Reader:
         try:
             values: NDArray[np.float32] = self.table[column].cast(pa.float32()).to_numpy()
         except pa.ArrowException as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"column '{column}' does not hold numbers: {reason}") from None
+            raise UserError(f"column '{column}' does not hold numbers: {reason(error)}") from None
         return values
 
     def one_hot(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:

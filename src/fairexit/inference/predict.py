@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared, open_prepared
-from fairexit.errors import UserError
+from fairexit.errors import UserError, reason
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import Predictions, write_predictions
 from fairexit.files import write_atomically
@@ -35,7 +35,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"--device {name}: {reason(error)}") from None
     return device
 
 

@@ -1,6 +1,7 @@
 """A backbone with classifiers on the way."""
 
 import copy
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -10,8 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fairexit.errors import UserError
 from fairexit.models.backbone import Backbone
-from fairexit.models.heads import Head, Mixture
+from fairexit.models.heads import Head, Mixture, SmallMapError
 from fairexit.types import Exit
+
+LARGEST = 4096
+"""Pixels of a side beyond which no image is."""
 
 
 def widen(logits: Tensor) -> Tensor:
@@ -126,6 +130,26 @@ class ExitNet(nn.Module):
             return [counter.get_total_flops() / 2 for _ in twin._exits(images)]
 
     def _exits(self, x: Tensor) -> Iterator[Exit]:
+        try:
+            yield from self._walk(x)
+        except SmallMapError as error:
+            larger = "" if self.backbone.fixed_size else f"images of {self._smallest_side()} px, "
+            raise UserError(f"{error}; take {larger}earlier exits or head 'conv'") from None
+
+    def _smallest_side(self) -> int:
+        """Pixels from which every exit can take the images; found on shapes alone."""
+        twin = self._without_storage()
+
+        def fits(side: int) -> bool:
+            try:
+                return bool([*twin._walk(torch.empty(1, 3, side, side, device="meta"))])
+            except SmallMapError:
+                return False
+
+        sides = range(self.backbone.min_size, LARGEST)
+        return sides[bisect_left(sides, True, key=fits)]
+
+    def _walk(self, x: Tensor) -> Iterator[Exit]:
         self.check_size(*x.shape[-2:])
         for position, stage in enumerate(self.backbone.stages):
             x = stage(x)

@@ -60,9 +60,9 @@ class Head(nn.Module):
         """
         height, width = x.shape[-2:]
         if min(height, width) < self.min_map:
-            raise UserError(
+            raise SmallMapError(
                 f"{type(self).__name__} needs a map of at least {self.min_map}x{self.min_map} but "
-                f"gets {height}x{width}; take larger images, earlier exits or head 'conv'"
+                f"gets {height}x{width}"
             )
         z: Tensor = self.reduce(x)
         return z
@@ -70,6 +70,10 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Exit:
         z = self.features(x)
         return Exit(self.classifier(z), z)
+
+
+class SmallMapError(UserError):
+    """A map that is smaller than the head can take; larger images have larger maps."""
 
 
 heads: Registry[Head] = Registry("head", "fairexit.models")

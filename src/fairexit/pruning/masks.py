@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, reason
 from fairexit.runs import Run
 
 Masks = dict[str, Tensor]
@@ -48,7 +48,7 @@ def load_masks(run: Run, net: nn.Module) -> Masks:
     try:
         return unpack(load_file(run.masks), net)
     except Exception as error:
-        raise UserError(f"{run.masks} is damaged ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{run.masks} is damaged ({reason(error)})") from None
 
 
 @torch.no_grad()

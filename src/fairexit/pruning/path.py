@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fairexit.config import PruneConfig
-from fairexit.errors import UserError
+from fairexit.errors import UserError, reason
 from fairexit.files import write_atomically
 from fairexit.pruning.masks import Masks, zero
 
@@ -93,8 +93,9 @@ class Trace:
                 removed = {int(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             steps = [Step(**s | {"measured": Measured(**s["measured"])}) for s in about["steps"]]
         except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path} is damaged ({reason}); remove it and call again") from None
+            raise UserError(
+                f"{path} is damaged ({reason(error)}); remove it and call again"
+            ) from None
         if about["stamp"] != stamp:
             raise UserError(
                 f"{path.parent.parent} holds a pruning of another network; choose another --out"

@@ -14,7 +14,7 @@ from torch import Tensor
 import fairexit
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError
+from fairexit.errors import UserError, reason
 from fairexit.files import write_atomically
 from fairexit.methods import Method, methods
 from fairexit.models import ExitNet, create_model
@@ -113,8 +113,9 @@ def load_checkpoint(run: Run, parts: Mapping[str, Stateful]) -> Progress:
         for name, part in parts.items():
             part.load_state_dict(state[name])
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is damaged ({reason}); remove {run.path} and train anew") from None
+        raise UserError(
+            f"{path} is damaged ({reason(error)}); remove {run.path} and train anew"
+        ) from None
     return Progress(**state["progress"])
 
 
@@ -159,11 +160,13 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
         run: the run.
         last: the weights of the last epoch in place of the best.
     """
-    net = create_model(**run.description["model"])
+    try:
+        net = create_model(**run.description["model"])
+    except TypeError as error:
+        raise UserError(f"{run.path}/config.json is damaged ({reason(error)})") from None
     path = run.last_weights if last else run.weights
     try:
         net.load_state_dict(load_file(path))
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} does not fit its config.json ({reason})") from None
+        raise UserError(f"{path} does not fit its config.json ({reason(error)})") from None
     return net.eval()
