@@ -73,7 +73,12 @@ def test_bad_changes(file, change, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "is not YAML"), ("3", "must hold keys"), ("train: {}", r"data\.path is missing")],
+    [
+        ("a: [", "is not YAML"),
+        ("3", "must hold keys"),
+        ("seed: 1\nseed: 2", "two entries are called 'seed' below line 1"),
+        ("train: {}", r"data\.path is missing"),
+    ],
 )
 def test_bad_files(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)

@@ -10,6 +10,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from fairexit.errors import UserError, nearest
+from fairexit.files import read_yaml
 from fairexit.sections import DataConfig, ModelConfig, PruneConfig, TrainConfig
 
 __all__ = [
@@ -63,14 +64,7 @@ def load_config(path: Path, changes: list[str] | None = None) -> RunConfig:
     Raises:
         UserError: no such file, bad YAML, an unknown key or a value that does not fit.
     """
-    if not path.is_file():
-        raise UserError(f"no file {path}")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} must hold keys like data: and train:")
+    tree = read_yaml(path)
     for change in changes or []:
         _apply(tree, change)
     return build_config(tree)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from fairexit.errors import UserError
@@ -58,6 +59,37 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"{path} is damaged; {remedy}")
     return found
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a name may occur once only."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                line = node.start_mark.line + 1
+                raise UserError(f"two entries are called '{name}' below line {line}; rename one")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a user's YAML file.
+
+    Raises:
+        UserError: no such file, not YAML, no keys, or a name that occurs twice in one place.
+    """
+    if not path.is_file():
+        raise UserError(f"no file {path}")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} must hold keys")
+    return tree
 
 
 @contextmanager

@@ -35,6 +35,12 @@ def test_probabilities_in_the_order_of_the_classes():
     assert not found.hard
 
 
+def test_probabilities_may_be_rounded_to_two_digits():
+    rows = [[0.33, 0.33, 0.33], [0.67, 0.17, 0.17]]
+    found = from_arrays(["a", "b"], probabilities=rows, classes=["a", "b", "c"])
+    assert found.probabilities[:, 0].tolist() == np.float32(rows).tolist()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

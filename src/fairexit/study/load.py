@@ -8,12 +8,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fairexit.config import RunConfig, build_config, build_section
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.assess import Choice, parse_choice
+from fairexit.files import read_yaml
 from fairexit.study.paper import common_name
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 
@@ -48,14 +47,14 @@ def load_study(path: Path) -> Study:
         UserError: no such file, an unknown key, two rows of one name, runs that need each other in
             a circle, or settings that do not fit.
     """
-    tree = _read(path)
+    tree = read_yaml(path)
     _check_keys(tree, KEYS, str(path))
     for key in ("base", "datasets"):
         if not tree.get(key):
             raise UserError(f"{path} lacks '{key}'; see docs/studies.md")
     base = tree["base"]
     if isinstance(base, str):
-        base = _read(path.parent / base)
+        base = read_yaml(path.parent / base)
     if not isinstance(base, dict):
         raise UserError(f"{path}: base is {base!r}; give a file, or the settings themselves")
     datasets = _mapping(tree["datasets"], "datasets")
@@ -156,7 +155,7 @@ def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]
                 )
         if "best" in changes:
             file = path.parent / str(changes["best"])
-            best = build_section(str(file), Best, _read(file))
+            best = build_section(str(file), Best, read_yaml(file))
             trials[name] = best.trials
             changes = {k: v for k, v in changes.items() if k != "best"} | best.settings
         rows[name] = changes
@@ -217,29 +216,3 @@ def _check_keys(tree: Mapping[str, Any], known: tuple[str, ...], where: str) -> 
     for key in tree:
         if key not in known:
             raise UserError(f"{where}: unknown key '{key}'; {nearest(str(key), known)}")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a name may occur once only."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                line = node.start_mark.line + 1
-                raise UserError(f"two entries are called '{name}' below line {line}; rename one")
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"no file {path}")
-    try:
-        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} must hold keys")
-    return tree
