@@ -185,6 +185,7 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("evaluate", "RUN", "--tolerance", "inf"), "it is a loss of F1, from 0 to 1"),
         (("prune", "RUN", "--out", "/"), "--out /: give a folder below it"),
         (("report", "RUN", "--out", "."), ".: it is a folder"),
+        (("report", "RUN", "--out", "x.json"), "--out x.json is an HTML page; call it x.html"),
         (("evaluate", "nowhere.csv"), "cannot read nowhere.csv"),
         (("predict", "RUN", "--device", "abacus"), "--device abacus"),
         (("predict", "RUN", "--split", "tset"), "no split 'tset'; did you mean 'test'"),

@@ -93,9 +93,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, wait: float = 0) -> Iterator[None]:
     """Keep other processes from writing a folder; the lock lies beside it, and dies with us.
 
+    Args:
+        folder: there or not.
+        wait: seconds until another process must be done.
     Raises:
         UserError: another process writes it, or nobody can.
     """
@@ -105,7 +108,7 @@ def alone(folder: Path) -> Iterator[None]:
     lock = FileLock(place.with_name(f".{place.name}.lock"))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=wait)
     except Timeout:
         raise UserError(
             f"another fairexit is writing {folder}; wait for it or choose another --out"

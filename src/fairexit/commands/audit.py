@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import show
+from fairexit.commands.common import check_page, show
 
 Several = list[str] | None
 STDOUT = Path("-")
@@ -74,6 +74,8 @@ def audit(
     from fairexit.files import write_atomically
     from fairexit.tables import printable
 
+    if out:
+        check_page(out)
     if not 0 < specificity < 1:
         raise UserError(f"--specificity {specificity}: it lies between 0 and 1, such as 0.9")
     columns = Columns(label, prediction, id_column, cluster, prob_prefix=prob_prefix)

@@ -19,6 +19,14 @@ Group = Annotated[
 ]
 
 
+def check_page(out: Path) -> None:
+    """Raise a UserError where a page would go into a file that is named as something else."""
+    from fairexit.errors import UserError
+
+    if out.suffix and out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out} is an HTML page; call it {out.with_suffix('.html').name}")
+
+
 def show(table: "Table") -> None:
     """Print a table as wide as the terminal."""
     from rich.console import Console

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Group
+from fairexit.commands.common import Group, check_page
 
 
 def report(
@@ -25,6 +25,7 @@ def report(
     from fairexit.evaluation.assess import Choice, assess_as_stored, parse_threshold
     from fairexit.report.page import write_page
 
+    check_page(out)
     choice = Choice(parse_threshold(threshold))
     found = [assess_as_stored(path, group, choice) for path in runs]
     write_page(found, out, title, open_prepared(data) if data else None)

@@ -22,6 +22,8 @@ from fairexit.study.verdicts import Chance, chance, judge
 from fairexit.tables import Table, number
 
 TABLES = "tables"
+WAIT = 300
+"""Seconds for another process to have written them."""
 COUNTED = (
     "For and against count single comparisons at 95 %; a contradiction is asked for at a level at "
     "which all comparisons of the claim together err 5 times in 100."
@@ -42,7 +44,8 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
     Raises:
         UserError: no run is done.
     """
-    with alone(folder.path):
+    # Not the study's own lock: one may look at the tables while it runs.
+    with alone(folder.path / TABLES, wait=WAIT):
         states = folder.states(study)
         if all(state.what != "done" for state in states.values()):
             raise UserError(f"{folder.path}: no run of the study is done")
