@@ -93,6 +93,7 @@ class Study:
         """Runs that need nothing of each other, in the order in which they are to be made.
 
         A dataset's seeds follow one another, unless they are too few runs to keep all workers busy.
+        What needs others at the end of one seed shares a batch with the beginning of the next.
         """
         blocks: list[list[Planned]] = []
         for _, block in groupby(self.runs, key=lambda run: (run.dataset, run.seed)):
@@ -100,12 +101,17 @@ class Study:
                 blocks[-1] += block
             else:
                 blocks.append(list(block))
+        batch: list[Planned] = []
         for here in blocks:
             order = sorter(here)
             while order.is_active():
                 ready = set(order.get_ready())
-                yield [run for run in here if run.name in ready]
+                batch += [run for run in here if run.name in ready]
                 order.done(*ready)
+                if order.is_active():
+                    yield batch
+                    batch = []
+        yield batch
 
 
 def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
