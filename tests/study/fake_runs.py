@@ -61,7 +61,7 @@ def write_run(path, config, penalty_ratio=None, data="isic2019", **kind):
         "model": {},
         "label2id": {},
         "group": group,
-        "preprocessing": {},
+        "preprocessing": {"size": 28, "fit": "squash"},
         "data": {"name": data, "checksums": {"images.npy": "0"}},
         "penalty_ratio": penalty_ratio,
         "run": config,

@@ -77,6 +77,9 @@ def test_a_batch_needs_only_earlier_batches(study):
     assert len(one) == 3 * len(many) - 2
     assert [sorted({run.seed for run in batch}) for batch in one] == [[0], [0, 1], [1, 2], [2]]
     assert [run.seed for run in one[1]] == sorted(run.seed for run in one[1])
+    # Where all that others need is done, nobody waits.
+    needed = {name for run in found.runs for name in run.needs}
+    assert len(list(found.batches(1, needed))) == 1
 
 
 def test_axes_are_crossed_and_named_by_their_values(study):

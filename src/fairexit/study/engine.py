@@ -70,7 +70,9 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
 def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
     failed: dict[str, str] = {}
     with _Watch(study, folder, workers) as watch:
-        for batch in study.batches(workers):
+        states = folder.states(study)
+        done = [name for name, state in states.items() if state.what == "done"]
+        for batch in study.batches(workers, done):
             jobs = []
             for run in batch:
                 state = folder.state(run, study)

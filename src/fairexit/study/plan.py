@@ -1,6 +1,6 @@
 """The runs of a study, and which of them need another one first."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from itertools import groupby
@@ -89,11 +89,15 @@ class Study:
     def rows(self) -> list[str]:
         return [row for row in dict.fromkeys(run.row for run in self.runs) if row]
 
-    def batches(self, workers: int = 1) -> Iterator[list[Planned]]:
+    def batches(self, workers: int = 1, done: Collection[str] = ()) -> Iterator[list[Planned]]:
         """Runs that need nothing of each other, in the order in which they are to be made.
 
         A dataset's seeds follow one another, unless they are too few runs to keep all workers busy.
         What needs others at the end of one seed shares a batch with the beginning of the next.
+
+        Args:
+            workers: runs at a time.
+            done: names of runs for which nobody has to wait.
         """
         blocks: list[list[Planned]] = []
         for _, block in groupby(self.runs, key=lambda run: (run.dataset, run.seed)):
@@ -103,7 +107,7 @@ class Study:
                 blocks.append(list(block))
         batch: list[Planned] = []
         for here in blocks:
-            order = sorter(here)
+            order = sorter(here, done)
             while order.is_active():
                 ready = set(order.get_ready())
                 batch += [run for run in here if run.name in ready]
@@ -154,12 +158,14 @@ def _key(config: RunConfig) -> str:
     return config.to_yaml()
 
 
-def sorter(runs: Iterable[Planned]) -> "TopologicalSorter[str]":
-    """The order of need, prepared.
+def sorter(runs: Iterable[Planned], done: Collection[str] = ()) -> "TopologicalSorter[str]":
+    """The order of need, prepared; what is done is needed no more.
 
     Raises:
         CycleError: runs need each other in a circle.
     """
-    order: TopologicalSorter[str] = TopologicalSorter({run.name: run.needs for run in runs})
+    order: TopologicalSorter[str] = TopologicalSorter(
+        {run.name: set(run.needs).difference(done) for run in runs}
+    )
     order.prepare()
     return order
