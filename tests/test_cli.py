@@ -149,6 +149,9 @@ def test_somebody_elses_table(command, tmp_path):
     assert status == 0
     assert "single exit" in printed
     assert list(tmp_path.iterdir()) == [tmp_path / "p.csv"]
+    status, _, err = command("evaluate", tmp_path / "p.csv", "--group", "sex", "--split", "val")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "has no column 'split'; leave out --split val" in err
 
 
 def test_words_for_unknown_are_no_group(command, tmp_path):
@@ -188,6 +191,7 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("report", "RUN", "--out", "x.json"), "--out x.json is an HTML page; call it x.html"),
         (("evaluate", "nowhere.csv"), "cannot read nowhere.csv"),
         (("predict", "RUN", "--device", "abacus"), "--device abacus"),
+        (("predict", "RUN", "--device", "meta"), "--device meta: it computes nothing"),
         (("predict", "RUN", "--split", "tset"), "no split 'tset'; did you mean 'test'"),
         (
             ("predict", "RUN", "--out", "x", "--split", "val", "--split", "tset"),

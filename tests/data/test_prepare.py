@@ -320,7 +320,7 @@ def test_wrong_tables(clinic):
         table(clinic, images=clinic / "nowhere")
     (clinic / "empty").mkdir()
     change(clinic, lambda f: f.assign(gender=np.resize(["MALE", "FEMALE"], len(f))))
-    with pytest.raises(UserError, match="no image is left; left out: 80 missing file"):
+    with pytest.raises(UserError, match="left out: 80 missing file; an image is found by its path"):
         table(clinic, images=clinic / "empty")
     change(clinic, lambda f: f.assign(diagnostic="MEL"))
     with pytest.raises(UserError, match=r"there are not two classes \(MEL\)"):

@@ -156,7 +156,11 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
     if "path" in frame:
         frame = skipped.take(frame, (frame["path"] == "").to_numpy(), "missing file")
     if frame.empty:
-        raise UserError(f"no image is left; left out: {skipped}")
+        lost = skipped.counts().get("missing file")
+        hint = "; an image is found by its path below the folder, its name, or its stem" * bool(
+            lost
+        )
+        raise UserError(f"no image is left; left out: {skipped}{hint}")
     return frame.reset_index(drop=True)
 
 

@@ -129,6 +129,8 @@ def assess(
     everything = read_predictions(path, None if group is None else [group], prob_prefix)
     group = group or _only_attribute(everything, path)
     splits = np.unique(everything.split).tolist()
+    if splits == [""] and split != "test":
+        raise UserError(f"{path} has no column 'split'; leave out --split {split}")
     predictions = everything if splits == [""] else everything.of_split(split)
     policy = choose_policy(choice, group, empty, everything, None)
     return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)

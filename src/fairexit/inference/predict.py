@@ -36,6 +36,8 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {name}: {reason(error)}") from None
+    if device.type == "meta":
+        raise UserError(f"--device {name}: it computes nothing")
     return device
 
 
