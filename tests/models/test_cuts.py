@@ -100,6 +100,22 @@ def test_vgg_stages_end_at_the_last_four_poolings(name):
     assert backbone.head.classifier.in_features == 4096
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 7])
+def test_a_vgg_folds_its_pooling_in_training_and_changes_no_number(side):
+    torch.manual_seed(0)
+    head = create_model("vgg11", 3).backbone.head.train()
+    maps = torch.randn(2, 512, side, side)
+    found = []
+    for layers in (head.features, head.reduce):
+        x = maps.clone().requires_grad_()
+        torch.manual_seed(1)
+        z = layers(x)
+        gradient, weight = torch.autograd.grad(z.square().sum(), [x, head.reduce[2].weight])
+        found.append((z, gradient, weight))
+    for folded, plain in zip(*found, strict=True):
+        torch.testing.assert_close(folded, plain, rtol=1e-4, atol=1e-4)
+
+
 def test_resnet_stages_end_at_the_residual_stages():
     backbone = create_model("resnet50", 3).backbone
     x = torch.rand(2, 3, 64, 64)

@@ -1,10 +1,39 @@
 """VGGs of torchvision, cut after each of the last four max-poolings."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models import VGG
 
 from fairexit.models.backbone import Backbone, TorchvisionFamily, backbones
 from fairexit.models.heads import Head
+
+
+class VGGHead(Head):
+    """The classifier of a VGG: pooling to a grid of 7x7, then linear layers.
+
+    Images below 224 px leave a map smaller than the grid, whose pixels the pooling repeats. In
+    training the repetition is then folded into the first weight, 25,088 x 4096: the same numbers
+    from a matrix product of the map's size.
+    """
+
+    def features(self, x: Tensor) -> Tensor:
+        assert isinstance(self.reduce, nn.Sequential)
+        pool, _, first, *rest = self.reduce
+        assert isinstance(first, nn.Linear)
+        height, width = x.shape[-2:]
+        cells = first.in_features // x.shape[1]
+        # Pruning looks at the layers one by one, in evaluation mode: there each must run itself.
+        if not self.training or height * width >= cells:
+            return super().features(x)
+        with torch.autocast(x.device.type, enabled=False):
+            pixels = torch.eye(height * width, dtype=first.weight.dtype, device=x.device)
+            shares = pool(pixels.view(-1, 1, height, width)).flatten(1)
+            weight = (first.weight.unflatten(1, (-1, cells)) @ shares.mT).flatten(1)
+        z = F.linear(x.flatten(1), weight, first.bias)
+        for layer in rest:
+            z = layer(z)
+        return z
 
 
 @backbones.register("vgg")
@@ -33,5 +62,5 @@ class VGGs(TorchvisionFamily):
         widths = [[m.out_channels for m in s if isinstance(m, nn.Conv2d)][-1] for s in stages]
         *hidden, last = network.classifier
         assert isinstance(last, nn.Linear)
-        head = Head(nn.Sequential(network.avgpool, nn.Flatten(), *hidden), last)
+        head = VGGHead(nn.Sequential(network.avgpool, nn.Flatten(), *hidden), last)
         return Backbone(stages, widths, head, min_size=32)
