@@ -8,7 +8,7 @@ from fairexit.config import build_config
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import read_predictions
 from fairexit.runs import Run
-from fairexit.study.against import METRICS, against_plain, against_table, kept_epoch
+from fairexit.study.against import METRICS, against_others, against_table, kept_epoch
 from fairexit.study.collect import Pooled
 
 LOG = """epoch,val_f1,val_eodd,val_probe1,val_probef,seconds
@@ -39,8 +39,8 @@ def test_rows_stand_beside_the_plain_one_of_the_same_exits(pooled):
     study += [pooled("ME-ERM", s) for s in range(2)]
     study += [pooled("ME-FairPrune", s, prune={"steps": 1}) for s in range(2)]
     study += [pooled("ME-HSIC", s, "hsic", skill=6.0) for s in range(3)]
-    found = against_plain(study).set_index("row")
-    assert found["plain"].to_dict() == {
+    found = against_others(study, {}).set_index("row")
+    assert found["against"].to_dict() == {
         "ERM": "", "ME-ERM": "", "ME-FairPrune": "ME-ERM", "ME-HSIC": "ME-ERM",
     }  # fmt: skip
     assert found.loc[["ERM", "ME-ERM"], "f1"].isna().all()
@@ -67,10 +67,23 @@ def test_rows_stand_beside_the_plain_one_of_the_same_exits(pooled):
 
 
 def test_without_a_plain_row_there_is_no_difference(pooled):
-    found = against_plain([pooled("HSIC", 0, "hsic"), pooled("ERM", 0, exits="none")])
+    found = against_others([pooled("HSIC", 0, "hsic"), pooled("ERM", 0, exits="none")], {})
     assert "f1" not in found
-    assert list(found["plain"]) == ["", ""]
+    assert list(found["against"]) == ["", ""]
     assert "HSIC" in against_table(found).to_markdown()
+
+
+def test_a_row_can_name_the_one_it_is_compared_with(pooled):
+    study = [pooled("ERM", s, exits="none") for s in range(2)]
+    study += [pooled("ME-ERM", s, skill=6.0) for s in range(2)]
+    named = {"ME-ERM": "ERM", "ERM": "not finished"}
+    found = against_others(study, named).set_index("row")
+    assert found["against"].to_dict() == {"ERM": "", "ME-ERM": "ERM"}
+    values = {row: [one.values["f1"][0] for one in study if one.row == row] for row in found.index}
+    assert found.loc["ME-ERM", "f1"] == pytest.approx(
+        np.mean(values["ME-ERM"]) - np.mean(values["ERM"])
+    )
+    assert np.isnan(found.loc["ERM", "f1"])
 
 
 @pytest.mark.parametrize(("select", "epoch"), [("f1", 2), ("eodd", 3), ("accuracy", None)])

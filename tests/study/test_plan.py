@@ -170,6 +170,11 @@ rows:
         ({"policy": {"fallback": 3}}, "policy.fallback is 3"),
         ({"policy": 3}, "policy must hold keys"),
         ({"policy": {"grid": [2]}}, "out of range"),
+        ({"against": ["HSIC"]}, "against must hold names of rows"),
+        ({"against": {"MDF": "MFD"}}, "against.MDF: no row 'MDF'; did you mean 'MFD'"),
+        ({"against": {"MFD": "none"}}, "against.MFD: no row 'none'; there are: "),
+        ({"against": {"MFD": "MFD"}}, "against.MFD is the row itself"),
+        ({"against": {"MFD": ["ResNet18"]}}, r"against.MFD: no row '\['ResNet18'\]'"),
         ({"entangle": "always"}, "entangle is 'always'; give true or false"),
         (
             {

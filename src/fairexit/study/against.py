@@ -1,6 +1,6 @@
-"""Each row of a study against plain training with the same exits: what a method changes."""
+"""Each row of a study beside another one, by default plain training with the same exits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,14 +17,18 @@ from fairexit.tables import Table, number
 METRICS = {"accuracy": "accuracy", "f1": "F1", "eopp1": "Eopp1", "eodd": "Eodd"}
 
 
-def against_plain(pooled: Sequence[Pooled]) -> pd.DataFrame:
-    """Every row beside the plain one: how well the attribute is read, and paired differences.
+def against_others(pooled: Sequence[Pooled], named: Mapping[str, str]) -> pd.DataFrame:
+    """Every row beside another: how well the attribute is read, and paired differences.
 
-    The plain row is ERM without pruning and with the same exits; it, and a row that has none, has
-    no differences. They are means over the seeds that both rows have, on the same test images, with
-    95 % intervals over clusters and, from two seeds on, over seeds.
+    The other row is the named one, else the first of ERM without pruning and with the same exits; a
+    row that has none has no differences. They are means over the seeds that both rows have, on the
+    same test images, with 95 % intervals over clusters and, from two seeds on, over seeds.
 
-    Columns: `row`, `mark` (where its method did next to nothing), `plain` ("" likewise), `seeds`,
+    Args:
+        pooled: of one dataset.
+        named: row -> the row to compare it with.
+
+    Columns: `row`, `mark` (where its method did next to nothing), `against` ("": none), `seeds`,
     `penalty` (norm of the penalty's gradient as a share of the target's), `probe_first`,
     `probe_final` (balanced accuracy with which a linear reader finds the attribute in the features
     of the first and of the final exit, on validation), their `_sd`, and for each of `METRICS` the
@@ -39,12 +43,13 @@ def against_plain(pooled: Sequence[Pooled]) -> pd.DataFrame:
             plain.setdefault(_exits(seeds[0]), name)
     found = []
     for name, seeds in rows.items():
-        base = plain.get(_exits(seeds[0]), name)
+        base = named.get(name) or plain.get(_exits(seeds[0]), name)
         mark = inactive([run for one in seeds for run in one.runs])
         cells: dict[str, object] = {"row": name, "mark": mark}
-        cells |= {"plain": "" if base == name else base}
+        compared = base != name and base in rows
+        cells |= {"against": base if compared else ""}
         cells |= {"seeds": len(seeds), **_readable(seeds)}
-        if base != name:
+        if compared:
             cells |= _differences(seeds, rows[base])
         found.append(cells)
     return pd.DataFrame(found)
@@ -64,9 +69,9 @@ def against_table(frame: pd.DataFrame) -> Table:
             else f"{row[metric]:+.3f} ({row[f'{metric}_low']:+.3f}, {row[f'{metric}_high']:+.3f})"
             for metric in METRICS
         ]
-        rows.append([marked(row["row"], row["mark"]), row["plain"], ratio, *probes, *differences])
+        rows.append([marked(row["row"], row["mark"]), row["against"], ratio, *probes, *differences])
     columns = ["Method", "against", "Penalty / target", "Attribute read, first exit", "final exit"]
-    title = "Against plain training, paired over seeds and test images (95 % intervals)"
+    title = "Row against row, paired over seeds and test images (95 % intervals)"
     return Table(title, [*columns, *METRICS.values()], rows, 2)
 
 
@@ -101,8 +106,8 @@ def _readable(seeds: Sequence[Pooled]) -> dict[str, float]:
     return cells
 
 
-def _differences(ours: Sequence[Pooled], plain: Sequence[Pooled]) -> dict[str, float]:
-    by_seed = {one.seed: one for one in plain}
+def _differences(ours: Sequence[Pooled], others: Sequence[Pooled]) -> dict[str, float]:
+    by_seed = {one.seed: one for one in others}
     both = [(one, by_seed[one.seed]) for one in ours if one.seed in by_seed]
     if not both:
         return {}

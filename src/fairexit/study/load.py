@@ -16,7 +16,7 @@ from fairexit.files import read_yaml
 from fairexit.study.paper import common_name
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 
-KEYS = ("base", "datasets", "rows", "axes", "seeds", "folds", "policy", "entangle")
+KEYS = ("base", "datasets", "rows", "axes", "seeds", "folds", "policy", "entangle", "against")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 REPLACED = ("method", "prune")
 """Sections whose options mean nothing to another choice, so they are replaced as a whole."""
@@ -83,7 +83,7 @@ def load_study(path: Path) -> Study:
     entangle = tree.get("entangle", False)
     if not isinstance(entangle, bool):
         raise UserError(f"entangle is '{entangle}'; give true or false")
-    return Study(tuple(runs), choice, prepare, trials, entangle)
+    return Study(tuple(runs), choice, prepare, trials, entangle, _against(tree, rows))
 
 
 def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +167,21 @@ def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]
             f"{trials[other]}; every method gets the same"
         )
     return rows, trials
+
+
+def _against(tree: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, str]:
+    """Which row is compared with which."""
+    values = tree.get("against") or {}
+    if not isinstance(values, dict):
+        raise UserError("against must hold names of rows, as against: {ME-HSIC: HSIC}")
+    named = {str(row): str(other) for row, other in values.items()}
+    for row, other in named.items():
+        for name in (row, other):
+            if name not in rows:
+                raise UserError(f"against.{row}: no row '{name}'; {nearest(name, rows)}")
+        if row == other:
+            raise UserError(f"against.{row} is the row itself; name another one")
+    return named
 
 
 def _choice(values: Any) -> Choice:

@@ -1,7 +1,7 @@
 """The runs of a study, and which of them need another one first."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from itertools import groupby
 from pathlib import Path
@@ -73,6 +73,7 @@ class Study:
         prepare: dataset name -> how to prepare it where it is not there.
         trials: row -> over how many trials its settings were searched; others were given.
         entangle: whether entanglement is measured, in the runs of ERM with and without exits.
+        against: row -> the row that it is compared with, where that is not plain training.
     """
 
     runs: tuple[Planned, ...]
@@ -80,6 +81,7 @@ class Study:
     prepare: dict[str, Preparation]
     trials: dict[str, int]
     entangle: bool
+    against: dict[str, str] = field(default_factory=dict)
 
     @property
     def datasets(self) -> list[str]:

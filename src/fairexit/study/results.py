@@ -10,7 +10,7 @@ import pandas as pd
 from fairexit.errors import UserError
 from fairexit.evaluation.seeds import MOST
 from fairexit.files import alone, write_atomically
-from fairexit.study.against import against_plain, against_table
+from fairexit.study.against import against_others, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
@@ -76,7 +76,7 @@ def _write_dataset(
     note = _unlike_print(pooled[0], paper) + settings_note(study, pooled)
     tables = write_tables(pooled, paper, out, dataset, note)
     write_figures(pooled, out, dataset)
-    against = against_plain(pooled)
+    against = against_others(pooled, study.against)
     write_atomically(out / "against.csv", against.to_csv(index=False, float_format="%.6g"))
     beside = against_table(against)
     write_atomically(out / "against.md", f"# {dataset}: {beside.title}\n\n{beside.to_markdown()}")
