@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -127,7 +128,7 @@ def describe(
     task: Task,
     penalty_ratio: float | None,
 ) -> None:
-    """Write config.json, the last file of a run: with it the run is finished."""
+    """Write config.json: with it the run is finished, and what only resuming needs is removed."""
     info = {
         "format": FORMAT,
         "fairexit": fairexit.__version__,
@@ -151,6 +152,7 @@ def describe(
         "run": config.to_dict(),
     }
     write_atomically(run.path / "config.json", json.dumps(info, indent=2) + "\n")
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
 
 
 def load_net(run: Run, last: bool = False) -> ExitNet:
