@@ -51,6 +51,7 @@ def test_false_is_false(file):
         ("train.clip=0", r"train\.clip is 0\.0; it must be positive"),
         ("method.name=5", "method needs a name"),
         ("method=erm", "method needs a name"),
+        ("method.nam=mfd", "method needs a name, .*; it has: .*nam"),
         ("data=3", "data must hold keys"),
         ("prune=3", "prune must hold keys"),
         ("prune.ratoi=0.2", r"unknown key 'prune\.ratoi'; did you mean 'ratio'"),

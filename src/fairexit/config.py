@@ -95,7 +95,8 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
         parts["prune"] = build_prune(tree["prune"])
     method = tree.get("method") or {"name": "erm"}
     if not isinstance(method, dict) or not isinstance(method.get("name"), str):
-        raise UserError("method needs a name, as in method: {name: erm}")
+        keys = f"; it has: {', '.join(map(str, method))}" if isinstance(method, dict) else ""
+        raise UserError(f"method needs a name, as in method: {{name: erm}}{keys}")
     seed = tree.get("seed", 0)
     if type(seed) is not int or seed < 0:
         raise UserError(f"seed is {seed!r}; it must be a whole number, not negative")

@@ -161,7 +161,15 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
             lost
         )
         raise UserError(f"no image is left; left out: {skipped}{hint}")
+    if options.split_file:
+        _check_splits(frame)  # Before hours of decoding.
     return frame.reset_index(drop=True)
+
+
+def _check_splits(frame: pd.DataFrame) -> None:
+    for split in SPLITS:
+        if not (frame["split"] == split).any():
+            raise UserError(f"split '{split}' has no images; give more, or another --split-file")
 
 
 def _merge(
@@ -235,9 +243,7 @@ def _divide(frame: pd.DataFrame, group: str, options: PrepareOptions) -> pd.Data
         return frame.assign(fold=folds)
     if not options.split_file:
         frame = frame.assign(split=stratified_split(frame, group, options.seed))
-    for split in SPLITS:
-        if not (frame["split"] == split).any():
-            raise UserError(f"split '{split}' has no images; give more, or another --split-file")
+    _check_splits(frame)
     return frame
 
 
