@@ -11,6 +11,10 @@ class UserError(ValueError):
     """
 
 
+class DivergedError(UserError):
+    """A training whose loss is no longer finite; other settings may do better."""
+
+
 def reason(error: Exception) -> str:
     """The first line of what an error says, or its kind where it says nothing.
 

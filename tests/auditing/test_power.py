@@ -1,5 +1,7 @@
 """What a test set could have seen: against theory and against drawn test sets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn_predictions import QUICK, draw, source
@@ -56,6 +58,17 @@ def test_more_samples_see_smaller_gaps():
         gaps = audit_attribute(found, "sex", [found], [], [], QUICK).gaps
         sizes.append(next(g.detectable for g in gaps if g.metric == "eopp1"))
     assert sizes[1] < sizes[0] / 2
+
+
+def test_a_group_without_samples_does_not_hide_what_could_be_found():
+    two, three = draw(n=300), draw(n=300, groups=("f", "m"))
+    three = replace(three, group_names=three.group_names | {"sex": ("f", "m", "x")})
+    sizes = []
+    for predictions in (two, three):
+        found = type(source())("x", predictions, source().policy)
+        gaps = audit_attribute(found, "sex", [found], [], [], QUICK).gaps
+        sizes.append([g.detectable for g in gaps])
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
 
 
 def test_drawn_test_sets_with_a_gap_of_that_size_are_found_out():

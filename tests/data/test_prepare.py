@@ -17,7 +17,7 @@ from fairexit.data.datasets import datasets
 from fairexit.data.leaks import merge_clusters
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.data.prepared import open_prepared
-from fairexit.data.records import read_table
+from fairexit.data.records import find_images, read_table
 from fairexit.errors import UserError
 
 
@@ -311,6 +311,20 @@ def test_attributes_with_the_names_of_our_columns(clinic):
     change(clinic, lambda f: f.rename(columns={"gender": "cost"}))
     with pytest.raises(UserError, match="an attribute cannot be called 'cost'"):
         table(clinic, group=["cost"])
+
+
+def test_an_id_that_means_two_images_is_refused(clinic):
+    for folder in "ab":
+        write_images(clinic / "imgs" / folder, ["PAT_0_0.png"])
+    (clinic / "imgs" / "PAT_0_0.png").unlink()
+    message = "id 'PAT_0_0.png' is a/PAT_0_0.png and b/PAT_0_0.png; give the path as id"
+    with pytest.raises(UserError, match=message):
+        table(clinic)
+    change(clinic, lambda f: f.assign(img_id="b/PAT_0_0.png").head(1))
+    files = find_images(clinic / "imgs", ["b/PAT_0_0.png", "PAT_0_1", "PAT_1_0.png", "nobody"])
+    assert {name: path.split("imgs/")[1] for name, path in files.items()} == {
+        "b/PAT_0_0.png": "b/PAT_0_0.png", "PAT_0_1": "PAT_0_1.png", "PAT_1_0.png": "PAT_1_0.png",
+    }  # fmt: skip
 
 
 def test_wrong_tables(clinic):

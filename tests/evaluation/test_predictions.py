@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from random_predictions import make
 
@@ -60,6 +62,15 @@ def test_columns(tmp_path: Path) -> None:
         assert set(table.label) == set(predictions.classes)
         assert set(table.sex.dropna()) == {"a", "b"}
         assert table[expected].dtypes.unique() == [np.dtype("float32")]
+
+
+def test_a_column_added_to_our_own_file_is_one_more_attribute(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    write_predictions(make(), path)
+    table = pq.read_table(path)
+    ages = pa.array(["old", "young"] * (len(table) // 2) + ["old"] * (len(table) % 2))
+    pq.write_table(table.append_column("age", ages), path)
+    assert read_predictions(path).group_names["age"] == ("old", "young")
 
 
 def test_names_without_rows_and_class_order_survive(tmp_path: Path) -> None:

@@ -208,6 +208,43 @@ def test_reweighting_makes_cells_equal():
     assert sums == pytest.approx([3.0] * 3)
 
 
+def cell_losses(method, data):
+    """Cross-entropy of each sample, and the samples of each cell of class and group."""
+    with torch.no_grad():
+        logits = method.net(data.images)[0].logits
+    each = [
+        float(F.cross_entropy(z[None], y[None])) for z, y in zip(logits, data.labels, strict=True)
+    ]
+    cells: dict[int, list[float]] = {}
+    for loss, label, group in zip(each, data.labels, data.groups, strict=True):
+        cells.setdefault(int(label) * 2 + int(group), []).append(loss)
+    return cells
+
+
+def test_groupdro_weighs_the_cells_of_the_batch_by_their_losses():
+    method, data = build("groupdro", exits="none", step=1.0), batch()
+    method.net.eval()  # so that a second look gives the same numbers
+    cells = cell_losses(method, data)
+    mean = {cell: sum(losses) / len(losses) for cell, losses in cells.items()}
+    q = [math.exp(mean.get(cell, 0.0)) for cell in range(6)]
+    present = sum(q[cell] for cell in mean)
+    wanted = sum(q[cell] * loss for cell, loss in mean.items()) / present
+    assert float(method(data).targets[0]) == pytest.approx(wanted, rel=1e-5)
+    assert method.q[0].tolist() == pytest.approx([value / sum(q) for value in q], rel=1e-5)
+
+
+def test_reweighting_weighs_the_cells_of_the_training_split_alike():
+    method, data = build("reweight", exits="none"), batch()
+    method.net.eval()
+    labels, groups = torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 0, 1, 0, 1, 1])
+    method.begin(labels, groups)
+    weights = {0: 0.6, 1: 1.2, 2: 1.2, 3: 1.2, 5: 1.2}  # 6 images / (5 cells x images of the cell)
+    cells = cell_losses(method, data)
+    total = sum(weights.get(cell, 0) * sum(losses) for cell, losses in cells.items())
+    count = sum(weights.get(cell, 0) * len(losses) for cell, losses in cells.items())
+    assert float(method(data).targets[0]) == pytest.approx(total / count, rel=1e-5)
+
+
 def test_groupdro_follows_the_worst():
     method = build("groupdro", exits="none", step=1.0)
     data = batch()

@@ -316,6 +316,19 @@ def test_layers_that_run_twice_or_never(tiny_net):
             z = x.mean((2, 3))
             return [Exit(self.layer(self.layer(z)), z)]
 
+    class Windows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            windows = x.flatten(2).mT.reshape(-1, 2, 3)  # two pixels each, as Swin's
+            z = self.layer(windows).reshape(len(x), -1, 3).mean(1)
+            return [Exit(z, z)]
+
+    net = Windows().eval()
+    with pytest.raises(UserError, match="layer 'layer' does not see image by image"):
+        curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), EXACT)
     net = Twice().eval()
     with pytest.raises(UserError, match="layer 'layer' runs twice"):
         curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), EXACT)

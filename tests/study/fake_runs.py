@@ -95,7 +95,10 @@ def pretend(job):
                 file.flush()
                 rows = "".join(f"{e + 1},2\n" for e in range(epoch + 1))
                 (run.path / "log.csv").write_text("epoch,seconds\n" + rows)
-        write_run(run.path, job.config)
+        config = job.config
+        if job.start:  # a pruning stores the settings of the run that it prunes
+            config = Run(Path(job.start)).description["run"] | {"prune": config["prune"]}
+        write_run(run.path, config)
     jobs.judge(job)
 
 

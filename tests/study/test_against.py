@@ -8,7 +8,7 @@ from fairexit.config import build_config
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import read_predictions
 from fairexit.runs import Run
-from fairexit.study.against import METRICS, against_others, against_table, kept_epoch
+from fairexit.study.against import METRICS, against_others, against_table, kept_row
 from fairexit.study.collect import Pooled
 
 LOG = """epoch,val_f1,val_eodd,val_probe1,val_probef,seconds
@@ -89,4 +89,4 @@ def test_a_row_can_name_the_one_it_is_compared_with(pooled):
 @pytest.mark.parametrize(("select", "epoch"), [("f1", 2), ("eodd", 3), ("accuracy", None)])
 def test_the_epoch_whose_weights_were_kept(pooled, select, epoch):
     run = pooled("ERM", 0, train={"select": select}).runs[0]
-    assert kept_epoch(run).get("epoch") == epoch
+    assert kept_row(run).get("epoch") == epoch

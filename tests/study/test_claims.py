@@ -212,7 +212,12 @@ def entangled(folder, row, changes, error):
         place = {"temperature": 0.3, "position": "mean", "change": change, "change_se": error}
         values = dict.fromkeys(("snnl", "snnl_se", "entropy", "raw_temperature"), 0.5)
         rows = [{"of": of, **place, **values, "images": 9, "alone": 0} for of in ("sex", "target")]
-        tree = {"name": row, "settings": {}, "interval": "9 clusters", "rows": rows}
+        tree = {
+            "name": row,
+            "settings": {"split": "test", "group": "sex"},
+            "interval": "9 clusters",
+            "rows": rows,
+        }
         (run.path / "entanglement.json").write_text(json.dumps(tree))
         one = pooled(row, seed, 2.0)
         found.append(Pooled(row, seed, (run,), one.predictions, one.policies, one.order, "sex"))
@@ -240,6 +245,15 @@ def test_entanglement_holds_only_where_both_networks_were_measured(tmp_path):
     both = plain + entangled(tmp_path, "ME-ResNet18", [-0.10, -0.11, -0.12], 0.001)
     assert sixth(both).word == "holds"
     assert sixth([pooled("ResNet18", 0, 2.0)]).word == "not run"
+
+
+def test_entanglement_of_another_split_or_attribute_does_not_count(tmp_path):
+    plain = entangled(tmp_path, "ResNet18", [-0.10, -0.11, -0.12], 0.001)
+    for one, changed in zip(plain, ({"split": "val"}, {"group": "age"}), strict=False):
+        file = one.runs[0].path / "entanglement.json"
+        tree = json.loads(file.read_text())
+        file.write_text(json.dumps(tree | {"settings": tree["settings"] | changed}))
+    assert sixth(plain).outcomes[0].seeds == 1
 
 
 def test_entanglement_is_judged_by_students_t_over_seeds(tmp_path):

@@ -15,6 +15,7 @@ import yaml
 from fake_runs import write_run
 
 from fairexit.errors import UserError
+from fairexit.evaluation.assess import assess
 from fairexit.study import engine
 from fairexit.study import job as jobs
 from fairexit.study.collect import pool
@@ -29,6 +30,7 @@ ROWS = {
     "MFD": {"method.name": "mfd"},
     "ME-ResNet18": {"model.exits": "all"},
     "ME-FairPrune": {"model.exits": "all", "prune": {"steps": 2}},
+    "MFD-FairPrune": {"method.name": "mfd", "prune": {"steps": 2}},
 }
 
 
@@ -36,11 +38,12 @@ ROWS = {
 def load(tmp_path, monkeypatch):
     worker = Path(__file__).with_name("fake_runs.py")
     monkeypatch.setattr(engine, "WORKER", [sys.executable, "-u", str(worker)])
+    (tmp_path / "data").mkdir()
 
     def load(rows=ROWS, **changes):
         tree = {
             "base": {"train": {"epochs": 3}, "model": {"exits": "none"}},
-            "datasets": {"isic": {"data.path": "nowhere"}},
+            "datasets": {"isic": {"data.path": str(tmp_path / "data")}},
             "rows": rows,
             "policy": {"grid": [0.5, 0.9]},
         }
@@ -122,6 +125,67 @@ def test_failures_are_reported_and_do_not_stop_the_rest(load, tmp_path):
     assert "The printed numbers are of 8 classes, ours of 4: not the same task." in table
 
 
+def test_a_disk_too_full_for_the_status_stops_nothing(load, tmp_path, monkeypatch):
+    study, folder = load({"ResNet18": {}, "HSIC": {"method.name": "hsic"}}), Folder(tmp_path / "s")
+
+    def full(self, name, **values):
+        raise OSError(28, "No space left on device", f"status/{name}.json")
+
+    monkeypatch.setattr(Folder, "set_status", full)
+    failed = run_study(study, folder, 1, 1)
+    assert failed == {
+        f"isic-{row}-seed0": f"status/isic-{row}-seed0.json: No space left on device"
+        for row in ("ResNet18", "HSIC")
+    }
+
+
+def test_a_log_that_cannot_be_opened_is_one_failed_run(load, tmp_path):
+    study, folder = load({"ResNet18": {}, "HSIC": {"method.name": "hsic"}}), Folder(tmp_path / "s")
+    (folder.path / "logs" / "isic-ResNet18-seed0.log").mkdir(parents=True)
+    folder.path.joinpath("study.json").write_text('{"format": 1}')
+    failed = run_study(study, folder, 1, 1)
+    assert failed == {
+        "isic-ResNet18-seed0": f"{folder.path}/logs/isic-ResNet18-seed0.log: Is a directory"
+    }
+
+
+def test_data_that_are_not_there_are_named_before_anything_is_made(load, tmp_path):
+    places = {"here": {"data.path": str(tmp_path / "data")}, "gone": {"data.path": "nowhere"}}
+    study, folder = load({"ResNet18": {}}, datasets=places), Folder(tmp_path / "s")
+    rows = overview(study, folder, 1).rows
+    assert [row[2] for row in rows] == ["to do", "to do: no data at nowhere"]
+    with pytest.raises(UserError, match="dataset 'gone' of the study: no data at nowhere"):
+        run_study(study, folder, 1, 1)
+    assert not (folder.path / "runs").exists()
+
+
+def test_numbers_made_in_another_way_are_not_taken_for_the_studys(load, tmp_path):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    run_study(study, folder, 1, 1)
+    write_results(study, folder)
+    before = {p.name: p.read_bytes() for p in (folder.path / "tables" / "isic").iterdir()}
+    assess(folder.run("isic-ResNet18-seed0").path, empty="zero")
+    with pytest.raises(UserError, match="was made in another way than the study's; call fairexit"):
+        write_results(study, folder)
+    after = {p.name: p.read_bytes() for p in (folder.path / "tables" / "isic").iterdir()}
+    assert after == before
+    other = load({"ResNet18": {}}, policy={"grid": [0.7]})
+    with pytest.raises(UserError, match="1 are trained, and not evaluated in this way"):
+        write_results(other, folder)
+
+
+def test_every_finished_row_stands_in_a_table(load, tmp_path):
+    rows = {"ResNet18": {}, "ME-pool": {"model.exits": "all"}, "ME-HSIC": {"method.name": "hsic"}}
+    study, folder = load(rows), Folder(tmp_path / "s")
+    run_study(study, folder, 1, 1)
+    write_results(study, folder)
+    text = (folder.path / "tables" / "isic" / "others.md").read_text()
+    assert "| ME-pool |" in text
+    assert "| ME-HSIC |" in text
+    assert "paper" not in text.split("|")[0]
+    assert "| ResNet18 |" in (folder.path / "tables" / "isic" / "table1.md").read_text()
+
+
 def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     run = study.runs[0]
@@ -157,7 +221,6 @@ def test_a_run_of_other_settings_or_version_is_refused_and_kept(load, tmp_path, 
 
 def test_data_that_have_changed_are_noticed(load, tmp_path):
     data = tmp_path / "data"
-    data.mkdir()
     info = {"attributes": {"sex": ["female", "male"]}, "checksums": {"images.npy": "0"}}
     (data / "dataset.json").write_text(json.dumps(info))
     study = load({"ResNet18": {}}, datasets={"isic": {"data.path": str(data)}})
@@ -228,7 +291,7 @@ def test_any_engine_of_joblib_does(backend):
 def test_the_plan_says_what_is_done_and_what_the_rest_costs(load, tmp_path):
     study, folder = load(seeds=[0, 1]), Folder(tmp_path / "s")
     table = overview(study, folder, 1)
-    assert table.title.startswith("0 of 8 runs done; 0 s, and 8 runs of unknown cost left")
+    assert table.title.startswith("0 of 10 runs done; 10 runs of unknown cost left")
     for run in study.runs[:1]:
         write_run(folder.run(run.name).path, run.config.to_dict())
     table = overview(study, folder, 1)

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from fairexit.config import build_config
 from fairexit.evaluation.assess import Choice
 from fairexit.runs import Run
+from fairexit.study.claims import Bounds, Claim, Comparison, Side
+from fairexit.study.outcomes import Outcome, Verdict
 from fairexit.study.plan import Study
-from fairexit.study.results import settings_note
+from fairexit.study.results import outcome_table, settings_note, verdict_frame
 from fairexit.study.tables import inactive
 
 STUDY = Study((), Choice(), {}, {}, False)
@@ -15,7 +17,7 @@ STUDY = Study((), Choice(), {}, {}, False)
 
 def one(row, seed, **config):
     tree = {"data": {"path": "x"}, "train": {"epochs": 10}, "seed": seed}
-    run = SimpleNamespace(config=build_config(tree | config))
+    run = SimpleNamespace(config=build_config(tree | config), inactive=())
     return SimpleNamespace(row=row, seed=seed, runs=(run,), ids=range(7))
 
 
@@ -36,6 +38,25 @@ def test_other_budgets_and_missing_seeds_are_named():
     assert "But E: 10 epochs, the epoch with the best" in note
     assert "and 3 of fine-tuning." in note
     assert note.count("But") == 2
+
+
+def test_comparisons_with_a_row_that_did_nothing_say_so():
+    side = Comparison("eopp1", Side("ME-FairPrune"), Side("FairPrune"), -1)
+    values = (3, 0.1, 0.2, -0.1, -0.2, 0.1, Bounds(-0.1, 0.2, 0.3))
+    outcomes = [
+        Outcome(side, *values, paper=-0.05, smallest=smallest, needed=(9, 7))
+        for smallest in (0.04, 0.2)
+    ]
+    claim = Claim(2, "exits", (side, side))
+    verdict = Verdict(claim, "not decided", tuple(outcomes))
+    frame = verdict_frame([verdict], {"FairPrune": "nothing pruned"})
+    assert list(frame["mark"]) == ["FairPrune: nothing pruned"] * 2
+    # The first design would have found what is printed, the second not.
+    assert list(frame["enough"]) == [True, False]
+    first, second = outcome_table(frame).rows
+    assert first[1] == "eopp1: ME-FairPrune < FairPrune (FairPrune: nothing pruned)"
+    assert first[-1] == "this design; ours lies elsewhere"
+    assert second[-1] == "9 seeds, 7 images"
 
 
 def test_rows_whose_method_did_nothing_are_marked(tmp_path):

@@ -49,6 +49,15 @@ def test_what_rows_share_is_made_once(study):
     assert runs["FairPrune"].epochs == 0
 
 
+def test_a_pruned_run_has_the_teacher_of_the_one_it_prunes(study):
+    rows = {"MFD": ROWS["MFD"], "MFD-pruned": {"method.name": "mfd", "prune": {"steps": 2}}}
+    runs = {run.row: run for run in study(rows=rows).runs}
+    assert runs["MFD-pruned"].start == "isic-MFD-seed0"
+    assert runs["MFD-pruned"].teacher == runs["MFD"].teacher == "isic-MFD-seed0-teacher"
+    alone = {run.row: run for run in study(rows={"A": rows["MFD-pruned"]}).runs}
+    assert alone["A"].teacher == "isic-A-seed0-unpruned-teacher"
+
+
 def test_shared_runs_that_are_no_row_are_added_once(study):
     rows = {
         "MFD": ROWS["MFD"],
@@ -175,6 +184,17 @@ rows:
         ({"against": {"MFD": "none"}}, "against.MFD: no row 'none'; there are: "),
         ({"against": {"MFD": "MFD"}}, "against.MFD is the row itself"),
         ({"against": {"MFD": ["ResNet18"]}}, r"against.MFD: no row '\['ResNet18'\]'"),
+        (
+            {"rows": {"A": {"seed": 7}}},
+            r"run isic-A-seed0: its seed is set by 'seeds', as seeds: \[7\]",
+        ),
+        (
+            {
+                "datasets": {"a": {"data.path": "x"}, "a-b": {"data.path": "x"}},
+                "rows": {"b-c": {}, "c": {}},
+            },
+            "two runs would be called a-b-c-seed0; rename a dataset or a row",
+        ),
         ({"entangle": "always"}, "entangle is 'always'; give true or false"),
         (
             {
@@ -207,3 +227,4 @@ def test_the_studies_of_the_repository_are_sound():
         found = load_study(file)
         assert len({run.config.train.epochs for run in found.runs}) == 1, file
         assert len({run.config.train.select for run in found.runs}) == 1, file
+        assert found.entangle or file.stem not in ("paper", "one_gpu", "cpu"), file

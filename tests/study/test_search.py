@@ -1,15 +1,16 @@
 """Search on validation: what is proposed, what is chosen, and going on after a kill."""
 
 import json
+import math
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairexit.errors import UserError
+from fairexit.errors import DivergedError, UserError
 from fairexit.study import search as module
-from fairexit.study.search import Axis, Trial, best_trial, parse_axis, search
+from fairexit.study.search import Axis, Trial, best_trial, parse_axis, search, trial_table
 
 
 def test_axes():
@@ -19,7 +20,9 @@ def test_axes():
     assert parse_axis("train.batch_size=32,64").values == (32, 64)
 
 
-@pytest.mark.parametrize("text", ["x", "x=", "=1:2", "x=2:1", "x=0:1:log", "x=1:2:lin", "x=a:b"])
+@pytest.mark.parametrize(
+    "text", ["x", "x=", "=1:2", "x=2:1", "x=0:1:log", "x=1:2:lin", "x=a:b", "x=0:inf"]
+)
 def test_axes_that_are_none(text):
     with pytest.raises(UserError, match="write KEY=LOW:HIGH"):
         parse_axis(text)
@@ -49,21 +52,23 @@ def tuned(tmp_path, monkeypatch):
         tried.append(config.method["weight"])
         if len(tried) == fails:
             raise KeyboardInterrupt
+        if config.method["weight"] > largest:
+            raise DivergedError("the loss of epoch 1 is nan")
         return config
 
     monkeypatch.setattr(module, "_make", make)
     monkeypatch.setattr(
         module, "_measure", lambda run, tolerance: (0.7, abs(run.method["weight"] - 3))
     )
-    fails = 0
+    fails, largest = 0, 100.0
 
-    def run(stop=0, trials=7, out="t", **changes):
-        nonlocal fails
-        fails = stop
+    def run(stop=0, trials=7, out="t", diverges=100.0, axes=(), **changes):
+        nonlocal fails, largest
+        fails, largest = stop, diverges
         tried.clear()
         tree = {"data": {"path": "d"}, "method": {"name": "hsic"}} | changes
         axis = parse_axis("method.weight=0.01:100:log")
-        return search(tree, [axis], tmp_path / out, trials=trials), list(tried)
+        return search(tree, [axis, *axes], tmp_path / out, trials=trials), list(tried)
 
     return run, tmp_path
 
@@ -88,6 +93,36 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tuned):
     (again, _), repeated = run(out="killed")
     assert repeated == weights
     assert again == whole
+
+
+def test_more_trials_go_on_from_fewer(tuned):
+    run, _ = tuned
+    _, few = run(trials=6)
+    _, more = run(trials=12)
+    assert more[:6] == few
+
+
+def test_a_trial_that_diverges_is_one_and_never_the_best(tuned, capsys):
+    run, _ = tuned
+    (best, trials), weights = run(diverges=1.0)
+    lost = [t for t in trials if t.settings["method.weight"] > 1]
+    assert lost
+    assert all(math.isnan(t.f1) for t in lost)
+    assert best.settings["method.weight"] == max(w for w in weights if w <= 1)
+    assert "trial 0: the loss of epoch 1 is nan" in capsys.readouterr().err or weights[0] <= 1
+    assert any("diverged" in row for row in trial_table(best, trials).rows)
+    with pytest.raises(UserError, match="every trial diverged"):
+        run(diverges=0.0, out="o")
+
+
+def test_whole_numbers_stay_so_and_a_setting_is_named_once(tuned):
+    run, _ = tuned
+    (_, trials), _ = run(trials=3, axes=[parse_axis("train.batch_size=32:128")])
+    assert all(type(t.settings["train.batch_size"]) is int for t in trials)
+    with pytest.raises(UserError, match=r"--search method\.weight is given twice"):
+        run(out="o", axes=[parse_axis("method.weight=1,2")])
+    with pytest.raises(UserError, match=r"--tolerance -0\.1: it is a loss of F1"):
+        best_trial([Trial(0, {}, 0.5, 0.1)], "eodd", -0.1)
 
 
 def test_another_search_or_folder_is_refused(tuned):

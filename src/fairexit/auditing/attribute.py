@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairexit.auditing.audit import AttributeAudit, Estimate, Gap
 from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
@@ -91,7 +92,7 @@ def audit_attribute(
             for g, group in enumerate(names)
         },
         overall=overall,
-        gaps=_gaps(overall, chance, inverted, null, int(clusters.argmin())),
+        gaps=_gaps(overall, chance, inverted, null, _smallest(clusters)),
         approximate=chance.approximate,
         permutation_note=permutation_note(chance.approximate, chance.stuck, chance.bundled),
         classes=class_gaps(samples, drawn, null, settings),
@@ -101,6 +102,11 @@ def audit_attribute(
         paired=compare(seeds, baselines, samples, settings) if baselines else (),
         seeds=over_seeds(seeds, samples),
     )
+
+
+def _smallest(clusters: NDArray[np.int64]) -> int:
+    """The group with the fewest clusters; one without any says nothing."""
+    return int(np.where(clusters > 0, clusters, clusters.max() + 1).argmin())
 
 
 def _gaps(

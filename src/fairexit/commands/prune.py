@@ -1,6 +1,5 @@
 """fairexit prune."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -80,14 +79,12 @@ def prune(
         if key in settings:
             settings[key] = _numbers(f"--{key}", settings[key])
     found = prune_run(open_run(run), out, build_prune(settings))
-    # With several devices for --finetune this runs once in each process.
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        record = read_record(found)
-        show(sparsity_table(record))
-        show(path_table(record))
-        for line in notes(record):
-            print(line)
-        print(f"pruned: {found.path} (next: fairexit predict {found.path})")
+    record = read_record(found)
+    show(sparsity_table(record))
+    show(path_table(record))
+    for line in notes(record):
+        print(line)
+    print(f"pruned: {found.path} (next: fairexit predict {found.path})")
 
 
 def _numbers(option: str, text: str) -> float | list[float]:

@@ -33,6 +33,10 @@ def study(
     from fairexit.study.overview import overview, share_threads
     from fairexit.study.results import write_results
 
+    if calibrate and not plan:
+        raise UserError("--calibrate belongs to --plan")
+    if collect and plan:
+        raise UserError("--plan and --collect are two calls; give one of them")
     found, folder = load_study(plan_file), Folder(out)
     started = folder.check()
     if plan:
@@ -50,6 +54,7 @@ def study(
         print(note)
     for name, why in failed.items():
         print(f"failed: {name}: {why}")
-    print(f"study: {out} ({len(failed)} runs failed)" if failed else f"study: {out}")
+    runs = f"{len(failed)} run{'s' * (len(failed) > 1)}"
+    print(f"study: {out} ({runs} failed)" if failed else f"study: {out}")
     if failed:
         raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -55,6 +56,7 @@ class Loader:
         self._images = data.images
         self._labels = torch.from_numpy(data.labels)
         self._groups = torch.from_numpy(data.groups(attribute))
+        self._clusters = torch.from_numpy(pd.factorize(data.frame["cluster"])[0])
 
     @property
     def labels(self) -> Tensor:
@@ -66,11 +68,19 @@ class Loader:
         """Groups of the rows or UNKNOWN, (N,)."""
         return self._groups[self.rows]
 
+    @property
+    def clusters(self) -> Tensor:
+        """Numbers of the clusters of this process's rows, in the order of `evaluation`."""
+        return self._clusters[self._mine]
+
+    @property
+    def _mine(self) -> NDArray[np.int64]:
+        return self.rows[self.rank :: self.world]
+
     def evaluation(self, augment: Augment) -> Iterator[Batch]:
         """Every row once, in order; `augment` should change nothing but the scale."""
-        mine = self.rows[self.rank :: self.world]
-        for start in range(0, len(mine), self.batch_size):
-            chosen = mine[start : start + self.batch_size]
+        for start in range(0, len(self._mine), self.batch_size):
+            chosen = self._mine[start : start + self.batch_size]
             yield self._batch(chosen, np.arange(len(chosen)), augment, epoch=0)
 
     def training(self, augment: Augment, sampling: str, seed: int, epoch: int) -> Iterator[Batch]:

@@ -137,16 +137,28 @@ def file_of(path: Path, candidates: Sequence[str]) -> Path:
     raise UserError(f"{path} has no {' or '.join(candidates)}; give the folder that holds it")
 
 
-def image_files(folder: Path) -> dict[str, str]:
-    """Every image below a folder by its path in it, its name, and its name without ending.
+def find_images(folder: Path, ids: Iterable[str]) -> dict[str, str]:
+    """Id -> path of its image; an id without an image is left out.
 
-    Where two have one name the first in the alphabet counts.
+    An id is a path below the folder, a file's name, or that without its ending.
+
+    Raises:
+        UserError: an id means two images.
     """
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    by_path = {path.relative_to(folder).as_posix(): path for path in paths}
+    by_name: dict[str, list[Path]] = {}
+    for path in paths:
+        for key in {path.name, path.stem}:
+            by_name.setdefault(key, []).append(path)
     files: dict[str, str] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            for key in (path.relative_to(folder).as_posix(), path.name, path.stem):
-                files.setdefault(key, str(path))
+    for name in ids:
+        found = [by_path[name]] if name in by_path else by_name.get(name, [])
+        if len(found) > 1:
+            one, other, *_ = (path.relative_to(folder).as_posix() for path in found)
+            raise UserError(f"id '{name}' is {one} and {other}; give the path as id")
+        if found:
+            files[name] = str(found[0])
     return files
 
 

@@ -24,6 +24,7 @@ SHORT = ("f1", "accuracy", "eopp0", "eopp1", "eodd", "eodd_usual")
 class Evaluation:
     """The numbers of one policy; NaN where no sample defines a value.
 
+    `empty` is what a rate without samples counted, see `fairexit.evaluation.metrics`.
     `groups`, `avg` and `diff` hold macro precision, recall and F1; `exit_share` is group -> exit ->
     share of the group; `exits` tells what happens when everything leaves at one exit;
     `worst_group` is the smallest F1, recall and accuracy of any group; `empty_cells` are the
@@ -31,6 +32,7 @@ class Evaluation:
     """
 
     policy: Policy
+    empty: Empty
     n: int
     groups: dict[str, dict[str, float]]
     avg: dict[str, float]
@@ -93,6 +95,7 @@ def evaluate(
     of_groups = {key: getattr(metrics, key)(counts[0]) for key in ("precision", "recall", "f1")}
     return Evaluation(
         policy=policy,
+        empty=empty,
         n=len(known),
         groups={
             name: {"n": int(left[g].sum())} | {k: v[g].item() for k, v in of_groups.items()}

@@ -163,7 +163,7 @@ class _Reader:
         for name in there if wanted is None else wanted:
             values = np.unique(self.strings(name))
             found = values[~np.isin(_plain(values), UNKNOWN_NAMES)].tolist()
-            group_names[name] = tuple(found if known is None else known[name])
+            group_names[name] = tuple((known or {}).get(name, found))
             attributes[name] = self.indices(name, group_names[name], UNKNOWN_NAMES)
         return attributes, group_names
 

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from fairexit.losses.kernels import gaussian, squared_distances
 from fairexit.types import UNKNOWN
@@ -55,7 +54,7 @@ def hsic_by_class(z: Tensor, groups: Tensor, labels: Tensor, num_classes: int) -
         num_classes: C.
     """
     known = groups != UNKNOWN
-    z, groups, labels = F.normalize(z[known].float(), dim=1), groups[known], labels[known]
+    z, groups, labels = _unit(z[known].float()), groups[known], labels[known]
     same = labels[:, None] == labels[None, :]
     sizes = torch.bincount(labels, minlength=num_classes)
 
@@ -74,6 +73,12 @@ def hsic_by_class(z: Tensor, groups: Tensor, labels: Tensor, num_classes: int) -
     valid = (sizes >= SMALLEST) & (mixed > 0)
     values = _estimate(kernel(squared_distances(z, z)), kernel(other), labels, num_classes)
     return ClassHsic(torch.where(valid, values, 0), valid)
+
+
+def _unit(z: Tensor) -> Tensor:
+    """Rows of unit length; a row of zeros stays, with a gradient like the others'."""
+    square = z.square().sum(1, keepdim=True)
+    return z / torch.where(square > 0, square, 1).sqrt()
 
 
 def _off_diagonal(k: Tensor) -> Tensor:

@@ -17,6 +17,9 @@ from fairexit.models import ExitNet
 from fairexit.registry import Registry
 from fairexit.types import Batch, Exit, Task
 
+SCALE = 2.0**10
+"""Of the losses whose gradients are compared."""
+
 
 class Losses(NamedTuple):
     """A batch's loss.
@@ -83,7 +86,8 @@ class Method(nn.Module):
         trunk = [p for p in self.net.backbone.stages.parameters() if p.requires_grad]
         norms = []
         for part in (penalty, target):
-            found = torch.autograd.grad(part, trunk, retain_graph=True, allow_unused=True)
+            # The same power of two for both: half precision would round small gradients to zero.
+            found = torch.autograd.grad(part * SCALE, trunk, retain_graph=True, allow_unused=True)
             norms.append(sum(float(g.float().square().sum()) for g in found if g is not None))
         return math.sqrt(norms[0] / max(norms[1], 1e-30))
 

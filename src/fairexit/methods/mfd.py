@@ -41,9 +41,8 @@ class Mfd(Distilled):
         self._seen: list[Exit] = []
 
     def outputs(self, batch: Batch) -> list[Exit]:
-        if self.training:
-            with torch.no_grad():
-                self._seen = self.teacher(batch.images)
+        with torch.no_grad():
+            self._seen = self.teacher(batch.images)
         return super().outputs(batch)
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:

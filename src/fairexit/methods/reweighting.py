@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.distributed as distributed
 from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
@@ -45,6 +46,14 @@ class Reweight(Method):
         return (weights * each).sum() / weights.sum()
 
 
+def _everywhere(total: Tensor, counts: Tensor) -> Tensor:
+    """Mean loss of each cell, (C M,), over the parts of the batch that all processes see."""
+    sums = torch.stack([total.detach(), counts.to(total.dtype)])
+    if distributed.is_initialized():
+        distributed.all_reduce(sums)
+    return sums[0] / sums[1].clamp_min(1)
+
+
 @methods.register("groupdro")
 class GroupDro(Method):
     """Minimises the loss of the worst cells of class and group (Sagawa et al. 2020).
@@ -82,7 +91,7 @@ class GroupDro(Method):
         mean = total / counts.clamp_min(1)
         if self.training:
             with torch.no_grad():
-                self.q[k] *= (self.step * mean).exp()
+                self.q[k] *= (self.step * _everywhere(total, counts)).exp()
                 self.q[k] /= self.q[k].sum()
         # Cells that the batch lacks have no loss; the others share their weight.
         q = self.q[k] * (counts > 0)

@@ -85,7 +85,7 @@ def curvature_sums(
     sums = {name: no_squares(layer) for name, layer in layers.items()}
     weights = [(k, alpha) for k, alpha in enumerate(exit_weights) if alpha > 0]
     for images in batches:
-        with torch.enable_grad(), _Taps(layers) as taps:
+        with torch.enable_grad(), _Taps(layers, len(images)) as taps:
             exits = net(images.detach().requires_grad_())
             idle = layers.keys() - taps.inputs.keys()
             if idle:
@@ -143,8 +143,8 @@ def _vectors(
 class _Taps:
     """Remembers the inputs of layers, and where the gradients of their outputs pass."""
 
-    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
-        self.layers = layers
+    def __init__(self, layers: Mapping[str, nn.Module], images: int) -> None:
+        self.layers, self.images = layers, images
         self.inputs: dict[str, Tensor] = {}
         self.outputs: dict[str, GradientEdge] = {}
         self._handles: list[Any] = []
@@ -162,6 +162,11 @@ class _Taps:
         def remember(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if name in self.inputs:
                 raise UserError(f"layer '{name}' runs twice per image; name others in prune.layers")
+            if len(inputs[0]) != self.images:
+                raise UserError(
+                    f"layer '{name}' does not see image by image (windows in the batch?); name "
+                    "others in prune.layers"
+                )
             self.inputs[name] = inputs[0].detach()
             # The edge, not the tensor: a ReLU may overwrite that in place.
             self.outputs[name] = get_gradient_edge(output)

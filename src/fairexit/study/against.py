@@ -7,12 +7,12 @@ import pandas as pd
 
 from fairexit.auditing.pairs import draw_pairs
 from fairexit.runs import Run
-from fairexit.sections import LOWER_IS_BETTER
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.folder import read_log
 from fairexit.study.tables import inactive, marked
 from fairexit.study.verdicts import DRAWS, GAP_DRAWS
 from fairexit.tables import Table, number
+from fairexit.training.log import kept_epoch
 
 METRICS = {"accuracy": "accuracy", "f1": "F1", "eopp1": "Eopp1", "eodd": "Eodd"}
 
@@ -75,13 +75,11 @@ def against_table(frame: pd.DataFrame) -> Table:
     return Table(title, [*columns, *METRICS.values()], rows, 2)
 
 
-def kept_epoch(run: Run) -> "pd.Series[float]":
+def kept_row(run: Run) -> dict[str, float]:
     """The log's row of the epoch whose weights were kept; empty where there is no such row."""
-    log, select = read_log(run), run.config.train.select
-    if f"val_{select}" not in log:
-        return pd.Series(dtype=float)
-    values = log[f"val_{select}"]
-    return log.loc[values.idxmin() if select in LOWER_IS_BETTER else values.idxmax()]
+    rows = read_log(run).to_dict("records")
+    kept = kept_epoch(rows, run.config.train.select)
+    return rows[kept - 1] if kept else {}
 
 
 def _exits(one: Pooled) -> str:
@@ -98,7 +96,7 @@ def _readable(seeds: Sequence[Pooled]) -> dict[str, float]:
     ratios = [run.description.get("penalty_ratio") for one in seeds for run in one.runs]
     known = [ratio for ratio in ratios if ratio is not None]
     cells = {"penalty": float(np.mean(known)) if known else np.nan}
-    kept = [[kept_epoch(run) for run in one.runs] for one in seeds]
+    kept = [[kept_row(run) for run in one.runs] for one in seeds]
     for end, exit in (("first", seeds[0].exit_names[0]), ("final", seeds[0].exit_names[-1])):
         probes = [np.mean([row.get(f"val_probe{exit}", np.nan) for row in rows]) for rows in kept]
         cells[f"probe_{end}"] = float(np.mean(probes))

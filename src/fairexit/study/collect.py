@@ -165,6 +165,10 @@ def run_tables(
         found = read_json(run.metrics, remedy).get(group)
         if found is None:
             raise UserError(f"{run.metrics} has no numbers for {group}; {remedy}")
+        own = Policy.load(run.policy).theta
+        theta = list(own) if isinstance(own, tuple) else own
+        if found["policy"]["theta"] != theta or found.get("empty", "exclude") != "exclude":
+            raise UserError(f"{run.metrics} was made in another way than the study's; {remedy}")
         ratio = run.description.get("penalty_ratio")
         rows.append(place | {"state": state, "group": group, "penalty_ratio": ratio} | _flat(found))
         for exit in found["exits"]:

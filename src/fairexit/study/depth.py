@@ -47,7 +47,7 @@ def entanglement_verdict(pooled: Sequence[Pooled], paper: Printed | None) -> Ver
 def measured(seeds: Sequence[Pooled]) -> list[Entanglement]:
     """What `fairexit entangle` has found in the runs of one row, one for each seed.
 
-    A seed of which a run was not measured is left out.
+    A seed of which a run was not measured, or on another split or attribute, is left out.
 
     Raises:
         UserError: the runs were not measured alike.
@@ -55,8 +55,12 @@ def measured(seeds: Sequence[Pooled]) -> list[Entanglement]:
     found = []
     for one in seeds:
         files = [run.path / "entanglement.json" for run in one.runs]
-        if all(file.is_file() for file in files):
-            found.append(mean_over_folds([read_entanglement(file) for file in files]))
+        if not all(file.is_file() for file in files):
+            continue
+        runs = [read_entanglement(file) for file in files]
+        wanted = {"split": "test", "group": one.group}
+        if all(wanted.items() <= run.settings.items() for run in runs):
+            found.append(mean_over_folds(runs))
     return found
 
 

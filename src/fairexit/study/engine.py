@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import prepare
+from fairexit.errors import UserError
 from fairexit.files import alone
 from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
@@ -86,11 +87,15 @@ def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict
                 if run.name in failed:
                     watch.line(f"{run.name}: {failed[run.name]}")
             for job, error, seconds in map_runs(call, jobs, workers):
+                values: dict[str, Any] = {"error": error}
+                if error is None:
+                    values = {"choice": job.choice, "seconds": round(seconds, 1)}
+                try:
+                    folder.set_status(job.name, **values)
+                except OSError as full:
+                    error = error or f"{full.filename}: {full.strerror}"
                 if error:
                     failed[job.name] = error
-                    folder.set_status(job.name, error=error)
-                else:
-                    folder.set_status(job.name, choice=job.choice, seconds=round(seconds, 1))
                 watch.line(f"{job.name}: {error or 'done'} ({watch.summary()})")
     return failed
 
@@ -98,6 +103,14 @@ def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict
 def call(job: Job) -> tuple[Job, str | None, float]:
     """Make a run in a process of its own; returns the job, its error line and the seconds."""
     began = time.perf_counter()
+    try:
+        error = _call(job)
+    except OSError as full:
+        error = f"{full.filename or job.log}: {full.strerror}"
+    return job, error, time.perf_counter() - began
+
+
+def _call(job: Job) -> str | None:
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     threads = {"OMP_NUM_THREADS": str(job.threads), "MKL_NUM_THREADS": str(job.threads)}
@@ -124,7 +137,7 @@ def call(job: Job) -> tuple[Job, str | None, float]:
             _children.discard(child)
         out.seek(start)
         said = out.read().decode(errors="replace").strip()
-    return job, _error_line(status, said), time.perf_counter() - began
+    return _error_line(status, said)
 
 
 def _error_line(status: int, said: str) -> str | None:
@@ -132,16 +145,26 @@ def _error_line(status: int, said: str) -> str | None:
         return None
     if status < 0:
         return f"its process was killed ({signal.Signals(-status).name})"
-    return said.splitlines()[-1] if said else f"its process ended with status {status}"
+    return said.splitlines()[-1] if said else f"its process ended with status {status}, wordless"
 
 
 def prepare_data(study: Study) -> None:
-    """Prepare data that the study describes and that are not there."""
+    """Prepare data that the study describes and that are not there.
+
+    Raises:
+        UserError: others are missing.
+    """
     for run in study.runs:
         path, wanted = run.config.data.path, study.prepare.get(run.dataset)
         if wanted and not path.exists():
             drawn = datasets.create(wanted.dataset, **wanted.options)
             prepare(wanted.dataset, drawn, wanted.source, path, wanted.how)
+    for run in study.runs:
+        if not run.config.data.path.is_dir():
+            raise UserError(
+                f"dataset '{run.dataset}' of the study: no data at {run.config.data.path}; call "
+                "fairexit prepare, or take the dataset out"
+            )
 
 
 class _Watch:
@@ -196,10 +219,15 @@ def time_left(costs: Sequence[float | None], workers: int) -> str:
 
     >>> time_left([3600.0, 1800.0, None], 1)
     'about 1 h 30 min, and 1 run of unknown cost'
+    >>> time_left([0.0, None], 1)
+    '1 run of unknown cost'
     """
     known = sum(cost for cost in costs if cost is not None) / workers
     unknown = sum(cost is None for cost in costs)
     minutes = round(known / 60)
     words = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
     text = f"about {words}" if known >= 60 else f"{known:.0f} s"
-    return text + (f", and {unknown} run{'s' * (unknown > 1)} of unknown cost" if unknown else "")
+    if not unknown:
+        return text
+    others = f"{unknown} run{'s' * (unknown > 1)} of unknown cost"
+    return f"{text}, and {others}" if known else others

@@ -128,8 +128,10 @@ class Folder:
         except UserError as error:
             return State("refused", str(error), epochs)
         if not run.finished:
-            done = len(read_log(run))
-            return State("started" if done else "to do", status.get("error", ""), done)
+            done, note = len(read_log(run)), status.get("error", "")
+            if not planned.config.data.path.is_dir() and planned.dataset not in study.prepare:
+                note = f"no data at {planned.config.data.path}"
+            return State("started" if done else "to do", note, done)
         files = [run.predictions("val"), run.predictions("test"), run.metrics, run.policy]
         if _entangled(planned, study):
             files.append(run.path / "entanglement.json")

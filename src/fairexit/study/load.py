@@ -67,13 +67,17 @@ def load_study(path: Path) -> Study:
     }
     rows, trials = _rows(tree, path)
     runs = []
-    for dataset, seed in product(datasets, _seeds(tree, "seeds", [0])):
+    for dataset, seed in product(datasets, _seeds(tree, "seeds", [base.get("seed", 0)])):
         here = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
         grid = [
             _planned(dataset, row, seed, fold, (base, here, changes))
             for (row, changes), fold in product(rows.items(), _seeds(tree, "folds", [None]))
         ]
         runs += linked(grid, rows)
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: two runs would be called {twice}; rename a dataset or a row")
     try:
         sorter(runs)
     except CycleError as error:
@@ -112,6 +116,9 @@ def _planned(
 ) -> Planned:
     name = f"{dataset}-{row}-seed{seed}" + (f"-fold{fold}" if fold is not None else "")
     tree: dict[str, Any] = {}
+    for part in parts[1:]:
+        if "seed" in part:
+            raise UserError(f"run {name}: its seed is set by 'seeds', as seeds: [{part['seed']}]")
     for part in (*parts, {"seed": seed}, {} if fold is None else {"data.fold": fold}):
         tree = merge(tree, part)
     try:

@@ -49,9 +49,10 @@ def overview(
         cost = costs[i]
         left = "unknown" if cost is None else time_left([cost], 1) if cost else ""
         rows.append([run.name, ", ".join(run.needs), note, left])
-    done = sum(state.what == "done" for state in states)
+    done, refused = (sum(s.what == what for s in states) for what in ("done", "refused"))
     total = time_left(costs, workers)
     title = f"{done} of {len(rows)} runs done; {total} left with {workers} at a time"
+    title += f"; {refused} refused" if refused else ""
     return Table(title, ["Run", "needs", "State", "Time left"], rows, 3)
 
 

@@ -147,7 +147,10 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
         return run
 
     linked = [link(run) for run in grid]
-    return [*added, *linked]
+    everything = [*added, *linked]
+    # A pruned run has the settings of the one it starts from, its teacher among them.
+    teachers = {run.name: run.teacher for run in everything}
+    return [replace(run, teacher=teachers[run.start]) if run.start else run for run in everything]
 
 
 def _has_teacher(config: RunConfig) -> bool:

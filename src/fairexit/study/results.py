@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,15 @@ import pandas as pd
 from fairexit.errors import UserError
 from fairexit.evaluation.seeds import MOST
 from fairexit.files import alone, write_atomically
+from fairexit.runs import Run
 from fairexit.study.against import against_others, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
 from fairexit.study.outcomes import Verdict
-from fairexit.study.paper import CLASSES, Printed, printed
+from fairexit.study.paper import CLASSES, Printed, common_name, printed
 from fairexit.study.plan import Study
-from fairexit.study.tables import write_tables
+from fairexit.study.tables import inactive, marked, write_tables
 from fairexit.study.verdicts import Chance, chance, judge
 from fairexit.tables import Table, number
 
@@ -48,15 +51,20 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
     with alone(folder.path / TABLES, wait=WAIT):
         states = folder.states(study)
         if all(state.what != "done" for state in states.values()):
-            raise UserError(f"{folder.path}: no run of the study is done")
+            trained = sum(state.what == "trained" for state in states.values())
+            why = f"; {trained} are trained, and not evaluated in this way: call without --collect"
+            raise UserError(f"{folder.path}: no run of the study is done" + why * bool(trained))
         write_runs(study, folder, states)
         # Wholly made anew, so that nothing in it is older than the runs.
-        shutil.rmtree(folder.path / TABLES, ignore_errors=True)
+        fresh = folder.path / f".{TABLES}.partial"
+        shutil.rmtree(fresh, ignore_errors=True)
         shown = []
         for dataset in study.datasets:
             pooled = pool(study, folder, states, dataset)
             if pooled:
-                shown += _write_dataset(study, folder, dataset, pooled)
+                shown += _write_dataset(study, fresh / dataset, dataset, pooled)
+        shutil.rmtree(folder.path / TABLES, ignore_errors=True)
+        fresh.rename(folder.path / TABLES)
     return shown
 
 
@@ -68,9 +76,8 @@ def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> Non
 
 
 def _write_dataset(
-    study: Study, folder: Folder, dataset: str, pooled: Sequence[Pooled]
+    study: Study, out: Path, dataset: str, pooled: Sequence[Pooled]
 ) -> list[tuple[Table, str]]:
-    out = folder.path / TABLES / dataset
     data = pooled[0].runs[0].description["data"]["name"]
     paper = printed(data, pooled[0].group)
     note = _unlike_print(pooled[0], paper) + settings_note(study, pooled)
@@ -79,16 +86,32 @@ def _write_dataset(
     against = against_others(pooled, study.against)
     write_atomically(out / "against.csv", against.to_csv(index=False, float_format="%.6g"))
     beside = against_table(against)
-    write_atomically(out / "against.md", f"# {dataset}: {beside.title}\n\n{beside.to_markdown()}")
+    text = f"# {dataset}: {beside.title}\n\n{beside.to_markdown()}\n{note}"
+    write_atomically(out / "against.md", text)
     verdicts, floors = judge(pooled, paper, data), chance(pooled)
-    frame = verdict_frame(verdicts)
+    marks = row_marks(pooled)
+    frame = verdict_frame(verdicts, marks)
     write_atomically(out / "verdicts.csv", frame.to_csv(index=False, float_format="%.6g"))
-    words, comparisons, gaps = word_table(verdicts), outcome_table(frame), chance_table(floors)
+    words, comparisons = word_table(verdicts), outcome_table(frame)
+    gaps = chance_table(floors, marks)
+    of_claims = pd.DataFrame(words.rows, columns=["claim", "text", *words.columns[2:]])
+    write_atomically(out / "claims.csv", of_claims.to_csv(index=False))
+    of_chance = pd.DataFrame([asdict(one) for one in floors])
+    write_atomically(out / "chance.csv", of_chance.to_csv(index=False, float_format="%.6g"))
     parts = [f"# {dataset}: the paper's claims\n\n{words.to_markdown()}\n{COUNTED} {note}"]
     parts += [f"## {comparisons.title}\n\n{comparisons.to_markdown()}\n{EMPTY}\n"]
     parts += [f"## {gaps.title}\n\n{gaps.to_markdown()}"]
     write_atomically(out / "verdicts.md", "\n".join(parts))
-    return [*tables, (beside, ""), (words, f"Comparisons: {out / 'verdicts.md'}")]
+    return [*tables, (beside, ""), (words, f"Comparisons: {TABLES}/{dataset}/verdicts.md")]
+
+
+def row_marks(pooled: Sequence[Pooled]) -> dict[str, str]:
+    """Row -> what its method hardly did, for the rows of which there is such a thing to say."""
+    runs: dict[str, list[Run]] = {}
+    for one in pooled:
+        runs.setdefault(one.row, []).extend(one.runs)
+    marks = {row: inactive(of_row) for row, of_row in runs.items()}
+    return {row: mark for row, mark in marks.items() if mark}
 
 
 def _unlike_print(one: Pooled, paper: Printed | None) -> str:
@@ -126,6 +149,7 @@ def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
         + ".",
     ]
     sentences += _exceptions(pooled, seeds)
+    sentences += [f"{row}: {mark}." for row, mark in row_marks(pooled).items()]
     if missing:
         sentences.append(f"Not run{' in every fold' * (folds > 1)}: {', '.join(missing)}.")
     return " ".join(sentences) + "\n"
@@ -164,22 +188,30 @@ def word_table(verdicts: Sequence[Verdict]) -> Table:
     return Table("Verdicts", columns, rows, 3)
 
 
-def verdict_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Every comparison: ours, the printed difference, and what the design could have shown."""
+def verdict_frame(verdicts: Sequence[Verdict], marks: Mapping[str, str]) -> pd.DataFrame:
+    """Every comparison: ours, the printed difference, and what the design could have shown.
+
+    `enough`: whether this design would have found the printed difference in 80 of 100 studies.
+    `mark`: a compared row whose method did next to nothing.
+    """
     rows = []
+    of = {common_name(row): mark for row, mark in marks.items()}
     for verdict in verdicts:
         for comparison, o in zip(verdict.claim.comparisons, verdict.outcomes, strict=True):
             row: dict[str, object] = {"claim": verdict.claim.number, "comparison": str(comparison)}
+            sides = [side.row for side in (comparison.a, comparison.b) if side is not None]
+            row["mark"] = "; ".join(f"{side}: {of[side]}" for side in sides if side in of)
             if o is None:
                 rows.append(row | {"word": "not run"})
                 continue
             seeds, images = o.needed or (None, None)
+            effect = 0 if o.paper is None else comparison.sign * o.paper + comparison.margin
             rows.append(
                 row
                 | {"word": o.word, "seeds": o.seeds, "a": o.a, "b": o.b}
                 | {"difference": o.difference, "low": o.low, "high": o.high}
                 | {"paper": np.nan if o.paper is None else o.paper, "smallest": o.smallest}
-                | {"seeds_needed": seeds, "images_needed": images}
+                | {"enough": effect >= o.smallest, "seeds_needed": seeds, "images_needed": images}
             )
     return pd.DataFrame(rows)
 
@@ -188,7 +220,7 @@ def outcome_table(frame: pd.DataFrame) -> Table:
     """The same to read."""
     rows = []
     for row in frame.to_dict("records"):
-        cells = [str(row["claim"]), row["comparison"], row["word"]]
+        cells = [str(row["claim"]), marked(row["comparison"], row["mark"]), row["word"]]
         if row["word"] == "not run":
             rows.append([*cells, *[""] * 8])
             continue
@@ -206,6 +238,8 @@ def _would_decide(row: dict[str, Any]) -> str:
         return ""
     if np.isnan(row["images_needed"]):
         return "nothing: within the margin, or the other way"
+    if row["enough"]:
+        return "this design; ours lies elsewhere"
     images = f"{row['images_needed']:.0f} images"
     if np.isnan(row["seeds_needed"]):
         return f"of these networks {images}"
@@ -213,8 +247,8 @@ def _would_decide(row: dict[str, Any]) -> str:
     return f"{most}{row['seeds_needed']:.0f} seeds, {images}"
 
 
-def chance_table(found: Sequence[Chance]) -> Table:
-    """Eopp1 and Eodd beside what chance alone gives."""
+def chance_table(found: Sequence[Chance], marks: Mapping[str, str]) -> Table:
+    """Eopp1 and Eodd beside what chance alone gives one network."""
     by_row: dict[str, dict[str, Chance]] = {}
     for one in found:
         by_row.setdefault(one.row, {})[one.metric] = one
@@ -223,5 +257,7 @@ def chance_table(found: Sequence[Chance]) -> Table:
     rows = []
     for row, gaps in by_row.items():
         cells = [(gaps[m].value, gaps[m].floor, gaps[m].ceiling) for m in ("eopp1", "eodd")]
-        rows.append([row, *(number(value) for cell in cells for value in cell)])
-    return Table("Gaps beside what chance alone gives, means over seeds", columns, rows)
+        rows.append(
+            [marked(row, marks.get(row, "")), *(number(value) for cell in cells for value in cell)]
+        )
+    return Table("Gaps beside what chance alone gives one network, means over seeds", columns, rows)

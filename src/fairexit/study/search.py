@@ -1,6 +1,8 @@
 """Search of hyper-parameters on validation (Optuna): every trial is a run in a folder."""
 
 import json
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import yaml
 
 from fairexit.config import RunConfig, build_config
-from fairexit.errors import UserError
+from fairexit.errors import DivergedError, UserError
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
@@ -19,6 +21,9 @@ from fairexit.study.load import merge
 from fairexit.tables import Table, number
 
 RULES = ("eodd", "f1")
+STARTUP = 4
+"""Trials before proposals follow the earlier ones; whatever their number, so that a search can be
+made longer."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial gave on validation."""
+    """What one trial gave on validation; NaN where its training diverged."""
 
     number: int
     settings: dict[str, Any]
@@ -61,12 +66,11 @@ def parse_axis(text: str) -> Axis:
             raise ValueError
         if ":" not in rest:
             return Axis(key, tuple(yaml.safe_load(part) for part in rest.split(",")))
-        low, high, *kind = rest.split(":")
-        if kind not in ([], ["log"]) or not float(low) < float(high):
+        first, second, *kind = rest.split(":")
+        low, high = float(first), float(second)
+        if kind not in ([], ["log"]) or not low < high < math.inf or (kind and not low > 0):
             raise ValueError
-        if kind and not float(low) > 0:
-            raise ValueError
-        return Axis(key, (float(low), float(high)), bool(kind))
+        return Axis(key, (low, high), bool(kind))
     except (ValueError, yaml.YAMLError):
         raise UserError(
             f"--search {text}: write KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C; LOW below HIGH"
@@ -80,14 +84,19 @@ def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial:
     best F1 of all; "f1": the highest F1. Of equals the first.
 
     Raises:
-        UserError: an unknown rule.
+        UserError: an unknown rule, or every trial has diverged.
     """
     if rule not in RULES:
         raise UserError(f"--rule {rule}: there are {' and '.join(RULES)}")
+    if not 0 <= tolerance <= 1:
+        raise UserError(f"--tolerance {tolerance}: it is a loss of F1, from 0 to 1")
+    sound = [trial for trial in trials if not math.isnan(trial.f1)]
+    if not sound:
+        raise UserError("every trial diverged; search lower values, or set train.clip")
     if rule == "f1":
-        return max(trials, key=lambda trial: trial.f1)
-    least = max(trial.f1 for trial in trials) - tolerance
-    return min((t for t in trials if t.f1 >= least - 1e-12), key=lambda trial: trial.eodd)
+        return max(sound, key=lambda trial: trial.f1)
+    least = max(trial.f1 for trial in sound) - tolerance
+    return min((t for t in sound if t.f1 >= least - 1e-12), key=lambda trial: trial.eodd)
 
 
 def search(
@@ -103,8 +112,9 @@ def search(
     """Try settings and write the best to `best.yaml`; test is never looked at.
 
     Optuna's TPE proposes, from the seed and the trials before alone, so a search that was killed
-    goes on as if it had not been. A pruning starts from one unpruned run, unless what is searched
-    changes the training.
+    goes on as if it had not been, and one with more trials goes on from fewer. A trial that
+    diverges counts as one and is never the best. A pruning starts from one unpruned run, unless
+    what is searched changes the training. Settings that are whole numbers stay so.
 
     Args:
         tree: the settings that are not searched.
@@ -120,24 +130,33 @@ def search(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    keys = [axis.key for axis in axes]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UserError(f"--search {twice} is given twice; name each setting once")
     best_trial([Trial(0, {}, 0.0, 0.0)], rule, tolerance)
-    asked = {
+    asked: dict[str, Any] = {
         "settings": build_config(tree).to_dict(),
         "search": [vars(a) for a in axes],
         "seed": seed,
     }
     _check_folder(out / "search.json", json.loads(json.dumps(asked)))
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3))
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
     study = optuna.create_study(sampler=sampler, directions=["maximize", "minimize"])
     found: list[Trial] = []
     for index in range(trials):
         proposal = study.ask()
-        settings = {axis.key: _suggest(proposal, axis) for axis in axes}
+        settings = {axis.key: _suggest(proposal, axis, asked["settings"]) for axis in axes}
         config = build_config(merge(tree, settings))
-        run = _make(config, out, f"trial{index}", searched=[axis.key for axis in axes])
-        f1, eodd = _measure(run, tolerance)
+        try:
+            run = _make(config, out, f"trial{index}", searched=keys)
+            f1, eodd = _measure(run, tolerance)
+            study.tell(proposal, [f1, eodd])
+        except DivergedError as error:
+            print(f"trial {index}: {error}", file=sys.stderr)
+            f1 = eodd = math.nan
+            study.tell(proposal, state=optuna.trial.TrialState.FAIL)
         found.append(Trial(index, settings, f1, eodd))
-        study.tell(proposal, [f1, eodd])
         write_atomically(out / "trials.json", json.dumps([vars(t) for t in found], indent=2) + "\n")
     best = best_trial(found, rule, tolerance)
     chosen = {"trials": trials, "settings": best.settings}
@@ -155,17 +174,21 @@ def trial_table(best: Trial, trials: Sequence[Trial]) -> Table:
         [
             f"{t.number}{' *' if t is best else ''}",
             *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.settings.values()),
-            number(t.f1),
-            number(t.eodd),
+            "diverged" if math.isnan(t.f1) else number(t.f1),
+            "" if math.isnan(t.eodd) else number(t.eodd),
         ]
         for t in trials
     ]
     return Table("Trials on validation (* the best)", ["Trial", *keys, "F1", "Eodd"], rows)
 
 
-def _suggest(proposal: Any, axis: Axis) -> Any:
+def _suggest(proposal: Any, axis: Axis, settings: dict[str, Any]) -> Any:
     if axis.log is None:
         return proposal.suggest_categorical(axis.key, axis.values)
+    section, _, name = axis.key.partition(".")
+    # A method's options are not typed here: its weight may be written as 1.
+    if section != "method" and type((settings.get(section) or {}).get(name)) is int:
+        return proposal.suggest_int(axis.key, *map(int, axis.values), log=axis.log)
     return proposal.suggest_float(axis.key, *axis.values, log=axis.log)
 
 

@@ -79,10 +79,13 @@ def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def split_tables(pooled: Sequence[Pooled]) -> tuple[list[Pooled], list[Pooled]]:
-    """The rows of the table of methods, and those of the table with and without exits."""
+def split_tables(
+    pooled: Sequence[Pooled],
+) -> tuple[list[Pooled], list[Pooled], list[Pooled]]:
+    """Rows of the table of methods, of that with and without exits, and those of neither."""
     names = {common_name(one.row) for one in pooled}
-    methods, pairs = [], []
+    methods: list[Pooled] = []
+    pairs: list[Pooled] = []
     for one in pooled:
         name = common_name(one.row)
         plain = name.removeprefix("ME-")
@@ -90,13 +93,13 @@ def split_tables(pooled: Sequence[Pooled]) -> tuple[list[Pooled], list[Pooled]]:
             methods.append(one)
         if plain != "FairPrune" and {plain, f"ME-{plain}"} <= names:
             pairs.append(one)
-    return methods, pairs
+    return methods, pairs, [one for one in pooled if one not in methods + pairs]
 
 
 def write_tables(
     pooled: Sequence[Pooled], printed: Printed | None, folder: Path, title: str, note: str
 ) -> list[tuple[Table, str]]:
-    """Write both tables of a dataset as Markdown, LaTeX and CSV.
+    """Write the tables of a dataset as Markdown, LaTeX and CSV.
 
     Args:
         pooled: what was measured of one dataset.
@@ -108,17 +111,18 @@ def write_tables(
         The tables, and the notes under them.
     """
     names = [f"table{t}" for t in printed.tables] if printed else ["methods", "exits"]
-    subjects = ("methods", "with and without exits")
+    subjects = ("methods", "with and without exits", "other rows")
     written = []
-    for name, subject, part in zip(names, subjects, split_tables(pooled), strict=True):
+    for name, subject, part in zip([*names, "others"], subjects, split_tables(pooled), strict=True):
         if part:
-            frame = paper_frame(part, printed)
-            what = f" (paper: Table {name.removeprefix('table')})" if printed else ""
+            theirs = None if name == "others" else printed
+            frame = paper_frame(part, theirs)
+            what = f" (paper: Table {name.removeprefix('table')})" if theirs else ""
             whole = f"{title}: {subject}{what}"
             table = markdown_table(frame, whole, part[0].group)
             text = f"# {whole}\n\n{table.to_markdown()}\n{note}\n"
             write_atomically(folder / f"{name}.md", text)
-            write_atomically(folder / f"{name}.tex", latex(frame, whole, part[0].group))
+            write_atomically(folder / f"{name}.tex", latex(frame, whole, part[0].group, note))
             csv = frame.to_csv(index=False, float_format="%.6g")
             write_atomically(folder / f"{name}.csv", csv)
             written.append((table, note))
@@ -138,9 +142,14 @@ def markdown_table(frame: pd.DataFrame, title: str, group: str) -> Table:
     return Table(title, columns, rows, 2)
 
 
-def latex(frame: pd.DataFrame, title: str, group: str) -> str:
-    """The frame as a LaTeX table (booktabs); best values are bold, printed ones in brackets."""
+def latex(frame: pd.DataFrame, title: str, group: str, note: str) -> str:
+    """The frame as a LaTeX table (booktabs); best values are bold, printed ones in brackets.
+
+    The note stands above it as a comment.
+    """
     lines = [
+        *(f"% {line}" for line in note.strip().splitlines()),
+        "% Bold is the best mean; in brackets the printed number.",
         r"\begin{table}",
         rf"\caption{{{_tex(title)}}}",
         rf"\begin{{tabular}}{{ll{'r' * len(COLUMNS)}}}",

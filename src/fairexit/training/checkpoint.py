@@ -76,13 +76,10 @@ class Progress:
     Attributes:
         epoch: epochs done.
         rows: the log, a row per epoch.
-        best: the best value of the criterion, larger is better, and its epoch.
     """
 
     epoch: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
-    best: float = float("-inf")
-    best_epoch: int = 0
 
 
 def save_tensors(tensors: dict[str, Tensor]) -> bytes:
@@ -113,11 +110,11 @@ def load_checkpoint(run: Run, parts: Mapping[str, Stateful]) -> Progress:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(state[name])
+        return Progress(**state["progress"])
     except Exception as error:
         raise UserError(
             f"{path} is damaged ({reason(error)}); remove {run.path} and train anew"
         ) from None
-    return Progress(**state["progress"])
 
 
 def describe(

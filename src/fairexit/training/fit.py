@@ -19,13 +19,12 @@ from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError
+from fairexit.errors import DivergedError, UserError
 from fairexit.files import alone, write_atomically
 from fairexit.methods import Distilled, Method
 from fairexit.models import ExitNet
 from fairexit.progress import Bar
 from fairexit.runs import Run, open_run
-from fairexit.sections import LOWER_IS_BETTER
 from fairexit.training.checkpoint import (
     Stateful,
     build,
@@ -34,7 +33,7 @@ from fairexit.training.checkpoint import (
     save_checkpoint,
     save_tensors,
 )
-from fairexit.training.log import csv_text, summary
+from fairexit.training.log import csv_text, kept_epoch, summary
 from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.setup import finetune_config, open_training, teach
 from fairexit.training.validate import validate
@@ -151,7 +150,8 @@ class _Trainer:
         self.training = self._loader(data.rows("train", fold))
         self.validation = self._loader(data.rows("val", fold))
         self.augment = Augment(config.data.augment, config.seed)
-        self.method = method.to(memory_format=torch.channels_last)
+        # First of all, as an optimizer's stored state goes where the parameters are.
+        self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
         method.begin(self.training.labels, self.training.groups)
         optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
         # The precision holds the gradient scaler's state, where there is one.
@@ -186,6 +186,7 @@ class _Trainer:
                 row |= validate(
                     self.method,
                     self.validation.evaluation(Augment("none", 0)),
+                    self.validation.clusters,
                     self.fabric.autocast,
                     self._add_up,
                 )
@@ -242,7 +243,7 @@ class _Trainer:
             bar.advance(self._text(epoch, sums, step) if shown else None)
         means = (sums / steps).tolist()
         if not np.isfinite(means[0]):
-            raise UserError(
+            raise DivergedError(
                 f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
                 "set train.clip, with a new --out"
             )
@@ -264,8 +265,7 @@ class _Trainer:
 
     def _store(self, epoch: int, row: dict[str, float], board: SummaryWriter) -> None:
         progress, criterion = self.progress, self.config.train.select
-        value = row[f"val_{criterion}"] * (-1 if criterion in LOWER_IS_BETTER else 1)
-        if np.isnan(value):
+        if np.isnan(row[f"val_{criterion}"]):
             raise UserError(
                 f"{criterion} is not defined on validation (no class in two groups of "
                 f"{self.task.group}?); choose another train.select"
@@ -273,8 +273,7 @@ class _Trainer:
         progress.epoch = epoch + 1
         progress.rows.append(row)
         try:
-            if value > progress.best:
-                progress.best, progress.best_epoch = value, epoch + 1
+            if kept_epoch(progress.rows, criterion) == epoch + 1:
                 write_atomically(
                     self.run.checkpoints / "best.safetensors",
                     save_tensors(self.method.net.state_dict()),

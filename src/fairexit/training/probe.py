@@ -7,14 +7,18 @@ from torch.nn import functional as F
 from fairexit.types import UNKNOWN
 
 
-def probe_accuracy(z: Tensor, groups: Tensor, num_groups: int, ridge: float = 1e-2) -> float:
-    """Balanced accuracy of a ridge classifier, fitted on every second sample, on the others.
+def probe_accuracy(
+    z: Tensor, groups: Tensor, clusters: Tensor, num_groups: int, ridge: float = 1e-2
+) -> float:
+    """Balanced accuracy of a ridge classifier, fitted on every second cluster, on the others.
 
-    Features are standardised and groups weigh the same, so that chance is 1 / M.
+    Features are standardised and groups weigh the same, so that chance is 1 / M. A lesion in both
+    halves would be recognised, and its person's attribute with it.
 
     Args:
         z: features, (N, D).
         groups: (N,), in [0, M) or UNKNOWN, which is left out.
+        clusters: number of each sample's cluster, (N,), from 0.
         num_groups: M.
         ridge: penalty, as a share of the number of fitted samples.
     Returns:
@@ -22,7 +26,8 @@ def probe_accuracy(z: Tensor, groups: Tensor, num_groups: int, ridge: float = 1e
     """
     known = groups != UNKNOWN
     z, groups = z[known].double(), groups[known]
-    fit, held = slice(0, None, 2), slice(1, None, 2)
+    fit = clusters[known] % 2 == 0
+    held = ~fit
     counts = torch.bincount(groups[fit], minlength=num_groups)
     tested = torch.bincount(groups[held], minlength=num_groups)
     if ((counts > 0) & (tested > 0)).sum() < 2:

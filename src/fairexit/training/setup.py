@@ -51,7 +51,8 @@ def teach(method: Distilled, teacher: Run) -> None:
 def finetune_config(config: RunConfig) -> RunConfig:
     """The settings of further training after pruning.
 
-    The run's own, for `prune.finetune` epochs at `prune.finetune_lr`, without warm-up.
+    The run's own, for `prune.finetune` epochs at `prune.finetune_lr`, without warm-up and in one
+    process, as the pruning that it ends is.
 
     Raises:
         UserError: the method keeps a part of the network outside it, which no run stores.
@@ -64,5 +65,5 @@ def finetune_config(config: RunConfig) -> RunConfig:
             "prune.finetune to 0"
         )
     lr = prune.finetune_lr or config.train.lr / 10
-    train = replace(config.train, epochs=prune.finetune, lr=lr, warmup=0.0)
+    train = replace(config.train, epochs=prune.finetune, lr=lr, warmup=0.0, devices=1)
     return replace(config, model=replace(config.model, pretrained=False), train=train)

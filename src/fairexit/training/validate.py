@@ -22,6 +22,7 @@ BY_EXIT = ("f1", "eodd")
 def validate(
     method: Method,
     batches: Iterable[Batch],
+    clusters: Tensor,
     autocast: Callable[[], AbstractContextManager[None]],
     add_up: Callable[[Tensor], Tensor],
 ) -> dict[str, float]:
@@ -30,13 +31,15 @@ def validate(
     Args:
         method: the network in training; left in evaluation mode.
         batches: this process's own part of the split, no sample twice.
+        clusters: of the same samples, as numbers, (N,).
         autocast: context of the run's precision.
         add_up: sum of a tensor over all processes.
     """
     method.eval()
     method.fold()
     net, task = method.net, method.task
-    counts = np.zeros((net.num_exits, task.num_groups, task.num_classes, task.num_classes))
+    shape = (net.num_exits, task.num_groups, task.num_classes, task.num_classes)
+    counts = np.zeros(shape, np.int64)  # not every device has float64
     loss = torch.zeros(2)
     features: list[list[Tensor]] = [[] for _ in net.exit_names]
     seen_groups = []
@@ -64,5 +67,7 @@ def validate(
     # The probe sees this process's part only.
     groups = torch.cat(seen_groups)
     for kept, exit_name in zip(features, net.exit_names, strict=True):
-        row[f"val_probe{exit_name}"] = probe_accuracy(torch.cat(kept), groups, task.num_groups)
+        row[f"val_probe{exit_name}"] = probe_accuracy(
+            torch.cat(kept), groups, clusters, task.num_groups
+        )
     return row

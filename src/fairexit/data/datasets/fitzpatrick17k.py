@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, file_of, image_files, need_columns, read_table
+from fairexit.data.records import Dataset, Listing, file_of, find_images, need_columns, read_table
 
 TABLE = "fitzpatrick17k.csv"
 TYPES = ("1", "2", "3", "4", "5", "6")
@@ -40,7 +40,7 @@ class Fitzpatrick17k(Dataset):
         table = read_table(path)
         need_columns(table, ["md5hash", "fitzpatrick_scale", self.target], path)
         images = file_of(source, ["images", "data", "finalfitz17k"])
-        files = image_files(images)
+        files = find_images(images, table["md5hash"])
         kind = table["fitzpatrick_scale"].where(table["fitzpatrick_scale"].isin(TYPES))
         tone = pd.Series(np.where(kind.isin(TYPES[:3]), "light", "dark"), dtype=object)
         frame = pd.DataFrame(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, file_of, image_files, need_columns, read_table
+from fairexit.data.records import Dataset, Listing, file_of, find_images, need_columns, read_table
 from fairexit.errors import UserError
 
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
@@ -48,7 +48,7 @@ class Isic2019(Dataset):
         age = _numbers(frame, ["age_approx"], metadata_path)["age_approx"]
         older, younger = f"{self.age_cut} and over", f"under {self.age_cut}"
         group = pd.Series(np.where(age >= self.age_cut, older, younger), dtype=object)
-        files = image_files(images)
+        files = find_images(images, frame["image"])
         listing = pd.DataFrame(
             {
                 "id": frame["image"],

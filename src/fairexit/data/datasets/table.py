@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, image_files, need_columns, read_table
+from fairexit.data.records import Dataset, Listing, find_images, need_columns, read_table
 from fairexit.errors import UserError
 from fairexit.types import UNKNOWN_NAMES
 
@@ -43,10 +43,10 @@ class Table(Dataset):
         folder = self.images or source.parent
         if not folder.is_dir():
             raise UserError(f"no folder {folder}; name the images' folder with --images")
-        files = image_files(folder)
         frame = table[[self.id, self.label, *self.group]].copy()
         frame.columns = ["id", "label", *self.group]
         frame["cluster"] = table[self.cluster].fillna("") if self.cluster else ""
+        files = find_images(folder, table[self.id].dropna())
         frame["path"] = table[self.id].map(lambda name: files.get(name, ""))
         for name in self.group:
             unknown = frame[name].astype(str).str.strip().str.lower().isin(UNKNOWN_NAMES)
