@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fairexit.errors import UserError as UserError
     from fairexit.evaluation.evaluate import evaluate as evaluate
     from fairexit.evaluation.predictions import read_predictions as read_predictions
+    from fairexit.inference.classifier import load_model as load_model
     from fairexit.inference.early_exit import early_exit as early_exit
     from fairexit.models import create_model as create_model
     from fairexit.models import list_models as list_models
@@ -24,6 +25,7 @@ _HOMES = {
     "early_exit": "fairexit.inference.early_exit",
     "evaluate": "fairexit.evaluation.evaluate",
     "list_models": "fairexit.models",
+    "load_model": "fairexit.inference.classifier",
     "read_predictions": "fairexit.evaluation.predictions",
 }
 

@@ -31,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Train, measure and ship image classifiers that are fair across groups of people.",
+    help="Train, measure and compare image classifiers that are fair across groups of people.",
 )
 
 

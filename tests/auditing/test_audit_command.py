@@ -82,6 +82,7 @@ def test_columns_by_other_names(command, tmp_path):
         (None, (), "name the sensitive attribute with --group; there are: sex, site"),
         (None, ("--group", "sex", "--positive", "x"), "--positive x: no such class"),
         (None, ("--group", "sex", "--cluster", "patient"), "no column 'patient'"),
+        (None, ("--group", "sex", "--cluster", "clustr"), "'clustr'; did you mean 'cluster'"),
         (None, ("--group", "sex", "--split", "val"), "no rows of split 'val'"),
         (None, ("--group", "sex", "--specificity", "90"), "--specificity 90.0: it lies between"),
         (None, ("--group", "sex", "--threshold", "high"), "--threshold high: give a theta"),

@@ -20,8 +20,8 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
 
 KEYS = (
-    "policy n groups avg diff eopp0 eopp1 eodd eodd_usual accuracy balanced_accuracy auroc "
-    "worst_group exit_share exits empty_cells"
+    "policy empty n groups avg diff eopp0 eopp1 eodd eodd_usual accuracy balanced_accuracy auroc "
+    "worst_group exit_share exits only_answer empty_cells"
 )
 MACRO = ("precision", "recall", "f1")
 

@@ -182,6 +182,7 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
         (OUTSIDE, "", "outside.csv: the file is empty"),
         (OUTSIDE, "label,p/a,p/b\n", "there are no rows"),
         (OUTSIDE, "\ufeff", "not a readable CSV or Parquet file"),
+        (OUTSIDE, "id;label;p/no\n1;no;1\n", "is separated by semicolons; save it with commas"),
         (OUTSIDE, "PAR1xxxx", "not a readable CSV or Parquet file"),
         (
             OUTSIDE,

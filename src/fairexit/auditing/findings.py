@@ -11,6 +11,7 @@ import numpy as np
 from fairexit.auditing.audit import AttributeAudit, Facts, Gap, SliceSearch
 from fairexit.auditing.samples import LEAST
 from fairexit.auditing.words import LABELS, interval_text, listed, p_text, slice_text
+from fairexit.evaluation.evaluate import ONE_ANSWER
 from fairexit.evaluation.policy import Policy
 
 HEADLINES = ("eopp1", "eodd")
@@ -54,10 +55,7 @@ def summary(
     ]
     answered = np.flatnonzero(attributes[0].counts.sum((0, 1)))
     if len(answered) == 1:
-        lines.append(
-            f"Every sample is answered with '{facts.classes[answered[0]]}'. Gaps of such a model "
-            "are 0 and mean nothing."
-        )
+        lines.append(ONE_ANSWER.format(facts.classes[answered[0]]))
     for attribute in attributes:
         lines += _gap_lines(attribute, facts)
     for attribute in attributes:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fairexit.auditing.words import LABELS, capital, interval_text, p_short, slice_text
+from fairexit.auditing.words import AVERAGES, LABELS, capital, interval_text, p_short, slice_text
 from fairexit.tables import Table, number
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def overall_table(a: "AttributeAudit") -> Table:
     """The numbers of all groups together."""
     shown = {g.metric for g in a.gaps}
     rows = [
-        [capital(LABELS[key]), interval_text(value)]
+        [capital(LABELS[key]) + ", mean of the groups" * (key in AVERAGES), interval_text(value)]
         for key, value in a.overall.items()
         if key not in shown
     ]

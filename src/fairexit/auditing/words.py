@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from fairexit.auditing.audit import Estimate
 
+AVERAGES = ("precision", "recall", "f1")
+"""Measures that of all groups together are the mean of the groups, as in the paper."""
+
 LABELS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",

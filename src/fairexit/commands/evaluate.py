@@ -36,6 +36,7 @@ def evaluate(
 ) -> None:
     """Print the paper's table; for a run, write metrics.json and the policy."""
     from fairexit.evaluation.assess import assess, parse_choice
+    from fairexit.evaluation.evaluate import ONE_ANSWER
     from fairexit.report import tables
 
     choice = parse_choice(threshold, grid, rule, tolerance, fallback)
@@ -49,6 +50,8 @@ def evaluate(
     show(tables.summary_table([found]))
     if len(found.predictions.exit_names) > 1:
         show(tables.exit_table(found))
+    if found.evaluation.only_answer:
+        print(f"note: {ONE_ANSWER.format(found.evaluation.only_answer)}")
     what = "left out of the gaps" if empty == "exclude" else "its rates count 0"
     for name, label in found.evaluation.empty_cells:
         print(f"note: no image of class '{label}' in group '{name}'; {what}")

@@ -14,7 +14,7 @@ def tune(
     searched: Annotated[
         list[str],
         typer.Option(
-            "--search", metavar="KEY=VALUES", help="As method.weight=0.01:100:log. Repeatable."
+            "--search", metavar="KEY=VALUES", help="As method.weight=0.01:10:log. Repeatable."
         ),
     ],
     trials: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 8,

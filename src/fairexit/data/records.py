@@ -137,6 +137,11 @@ def file_of(path: Path, candidates: Sequence[str]) -> Path:
     raise UserError(f"{path} has no {' or '.join(candidates)}; give the folder that holds it")
 
 
+def image_files(folder: Path) -> list[Path]:
+    """Every image below a folder, in the order of the alphabet."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
 def find_images(folder: Path, ids: Iterable[str]) -> dict[str, str]:
     """Id -> path of its image; an id without an image is left out.
 
@@ -145,7 +150,7 @@ def find_images(folder: Path, ids: Iterable[str]) -> dict[str, str]:
     Raises:
         UserError: an id means two images.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = image_files(folder)
     by_path = {path.relative_to(folder).as_posix(): path for path in paths}
     by_name: dict[str, list[Path]] = {}
     for path in paths:

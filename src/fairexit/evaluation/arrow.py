@@ -85,6 +85,13 @@ def read_table(path: Path, columns: Columns, attributes: Collection[str] | None)
         UserError: not such a file, or an attribute is not in it.
     """
     names = column_names(path)
+    if len(names) == 1 and ";" in names[0]:
+        raise UserError(f"{path} is separated by semicolons; save it with commas")
+    try:
+        if names:
+            columns.check(names)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     there = _attributes(path, names, columns, attributes or ())
     unwanted = set(there) - set(there if attributes is None else attributes)
     kept = [name for name in names if name not in unwanted]

@@ -20,10 +20,14 @@ SHORT = ("f1", "accuracy", "eopp0", "eopp1", "eodd", "eodd_usual")
 """The count metrics that stand for a single exit."""
 
 
+ONE_ANSWER = "Every sample is answered with '{}'. Gaps of such a model are 0 and mean nothing."
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The numbers of one policy; NaN where no sample defines a value.
 
+    `only_answer` is the class that every sample is answered with, if there is such a one.
     `empty` is what a rate without samples counted, see `fairexit.evaluation.metrics`.
     `groups`, `avg` and `diff` hold macro precision, recall and F1; `exit_share` is group -> exit ->
     share of the group; `exits` tells what happens when everything leaves at one exit;
@@ -47,6 +51,7 @@ class Evaluation:
     worst_group: dict[str, float]
     exit_share: dict[str, dict[str, float]]
     exits: list[dict[str, Any]]
+    only_answer: str | None
     empty_cells: list[tuple[str, str]]
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +91,7 @@ def evaluate(
     options = [chosen, *np.moveaxis(known.probabilities, 1, 0)]
     answers = np.stack([p.argmax(-1) for p in options])
     counts = count(known.labels, answers, groups, len(known.classes), len(names))
+    answered = np.flatnonzero(counts[0].sum((0, 1)))
     values = metrics.compute(counts, empty=empty)
     areas = [math.nan if known.hard else auroc(p, known.labels).item() for p in options]
     left = np.zeros((len(names), len(known.exit_names)), np.int64)
@@ -114,6 +120,7 @@ def evaluate(
             {"exit": name} | {k: values[k][e].item() for k in SHORT} | {"auroc": areas[e]}
             for e, name in enumerate(known.exit_names, start=1)
         ],
+        only_answer=known.classes[answered[0]] if len(answered) == 1 else None,
         empty_cells=metrics.empty_cells(counts[0], names, known.classes),
     )
 

@@ -1,9 +1,11 @@
 """Prediction that stops at the first confident exit."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -122,3 +124,31 @@ def _in_order(done: list[tuple[Tensor, EarlyExit]]) -> EarlyExit:
     order = torch.cat([rows for rows, _ in done]).argsort()
     parts = zip(*(answer for _, answer in done), strict=True)
     return EarlyExit(*(torch.cat(part)[order] for part in parts))
+
+
+ANSWER = ("prediction", "confidence", "exit", "cost")
+
+
+def answer_table(
+    found: Sequence[EarlyExit], net: ExitNet, classes: Sequence[str], size: int
+) -> pd.DataFrame:
+    """The columns `ANSWER` of images that have left, a row per image.
+
+    The cost is multiply-adds as a share of the full network's.
+
+    Args:
+        found: batches.
+        net: the network that they left.
+        classes: C names.
+        size: height and width of the images in pixels.
+    """
+    costs = np.array(net.exit_costs(size))
+    exits = torch.cat([part.exit for part in found]).cpu().numpy()
+    answers = torch.cat([part.probabilities.argmax(1) for part in found]).cpu().numpy()
+    columns = (
+        np.array(classes)[answers],
+        torch.cat([part.confidence for part in found]).cpu().numpy(),
+        np.array(net.exit_names)[exits],
+        costs[exits] / costs[-1],
+    )
+    return pd.DataFrame(dict(zip(ANSWER, columns, strict=True)))

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -15,7 +14,7 @@ from fairexit.errors import UserError, reason
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import Predictions, write_predictions
 from fairexit.files import write_atomically
-from fairexit.inference.early_exit import early_exit
+from fairexit.inference.early_exit import answer_table, early_exit
 from fairexit.models import ExitNet
 from fairexit.progress import track
 from fairexit.runs import Run
@@ -143,34 +142,32 @@ def classify(
     spent as a share of the full network's. Arguments and result as for `predict`.
     """
     folder = _folder(run, data, last, out)
-    if not run.policy.is_file():
-        raise UserError(f"{run.path} has no policy yet; call fairexit evaluate {run.path}")
-    policy = Policy.load(run.policy)
+    policy = stored_policy(run)
     prepared = open_data(run, data)
     of_splits = _rows(run, prepared, splits)
     where = choose_device(device)
     net = load_net(run, last).to(where)
-    costs = np.array(net.exit_costs(prepared.size))
-    names, classes = np.array(net.exit_names), np.array(prepared.classes)
     written = []
     for split, rows in of_splits.items():
         batches = _batches(prepared, rows, where, batch_size, f"classifying {split}")
         found = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
-        exits = torch.cat([part.exit for part in found]).cpu().numpy()
-        answers = torch.cat([part.probabilities.argmax(1) for part in found]).cpu().numpy()
-        table = pd.DataFrame(
-            {
-                "id": prepared.frame["id"].to_numpy()[rows],
-                "prediction": classes[answers],
-                "confidence": torch.cat([part.confidence for part in found]).cpu().numpy(),
-                "exit": names[exits],
-                "cost": costs[exits] / costs[-1],
-            }
-        )
+        table = answer_table(found, net, prepared.classes, prepared.size)
+        table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
         file = folder / f"{split}_answers.csv"
         write_atomically(file, table.to_csv(index=False, float_format="%.6g"))
         written.append(file)
     return written
+
+
+def stored_policy(run: Run) -> Policy:
+    """The policy that `fairexit evaluate` has chosen for a run.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not run.policy.is_file():
+        raise UserError(f"{run.path} has no policy yet; call fairexit evaluate {run.path}")
+    return Policy.load(run.policy)
 
 
 def _rows(run: Run, data: Prepared, splits: Sequence[str]) -> dict[str, NDArray[np.int64]]:

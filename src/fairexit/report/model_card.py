@@ -18,7 +18,7 @@ from fairexit.auditing.tables import (
     group_table,
     slice_table,
 )
-from fairexit.auditing.words import LABELS, capital
+from fairexit.auditing.words import AVERAGES, LABELS, capital
 from fairexit.files import write_atomically
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
 from fairexit.tables import Table, markdown
@@ -78,7 +78,9 @@ def _metrics(audit: Audit) -> Iterator[dict[str, Any]]:
     first = audit.attributes[0]
     for key in OVERALL:
         if key in first.overall:
-            yield from _metric(key, capital(LABELS[key]), first.overall[key])
+            name = capital(LABELS[key])
+            name += f", mean of the groups of {first.attribute}" if key in AVERAGES else ""
+            yield from _metric(key, name, first.overall[key])
     for a in audit.attributes:
         for gap in a.gaps:
             name = f"{capital(LABELS[gap.metric])} by {a.attribute}"
@@ -169,7 +171,11 @@ def _method(audit: Audit) -> Iterator[str]:
     facts = audit.facts
     units = f"clusters (column {facts.cluster_name})" if facts.cluster_name else "samples"
     yield MEASURES
-    yield f"Intervals: {100 * facts.level:g} %, bootstrap over {units}, {facts.draws:,} draws."
+    yield (
+        f"Intervals: {100 * facts.level:g} %. Of gaps and differences between groups by inversion "
+        f"of the permutation test; of all other numbers by bootstrap over {units}, "
+        f"{facts.draws:,} draws."
+    )
     for a in audit.attributes:
         yield f"Chance, {a.attribute}: {facts.permutations:,} times {a.permutation_note}."
     yield f"A difference is called at p of at most {facts.alpha:g}."

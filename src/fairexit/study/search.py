@@ -127,7 +127,10 @@ def search(
     Raises:
         UserError: settings that do not fit, or the folder holds another search.
     """
-    import optuna
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise UserError("a search needs Optuna: pip install 'fairexit[search]'") from None
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     keys = [axis.key for axis in axes]
