@@ -125,8 +125,9 @@ class SliceSearch:
 
     Attributes:
         worst: the slices with the smallest p-values first.
-        searched: how many slices were large enough to be looked at.
-        skipped: how many were not.
+        searched: how many slices were looked at.
+        skipped: how many were not: too small, without a class in common with the rest, or beyond
+            the most that are.
         attributes: the columns that took part.
         left_out: column -> why it took no part.
         least: clusters that a slice needs.

@@ -40,7 +40,9 @@ def policy_text(policy: Policy, exits: int) -> str:
         return "every sample leaves at the final exit"
     thetas = policy.theta if isinstance(policy.theta, tuple) else (policy.theta,)
     how = f", chosen by rule {policy.rule} on {policy.split}" if policy.split else ""
-    return f"first exit with confidence of {', '.join(f'{t:g}' for t in thetas)} or more{how}"
+    else_ = ", else the most confident exit" if policy.fallback == "most_confident" else ""
+    sure = ", ".join(f"{t:g}" for t in thetas)
+    return f"first exit with confidence of {sure} or more{else_}{how}"
 
 
 def summary(

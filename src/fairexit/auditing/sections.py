@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from fairexit.auditing.slices import MOST_SLICES
 from fairexit.auditing.tables import (
     cell_table,
     class_table,
@@ -100,7 +101,8 @@ def _searched(audit: "Audit") -> str:
     left = "".join(f" {name} took no part: {why}." for name, why in s.left_out.items())
     return (
         f"Searched: {s.searched} slices of at least {s.least} clusters, values of one or two of "
-        f"{', '.join(s.attributes)}; {s.skipped} were too small.{left}"
+        f"{', '.join(s.attributes)}; {s.skipped} were left out (too small, no class in "
+        f"common with the rest, or beyond {MOST_SLICES:,} slices).{left}"
     )
 
 

@@ -45,6 +45,8 @@ class Policy:
     def __post_init__(self) -> None:
         if self.theta is not None:
             check_theta(self.theta)
+        if self.theta is not None and not isinstance(self.theta, tuple):
+            object.__setattr__(self, "theta", float(self.theta))
         check_fallback(self.fallback)
 
     def to_dict(self) -> dict[str, Any]:
