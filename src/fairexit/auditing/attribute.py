@@ -14,7 +14,7 @@ from fairexit.auditing.findings import permutation_note
 from fairexit.auditing.inversion import Inversion, invert
 from fairexit.auditing.leaving import theta_curve, who_leaves
 from fairexit.auditing.per_class import class_gaps
-from fairexit.auditing.permutation import Permutation, permute
+from fairexit.auditing.permutation import GAPS, Permutation, permute
 from fairexit.auditing.power import detectable_gap
 from fairexit.auditing.resampling import named_measures
 from fairexit.auditing.samples import Samples, Settings, by_name, estimates, measured, take_samples
@@ -32,7 +32,6 @@ from fairexit.evaluation.metrics import (
 )
 from fairexit.evaluation.scores import auroc, ece
 
-GAPS = ("eopp0", "eopp1", "eodd", "eodd_usual", "precision_diff", "recall_diff", "f1_diff")
 NULL = {"tpr": tpr, "fpr": fpr, "precision": precision, "recall": recall, "f1": f1}
 """What the size of a gap that could be found is read from."""
 

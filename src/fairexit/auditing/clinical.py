@@ -12,7 +12,7 @@ from fairexit.auditing.samples import LEAST, Samples, Settings, measured
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.counts import Counts, Margins, margins
-from fairexit.evaluation.metrics import Values, tnr, tpr
+from fairexit.evaluation.metrics import Values, ratio_known, tnr, tpr
 from fairexit.evaluation.scores import auroc
 
 MOST_SCORED = 100_000
@@ -26,14 +26,14 @@ FEW = f"fewer than {LEAST} clusters: too few to trust the interval"
 def ppv(counts: Counts | Margins) -> Values:
     """Positive predictive value by group and class, one class against the rest, (..., M, C)."""
     m = margins(counts)
-    return _share(m.hits, m.predicted)
+    return ratio_known(m.hits, m.predicted)
 
 
 def npv(counts: Counts | Margins) -> Values:
     """Negative predictive value by group and class, one class against the rest, (..., M, C)."""
     m = margins(counts)
     answered_no = m.actual.sum(-1, keepdims=True) - m.predicted
-    return _share(answered_no - (m.actual - m.hits), answered_no)
+    return ratio_known(answered_no - (m.actual - m.hits), answered_no)
 
 
 MEASURES = {"sensitivity": tpr, "specificity": tnr, "ppv": ppv, "npv": npv}
@@ -163,8 +163,3 @@ def _areas(
     )
     behind = _clusters_of_two(samples, labels).min(1)
     return _warned(list(measured(drawn, "auroc", settings)), behind)
-
-
-def _share(top: Counts, bottom: Counts) -> Values:
-    share: Values = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)
-    return share

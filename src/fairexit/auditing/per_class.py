@@ -11,7 +11,7 @@ from fairexit.auditing.bootstrap import Bootstrap
 from fairexit.auditing.intervals import percentile
 from fairexit.auditing.power import detectable_rates
 from fairexit.auditing.samples import LEAST, Samples, Settings, estimates
-from fairexit.evaluation.metrics import Values
+from fairexit.evaluation.metrics import Values, range_known
 
 RATES = ("tpr", "fpr")
 
@@ -34,8 +34,8 @@ def class_gaps(
     behind = dict(zip(RATES, samples.clusters_behind(), strict=True))
     enough = {rate: behind[rate] >= LEAST for rate in RATES}
     masked = {rate: np.where(enough[rate], null[rate], np.nan) for rate in RATES}
-    observed = np.stack([_range(np.where(enough[r], point[r], np.nan)) for r in RATES])
-    chance = np.stack([_range(masked[r]) for r in RATES], axis=1)
+    observed = np.stack([range_known(np.where(enough[r], point[r], np.nan), -2) for r in RATES])
+    chance = np.stack([range_known(masked[r], -2) for r in RATES], axis=1)
     alone, adjusted, ceiling = max_t(observed.ravel(), chance.reshape(len(chance), -1), settings)
     shape = observed.shape
     alone, adjusted, ceiling = (values.reshape(shape) for values in (alone, adjusted, ceiling))
@@ -101,13 +101,6 @@ def max_t(observed: Values, null: Values, settings: Settings) -> tuple[Values, V
         result[1, tested] = (largest[:, None] >= t[0] - 1e-9).mean(0)
         result[2, tested] = mean + spread * np.quantile(largest, 1 - settings.alpha)
     return result[0], result[1], result[2]
-
-
-def _range(rates: Values) -> Values:
-    known = ~np.isnan(rates)
-    high = np.where(known, rates, -np.inf).max(-2)
-    low = np.where(known, rates, np.inf).min(-2)
-    return np.where(known.sum(-2) >= 2, high - low, np.nan)
 
 
 def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.evaluation.metrics import Values, mean_known
+from fairexit.evaluation.metrics import Values, mean_known, range_known
 
 POWER = 0.8
 """Chance that a gap of the named size is found."""
@@ -18,15 +18,8 @@ STEPS = 20
 Shifted = Callable[[Mapping[str, Values], NDArray[np.float64]], Values]
 
 
-def _spread(values: Values, axis: int) -> Values:
-    known = ~np.isnan(values)
-    high = np.where(known, values, -np.inf).max(axis)
-    low = np.where(known, values, np.inf).min(axis)
-    return np.where(known.sum(axis) >= 2, high - low, np.nan)
-
-
 def _mean_range(rates: Values) -> Values:
-    return mean_known(_spread(rates, -2))
+    return mean_known(range_known(rates, -2))
 
 
 GAPS: dict[str, Shifted] = {
@@ -34,9 +27,9 @@ GAPS: dict[str, Shifted] = {
     "eopp1": lambda r, s: _mean_range(r["tpr"] + s),
     "eodd": lambda r, s: _mean_range(r["tpr"] + r["fpr"] + 2 * s) / 2,
     "eodd_usual": lambda r, s: (_mean_range(r["tpr"] + 2 * s) + _mean_range(r["fpr"])) / 2,
-    "precision_diff": lambda r, s: _spread(r["precision"] + s[:, 0], -1),
-    "recall_diff": lambda r, s: _spread(r["recall"] + s[:, 0], -1),
-    "f1_diff": lambda r, s: _spread(r["f1"] + s[:, 0], -1),
+    "precision_diff": lambda r, s: range_known(r["precision"] + s[:, 0], -1),
+    "recall_diff": lambda r, s: range_known(r["recall"] + s[:, 0], -1),
+    "f1_diff": lambda r, s: range_known(r["f1"] + s[:, 0], -1),
 }
 """Gap -> its value when one group's rates move by s, (M, 1), so that the true gap is s."""
 

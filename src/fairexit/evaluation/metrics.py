@@ -28,20 +28,20 @@ _FILL: dict[str, float] = {"exclude": np.nan, "zero": 0.0}
 def tpr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """True positive rate by group and class, one class against the rest, (..., M, C)."""
     m = margins(counts)
-    return _ratio(m.hits, m.actual, _fill(empty))
+    return ratio_known(m.hits, m.actual, _fill(empty))
 
 
 def tnr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """True negative rate by group and class, one class against the rest, (..., M, C)."""
     m = margins(counts)
     negatives = _negatives(m)
-    return _ratio(negatives - (m.predicted - m.hits), negatives, _fill(empty))
+    return ratio_known(negatives - (m.predicted - m.hits), negatives, _fill(empty))
 
 
 def fpr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """False positive rate by group and class, one class against the rest, (..., M, C)."""
     m = margins(counts)
-    return _ratio(m.predicted - m.hits, _negatives(m), _fill(empty))
+    return ratio_known(m.predicted - m.hits, _negatives(m), _fill(empty))
 
 
 def precision(counts: Counts | Margins) -> Values:
@@ -51,25 +51,25 @@ def precision(counts: Counts | Margins) -> Values:
     that is only one of the two counts 0. Recall and F1 likewise.
     """
     m = margins(counts)
-    return _macro(_ratio(m.hits, m.predicted, 0.0), m)
+    return _macro(ratio_known(m.hits, m.predicted, 0.0), m)
 
 
 def recall(counts: Counts | Margins) -> Values:
     """Macro recall of each group, (..., M); see `precision` for the classes in the mean."""
     m = margins(counts)
-    return _macro(_ratio(m.hits, m.actual, 0.0), m)
+    return _macro(ratio_known(m.hits, m.actual, 0.0), m)
 
 
 def f1(counts: Counts | Margins) -> Values:
     """Macro F1 of each group, (..., M); see `precision` for the classes in the mean."""
     m = margins(counts)
-    return _macro(_ratio(2 * m.hits, m.actual + m.predicted, 0.0), m)
+    return _macro(ratio_known(2 * m.hits, m.actual + m.predicted, 0.0), m)
 
 
 def group_accuracy(counts: Counts | Margins) -> Values:
     """Accuracy of each group, (..., M)."""
     m = margins(counts)
-    return _ratio(m.hits.sum(-1), m.actual.sum(-1))
+    return ratio_known(m.hits.sum(-1), m.actual.sum(-1))
 
 
 def average(values: Values) -> Values:
@@ -79,7 +79,7 @@ def average(values: Values) -> Values:
 
 def difference(values: Values) -> Values:
     """Largest minus smallest of per-group values, (..., M) -> (...); NaN with fewer than two."""
-    return _range(values, -1)
+    return range_known(values, -1)
 
 
 def worst(values: Values) -> Values:
@@ -92,13 +92,13 @@ def worst(values: Values) -> Values:
 def accuracy(counts: Counts | Margins) -> Values:
     """Share of correct answers over all groups, (...)."""
     m = margins(counts)
-    return _ratio(m.hits.sum((-2, -1)), m.actual.sum((-2, -1)))
+    return ratio_known(m.hits.sum((-2, -1)), m.actual.sum((-2, -1)))
 
 
 def balanced_accuracy(counts: Counts | Margins) -> Values:
     """Mean recall over the classes that have samples, all groups together, (...)."""
     m = margins(counts)
-    return mean_known(_ratio(m.hits.sum(-2), m.actual.sum(-2)))
+    return mean_known(ratio_known(m.hits.sum(-2), m.actual.sum(-2)))
 
 
 def eopp0(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
@@ -115,7 +115,7 @@ def eopp0(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     rates = tnr(counts, empty)
     if empty == "exclude":
         rates = np.where(margins(counts).actual > 0, rates, np.nan)
-    return mean_known(_range(rates, -2))
+    return mean_known(range_known(rates, -2))
 
 
 def eopp1(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
@@ -124,7 +124,7 @@ def eopp1(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     With two groups: mean over c of |TPR_0c - TPR_1c| (Chiu et al. 2023).
     Arguments and result as for `eopp0`.
     """
-    return mean_known(_range(tpr(counts, empty), -2))
+    return mean_known(range_known(tpr(counts, empty), -2))
 
 
 def eodd(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
@@ -134,7 +134,7 @@ def eodd(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     mean over c of |(TPR_0c - TPR_1c) + (FPR_0c - FPR_1c)| / 2 (Chiu et al. 2023).
     Arguments and result as for `eopp0`.
     """
-    return mean_known(_range(tpr(counts, empty) + fpr(counts, empty), -2)) / 2
+    return mean_known(range_known(tpr(counts, empty) + fpr(counts, empty), -2)) / 2
 
 
 def eodd_usual(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
@@ -146,7 +146,7 @@ def eodd_usual(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """
     hits, alarms = tpr(counts, empty), fpr(counts, empty)
     both = ~np.isnan(hits + alarms)
-    ranges = [_range(np.where(both, rates, np.nan), -2) for rates in (hits, alarms)]
+    ranges = [range_known(np.where(both, rates, np.nan), -2) for rates in (hits, alarms)]
     return mean_known(ranges[0] + ranges[1]) / 2
 
 
@@ -206,7 +206,7 @@ def empty_cells(
 def mean_known(values: Values) -> Values:
     """Mean over the last axis of what is not NaN; NaN where nothing is."""
     known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0.0).sum(-1), known.sum(-1))
+    return ratio_known(np.where(known, values, 0.0).sum(-1), known.sum(-1))
 
 
 def _fill(empty: Empty) -> float:
@@ -215,13 +215,15 @@ def _fill(empty: Empty) -> float:
     return _FILL[empty]
 
 
-def _ratio(top: NDArray[Any], bottom: NDArray[Any], fill: float = np.nan) -> Values:
+def ratio_known(top: NDArray[Any], bottom: NDArray[Any], fill: float = np.nan) -> Values:
+    """top / bottom, and `fill` where bottom is 0."""
     top, bottom = np.asarray(top), np.asarray(bottom)
     ratio: Values = np.divide(top, bottom, out=np.full(top.shape, fill), where=bottom > 0)
     return ratio
 
 
-def _range(values: Values, axis: int) -> Values:
+def range_known(values: Values, axis: int) -> Values:
+    """Largest minus smallest of what is not NaN; NaN where there are fewer than two."""
     known = ~np.isnan(values)
     high = np.where(known, values, -np.inf).max(axis)
     low = np.where(known, values, np.inf).min(axis)
