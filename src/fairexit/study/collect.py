@@ -18,7 +18,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import select
 from fairexit.files import read_json
-from fairexit.runs import Run, open_run
+from fairexit.runs import Run, open_run, read_record
 from fairexit.study.folder import Folder, State
 from fairexit.study.plan import Planned, Study
 
@@ -155,9 +155,9 @@ def run_tables(
             "seed": planned.seed,
             "fold": planned.fold,
         }
-        state = states[planned.name].what
-        if state != "done":
-            rows.append(place | {"state": state})
+        state = states[planned.name]
+        rows.append(place | {"state": state.what, "note": state.note})
+        if state.what != "done":
             continue
         run = folder.run(planned.name)
         group = run.description["group"]
@@ -170,11 +170,19 @@ def run_tables(
         if found["policy"]["theta"] != theta or found.get("empty", "exclude") != "exclude":
             raise UserError(f"{run.metrics} was made in another way than the study's; {remedy}")
         ratio = run.description.get("penalty_ratio")
-        rows.append(place | {"state": state, "group": group, "penalty_ratio": ratio} | _flat(found))
+        rows[-1] |= {"group": group, "penalty_ratio": ratio, "zeros": _zeros(run)} | _flat(found)
         for exit in found["exits"]:
             share = {f"share/{g}": s[exit["exit"]] for g, s in found["exit_share"].items()}
             exits.append(place | exit | share)
     return pd.DataFrame(rows), pd.DataFrame(exits)
+
+
+def _zeros(run: Run) -> float:
+    """The share of prunable parameters that pruning has set to zero."""
+    if not run.pruning.is_file():
+        return 0.0
+    record = read_record(run)
+    return float(record["path"][record["chosen"]]["fraction"])
 
 
 def _flat(found: dict[str, Any]) -> dict[str, Any]:
