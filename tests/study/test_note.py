@@ -50,11 +50,11 @@ def test_comparisons_with_a_row_that_did_nothing_say_so():
     claim = Claim(2, "exits", (side, side))
     verdict = Verdict(claim, "not decided", tuple(outcomes))
     frame = verdict_frame([verdict], {"FairPrune": "nothing pruned"})
-    assert list(frame["mark"]) == ["FairPrune: nothing pruned"] * 2
+    assert list(frame["mark"]) == ["nothing pruned"] * 2
     # The first design would have found what is printed, the second not.
     assert list(frame["enough"]) == [True, False]
     first, second = outcome_table(frame).rows
-    assert first[1] == "eopp1: ME-FairPrune < FairPrune (FairPrune: nothing pruned)"
+    assert first[1] == "eopp1: ME-FairPrune < FairPrune (nothing pruned)"
     assert first[-1] == "this design; ours lies elsewhere"
     assert second[-1] == "9 seeds, 7 images"
 

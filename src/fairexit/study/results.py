@@ -192,7 +192,7 @@ def verdict_frame(verdicts: Sequence[Verdict], marks: Mapping[str, str]) -> pd.D
     """Every comparison: ours, the printed difference, and what the design could have shown.
 
     `enough`: whether this design would have found the printed difference in 80 of 100 studies.
-    `mark`: a compared row whose method did next to nothing.
+    `mark`: what the methods of the compared rows hardly did.
     """
     rows = []
     of = {common_name(row): mark for row, mark in marks.items()}
@@ -200,7 +200,7 @@ def verdict_frame(verdicts: Sequence[Verdict], marks: Mapping[str, str]) -> pd.D
         for comparison, o in zip(verdict.claim.comparisons, verdict.outcomes, strict=True):
             row: dict[str, object] = {"claim": verdict.claim.number, "comparison": str(comparison)}
             sides = [side.row for side in (comparison.a, comparison.b) if side is not None]
-            row["mark"] = "; ".join(f"{side}: {of[side]}" for side in sides if side in of)
+            row["mark"] = ", ".join(dict.fromkeys(of[side] for side in sides if side in of))
             if o is None:
                 rows.append(row | {"word": "not run"})
                 continue
