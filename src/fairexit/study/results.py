@@ -192,10 +192,11 @@ def verdict_frame(verdicts: Sequence[Verdict], marks: Mapping[str, str]) -> pd.D
     """Every comparison: ours, the printed difference, and what the design could have shown.
 
     `enough`: whether this design would have found the printed difference in 80 of 100 studies.
-    `mark`: what the methods of the compared rows hardly did.
+    `mark`: what the methods of the compared rows hardly did in any run.
     """
     rows = []
-    of = {common_name(row): mark for row, mark in marks.items()}
+    # What is so in some runs only stands in the note.
+    of = {common_name(row): mark for row, mark in marks.items() if " in " not in mark}
     for verdict in verdicts:
         for comparison, o in zip(verdict.claim.comparisons, verdict.outcomes, strict=True):
             row: dict[str, object] = {"claim": verdict.claim.number, "comparison": str(comparison)}
