@@ -17,5 +17,12 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def gaussian(distances: Tensor, scale: Tensor | float) -> Tensor:
-    """exp(-d^2 / (2 scale)), for squared distances and a scale in their unit."""
+    """exp(-d^2 / (2 scale)).
+
+    Args:
+        distances: squared, of any shape.
+        scale: in their unit; a tensor has a shape that fits theirs.
+    Returns:
+        Of the distances' shape, in (0, 1].
+    """
     return (distances / (-2 * scale)).exp()

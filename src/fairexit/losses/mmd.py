@@ -39,7 +39,9 @@ def mmd_by_cell(
         groups: group indices or UNKNOWN, (N,); samples of unknown group are in no cell.
         num_classes: C.
         num_groups: M.
-        sigma: width of the kernel.
+        sigma: width of the kernel, in mean squared distances.
+    Returns:
+        MMD^2 and validity of each cell, no unit; differentiable in the features.
     """
     known = groups != UNKNOWN
     t, s = teacher[known].float(), student[known].float()

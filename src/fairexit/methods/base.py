@@ -100,11 +100,22 @@ class Method(nn.Module):
         return exits
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        """The loss of exit k as a classifier, a scalar."""
+        """The loss of exit k as a classifier.
+
+        Args:
+            k: index of the exit, from 0, the final one last.
+            exit: its logits (B, C) and features (B, D_k), float32.
+            batch: images (B, 3, H, W), labels (B,), and groups (B,), UNKNOWN where not known.
+        Returns:
+            A scalar, in nats for cross-entropy; its exit weight is applied outside.
+        """
         return F.cross_entropy(exit.logits, batch.labels)
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor | None:
-        """The fairness penalty of exit k, a scalar, its weight included; None for no penalty."""
+        """The fairness penalty of exit k, a scalar, its weight included; None for no penalty.
+
+        Arguments as for `target_loss`.
+        """
         return None
 
     def fold(self) -> None:

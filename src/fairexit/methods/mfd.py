@@ -20,8 +20,8 @@ class Mfd(Distilled):
     With several processes each sees its own part of the batch only.
 
     Args:
-        weight: of the penalty; by default that of the released scripts, 5 x 0.02. The paper's lambda
-            of 0.01 is a tenth of it.
+        weight: of the penalty; by default that of the released scripts, 5 x 0.02. The paper's
+            lambda of 0.01 is a tenth of it.
         sigma: width of the kernel, in mean squared distances.
         teacher: a finished run of the same network; by default one is trained first by ERM, with
             the same seed and settings.

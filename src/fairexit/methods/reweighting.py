@@ -59,7 +59,8 @@ class GroupDro(Method):
     """Minimises the loss of the worst cells of class and group (Sagawa et al. 2020).
 
     The weight of a cell grows with its loss: q <- q exp(step loss), scaled to sum to one, for each
-    exit by itself. Samples of unknown group are left out.
+    exit by itself. Samples of unknown group are left out; in a batch that lacks cells the others
+    share their weight, which the source does not say.
 
     Args:
         step: how fast the weights follow the losses.

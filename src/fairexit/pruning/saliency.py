@@ -49,7 +49,16 @@ class Saliency:
             self._kept = self._curvatures(0)
 
     def __call__(self, step: int, beta: float) -> dict[str, Tensor]:
-        """Scores by parameter name, on the CPU."""
+        """Scores by parameter name, on the CPU; the smallest are pruned first.
+
+        Args:
+            step: number of the step, which decides the random projections.
+            beta: how much the privileged group's curvature counts.
+        Returns:
+            Change of the loss in nats, to second order, if the parameter were zero: of the
+            unprivileged group less beta times that of the privileged one. Magnitudes or random
+            numbers for the controls.
+        """
         weights = {name: p.detach().cpu() for name, p in self.parameters.items()}
         if self.config.method == "magnitude":
             return {name: w.abs() for name, w in weights.items()}
