@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fairexit.errors import UserError, nearest
 from fairexit.files import read_yaml
-from fairexit.sections import DataConfig, ModelConfig, PruneConfig, TrainConfig
+from fairexit.settings import DataConfig, ModelConfig, PruneConfig, TrainConfig
 
 __all__ = [
     "DataConfig",

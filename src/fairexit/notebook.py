@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairexit.auditing.audit import Audit
-from fairexit.auditing.perform import perform
+from fairexit.auditing.audit import perform
+from fairexit.auditing.found import Audit
 from fairexit.auditing.samples import Settings
 from fairexit.auditing.source import Source, open_source, source_of
 from fairexit.errors import UserError

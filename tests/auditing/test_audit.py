@@ -12,8 +12,8 @@ from fairlearn import metrics as fl
 from sklearn import metrics as sk
 
 import fairexit
-from fairexit.auditing.audit import plain
-from fairexit.auditing.perform import perform
+from fairexit.auditing.audit import perform
+from fairexit.auditing.found import plain
 from fairexit.auditing.samples import Settings
 from fairexit.auditing.words import LABELS
 from fairexit.errors import UserError

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fairexit.auditing.audit import (
+from fairexit.auditing.found import (
     AttributeAudit,
     Audit,
     ClassGap,

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import AttributeAudit, Estimate, Gap
 from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
 from fairexit.auditing.clinical import MOST_SCORED, NO_SCORE_INTERVAL, read_clinically
 from fairexit.auditing.compare import compare, over_seeds
 from fairexit.auditing.findings import permutation_note
+from fairexit.auditing.found import AttributeAudit, Estimate, Gap
 from fairexit.auditing.inversion import Inversion, invert
 from fairexit.auditing.leaving import theta_curve, who_leaves
 from fairexit.auditing.per_class import class_gaps
@@ -46,7 +46,7 @@ def audit_attribute(
     positives: Sequence[str],
     settings: Settings,
 ) -> AttributeAudit:
-    """Audit one attribute; arguments as for `fairexit.auditing.perform.perform`."""
+    """Audit one attribute; arguments as for `fairexit.auditing.audit.perform`."""
     samples = take_samples(source, attribute)
     names, counts = samples.group_names, samples.counts
     arrays = (samples.labels, samples.answers[None], samples.groups, samples.clusters)

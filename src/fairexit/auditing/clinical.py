@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import Clinical, Estimate
 from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
+from fairexit.auditing.found import Clinical, Estimate
 from fairexit.auditing.samples import LEAST, Samples, Settings, measured
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest

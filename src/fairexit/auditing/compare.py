@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fairexit.auditing.audit import Paired
+from fairexit.auditing.found import Paired
 from fairexit.auditing.pairs import draw_pairs
 from fairexit.auditing.samples import Samples, Settings, estimates
 from fairexit.auditing.source import Source

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fairexit.auditing.audit import AttributeAudit, Facts, Gap, SliceSearch
+from fairexit.auditing.found import AttributeAudit, Facts, Gap, SliceSearch
 from fairexit.auditing.samples import LEAST
 from fairexit.auditing.words import LABELS, interval_text, listed, p_text, slice_text
 from fairexit.evaluation.evaluate import ONE_ANSWER

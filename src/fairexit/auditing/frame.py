@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
-    from fairexit.auditing.audit import AttributeAudit, Audit, Estimate
+    from fairexit.auditing.found import AttributeAudit, Audit, Estimate
 
 COLUMNS = (
     "attribute",

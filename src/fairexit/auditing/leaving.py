@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import Curve, ExitRow, Leaving
 from fairexit.auditing.bootstrap import bootstrap
+from fairexit.auditing.found import Curve, ExitRow, Leaving
 from fairexit.auditing.permutation import permute
 from fairexit.auditing.samples import Samples, Settings, measured
 from fairexit.auditing.source import Source

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import ClassGap, Estimate
 from fairexit.auditing.bootstrap import Bootstrap
+from fairexit.auditing.found import ClassGap, Estimate
 from fairexit.auditing.intervals import percentile
 from fairexit.auditing.power import detectable_rates
 from fairexit.auditing.samples import LEAST, Samples, Settings, estimates

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import Estimate
 from fairexit.auditing.bootstrap import Bootstrap, Method
+from fairexit.auditing.found import Estimate
 from fairexit.auditing.intervals import Interval
 from fairexit.auditing.resampling import number_clusters
 from fairexit.auditing.source import Source

@@ -22,7 +22,7 @@ from fairexit.auditing.tables import (
 from fairexit.tables import Table, markdown, number
 
 if TYPE_CHECKING:
-    from fairexit.auditing.audit import AttributeAudit, Audit, Leaving
+    from fairexit.auditing.found import AttributeAudit, Audit, Leaving
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import Estimate, Slice, SliceSearch
+from fairexit.auditing.found import Estimate, Slice, SliceSearch
 from fairexit.auditing.resampling import number_clusters
 from fairexit.auditing.samples import Settings
 from fairexit.auditing.source import Source

@@ -8,7 +8,7 @@ from fairexit.auditing.words import AVERAGES, LABELS, capital, interval_text, p_
 from fairexit.tables import Table, number
 
 if TYPE_CHECKING:
-    from fairexit.auditing.audit import AttributeAudit, Audit, Clinical, Leaving
+    from fairexit.auditing.found import AttributeAudit, Audit, Clinical, Leaving
 
 ROUND = 12
 """Groups up to which confusion matrices are spelled out; classes likewise."""

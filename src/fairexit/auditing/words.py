@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from fairexit.auditing.audit import Estimate
+from fairexit.auditing.found import Estimate
 
 AVERAGES = ("precision", "recall", "f1")
 """Measures that of all groups together are the mean of the groups, as in the paper."""

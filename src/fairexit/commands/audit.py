@@ -64,7 +64,7 @@ def audit(
     """Tell whether the gaps between groups are real, from predictions alone."""
     # Reading and drawing take their time: say at once what happens.
     print(f"reading {', '.join(map(str, predictions))}", file=sys.stderr, flush=True)
-    from fairexit.auditing.perform import perform
+    from fairexit.auditing.audit import perform
     from fairexit.auditing.samples import Settings
     from fairexit.auditing.sections import sections
     from fairexit.auditing.source import open_source

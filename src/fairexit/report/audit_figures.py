@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import Estimate
+from fairexit.auditing.found import Estimate
 from fairexit.report.formats import decimal
 
 ROW = 26

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from fairexit.auditing.audit import AttributeAudit, Audit, ClassGap
+from fairexit.auditing.found import AttributeAudit, Audit, ClassGap
 from fairexit.evaluation.entanglement import MEAN, Entanglement
 from fairexit.files import write_atomically
 from fairexit.report import audit_figures as figures

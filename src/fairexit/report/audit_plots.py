@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fairexit.auditing.audit import AttributeAudit, Audit, Curve, Leaving
+from fairexit.auditing.found import AttributeAudit, Audit, Curve, Leaving
 from fairexit.auditing.words import LABELS
 from fairexit.report.figures import COLOURS
 

@@ -2,7 +2,7 @@
 
 import math
 
-from fairexit.auditing.audit import Estimate
+from fairexit.auditing.found import Estimate
 from fairexit.auditing.words import LABELS, capital
 
 NOTHING = "–"

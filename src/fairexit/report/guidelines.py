@@ -7,7 +7,7 @@ Artificial Intelligence 6(4), e240300. The topics are shortened.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fairexit.auditing.audit import Audit
+from fairexit.auditing.found import Audit
 
 TRIPOD = {
     "1": "Title",

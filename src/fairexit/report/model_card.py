@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from fairexit.auditing.audit import AttributeAudit, Audit, Estimate
+from fairexit.auditing.found import AttributeAudit, Audit, Estimate
 from fairexit.auditing.tables import (
     class_table,
     clinical_table,

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from fairexit.auditing.audit import Curve, plain
+from fairexit.auditing.found import Curve, plain
 from fairexit.auditing.words import capital
 from fairexit.report import formats
 

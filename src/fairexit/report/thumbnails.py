@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fairexit.auditing.audit import Audit
+from fairexit.auditing.found import Audit
 from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.runs import open_run
 
