@@ -15,9 +15,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
+from fairexit.auditing.clusters import number_clusters
 from fairexit.auditing.inversion import invert
 from fairexit.auditing.permutation import permute
-from fairexit.auditing.resampling import number_clusters
 from fairexit.evaluation.counts import count
 from fairexit.evaluation.metrics import METRICS, compute
 from fairexit.evaluation.scores import auroc, ece

@@ -9,17 +9,12 @@ from clustered import clustered, index_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairexit.auditing import intervals, resampling
+from fairexit.auditing import clusters as clusters_module
+from fairexit.auditing import intervals
 from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
+from fairexit.auditing.clusters import find_clusters, rarest_class
 from fairexit.auditing.intervals import SUMS, Jackknife, quantiles, with_seeds
-from fairexit.auditing.resampling import (
-    chunks,
-    draw_types,
-    find_clusters,
-    rarest_class,
-    resample,
-    sum_margins,
-)
+from fairexit.auditing.resampling import chunks, draw_types, resample, sum_margins
 from fairexit.errors import UserError
 from fairexit.evaluation.counts import count, margins
 from fairexit.evaluation.metrics import METRICS, compute, tpr
@@ -150,8 +145,8 @@ def test_some_deletions_tell_as_much_as_all(monkeypatch: pytest.MonkeyPatch) -> 
 def test_bundles_of_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = clustered(0, 6000, classes=2, mixed=False)
     single, alone = find_clusters(*arrays), bootstrap(*arrays, metrics=("f1",), draws=2000)
-    monkeypatch.setattr(resampling, "MOST_TYPES", 50)
-    monkeypatch.setattr(resampling, "BUNDLES", 100)
+    monkeypatch.setattr(clusters_module, "MOST_TYPES", 50)
+    monkeypatch.setattr(clusters_module, "BUNDLES", 100)
     bundles = find_clusters(*arrays)
     assert bundles.bundled
     assert not single.bundled

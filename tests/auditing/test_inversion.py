@@ -8,9 +8,10 @@ from clustered import clustered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairexit.auditing.clusters import find_clusters
 from fairexit.auditing.inversion import MIXES, Inversion, _population, _solve, invert
 from fairexit.auditing.permutation import GAPS
-from fairexit.auditing.resampling import find_clusters, sum_margins
+from fairexit.auditing.resampling import sum_margins
 from fairexit.errors import UserError
 from fairexit.evaluation.metrics import tpr
 

@@ -8,9 +8,9 @@ import numpy as np
 
 import fairexit
 from fairexit.auditing.attribute import audit_attribute
+from fairexit.auditing.clusters import number_clusters
 from fairexit.auditing.findings import limits, next_steps, policy_text, summary
 from fairexit.auditing.found import Audit, Facts
-from fairexit.auditing.resampling import number_clusters
 from fairexit.auditing.samples import Settings, by_name
 from fairexit.auditing.slices import search_slices
 from fairexit.auditing.source import Source, align

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fairexit.auditing.clusters import Ints, common_group, find_clusters, number_clusters
 from fairexit.auditing.intervals import (
     Interval,
     Jackknife,
@@ -22,16 +23,7 @@ from fairexit.auditing.intervals import (
     percentile,
     with_seeds,
 )
-from fairexit.auditing.resampling import (
-    Ints,
-    Measures,
-    common_group,
-    find_clusters,
-    measure,
-    named_measures,
-    number_clusters,
-    resample,
-)
+from fairexit.auditing.resampling import Measures, measure, named_measures, resample
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.metrics import METRICS, Empty, Values
 from fairexit.types import UNKNOWN

@@ -8,15 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from fairexit.auditing.resampling import (
-    Clusters,
-    Ints,
-    Measure,
-    chunks,
-    measure_margins,
-    rarest_class,
-    sum_margins,
-)
+from fairexit.auditing.clusters import Clusters, Ints, rarest_class
+from fairexit.auditing.resampling import Measure, chunks, measure_margins, sum_margins
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.counts import Margins
 from fairexit.evaluation.metrics import Values

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from fairexit.auditing.clusters import Clusters, Ints, find_clusters, rarest_class
 from fairexit.auditing.intervals import (
     Interval,
     Jackknife,
@@ -26,17 +27,7 @@ from fairexit.auditing.intervals import (
     with_seeds,
 )
 from fairexit.auditing.permutation import GAPS, exchangeable, permutations
-from fairexit.auditing.resampling import (
-    Clusters,
-    Ints,
-    Measures,
-    chunks,
-    draw_types,
-    find_clusters,
-    measure,
-    named_measures,
-    rarest_class,
-)
+from fairexit.auditing.resampling import Measures, chunks, draw_types, measure, named_measures
 from fairexit.errors import UserError
 from fairexit.evaluation.metrics import Empty, Values, mean_known
 

@@ -12,18 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairexit.auditing.clusters import Clusters, Ints, class_counts, find_clusters, rarest_class
 from fairexit.auditing.intervals import check_question, quantiles
-from fairexit.auditing.resampling import (
-    Clusters,
-    Ints,
-    Measures,
-    chunks,
-    class_counts,
-    find_clusters,
-    measure,
-    named_measures,
-    rarest_class,
-)
+from fairexit.auditing.resampling import Measures, chunks, measure, named_measures
 from fairexit.errors import UserError
 from fairexit.evaluation.metrics import Empty, Values
 
@@ -53,7 +44,7 @@ class Permutation:
             test is then not exact.
         stuck: share of the images whose cluster keeps its group in every permutation: it has
             images of several groups, or no other group has a cluster to swap with.
-        bundled: clusters were put together, see `fairexit.auditing.resampling.find_clusters`.
+        bundled: clusters were put together, see `fairexit.auditing.clusters.find_clusters`.
     """
 
     point: dict[str, Values]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.bootstrap import Bootstrap, Method
+from fairexit.auditing.clusters import number_clusters
 from fairexit.auditing.found import Estimate
 from fairexit.auditing.intervals import Interval
-from fairexit.auditing.resampling import number_clusters
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError
 from fairexit.evaluation.counts import count

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairexit.auditing.clusters import number_clusters
 from fairexit.auditing.found import Estimate, Slice, SliceSearch
-from fairexit.auditing.resampling import number_clusters
 from fairexit.auditing.samples import Settings
 from fairexit.auditing.source import Source
 from fairexit.evaluation.metrics import Values

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.resampling import number_clusters
+from fairexit.auditing.clusters import number_clusters
 from fairexit.errors import UserError
 from fairexit.evaluation.arrow import Columns, attribute_columns
 from fairexit.evaluation.assess import Choice, choose_policy, of_run
