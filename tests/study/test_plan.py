@@ -179,6 +179,10 @@ rows:
         ({"policy": {"fallback": 3}}, "policy.fallback is 3"),
         ({"policy": 3}, "policy must hold keys"),
         ({"policy": {"grid": [2]}}, "out of range"),
+        (
+            {"rows": {"MFD": {"method": {"name": "mfd", "teacher": "Resnet18"}}, "ResNet18": {}}},
+            "run isic-MFD-seed0: method.teacher is 'Resnet18', neither .*; did you mean 'ResNet18'",
+        ),
         ({"against": ["HSIC"]}, "against must hold names of rows"),
         ({"against": {"MDF": "MFD"}}, "against.MDF: no row 'MDF'; did you mean 'MFD'"),
         ({"against": {"MFD": "none"}}, "against.MFD: no row 'none'; there are: "),

@@ -9,6 +9,7 @@ from typing import Any
 
 from fairexit.config import RunConfig
 from fairexit.data.prepare import PrepareOptions
+from fairexit.errors import UserError, nearest
 from fairexit.evaluation.assess import Choice
 
 
@@ -121,7 +122,11 @@ class Study:
 
 
 def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
-    """The same runs, each with the runs it needs, which are made once for all."""
+    """The same runs, each with the runs it needs, which are made once for all.
+
+    Raises:
+        UserError: a teacher that is neither a row nor a folder.
+    """
     there = {_key(run.config): run.name for run in reversed(grid)}
     place = {(run.row, run.fold): run.name for run in grid}
     added: list[Planned] = []
@@ -141,6 +146,11 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
         teacher = config.method.get("teacher")
         if teacher is not None and str(teacher) in rows:
             return replace(run, teacher=place[str(teacher), run.fold])
+        if teacher is not None and not Path(str(teacher)).is_dir():
+            raise UserError(
+                f"run {run.name}: method.teacher is '{teacher}', neither a row nor a run's folder; "
+                f"{nearest(str(teacher), rows)}"
+            )
         if teacher is None and _has_teacher(config):
             erm = replace(config, method={"name": "erm"})
             return replace(run, teacher=shared(run, erm, "teacher"))
