@@ -194,7 +194,10 @@ def _against(tree: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, str]
 def _choice(values: Any) -> Choice:
     policy = build_section("policy", PolicySettings, values)
     grid = None if policy.grid is None else ",".join(map(str, policy.grid))
-    return parse_choice("auto", grid, policy.rule, policy.tolerance, policy.fallback)
+    try:
+        return parse_choice("auto", grid, policy.rule, policy.tolerance, policy.fallback)
+    except UserError as error:  # it speaks of the options of `fairexit evaluate`
+        raise UserError(str(error).replace("--", "policy.", 1)) from None
 
 
 def _preparation(name: str, values: Any) -> Preparation:
