@@ -159,6 +159,13 @@ def test_data_that_are_not_there_are_named_before_anything_is_made(load, tmp_pat
     assert not (folder.path / "runs").exists()
 
 
+def test_a_study_that_is_done_needs_its_data_no_more(load, tmp_path):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    run_study(study, folder, 1, 1)
+    (tmp_path / "data").rmdir()
+    assert run_study(study, folder, 1, 1) == {}
+
+
 def test_numbers_made_in_another_way_are_not_taken_for_the_studys(load, tmp_path):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     run_study(study, folder, 1, 1)

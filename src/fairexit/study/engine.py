@@ -65,6 +65,7 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
     with alone(folder.path):
         folder.open()
         prepare_data(study)
+        _check_data(study, folder)
         return _run_study(study, folder, workers, threads)
 
 
@@ -149,21 +150,22 @@ def _error_line(status: int, said: str) -> str | None:
 
 
 def prepare_data(study: Study) -> None:
-    """Prepare data that the study describes and that are not there.
-
-    Raises:
-        UserError: others are missing.
-    """
+    """Prepare data that the study describes and that are not there."""
     for run in study.runs:
         path, wanted = run.config.data.path, study.prepare.get(run.dataset)
         if wanted and not path.exists():
             drawn = datasets.create(wanted.dataset, **wanted.options)
             prepare(wanted.dataset, drawn, wanted.source, path, wanted.how)
+
+
+def _check_data(study: Study, folder: Folder) -> None:
+    """Raise a UserError where data are missing that are still to be trained on."""
     for run in study.runs:
-        if not run.config.data.path.is_dir():
+        path = run.config.data.path
+        if not path.is_dir() and not folder.run(run.name).finished:
             raise UserError(
-                f"dataset '{run.dataset}' of the study: no data at {run.config.data.path}; call "
-                "fairexit prepare, or take the dataset out"
+                f"dataset '{run.dataset}' of the study: no data at {path}; call fairexit prepare, "
+                "or take the dataset out"
             )
 
 
