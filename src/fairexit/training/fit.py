@@ -1,5 +1,6 @@
 """The training loop; the only importer of Lightning Fabric."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -38,6 +39,10 @@ from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.setup import finetune_config, open_training, teach
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
+
+STORE_EVERY = 15.0
+"""Seconds of training that a kill may cost: where epochs are short, writing them all would be most
+of the work."""
 
 
 def train(config: RunConfig, out: Path) -> Run:
@@ -168,6 +173,8 @@ class _Trainer:
         parameters = dict(method.net.named_parameters())
         self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
         self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
+        self.best: bytes | None = None
+        self.stored = -math.inf
 
     def _loader(self, rows: NDArray[np.int64]) -> Loader:
         fabric, size = self.fabric, self.config.train.batch_size
@@ -272,19 +279,22 @@ class _Trainer:
             )
         progress.epoch = epoch + 1
         progress.rows.append(row)
+        if kept_epoch(progress.rows, criterion) == epoch + 1:
+            self.best = save_tensors(self.method.net.state_dict())
+        last = progress.epoch == self.config.train.epochs
         try:
-            if kept_epoch(progress.rows, criterion) == epoch + 1:
-                write_atomically(
-                    self.run.checkpoints / "best.safetensors",
-                    save_tensors(self.method.net.state_dict()),
-                )
-            save_checkpoint(self.run, self.parts, progress)
+            if last or time.monotonic() - self.stored >= STORE_EVERY:
+                if self.best is not None:
+                    write_atomically(self.run.checkpoints / "best.safetensors", self.best)
+                    self.best = None
+                save_checkpoint(self.run, self.parts, progress)
+                self.stored = time.monotonic()
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
         except OSError as error:
-            kept = f"; epoch {epoch} is safe" if epoch else ""
+            kept = "; it goes on where it was last stored" if epoch else ""
             raise UserError(
                 f"{self.run.path} cannot be written ({error.strerror}); free the disk and call "
                 f"again{kept}"

@@ -1,0 +1,146 @@
+"""Twins on the GPU: whatever computes there gives what the CPU gives."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import settings
+from fairexit.config import PruneConfig
+from fairexit.data.augment import POLICIES, Augment
+from fairexit.evaluation.predictions import read_predictions
+from fairexit.inference.early_exit import early_exit
+from fairexit.inference.entanglement import measure_entanglement
+from fairexit.inference.predict import predict
+from fairexit.losses.hsic import hsic_by_class
+from fairexit.losses.mmd import mmd_by_cell
+from fairexit.losses.snnl import exact_snnl
+from fairexit.methods import methods
+from fairexit.models import create_model
+from fairexit.pruning.fairprune import prune
+from fairexit.pruning.masks import load_masks
+from fairexit.runs import Run
+from fairexit.training import fit
+from fairexit.training.checkpoint import load_net
+from fairexit.training.fit import train
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+GPU = torch.device("cuda")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _exact_products():
+    """Convolutions in float32, where they would be in TF32."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.backends.cudnn, "allow_tf32", False)
+        yield
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_augmentation(policy):
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 3, 30, 28), np.uint8))
+    positions = np.arange(64)
+    augment = Augment(policy, seed=1)
+    here, there = (augment(images.to(d), positions, 2).cpu() for d in ("cpu", GPU))
+    # Rounding of a blend to the nearest level may fall on either side.
+    assert ((here - there).abs() > 1e-4).float().mean() < 1e-3
+    assert (here - there).abs().max() < 0.02
+
+
+def test_losses():
+    torch.manual_seed(0)
+    z, labels, groups = torch.randn(200, 16), torch.arange(200) % 4, torch.randint(-1, 2, (200,))
+    teacher = torch.randn(200, 16)
+
+    def values(device):
+        mine = z.to(device, copy=True).requires_grad_()
+        y, a, t = labels.to(device), groups.to(device), teacher.to(device)
+        loss = hsic_by_class(mine, a, y, 4).values.sum()
+        loss = loss + mmd_by_cell(t, mine, y, a, 4, 2, 0.5).values.sum()
+        loss.backward()
+        exact = exact_snnl(mine.detach(), [a, y], (0.1, 1.0), True)
+        return [v.detach().cpu() for v in (loss, mine.grad, exact.value, exact.influence)]
+
+    for here, there in zip(values("cpu"), values(GPU), strict=True):
+        torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("theta", [None, 0.3, 0.5, 1.0])
+def test_images_leave_where_they_leave_on_the_cpu(theta):
+    torch.manual_seed(0)
+    net = create_model("resnet18", 3, exits="all", image_size=28).eval()
+    x = torch.rand(40, 3, 28, 28)
+    with torch.inference_mode():
+        here, there = (early_exit(net.to(d), x.to(d), theta) for d in ("cpu", GPU))
+    assert torch.equal(here.exit, there.exit.cpu())
+    torch.testing.assert_close(there.probabilities.cpu(), here.probabilities, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory):
+    # At a low rate sums taken in another order stay small.
+    config = settings(tiny.path, train__device="cuda", train__epochs=3, train__lr=0.002)
+    return train(config, tmp_path_factory.mktemp("gpu") / "run")
+
+
+def test_training_follows_the_cpu(tiny, tmp_path, trained):
+    on_cpu = replace(trained.config, train=replace(trained.config.train, device="cpu"))
+    here, there = (pd.read_csv(r.path / "log.csv") for r in (train(on_cpu, tmp_path), trained))
+    first = [c for c in here if c.startswith("train_")]
+    np.testing.assert_allclose(there[first].iloc[0], here[first].iloc[0], rtol=0.02)
+
+
+def test_predictions_entanglement_and_pruning(trained, tmp_path):
+    tables, depths, masks = [], [], []
+    for device in ("cpu", "cuda"):
+        predict(trained, ["test"], device=device, out=tmp_path / device)
+        tables.append(read_predictions(tmp_path / device / "test.parquet"))
+        depths.append(measure_entanglement(trained, device=device).rows)
+        config = PruneConfig(images=12, chunk=6, steps=1, stop=False, device=device)
+        pruned = prune(trained, tmp_path / f"pruned-{device}", config)
+        masks.append(load_masks(pruned, load_net(pruned)))
+    here, there = (table.probabilities for table in tables)
+    np.testing.assert_allclose(there, here, atol=1e-4)
+    columns = ["snnl", "snnl_low", "snnl_high"]
+    np.testing.assert_allclose(depths[1][columns], depths[0][columns], rtol=1e-3, atol=1e-4)
+    agree = [(m == masks[1][name]).float().mean().item() for name, m in masks[0].items()]
+    assert min(agree) > 0.99
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed"])
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_in_half_precision(tiny, tmp_path, name, precision):
+    config = settings(
+        tiny.path,
+        method={"name": name},
+        train__device="cuda",
+        train__epochs=1,
+        train__precision=precision,
+    )
+    run = train(config, tmp_path / "run")
+    assert all(torch.isfinite(w).all() for w in load_file(run.weights).values())
+    assert load_net(run).num_exits == 3
+
+
+def test_a_killed_run_goes_on(tiny, tmp_path, monkeypatch, trained):
+    class KilledError(Exception):
+        pass
+
+    original = fit.save_checkpoint
+
+    def save(*args):
+        original(*args)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "save_checkpoint", save)
+        with pytest.raises(KilledError):
+            train(trained.config, tmp_path / "run")
+    train(trained.config, tmp_path / "run")
+    here, there = (pd.read_csv(p / "log.csv") for p in (trained.path, Run(tmp_path / "run").path))
+    assert len(here) == len(there) == 3
+    np.testing.assert_allclose(there["train_loss"], here["train_loss"], rtol=0.05)
