@@ -101,6 +101,23 @@ def test_the_same_input_gives_the_same_bytes(clinic):
         assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
 
 
+def test_another_writer_of_the_records_changes_no_checksum(clinic, monkeypatch):
+    one = table(clinic, "one")
+    write = pd.DataFrame.to_parquet
+    monkeypatch.setattr(
+        pd.DataFrame,
+        "to_parquet",
+        lambda *args, **options: write(*args, **options, compression="gzip"),
+    )
+    two = table(clinic, "two")
+    assert (one.path / "records.parquet").read_bytes() != (
+        two.path / "records.parquet"
+    ).read_bytes()
+    assert one.info["checksums"] == two.info["checksums"]
+    change(clinic, lambda f: f.assign(patient_id=f["patient_id"].replace(f["patient_id"][0], "z")))
+    assert one.info["checksums"] != table(clinic, "three").info["checksums"]
+
+
 def test_what_is_left_out_is_listed(clinic):
     (clinic / "imgs" / "PAT_1_0.png").unlink()
     (clinic / "imgs" / "PAT_2_0.png").write_bytes(b"")

@@ -317,3 +317,27 @@ def test_damaged_runs(tiny_run, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"x" * 20)
     with pytest.raises(UserError, match=r"does not fit its config\.json"):
         load_net(open_run(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("precision", "capability", "said"),
+    [
+        ("bf16-mixed", "AVX2", True),
+        ("bf16-mixed", "AVX512", False),
+        ("32-true", "AVX2", False),
+    ],
+)
+def test_an_emulated_precision_is_told(
+    tiny, tmp_path, monkeypatch, capsys, precision, capability, said
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    changes = {"train__precision": precision, "train__device": "cpu", "train__epochs": 1}
+    train(settings(tiny.path, **changes), tmp_path / "r")
+    assert ("bf16-mixed is emulated on this processor" in capsys.readouterr().err) == said
+
+
+def test_images_without_a_cluster_are_each_their_own(tiny):
+    frame = tiny.frame.assign(cluster=["", None, "a", "a", *tiny.frame["cluster"][4:]])
+    clusters = Prepared(tiny.path, tiny.info, frame, tiny.images).clusters[:4]
+    assert len(set(clusters)) == 3
+    assert clusters[2] == clusters[3]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -56,7 +55,7 @@ class Loader:
         self._images = data.images
         self._labels = torch.from_numpy(data.labels)
         self._groups = torch.from_numpy(data.groups(attribute))
-        self._clusters = torch.from_numpy(pd.factorize(data.frame["cluster"])[0])
+        self._clusters = torch.from_numpy(data.clusters)
 
     @property
     def labels(self) -> Tensor:

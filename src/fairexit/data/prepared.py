@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.data.records import SPLITS
-from fairexit.data.splits import split_of_fold
+from fairexit.data.splits import cluster_index, split_of_fold
 from fairexit.errors import UserError, nearest, reason
 from fairexit.types import UNKNOWN, Task
 
@@ -73,6 +73,11 @@ class Prepared:
         values = pd.Index(self.attributes[attribute])
         index = values.get_indexer(self.frame[attribute])
         return np.where(index < 0, UNKNOWN, index).astype(np.int64)
+
+    @cached_property
+    def clusters(self) -> NDArray[np.int64]:
+        """(N,) number of each image's cluster; an image without one is a cluster of its own."""
+        return cluster_index(self.frame["cluster"].fillna(""))
 
     def splits(self, fold: int | None) -> NDArray[np.object_]:
         """(N,) train, val or test. Data in folds wants the number of the test fold."""

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
-from fairexit.data.splits import cluster_index
 from fairexit.errors import UserError
 from fairexit.evaluation.entanglement import Entanglement, depth_table
 from fairexit.inference.predict import choose_device, open_data
@@ -97,7 +96,7 @@ def measure_entanglement(
             raise UserError(f"{run.path}: features at position {name} are not finite")
         z = F.normalize(z) if scale == "unit" else z
         found.append(exact_snnl(z, [depth.groups, depth.labels], temperatures, relative))
-    clusters = cluster_index(prepared.frame["cluster"].fillna("").iloc[rows])
+    clusters = pd.factorize(prepared.clusters[rows])[0]
     names = {task.group: depth.groups, TARGET: depth.labels}
     return Entanglement(
         run.label,

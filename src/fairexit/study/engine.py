@@ -70,10 +70,15 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
 
 
 def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
+    from fairexit.training.setup import slow_precision
+
     failed: dict[str, str] = {}
     with _Watch(study, folder, workers) as watch:
         states = folder.states(study)
         done = [name for name, state in states.items() if state.what == "done"]
+        to_do = [run.config for run in study.runs if run.name not in done]
+        for note in filter(None, dict.fromkeys(map(slow_precision, to_do))):
+            watch.line(note)
         for batch in study.batches(workers, done):
             jobs = []
             for run in batch:

@@ -36,7 +36,7 @@ from fairexit.training.checkpoint import (
 )
 from fairexit.training.log import csv_text, kept_epoch, summary
 from fairexit.training.optim import build_optimizer, learning_rate
-from fairexit.training.setup import finetune_config, open_training, teach
+from fairexit.training.setup import finetune_config, open_training, slow_precision, teach
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
 
@@ -79,6 +79,8 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, fabric: Fabr
     fabric.barrier()
     if run.finished:
         return run
+    if fabric.is_global_zero and (note := slow_precision(config)):
+        print(note, file=sys.stderr)
     if isinstance(method, Distilled) and not method.teacher_run:
         teacher = run.path / "teacher"
         print(f"{run.path}: the method needs a teacher, in {teacher}", file=sys.stderr)
