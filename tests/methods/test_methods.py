@@ -13,7 +13,7 @@ from fairexit.methods import Distilled, Method, methods
 from fairexit.methods.adversarial import reverse_gradient
 from fairexit.methods.reweighting import cells_of
 from fairexit.models import create_model
-from fairexit.training import fit
+from fairexit.training import checkpoint
 from fairexit.training.fit import train
 from fairexit.types import Batch, Task
 
@@ -294,7 +294,7 @@ def test_weights_that_are_none(weight):
 def test_training_resumes_bit_for_bit(tiny, tmp_path, monkeypatch, name):
     config = settings(tiny.path, method={"name": name}, train__epochs=2, train__batch_size=48)
     whole = train(config, tmp_path / "whole")
-    original = fit.save_checkpoint
+    original = checkpoint.save_checkpoint
 
     class KilledError(Exception):
         pass
@@ -305,7 +305,7 @@ def test_training_resumes_bit_for_bit(tiny, tmp_path, monkeypatch, name):
             raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "save_checkpoint", save)
+        patch.setattr(checkpoint, "save_checkpoint", save)
         with pytest.raises(KilledError):
             train(config, tmp_path / "killed")
     resumed = train(config, tmp_path / "killed")

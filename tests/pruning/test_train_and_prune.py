@@ -14,7 +14,7 @@ from fairexit.pruning import fairprune
 from fairexit.pruning.fairprune import make_run, prune
 from fairexit.pruning.masks import load_masks
 from fairexit.runs import Run, open_run
-from fairexit.training import fit
+from fairexit.training import checkpoint, fit
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 
@@ -50,7 +50,7 @@ def test_finetuning_holds_the_zeros_and_resumes_bit_for_bit(tiny_run, tmp_path, 
     config = PruneConfig(**WHOLE, finetune=2, finetune_lr=0.05)
     whole = prune(tiny_run, tmp_path / "whole", config)
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "save_checkpoint", killing(fit.save_checkpoint, 1))
+        patch.setattr(checkpoint, "save_checkpoint", killing(checkpoint.save_checkpoint, 1))
         with pytest.raises(KilledError):
             prune(tiny_run, tmp_path / "killed", config)
     resumed = prune(tiny_run, tmp_path / "killed", config)

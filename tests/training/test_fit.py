@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,11 @@ from fairexit.data.loaders import Loader, balancing_weights
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.runs import Run, open_run
-from fairexit.training import fit
+from fairexit.training import checkpoint, fit
 from fairexit.training.checkpoint import exit_weights, load_net
 from fairexit.training.fit import train
 from fairexit.training.optim import learning_rate
+from fairexit.training.setup import slow_precision
 
 
 def same_weights(one, two):
@@ -59,7 +60,7 @@ class KilledError(Exception):
 
 def kill_after(monkeypatch, calls):
     """Stop the training right after an epoch was stored, as a kill would."""
-    original, done = fit.save_checkpoint, []
+    original, done = checkpoint.save_checkpoint, []
 
     def save(*args):
         original(*args)
@@ -67,7 +68,21 @@ def kill_after(monkeypatch, calls):
         if len(done) == calls:
             raise KilledError
 
-    monkeypatch.setattr(fit, "save_checkpoint", save)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save)
+
+
+@contextmanager
+def trained_epochs(monkeypatch):
+    """The numbers, from 0, of the epochs that are trained meanwhile."""
+    epochs, original = [], fit._Trainer._train_epoch
+
+    def train_epoch(self, epoch, bar):
+        epochs.append(epoch)
+        return original(self, epoch, bar)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit._Trainer, "_train_epoch", train_epoch)
+        yield epochs
 
 
 @pytest.mark.parametrize("exits", ["none", [2]])
@@ -79,12 +94,25 @@ def test_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatch, exits):
         with pytest.raises(KilledError):
             train(config, tmp_path / "killed")
     assert not Run(tmp_path / "killed").finished
-    resumed = train(config, tmp_path / "killed")
+    with trained_epochs(monkeypatch) as epochs:
+        resumed = train(config, tmp_path / "killed")
+    assert epochs == [1, 2]
     assert same_weights(whole.weights, resumed.weights)
     assert same_weights(whole.last_weights, resumed.last_weights)
     timeless = [c for c in pd.read_csv(whole.path / "log.csv") if "seconds" not in c]
     logs = [pd.read_csv(run.path / "log.csv")[timeless] for run in (whole, resumed)]
     pd.testing.assert_frame_equal(*logs)
+
+
+def test_short_epochs_are_not_all_stored(tiny, tmp_path, monkeypatch):
+    stored, save = [], checkpoint.save_checkpoint
+    monkeypatch.setattr(checkpoint, "STORE_EVERY", float("inf"))
+    monkeypatch.setattr(
+        checkpoint, "save_checkpoint", lambda *args: (stored.append(args[-1].epoch), save(*args))
+    )
+    run = train(settings(tiny.path, train__epochs=4), tmp_path / "r")
+    assert stored == [1, 4]
+    assert len(pd.read_csv(run.path / "log.csv")) == 4
 
 
 def test_the_scale_of_half_precision_is_resumed_too(tiny, tmp_path, monkeypatch):
@@ -320,24 +348,30 @@ def test_damaged_runs(tiny_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("precision", "capability", "said"),
+    ("precision", "device", "capability", "said"),
     [
-        ("bf16-mixed", "AVX2", True),
-        ("bf16-mixed", "AVX512", False),
-        ("32-true", "AVX2", False),
+        ("bf16-mixed", "cpu", "AVX2", True),
+        ("bf16-mixed", "auto", "AVX2", not torch.cuda.is_available()),
+        ("bf16-mixed", "cuda", "AVX2", False),
+        ("bf16-mixed", "cpu", "AVX512", False),
+        ("32-true", "cpu", "AVX2", False),
     ],
 )
-def test_an_emulated_precision_is_told(
-    tiny, tmp_path, monkeypatch, capsys, precision, capability, said
-):
+def test_an_emulated_precision(tiny, monkeypatch, precision, device, capability, said):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    changes = {"train__precision": precision, "train__device": "cpu", "train__epochs": 1}
-    train(settings(tiny.path, **changes), tmp_path / "r")
-    assert ("bf16-mixed is emulated on this processor" in capsys.readouterr().err) == said
+    config = settings(tiny.path, train__precision=precision, train__device=device)
+    assert (slow_precision(config) is not None) == said
+
+
+def test_an_emulated_precision_is_told(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fit, "slow_precision", lambda config: "note: slow")
+    train(settings(tiny.path, train__epochs=1), tmp_path / "r")
+    assert "note: slow" in capsys.readouterr().err
 
 
 def test_images_without_a_cluster_are_each_their_own(tiny):
     frame = tiny.frame.assign(cluster=["", None, "a", "a", *tiny.frame["cluster"][4:]])
-    clusters = Prepared(tiny.path, tiny.info, frame, tiny.images).clusters[:4]
+    data = Prepared(tiny.path, tiny.info, frame, tiny.images)
+    clusters = Loader(data, np.arange(4), "skin_tone", 4, torch.device("cpu")).clusters.tolist()
     assert len(set(clusters)) == 3
     assert clusters[2] == clusters[3]

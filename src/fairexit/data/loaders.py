@@ -115,7 +115,7 @@ class Loader:
         # Stored rows are H x W x 3, so this view is channels-last already.
         images = torch.from_numpy(self._images[rows]).permute(0, 3, 1, 2)
         if self.device.type == "cuda":
-            # Only from pinned memory does a copy not wait for what the GPU is at.
+            # Else a copy of this size waits for what the GPU is at.
             images = images.pin_memory()
         ready: Tensor = augment(images.to(self.device, non_blocking=True), positions, epoch)
         return Batch(

@@ -281,5 +281,5 @@ def _sha256(path: Path) -> str:
 
 def _sha256_of_rows(path: Path) -> str:
     """Of a Parquet file's content: its bytes change with the version of the library."""
-    rows = pd.read_parquet(path).to_csv(index=False)
+    rows = pd.read_parquet(path).to_csv(index=False, na_rep="\\N", lineterminator="\n")
     return hashlib.sha256(rows.encode()).hexdigest()

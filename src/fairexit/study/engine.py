@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,13 +18,16 @@ from fairexit.errors import UserError
 from fairexit.files import alone
 from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
-from fairexit.study.plan import Study
+from fairexit.study.plan import Planned, Study
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 LOOK = 2.0
 """Seconds between two looks at the logs."""
+
+TO_TRAIN = ("to do", "started")
+"""States of a run that is not trained yet."""
 
 WORKER = [sys.executable, "-u", "-m", "fairexit.study.job"]
 """What a job is handed to."""
@@ -70,14 +73,11 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
 
 
 def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
-    from fairexit.training.setup import slow_precision
-
     failed: dict[str, str] = {}
     with _Watch(study, folder, workers) as watch:
         states = folder.states(study)
         done = [name for name, state in states.items() if state.what == "done"]
-        to_do = [run.config for run in study.runs if run.name not in done]
-        for note in filter(None, dict.fromkeys(map(slow_precision, to_do))):
+        for note in _notes(run for run in study.runs if states[run.name].what in TO_TRAIN):
             watch.line(note)
         for batch in study.batches(workers, done):
             jobs = []
@@ -104,6 +104,17 @@ def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict
                     failed[job.name] = error
                 watch.line(f"{job.name}: {error or 'done'} ({watch.summary()})")
     return failed
+
+
+def _notes(runs: Iterable[Planned]) -> set[str]:
+    """What is to be said of trainings that are still to come."""
+    trainings = (run.config for run in runs if run.start is None)
+    configs = [config for config in trainings if config.train.precision != "32-true"]
+    if not configs:
+        return set()
+    from fairexit.training.setup import slow_precision
+
+    return {note for config in configs if (note := slow_precision(config))}
 
 
 def call(job: Job) -> tuple[Job, str | None, float]:

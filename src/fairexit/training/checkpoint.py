@@ -4,8 +4,10 @@ import io
 import json
 import math
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -20,7 +22,12 @@ from fairexit.files import write_atomically
 from fairexit.methods import Method, methods
 from fairexit.models import ExitNet, create_model
 from fairexit.runs import FORMAT, Run
+from fairexit.training.log import kept_epoch
 from fairexit.types import Task
+
+STORE_EVERY = 15.0
+"""Seconds between two checkpoints, at least; where epochs are short, to write them all would be
+most of the work."""
 
 PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
 
@@ -99,6 +106,48 @@ def save_checkpoint(run: Run, parts: Mapping[str, Stateful], progress: Progress)
     state = {name: part.state_dict() for name, part in parts.items()}
     torch.save(state | {"progress": vars(progress)}, stream)
     write_atomically(run.checkpoints / "last.ckpt", stream.getvalue())
+
+
+@dataclass
+class Checkpoints:
+    """What is stored of a run in training: an epoch now and then, and the best weights so far.
+
+    The weights of the kept epoch are in a file of its number, written before the checkpoint that
+    counts on it; others are removed after. So whenever a kill comes, and if an epoch that is done
+    again turns out otherwise (on a GPU, with other threads), they are those of the epoch that the
+    log names.
+
+    Args:
+        run: whose folder takes it.
+        parts: as for `save_checkpoint`.
+        select: as `train.select`.
+    """
+
+    run: Run
+    parts: Mapping[str, Stateful]
+    select: str
+    _unstored: dict[str, Tensor] | None = field(default=None, init=False)
+    _stored_at: float = field(default=-math.inf, init=False)
+
+    def best(self, progress: Progress) -> Path:
+        """The weights of the epoch that is kept."""
+        kept = kept_epoch(progress.rows, self.select)
+        return self.run.checkpoints / f"best-{kept}.safetensors"
+
+    def store(self, net: ExitNet, progress: Progress, now: bool) -> None:
+        """Take in an epoch that is done; written now or if the last one is `STORE_EVERY` s old."""
+        if kept_epoch(progress.rows, self.select) == progress.epoch:
+            self._unstored = {k: v.detach().clone() for k, v in net.state_dict().items()}
+        if not now and time.monotonic() - self._stored_at < STORE_EVERY:
+            return
+        best = self.best(progress)
+        if self._unstored is not None:
+            write_atomically(best, save_tensors(self._unstored))
+            self._unstored = None
+        save_checkpoint(self.run, self.parts, progress)
+        for other in set(self.run.checkpoints.glob("best-*.safetensors")) - {best}:
+            other.unlink()
+        self._stored_at = time.monotonic()
 
 
 def load_checkpoint(run: Run, parts: Mapping[str, Stateful]) -> Progress:

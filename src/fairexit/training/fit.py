@@ -1,6 +1,5 @@
 """The training loop; the only importer of Lightning Fabric."""
 
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -27,22 +26,18 @@ from fairexit.models import ExitNet
 from fairexit.progress import Bar
 from fairexit.runs import Run, open_run
 from fairexit.training.checkpoint import (
+    Checkpoints,
     Stateful,
     build,
     describe,
     load_checkpoint,
-    save_checkpoint,
     save_tensors,
 )
-from fairexit.training.log import csv_text, kept_epoch, summary
+from fairexit.training.log import csv_text, summary
 from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.setup import finetune_config, open_training, slow_precision, teach
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
-
-STORE_EVERY = 15.0
-"""Seconds of training that a kill may cost: where epochs are short, writing them all would be most
-of the work."""
 
 
 def train(config: RunConfig, out: Path) -> Run:
@@ -79,8 +74,6 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, fabric: Fabr
     fabric.barrier()
     if run.finished:
         return run
-    if fabric.is_global_zero and (note := slow_precision(config)):
-        print(note, file=sys.stderr)
     if isinstance(method, Distilled) and not method.teacher_run:
         teacher = run.path / "teacher"
         print(f"{run.path}: the method needs a teacher, in {teacher}", file=sys.stderr)
@@ -163,20 +156,19 @@ class _Trainer:
         optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
         # The precision holds the gradient scaler's state, where there is one.
         precision = fabric.strategy.precision
-        self.parts: dict[str, Stateful] = {
+        parts: dict[str, Stateful] = {
             "method": method,
             "optimizer": optimizer,
             "precision": precision,
         }
-        self.progress = load_checkpoint(run, self.parts)
+        self.checkpoints = Checkpoints(run, parts, config.train.select)
+        self.progress = load_checkpoint(run, parts)
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
         module, wrapped = fabric.setup(method, optimizer)
         parameters = dict(method.net.named_parameters())
         self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
         self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
-        self.best: bytes | None = None
-        self.stored = -math.inf
 
     def _loader(self, rows: NDArray[np.int64]) -> Loader:
         fabric, size = self.fabric, self.config.train.batch_size
@@ -187,6 +179,8 @@ class _Trainer:
         """All epochs that are left."""
         epochs, steps = self.config.train.epochs, self.training.steps()
         done, board = self.progress.epoch, None
+        if done < epochs and self.fabric.is_global_zero and (note := slow_precision(self.config)):
+            print(note, file=sys.stderr)
         with Bar("training", epochs * steps, done * steps) as bar:
             for epoch in range(done, epochs):
                 row = {"epoch": float(epoch + 1)}
@@ -281,17 +275,11 @@ class _Trainer:
             )
         progress.epoch = epoch + 1
         progress.rows.append(row)
-        if kept_epoch(progress.rows, criterion) == epoch + 1:
-            self.best = save_tensors(self.method.net.state_dict())
         last = progress.epoch == self.config.train.epochs
         try:
-            if last or time.monotonic() - self.stored >= STORE_EVERY:
-                if self.best is not None:
-                    write_atomically(self.run.checkpoints / "best.safetensors", self.best)
-                    self.best = None
-                save_checkpoint(self.run, self.parts, progress)
-                self.stored = time.monotonic()
+            # First, so that a finished run's log is never short of its last epoch.
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
+            self.checkpoints.store(self.method.net, progress, now=last)
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
@@ -305,7 +293,7 @@ class _Trainer:
     def finish(self, config: RunConfig) -> None:
         """The files of a finished run; config.json, with the settings given, last."""
         if self.fabric.is_global_zero:
-            best = self.run.checkpoints / "best.safetensors"
+            best = self.checkpoints.best(self.progress)
             write_atomically(self.run.last_weights, save_tensors(self.method.net.state_dict()))
             write_atomically(self.run.weights, best.read_bytes())
             ratios = [row["penalty_ratio"] for row in self.progress.rows]

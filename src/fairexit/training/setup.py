@@ -39,16 +39,20 @@ def open_training(config: RunConfig) -> Prepared:
 
 
 def slow_precision(config: RunConfig) -> str | None:
-    """A line for a precision that this machine has no arithmetic for, so that it crawls."""
+    """A line for a precision that this machine has no arithmetic for."""
     train = config.train
     on_cpu = train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
-    emulated = torch.backends.cpu.get_cpu_capability() == "AVX2"
-    if train.precision == "bf16-mixed" and on_cpu and emulated:
+    if train.precision == "bf16-mixed" and on_cpu and emulates_bfloat16():
         return (
-            "note: train.precision bf16-mixed is emulated on this processor and 10 to 40 times "
-            "slower than 32-true, the default"
+            "note: train.precision bf16-mixed is emulated on this processor, many times slower "
+            "than 32-true, the default"
         )
     return None
+
+
+def emulates_bfloat16() -> bool:
+    """Whether this is an x86 processor without AVX-512."""
+    return torch.backends.cpu.get_cpu_capability() in ("NO AVX", "AVX", "AVX2")
 
 
 def teach(method: Distilled, teacher: Run) -> None:
