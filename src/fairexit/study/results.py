@@ -1,5 +1,6 @@
 """Everything that a study's finished runs say, written into its folder."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 from fairexit.errors import UserError
 from fairexit.evaluation.seeds import MOST
@@ -58,14 +60,14 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         # Wholly made anew, so that nothing in it is older than the runs.
         fresh = folder.path / f".{TABLES}.partial"
         shutil.rmtree(fresh, ignore_errors=True)
-        shown = []
-        for dataset in study.datasets:
-            pooled = pool(study, folder, states, dataset)
-            if pooled:
-                shown += _write_dataset(study, fresh / dataset, dataset, pooled)
+        workers = min(len(study.datasets), os.cpu_count() or 1)
+        parts = Parallel(n_jobs=workers)(
+            delayed(_write_dataset)(study, folder, states, fresh / dataset, dataset)
+            for dataset in study.datasets
+        )
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)
         fresh.rename(folder.path / TABLES)
-    return shown
+    return [table for part in parts for table in part]
 
 
 def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> None:
@@ -76,8 +78,11 @@ def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> Non
 
 
 def _write_dataset(
-    study: Study, out: Path, dataset: str, pooled: Sequence[Pooled]
+    study: Study, folder: Folder, states: Mapping[str, State], out: Path, dataset: str
 ) -> list[tuple[Table, str]]:
+    pooled = pool(study, folder, states, dataset)
+    if not pooled:
+        return []
     data = pooled[0].runs[0].description["data"]["name"]
     paper = printed(data, pooled[0].group)
     note = _unlike_print(pooled[0], paper) + settings_note(study, pooled)
