@@ -10,7 +10,7 @@ from torch import nn
 
 from fairexit.runs import Run
 from fairexit.training import checkpoint
-from fairexit.training.checkpoint import Checkpoints, load_checkpoint
+from fairexit.training.checkpoint import Checkpoints
 from fairexit.training.log import kept_epoch
 
 EPOCHS = 8
@@ -23,8 +23,8 @@ class KilledError(Exception):
 def train_until_killed(run, rng, select):
     """Epochs whose weights and scores are drawn, so that one done again is another."""
     net = nn.Linear(1, 1)
-    progress = load_checkpoint(run, {"net": net})
     checkpoints = Checkpoints(run, {"net": net}, select)
+    progress = checkpoints.load()
     for epoch in range(progress.epoch + 1, EPOCHS + 1):
         weight = rng.random()
         nn.init.constant_(net.weight, weight)

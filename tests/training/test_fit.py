@@ -318,6 +318,19 @@ def test_damaged_files_of_an_unfinished_run(tiny, tmp_path, monkeypatch, file, c
         train(config, run.path)
 
 
+def test_an_unfinished_run_without_its_best_weights(tiny, tmp_path, monkeypatch):
+    config, run = settings(tiny.path, train__epochs=2), Run(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(KilledError):
+            train(config, run.path)
+    (run.checkpoints / "best-1.safetensors").unlink()
+    with pytest.raises(
+        UserError, match=r"best-1\.safetensors is missing; remove .* and train anew"
+    ):
+        train(config, run.path)
+
+
 def test_damaged_runs(tiny_run, tmp_path):
     with pytest.raises(UserError, match="no run folder"):
         open_run(tmp_path / "nowhere")

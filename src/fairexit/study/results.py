@@ -61,7 +61,7 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         fresh = folder.path / f".{TABLES}.partial"
         shutil.rmtree(fresh, ignore_errors=True)
         workers = min(len(study.datasets), os.cpu_count() or 1)
-        parts = Parallel(n_jobs=workers)(
+        parts = Parallel(n_jobs=workers, backend="loky")(
             delayed(_write_dataset)(study, folder, states, fresh / dataset, dataset)
             for dataset in study.datasets
         )

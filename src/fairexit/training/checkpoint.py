@@ -129,6 +129,19 @@ class Checkpoints:
     _unstored: dict[str, Tensor] | None = field(default=None, init=False)
     _stored_at: float = field(default=-math.inf, init=False)
 
+    def load(self) -> Progress:
+        """Go back to the last stored epoch, or to the start where there is none.
+
+        Raises:
+            UserError: damaged, or without the weights of the kept epoch.
+        """
+        progress = load_checkpoint(self.run, self.parts)
+        if progress.epoch and not self.best(progress).is_file():
+            raise UserError(
+                f"{self.best(progress)} is missing; remove {self.run.path} and train anew"
+            )
+        return progress
+
     def best(self, progress: Progress) -> Path:
         """The weights of the epoch that is kept."""
         kept = kept_epoch(progress.rows, self.select)

@@ -30,7 +30,6 @@ from fairexit.training.checkpoint import (
     Stateful,
     build,
     describe,
-    load_checkpoint,
     save_tensors,
 )
 from fairexit.training.log import csv_text, summary
@@ -162,7 +161,7 @@ class _Trainer:
             "precision": precision,
         }
         self.checkpoints = Checkpoints(run, parts, config.train.select)
-        self.progress = load_checkpoint(run, parts)
+        self.progress = self.checkpoints.load()
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
         module, wrapped = fabric.setup(method, optimizer)
