@@ -358,3 +358,28 @@ def rename(file):
     found = read_predictions(file)
     ids = np.char.add("other", found.ids)
     write_predictions(replace(found, ids=ids, clusters=ids), file)
+
+
+def test_datasets_side_by_side_give_the_tables_of_each_alone(load, tmp_path):
+    (tmp_path / "more").mkdir()
+    places = {
+        "a": {"data.path": str(tmp_path / "data")},
+        "b": {"data.path": str(tmp_path / "more")},
+    }
+    rows = {"ResNet18": {}, "ME-ResNet18": {"model.exits": "all"}}
+    folder = Folder(tmp_path / "s")
+    both = load(rows, datasets=places)
+    assert run_study(both, folder, 2, 1) == {}
+    titles = [table.title for table, _ in write_results(both, folder)]
+
+    def written(dataset):
+        files = (folder.path / "tables" / dataset).iterdir()
+        return {file.name: file.read_bytes() for file in files if file.suffix in (".csv", ".md")}
+
+    found, alone = {name: written(name) for name in places}, []
+    for name, place in places.items():
+        one = load(rows, datasets={name: place})
+        alone += [table.title for table, _ in write_results(one, folder)]
+        assert written(name) == found[name]
+    assert titles == alone
+    assert found["a"] != found["b"]
