@@ -14,13 +14,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
-from fairexit.auditing.clusters import number_clusters
-from fairexit.auditing.inversion import invert
-from fairexit.auditing.permutation import permute
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import METRICS, compute
-from fairexit.evaluation.scores import auroc, ece
+from fairexit.cluster_index import cluster_index
+from fairexit.metrics.counts import count
+from fairexit.metrics.group_metrics import METRICS, compute
+from fairexit.metrics.scores import auroc, ece
+from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
+from fairexit.stats.inversion import invert
+from fairexit.stats.permutation import permute
+from fairexit.stats.sample import Sample
 from timing import machine, table
 
 IMAGES, LESIONS, DRAWS, SCORE_DRAWS, LOOP = 5000, 3900, 10_000, 1000, 10
@@ -47,16 +48,23 @@ def measure(classes: int, groups: int) -> list[list[str]]:
     probabilities = scores / scores.sum(1, keepdims=True)
     answers = probabilities.argmax(1)[None]
     names = np.array([f"lesion {k}" for k in lesions], object)
-    samples = labels, answers, group, names, classes, groups
+    sample = Sample(
+        labels=labels,
+        answers=answers,
+        groups=group,
+        clusters=names,
+        num_classes=classes,
+        num_groups=groups,
+    )
     size = f"{classes} x {groups}"
 
     def intervals() -> None:
-        drawn = bootstrap(*samples, draws=DRAWS)
+        drawn = bootstrap(sample, n_resamples=DRAWS)
         for name in METRICS:
             drawn.interval(name)
 
     def loop() -> None:
-        index = number_clusters(names)
+        index = cluster_index(names)
         members = [np.flatnonzero(index == k) for k in range(index.max() + 1)]
         for _ in range(LOOP):
             drawn = rng.integers(0, len(members), len(members))
@@ -68,13 +76,13 @@ def measure(classes: int, groups: int) -> list[list[str]]:
             "auroc": lambda w: auroc(probabilities, labels, w),
             "ece": lambda w: ece(probabilities, labels, w),
         }
-        drawn = bootstrap_scores(measures, group, names, groups, draws=SCORE_DRAWS)
+        drawn = bootstrap_scores(measures, sample, n_resamples=SCORE_DRAWS)
         drawn.interval("auroc"), drawn.interval("ece")
 
     rows = [row(f"{DRAWS:,} draws, all count metrics, BCa", size, seconds(intervals))]
     rows.append(row("the same as a loop (scaled)", size, seconds(loop) * DRAWS / LOOP))
-    rows.append(row(f"{DRAWS:,} permutations", size, seconds(lambda: permute(*samples))))
-    rows.append(row("intervals of gaps, 7 x 1,000 draws", size, seconds(lambda: invert(*samples))))
+    rows.append(row(f"{DRAWS:,} permutations", size, seconds(lambda: permute(sample))))
+    rows.append(row("intervals of gaps, 7 x 1,000 draws", size, seconds(lambda: invert(sample))))
     rows.append(row(f"{SCORE_DRAWS:,} draws of AUROC and ECE, BCa", size, seconds(of_scores)))
     return rows
 

@@ -15,19 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.bootstrap import bootstrap
-from fairexit.auditing.inversion import invert
-from fairexit.auditing.permutation import GAPS, permute
-from fairexit.auditing.resampling import named_measures
-from fairexit.evaluation.counts import Margins
-from fairexit.evaluation.metrics import compute, tpr
+from fairexit.metrics.counts import Margins
+from fairexit.metrics.group_metrics import compute, tpr
+from fairexit.stats.bootstrap import bootstrap
+from fairexit.stats.inversion import invert
+from fairexit.stats.permutation import GAPS, permute
+from fairexit.stats.resampling import named_measures
+from fairexit.stats.sample import Sample
 from timing import table
 
 METRICS = ("accuracy", "f1", "f1_diff", "eopp0", "eopp1", "eodd", "eodd_usual")
 RAREST = "TPR of the rarest cell"
 DRAWS, GAP_DRAWS, PERMUTATIONS = 500, 200, 199
-
-Drawn = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]]
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class World:
         rates[:, range(c), range(c)] = hits
         return rates
 
-    def draw(self, models: Sequence[NDArray[np.float64]], rng: np.random.Generator) -> Drawn:
-        """Labels, answers, groups and clusters of a test set; models err on the same images."""
+    def draw(self, models: Sequence[NDArray[np.float64]], rng: np.random.Generator) -> Sample:
+        """A test set; models err on the same images."""
         sizes = rng.geometric(1 / self.size, round(self.images / self.size))
         owner = np.repeat(np.arange(len(sizes)), sizes)
         cells = self.cells()
@@ -91,7 +90,14 @@ class World:
             own = np.where(rng.random(len(owner)) < 0.7, luck, rng.random(len(owner)))
             bounds = np.cumsum(rates, axis=-1)[groups, labels]
             answers.append(np.minimum((own[:, None] > bounds).sum(1), self.classes - 1))
-        return labels, np.stack(answers), groups, owner.astype(str)
+        return Sample(
+            labels=labels,
+            answers=np.stack(answers),
+            groups=groups,
+            clusters=owner.astype(str),
+            num_classes=self.classes,
+            num_groups=self.groups,
+        )
 
     def truth(self, rates: NDArray[np.float64]) -> dict[str, float]:
         values = compute(self.cells()[:, :, None] * rates, METRICS)
@@ -146,12 +152,11 @@ def one_model(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
     alarms: dict[str, list[bool]] = {name: [] for name in GAPS}
     rng = np.random.default_rng(2)
     for seed in range(repeats):
-        drawn = world.draw([rates], rng)
-        sizes = world.classes, world.groups
-        found = bootstrap(*drawn, *sizes, metrics=measures, draws=DRAWS, seed=seed)
+        sample = world.draw([rates], rng)
+        found = bootstrap(sample, metrics=measures, n_resamples=DRAWS, random_state=seed)
         gaps = [name for name in METRICS if name in GAPS]
-        inverted = invert(*drawn, *sizes, metrics=gaps, draws=GAP_DRAWS, seed=seed)
-        chance = permute(*drawn, *sizes, metrics=gaps, draws=PERMUTATIONS, seed=seed)
+        inverted = invert(sample, metrics=gaps, n_resamples=GAP_DRAWS, random_state=seed)
+        chance = permute(sample, metrics=gaps, n_resamples=PERMUTATIONS, random_state=seed)
         for name in measures:
             if np.isnan(found.point[name].item()):
                 continue  # no image of the cell in this test set
@@ -177,11 +182,10 @@ def two_models(name: str, world: World, repeats: int) -> Iterator[list[str]]:
     points: dict[str, list[float]] = {metric: [] for metric in METRICS}
     rng = np.random.default_rng(3)
     for seed in range(repeats):
-        drawn = world.draw(rates, rng)
-        sizes = world.classes, world.groups
-        found = bootstrap(*drawn, *sizes, metrics=METRICS, draws=DRAWS, seed=seed)
+        sample = world.draw(rates, rng)
+        found = bootstrap(sample, metrics=METRICS, n_resamples=DRAWS, random_state=seed)
         gaps = [metric for metric in METRICS if metric in GAPS]
-        inverted = invert(*drawn, *sizes, metrics=gaps, draws=GAP_DRAWS, seed=seed)
+        inverted = invert(sample, metrics=gaps, n_resamples=GAP_DRAWS, random_state=seed)
         for metric in METRICS:
             for method in ("percentile", "bca"):
                 point, low, high, _ = found.difference(metric, 0, 1, method=method)
@@ -204,8 +208,8 @@ def seeds(number: int, world: World, repeats: int) -> Iterator[list[str]]:
         # Training moves every network's rates a little; the kinds are equal in the mean.
         middle = 0.7 + 0.03 * rng.standard_normal(2 * number)
         rates = [world.rates(0.0, m - 0.2, m + 0.2) for m in middle]
-        drawn = world.draw(rates, rng)
-        found = bootstrap(*drawn, world.classes, world.groups, metrics=names, draws=DRAWS)
+        sample = world.draw(rates, rng)
+        found = bootstrap(sample, metrics=names, n_resamples=DRAWS)
         for name in names:
             kinds = range(number), range(number, 2 * number)
             _, low, high, _ = found.over_seeds(name, *kinds)

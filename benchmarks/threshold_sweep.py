@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import compute
-from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import select, sweep
+from fairexit.metrics.counts import count
+from fairexit.metrics.group_metrics import compute
+from fairexit.predictions.files import Predictions
 
 IMAGES, EXITS, CLASSES, THETAS, TURNS = 5000, 5, 8, 1000, 20
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from conftest import settings
-from fairexit.evaluation.predictions import read_predictions
 from fairexit.files import alone
+from fairexit.predictions.files import read_predictions
 
 
 @pytest.fixture

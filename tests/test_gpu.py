@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from conftest import settings
 from fairexit.config import PruneConfig
 from fairexit.data.augment import POLICIES, Augment
-from fairexit.evaluation.predictions import read_predictions
 from fairexit.inference.early_exit import early_exit
 from fairexit.inference.entanglement import measure_entanglement
 from fairexit.inference.predict import predict
@@ -20,6 +19,7 @@ from fairexit.losses.mmd import mmd_by_cell
 from fairexit.losses.snnl import exact_snnl
 from fairexit.methods import methods
 from fairexit.models import create_model
+from fairexit.predictions.files import read_predictions
 from fairexit.pruning.fairprune import prune
 from fairexit.pruning.masks import load_masks
 from fairexit.training import checkpoint, fit

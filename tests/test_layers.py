@@ -4,67 +4,89 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "fairexit"
 
-# What each room may import, besides itself and the top-level modules.
+# What each room may import, besides itself and the files beside the rooms.
+TABLES = {"metrics", "predictions", "stats", "evaluation"}
 ALLOWED = {
-    "evaluation": set(),
+    "metrics": set(),
+    "predictions": set(),
+    "stats": {"metrics"},
+    "evaluation": {"metrics", "predictions", "stats"},
+    "auditing": TABLES,
     "data": set(),
     "models": set(),
     "losses": set(),
     "methods": {"models", "losses"},
-    "training": {"data", "models", "methods", "evaluation"},
-    "inference": {"data", "models", "losses", "methods", "training", "evaluation"},
-    "auditing": {"data", "evaluation"},
-    "report": {"data", "evaluation", "auditing"},
-    "pruning": {"data", "models", "methods", "training", "inference", "evaluation"},
-    "study": {
-        "data",
-        "models",
-        "methods",
-        "training",
-        "inference",
-        "evaluation",
-        "auditing",
-        "report",
-        "pruning",
-    },
-    "commands": {
-        "data",
-        "training",
-        "inference",
-        "evaluation",
-        "auditing",
-        "report",
-        "pruning",
-        "study",
-    },
+    "training": {"data", "models", "methods", "metrics"},
+    "inference": {"data", "models", "losses", "methods", "training", *TABLES},
+    "pruning": {"data", "models", "methods", "training", "inference", *TABLES},
+    "report": {"data", "auditing", *TABLES},
 }
+ALLOWED["study"] = set(ALLOWED)
+ALLOWED["commands"] = set(ALLOWED) - {"models", "losses", "methods"}
+
+# Files beside the rooms that gather several of them; no room but commands and study knows them.
+GATHER = {"api", "cli", "demo", "inventory", "pipeline", "__main__"}
 
 
-def imported(file):
-    """The fairexit rooms and modules that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fairexit"):
-            names = (
-                [node.module]
-                if node.module != "fairexit"
-                else [f"fairexit.{alias.name}" for alias in node.names]
-            )
-            yield from (name.split(".")[1] for name in names if "." in name)
+def modules():
+    """Dotted name -> file of every module."""
+    names = {}
+    for file in ROOT.rglob("*.py"):
+        parts = ("fairexit", *file.relative_to(ROOT).with_suffix("").parts)
+        names[".".join(parts).removesuffix(".__init__")] = file
+    return names
+
+
+MODULES = modules()
+
+
+def imported(name):
+    """The modules of fairexit that a module imports, wherever in the file."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fairexit"):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
+
+
+def room_of(name):
+    return name.split(".")[1] if name.count(".") else ""
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
 def test_a_room_imports_only_what_lies_before_it(room):
     rooms = {p.name for p in ROOT.iterdir() if p.is_dir()}
     assert rooms - {"__pycache__"} == set(ALLOWED)
-    for file in (ROOT / room).rglob("*.py"):
-        wrong = (set(imported(file)) & rooms) - ALLOWED[room] - {room}
-        assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
+    for name in MODULES:
+        if room_of(name) == room:
+            wrong = ({room_of(i) for i in imported(name)} & rooms) - ALLOWED[room] - {room}
+            assert not wrong, f"{name} imports {wrong}"
+
+
+def test_no_file_imports_the_package_root_or_what_gathers_the_rooms():
+    for name in MODULES:
+        targets = set(imported(name)) - {name}
+        assert "fairexit" not in targets, f"{name} imports the package root"
+        if room_of(name) not in (*GATHER, "", "commands", "study"):
+            wrong = {room_of(target) for target in targets} & GATHER
+            assert not wrong, f"{name} imports {wrong}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    needs = {name: set(imported(name)) - {name} for name in MODULES}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_only_the_loop_imports_fabric():

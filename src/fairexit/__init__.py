@@ -6,27 +6,27 @@ Names load when they are first used, so that what works on tables imports no tor
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fairexit.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from fairexit.api import audit as audit
     from fairexit.errors import UserError as UserError
     from fairexit.evaluation.evaluate import evaluate as evaluate
-    from fairexit.evaluation.predictions import read_predictions as read_predictions
     from fairexit.inference.classifier import load_model as load_model
     from fairexit.inference.early_exit import early_exit as early_exit
     from fairexit.models import create_model as create_model
     from fairexit.models import list_models as list_models
-    from fairexit.notebook import audit as audit
-
-__version__ = "0.1.0"
+    from fairexit.predictions.files import read_predictions as read_predictions
 
 _HOMES = {
     "UserError": "fairexit.errors",
-    "audit": "fairexit.notebook",
+    "audit": "fairexit.api",
     "create_model": "fairexit.models",
     "early_exit": "fairexit.inference.early_exit",
     "evaluate": "fairexit.evaluation.evaluate",
     "list_models": "fairexit.models",
     "load_model": "fairexit.inference.classifier",
-    "read_predictions": "fairexit.evaluation.predictions",
+    "read_predictions": "fairexit.predictions.files",
 }
 
 

@@ -18,6 +18,7 @@ from fairexit.commands.study import study
 from fairexit.commands.train import train
 from fairexit.commands.tune import tune
 from fairexit.errors import UserError
+from fairexit.version import __version__
 
 # Typer carries a copy of click of its own or not, by its version; its errors lead to the right one.
 USAGE_ERROR = cast(
@@ -37,9 +38,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import fairexit
-
-        print(f"fairexit {fairexit.__version__}")
+        print(f"fairexit {__version__}")
         raise typer.Exit
 
 

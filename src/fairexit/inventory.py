@@ -60,7 +60,7 @@ def _datasets() -> Table:
 
 
 def _metrics() -> Table:
-    from fairexit.evaluation import metrics
+    from fairexit.metrics import group_metrics as metrics
 
     rows = []
     for name in metrics.METRICS:

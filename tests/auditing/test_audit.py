@@ -7,19 +7,24 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from drawn_predictions import QUICK, change, draw, source
 from fairlearn import metrics as fl
 from sklearn import metrics as sk
 
 import fairexit
-from fairexit.auditing.audit import perform
-from fairexit.auditing.found import plain
-from fairexit.auditing.samples import Settings
-from fairexit.auditing.words import LABELS
+from drawn_predictions import QUICK, change, draw, source
+from fairexit.auditing.audit import audit_sources
+from fairexit.auditing.results import plain
+from fairexit.auditing.settings import AuditSettings
 from fairexit.errors import UserError
 from fairexit.evaluation.evaluate import evaluate
+from fairexit.report.audit_report import AuditReport
+from fairexit.report.vocabulary import LABELS
 
 SCRIPT = "<script>alert(1)</script>|*b*"
+
+
+def perform(*sources, **options):
+    return AuditReport.of(audit_sources(*sources, **options))
 
 
 def full(**options):
@@ -115,7 +120,7 @@ def test_the_frame_holds_groups_gaps_and_classes(audited):
 
 def test_the_same_seed_gives_the_same_audit():
     assert full().to_dict() == full().to_dict()
-    other = perform([source()], ["sex"], settings=replace(QUICK, seed=1))
+    other = perform([source()], ["sex"], settings=replace(QUICK, random_state=1))
     same = perform([source()], ["sex"], settings=QUICK)
     assert other.to_dict() != same.to_dict()
 
@@ -243,7 +248,7 @@ def test_names_that_are_markup_show_as_text():
 
 
 def test_tables_are_rectangular(audited):
-    from fairexit.auditing.sections import sections
+    from fairexit.report.sections import sections
 
     tables = [t for section in sections(audited) for t in section.tables]
     assert len(tables) >= 9
@@ -345,9 +350,9 @@ def test_numbers_without_spread_get_no_interval():
 
 
 def test_settings_in_range():
-    for name in ("level", "alpha", "specificity"):
-        with pytest.raises(UserError, match=f"{name} 2: it lies between 0 and 1"):
-            Settings(**{name: 2})
+    for name in ("confidence_level", "alpha", "specificity"):
+        with pytest.raises(UserError, match=f"{name} is 2; it lies between 0 and 1"):
+            AuditSettings(**{name: 2})
 
 
 def test_one_attribute_by_its_name():
@@ -356,9 +361,9 @@ def test_one_attribute_by_its_name():
 
 
 def test_settings_say_what_was_drawn(audited):
-    assert audited.facts.draws == QUICK.draws
-    assert audited.facts.permutations == QUICK.permutations
-    assert Settings().draws == Settings().permutations == 10_000
+    assert audited.facts.n_resamples == QUICK.n_resamples
+    assert audited.facts.n_permutations == QUICK.n_permutations
+    assert AuditSettings().n_resamples == AuditSettings().n_permutations == 10_000
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.4])

@@ -10,10 +10,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from drawn_predictions import draw
 from PIL import Image
 
-from fairexit.evaluation.predictions import write_predictions
+from drawn_predictions import draw
+from fairexit.predictions.files import write_predictions
 
 FEW = ("--draws", 100, "--score-draws", 100, "--permutations", 100)
 

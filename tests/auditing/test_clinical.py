@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from drawn_predictions import QUICK, change, draw, source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from drawn_predictions import QUICK, change, draw, source
 from fairexit.auditing.clinical import choose_cut, read_clinically
-from fairexit.auditing.samples import take_samples
+from fairexit.auditing.samples import take_sample
 from fairexit.errors import UserError
 
 
 def read(found, positive="mel"):
-    return read_clinically(found, take_samples(found, "sex"), positive, QUICK)
+    return read_clinically(found, take_sample(found, "sex"), positive, QUICK)
 
 
 def test_numbers_are_those_of_loops():

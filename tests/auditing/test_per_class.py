@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from drawn_predictions import QUICK, change, source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drawn_predictions import QUICK, change, source
 from fairexit.auditing.attribute import audit_attribute
-from fairexit.auditing.per_class import max_t
-from fairexit.auditing.samples import LEAST, Settings, take_samples
+from fairexit.auditing.samples import take_sample
+from fairexit.auditing.settings import MIN_CLUSTERS
+from fairexit.stats.multiple import max_t
 
 
 def audited(found, attribute="sex"):
@@ -34,7 +35,7 @@ def slow_max_t(observed, null):
 def test_max_t_is_its_slow_twin(tests, draws, seed):
     rng = np.random.default_rng(seed)
     observed, null = rng.integers(0, 4, tests) / 4, rng.integers(0, 4, (draws, tests)) / 4
-    alone, adjusted, _ = max_t(observed, null, QUICK)
+    alone, adjusted, _ = max_t(observed, null, 0.05)
     expected = slow_max_t(observed, null)
     np.testing.assert_allclose(alone, expected[0])
     np.testing.assert_allclose(adjusted, expected[1])
@@ -44,12 +45,12 @@ def test_max_t_is_its_slow_twin(tests, draws, seed):
 def test_the_limit_is_where_the_corrected_test_rejects():
     rng = np.random.default_rng(0)
     null = rng.normal(size=(999, 8))
-    _, _, limit = max_t(np.zeros(8), null, Settings())
+    _, _, limit = max_t(np.zeros(8), null, 0.05)
     for j in range(8):
         for above, rejects in ((0.2, True), (-0.2, False)):
             observed = np.zeros(8)
             observed[j] = limit[j] + above
-            assert (max_t(observed, null, Settings())[1][j] <= 0.05) == rejects
+            assert (max_t(observed, null, 0.05)[1][j] <= 0.05) == rejects
 
 
 def test_the_correction_holds_the_chance_of_any_false_alarm():
@@ -57,19 +58,19 @@ def test_the_correction_holds_the_chance_of_any_false_alarm():
     alarms = 0
     for _ in range(300):
         draws = rng.normal(size=(200, 12))
-        alarms += max_t(draws[0], draws[1:], QUICK)[1].min() <= 0.05
+        alarms += max_t(draws[0], draws[1:], 0.05)[1].min() <= 0.05
     assert 3 <= alarms <= 27  # 15 expected, more than three standard deviations each way
 
 
 def test_untested_values_stay_nan_and_correct_nothing():
     rng = np.random.default_rng(2)
     null = rng.normal(size=(99, 3))
-    with_nan = max_t(np.array([2.0, np.nan, 1.0]), null, QUICK)
-    without = max_t(np.array([2.0, 1.0]), null[:, [0, 2]], QUICK)
+    with_nan = max_t(np.array([2.0, np.nan, 1.0]), null, 0.05)
+    without = max_t(np.array([2.0, 1.0]), null[:, [0, 2]], 0.05)
     for a, b in zip(with_nan, without, strict=True):
         assert np.isnan(a[1])
         np.testing.assert_array_equal(a[[0, 2]], b)
-    assert all(np.isnan(v).all() for v in max_t(np.full(2, np.nan), null[:, :2], QUICK))
+    assert all(np.isnan(v).all() for v in max_t(np.full(2, np.nan), null[:, :2], 0.05))
 
 
 def test_rates_and_clusters_are_counted():
@@ -92,7 +93,7 @@ def test_clusters_of_several_classes_and_groups_count_where_they_are():
     p = found.predictions
     rng = np.random.default_rng(0)
     mixed = change(found, clusters=np.array([f"c{k}" for k in rng.integers(0, 9, 40)]))
-    behind = take_samples(mixed, "sex").clusters_behind()
+    behind = take_sample(mixed, "sex").sample.clusters_behind_rates()
     for g in range(2):
         for c in range(3):
             inside = p.attributes["sex"] == g
@@ -110,7 +111,7 @@ def test_small_cells_are_too_small_and_never_in_a_comparison():
     p = found.predictions
     # Group 0 keeps fewer lesions of class 0 than the rule asks for.
     rare = np.flatnonzero((p.labels == 0) & (p.attributes["sex"] == 0))
-    few = np.isin(p.clusters, np.unique(p.clusters[rare])[: LEAST - 1])
+    few = np.isin(p.clusters, np.unique(p.clusters[rare])[: MIN_CLUSTERS - 1])
     keep = ~np.isin(np.arange(len(p)), rare) | few
     thin = source()
     thin = type(found)("thin", p.take(keep), found.policy)
@@ -118,7 +119,7 @@ def test_small_cells_are_too_small_and_never_in_a_comparison():
     small = classes["mel", "tpr"]
     assert small.verdict == "too small"
     assert small.too_small == ("f",)
-    assert small.clusters["f"] == LEAST - 1
+    assert small.clusters["f"] == MIN_CLUSTERS - 1
     assert np.isnan([small.estimate.value, small.p_value, small.p_adjusted, small.floor]).all()
     assert (small.highest, small.lowest) == ("", "")
     assert classes["mel", "fpr"].verdict != "too small"

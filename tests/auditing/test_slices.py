@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from drawn_predictions import QUICK, change, source
 
+from drawn_predictions import QUICK, change, source
 from fairexit.auditing.slices import LEAST_CLUSTERS, search_slices
 
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_predictions import change, draw, source
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn_predictions import change, draw, source
 from fairexit.auditing.source import align, open_source, same_partition
 from fairexit.errors import UserError
-from fairexit.evaluation.predictions import write_predictions
+from fairexit.predictions.files import write_predictions
 
 words = st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1, max_size=8)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairexit.cluster_index import cluster_index
 from fairexit.data.splits import (
-    cluster_index,
     partition,
     read_split_file,
     split_of_fold,

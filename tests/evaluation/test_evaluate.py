@@ -13,11 +13,11 @@ from random_predictions import make
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from fairexit.errors import UserError
-from fairexit.evaluation import metrics
-from fairexit.evaluation.counts import count
 from fairexit.evaluation.evaluate import evaluate, paper_table
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
+from fairexit.metrics import group_metrics as metrics
+from fairexit.metrics.counts import count
 
 KEYS = (
     "policy empty n groups avg diff eopp0 eopp1 eodd eodd_usual accuracy balanced_accuracy auroc "
@@ -154,7 +154,7 @@ def test_a_file_is_evaluated_without_torch(tmp_path: Path) -> None:
     code = (
         "import sys, fairexit.metrics\n"
         "from fairexit.evaluation.evaluate import evaluate\n"
-        "from fairexit.evaluation.predictions import read_predictions\n"
+        "from fairexit.predictions.files import read_predictions\n"
         "print(evaluate(read_predictions(sys.argv[1]), 'sex', None).accuracy)\n"
         "heavy = {'torch', 'lightning', 'torchmetrics'} & sys.modules.keys()\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"

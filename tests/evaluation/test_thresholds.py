@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from random_predictions import FEW, make
 
 from fairexit.errors import UserError
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import compute
 from fairexit.evaluation.policy import Fallback, Policy
-from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import GRID, choose_theta, select, sweep
+from fairexit.metrics.counts import count
+from fairexit.metrics.group_metrics import compute
+from fairexit.predictions.files import Predictions
 
 FALLBACKS = st.sampled_from(["final", "most_confident"])
 TENTHS = st.lists(st.integers(1, 10).map(lambda t: t / 10), min_size=1, max_size=12)

@@ -14,8 +14,8 @@ from fairexit.config import PruneConfig, build_config
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.evaluation.evaluate import evaluate
-from fairexit.evaluation.predictions import read_predictions
 from fairexit.inference.predict import predict
+from fairexit.predictions.files import read_predictions
 from fairexit.pruning.fairprune import prune
 from fairexit.pruning.groups import draw_rows, split_groups
 from fairexit.pruning.layers import prunable_layers, prunable_parameters

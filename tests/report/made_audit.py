@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from fairexit.auditing.found import (
+from fairexit.auditing.results import (
     AttributeAudit,
-    Audit,
     ClassGap,
     Clinical,
     Curve,
@@ -19,6 +18,8 @@ from fairexit.auditing.found import (
     Slice,
     SliceSearch,
 )
+from fairexit.evaluation.policy import Policy
+from fairexit.report.audit_report import AuditReport
 
 NAN = math.nan
 
@@ -121,7 +122,8 @@ def attribute_audit(name, groups, classes, exits, random, positive):
             Gap("f1_diff", around(0.03, 0.03), 0.02, 0.05, NAN, 0.01, 0.06),
         ),
         approximate=False,
-        permutation_note="groups of whole clusters are permuted among equal clusters",
+        stuck=0.02,
+        bundled=False,
         classes=class_gaps(classes, groups, random),
         clinical=tuple(
             Clinical(
@@ -172,7 +174,7 @@ def made_audit(
         for key, groups in attributes.items()
     )
     first = found[0]
-    return Audit(
+    return AuditReport(
         Facts(
             name=name,
             source="runs/me",
@@ -184,13 +186,13 @@ def made_audit(
             class_counts=dict(zip(classes, first.counts.sum((0, 2)).tolist(), strict=True)),
             hard=False,
             exits=exits,
-            policy="first exit with confidence of 0.9 or more, chosen by rule eodd on val",
+            policy=Policy(0.9, rule="eodd", split="val").to_dict(),
             baseline="plain",
-            draws=10000,
-            score_draws=1000,
-            permutations=10000,
-            seed=0,
-            level=0.95,
+            n_resamples=10000,
+            n_score_resamples=1000,
+            n_permutations=10000,
+            random_state=0,
+            confidence_level=0.95,
             alpha=0.05,
             dataset={
                 "name": "synthetic",
@@ -222,12 +224,4 @@ def made_audit(
             {"age": "more than 50 values"},
             10,
         ),
-        (
-            "Between female and male the true positive rates differ by 0.093 on average, "
-            "about twice what chance alone gives.",
-            "MEL is found less often in male (0.61) than in female (0.74).",
-            "2 of 8 classes have too few samples to say anything.",
-        ),
-        ("Collect more MEL of male patients.", "Compare with a plain model in pairs."),
-        ("Sex is as recorded.", "One hospital's images stand for no other's."),
     )

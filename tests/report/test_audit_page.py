@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_audit import NAN, around, made_audit
 
-from fairexit.auditing.found import Estimate
+from fairexit.auditing.results import Estimate
 from fairexit.evaluation.entanglement import Entanglement
 from fairexit.report import audit_figures as figures
 from fairexit.report.audit_page import Footnotes, link, render_audit, write_audit
@@ -145,12 +145,10 @@ def test_names_show_as_text(bad):
 def test_a_plain_model_without_anything_else(tmp_path):
     audit = made_audit(exits=("f",), positive=())
     first = audit.attributes[0]
-    bare = type(first)(**{**vars(first), "paired": (), "seeds": {}})
-    facts = type(audit.facts)(
-        **{**vars(audit.facts), "dataset": {}, "hard": True, "cluster_name": "", "split": ""}
-    )
+    bare = type(first)(**{**vars(first), "paired": (), "seeds": {}, "classes": ()})
+    facts = type(audit.facts)(**{**vars(audit.facts), "dataset": {}, "hard": True, "split": ""})
     slices = type(audit.slices)((), 0, 7, (), {}, 10)
-    write_audit(type(audit)(facts, (bare,), slices, (), (), ()), tmp_path / "a" / "page.html")
+    write_audit(type(audit)(facts, (bare,), slices), tmp_path / "a" / "page.html")
     page = Page((tmp_path / "a" / "page.html").read_text(encoding="utf-8"))
     titles = [title for _, title in page.headings]
     assert "Who leaves where" not in titles

@@ -9,6 +9,7 @@ from made_audit import made_audit
 
 from fairexit.report.guidelines import CLAIM, TRIPOD, claim_answers, tripod_answers
 from fairexit.report.model_card import render_card, write_card
+from fairexit.tables import markdown
 
 
 def without_data(audit):
@@ -48,7 +49,7 @@ def test_the_body_holds_the_facts_of_the_audit():
         "Items of CLAIM (2024 update)",
     ]
     for words in (*audit.summary, *audit.next_steps, *audit.limits):
-        assert f"- {words}" in text
+        assert f"- {markdown(words)}" in text
     assert "### By sex" in text
     assert "### By age" in text
     assert "0.093 (0.063 to 0.123)" in text

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fairexit.evaluation.predictions import Predictions, write_predictions
+from fairexit.predictions.files import Predictions, write_predictions
 from fairexit.runs import Run
 from fairexit.study import job as jobs
 

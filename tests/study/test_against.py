@@ -6,7 +6,7 @@ from fake_runs import write_run
 
 from fairexit.config import build_config
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.predictions import read_predictions
+from fairexit.predictions.files import read_predictions
 from fairexit.runs import Run
 from fairexit.study.against import METRICS, against_others, against_table, kept_row
 from fairexit.study.collect import Pooled

@@ -10,11 +10,11 @@ from fake_runs import EXITS, draw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairexit.evaluation import metrics
-from fairexit.evaluation.counts import count
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.seeds import seeds_needed
+from fairexit.metrics import group_metrics as metrics
+from fairexit.metrics.counts import count
 from fairexit.runs import Run
+from fairexit.stats.seeds import seeds_needed
 from fairexit.study.claims import (
     FINAL,
     FIRST,
@@ -167,7 +167,7 @@ def test_a_study_of_clear_differences_is_judged_rightly():
     assert outcomes["eopp1: ME-HSIC < HSIC"] is None
     assert verdicts[6].word == "not run"
     # The numbers are the means over seeds of the metrics of the answers themselves.
-    labels, groups, _ = study[0].samples
+    labels, groups = study[0].sample.labels, study[0].sample.groups
     for text, metric in (
         ("f1: ME-FairPrune > FairPrune", "f1"),
         ("eodd: ME-FairPrune < ERM", "eodd"),

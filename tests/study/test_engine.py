@@ -353,7 +353,7 @@ def rename(file):
 
     import numpy as np
 
-    from fairexit.evaluation.predictions import read_predictions, write_predictions
+    from fairexit.predictions.files import read_predictions, write_predictions
 
     found = read_predictions(file)
     ids = np.char.add("other", found.ids)

@@ -8,9 +8,9 @@ from fairexit.evaluation.assess import Choice
 from fairexit.runs import Run
 from fairexit.study.claims import Bounds, Claim, Comparison, Side
 from fairexit.study.outcomes import Outcome, Verdict
+from fairexit.study.paper_tables import inactive
 from fairexit.study.plan import Study
 from fairexit.study.results import outcome_table, settings_note, verdict_frame
-from fairexit.study.tables import inactive
 
 STUDY = Study((), Choice(), {}, {}, False)
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from conftest import settings
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import compute
 from fairexit.inference.predict import predict
+from fairexit.metrics.counts import count
+from fairexit.metrics.group_metrics import compute
 from fairexit.runs import open_run
 
 TRAIN = [sys.executable, "-m", "fairexit", "train"]

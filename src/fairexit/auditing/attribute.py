@@ -6,20 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
 from fairexit.auditing.clinical import MOST_SCORED, NO_SCORE_INTERVAL, read_clinically
 from fairexit.auditing.compare import compare, over_seeds
-from fairexit.auditing.findings import permutation_note
-from fairexit.auditing.found import AttributeAudit, Estimate, Gap
-from fairexit.auditing.inversion import Inversion, invert
-from fairexit.auditing.leaving import theta_curve, who_leaves
+from fairexit.auditing.estimates import estimates, measured
+from fairexit.auditing.exits import theta_curve, who_leaves
 from fairexit.auditing.per_class import class_gaps
-from fairexit.auditing.permutation import GAPS, Permutation, permute
-from fairexit.auditing.power import detectable_gap
-from fairexit.auditing.resampling import named_measures
-from fairexit.auditing.samples import Samples, Settings, by_name, estimates, measured, take_samples
+from fairexit.auditing.results import AttributeAudit, Estimate, Gap
+from fairexit.auditing.samples import AttributeSample, by_name, take_sample
+from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
-from fairexit.evaluation.metrics import (
+from fairexit.metrics.group_metrics import (
     METRICS,
     Values,
     empty_cells,
@@ -30,7 +26,12 @@ from fairexit.evaluation.metrics import (
     recall,
     tpr,
 )
-from fairexit.evaluation.scores import auroc, ece
+from fairexit.metrics.scores import auroc, ece
+from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
+from fairexit.stats.inversion import Inversion, invert
+from fairexit.stats.permutation import GAPS, Permutation, permute
+from fairexit.stats.power import detectable_gap
+from fairexit.stats.resampling import named_measures
 
 NULL = {"tpr": tpr, "fpr": fpr, "precision": precision, "recall": recall, "f1": f1}
 """What the size of a gap that could be found is read from."""
@@ -44,48 +45,47 @@ def audit_attribute(
     seeds: Sequence[Source],
     baselines: Sequence[Source],
     positives: Sequence[str],
-    settings: Settings,
+    settings: AuditSettings,
 ) -> AttributeAudit:
-    """Audit one attribute; arguments as for `fairexit.auditing.audit.perform`."""
-    samples = take_samples(source, attribute)
-    names, counts = samples.group_names, samples.counts
-    arrays = (samples.labels, samples.answers[None], samples.groups, samples.clusters)
-    sizes, seed = samples.sizes, settings.seed
+    """Audit one attribute; arguments as for `fairexit.auditing.audit.audit_sources`."""
+    measured_samples = take_sample(source, attribute)
+    names, counts = measured_samples.groups, measured_samples.counts
+    sample, seed = measured_samples.sample, settings.random_state
     chance = permute(
-        *arrays,
-        *sizes,
+        sample,
         metrics=named_measures(GAPS, "exclude") | NULL,
-        draws=settings.permutations,
-        seed=seed,
+        n_resamples=settings.n_permutations,
+        random_state=seed,
     )
-    inverted = invert(*arrays, *sizes, metrics=GAPS, draws=settings.gap_draws, seed=seed)
+    inverted = invert(sample, metrics=GAPS, n_resamples=settings.n_gap_resamples, random_state=seed)
     drawn = bootstrap(
-        *arrays,
-        *sizes,
+        sample,
         metrics=named_measures(tuple(METRICS), "exclude")
         | {f"of group: {name}": measure for name, measure in BY_GROUP.items()}
         | {"tpr": tpr, "fpr": fpr},
-        draws=settings.draws,
-        seed=seed,
+        n_resamples=settings.n_resamples,
+        random_state=seed,
     )
     overall = {name: measured(drawn, name, settings).item() for name in METRICS}
     # A bootstrap adds to a gap what chance has added already.
-    overall |= {name: estimates(inverted.interval(name, settings.level)).item() for name in GAPS}
+    overall |= {
+        name: estimates(inverted.interval(name, settings.confidence_level)).item() for name in GAPS
+    }
     of_groups = {name: measured(drawn, f"of group: {name}", settings).tolist() for name in BY_GROUP}
     if not source.predictions.hard:
-        for name, values in _scores(source, samples, settings).items():
+        for name, values in _scores(source, measured_samples, settings).items():
             overall[name], of_groups[name] = values[0], values[1:]
     null = {name: chance.null[name][:, 0] for name in NULL}
-    clusters = samples.clusters_of_groups()
+    clusters = sample.clusters_by_group()
     several = len(source.predictions.exit_names) > 1
     return AttributeAudit(
         attribute,
         names,
         n=by_name(names, counts.sum((1, 2))),
         clusters=by_name(names, clusters),
-        unknown=int((~samples.rows).sum()),
+        unknown=int((~measured_samples.rows).sum()),
         counts=counts,
-        empty_cells=tuple(empty_cells(counts, names, samples.classes)),
+        empty_cells=tuple(empty_cells(counts, names, measured_samples.classes)),
         by_group={
             group: {name: values[g] for name, values in of_groups.items()}
             for g, group in enumerate(names)
@@ -93,13 +93,16 @@ def audit_attribute(
         overall=overall,
         gaps=_gaps(overall, chance, inverted, null, _smallest(clusters)),
         approximate=chance.approximate,
-        permutation_note=permutation_note(chance.approximate, chance.stuck, chance.bundled),
-        classes=class_gaps(samples, drawn, null, settings),
-        clinical=tuple(read_clinically(source, samples, name, settings) for name in positives),
-        leaving=who_leaves(source, samples, settings) if several else None,
+        stuck=chance.stuck,
+        bundled=chance.bundled,
+        classes=class_gaps(measured_samples, drawn, null, settings),
+        clinical=tuple(
+            read_clinically(source, measured_samples, name, settings) for name in positives
+        ),
+        leaving=who_leaves(source, measured_samples, settings) if several else None,
         curve=theta_curve(source, attribute) if several else None,
-        paired=compare(seeds, baselines, samples, settings) if baselines else (),
-        seeds=over_seeds(seeds, samples),
+        paired=compare(seeds, baselines, measured_samples, settings) if baselines else (),
+        seeds=over_seeds(seeds, measured_samples),
     )
 
 
@@ -109,7 +112,7 @@ def _smallest(clusters: NDArray[np.int64]) -> int:
 
 
 def _gaps(
-    found: dict[str, Estimate],
+    estimated: dict[str, Estimate],
     chance: Permutation,
     inverted: Inversion,
     null: dict[str, Values],
@@ -121,7 +124,7 @@ def _gaps(
         gaps.append(
             Gap(
                 name,
-                found[name],
+                estimated[name],
                 floor=float(chance.floor(name)[0]),
                 ceiling=ceiling,
                 p_value=float(chance.p_value(name)[0]),
@@ -132,11 +135,13 @@ def _gaps(
     return tuple(gaps)
 
 
-def _scores(source: Source, samples: Samples, settings: Settings) -> dict[str, list[Any]]:
+def _scores(
+    source: Source, samples: AttributeSample, settings: AuditSettings
+) -> dict[str, list[Any]]:
     """AUROC and ECE of all samples, then of each group."""
-    probabilities, labels = source.probabilities[samples.rows], samples.labels
-    groups = len(samples.group_names)
-    members = [np.ones(len(labels), bool), *(samples.groups == g for g in range(groups))]
+    probabilities, labels = source.probabilities[samples.rows], samples.sample.labels
+    of_group = [samples.sample.groups == g for g in range(len(samples.groups))]
+    members = [np.ones(len(labels), bool), *of_group]
 
     def by_part(score: Any) -> Any:
         def values(weights: Values) -> Values:
@@ -154,10 +159,8 @@ def _scores(source: Source, samples: Samples, settings: Settings) -> dict[str, l
         }
     drawn = bootstrap_scores(
         scores,
-        samples.groups,
-        samples.clusters,
-        groups,
-        draws=settings.score_draws,
-        seed=settings.seed,
+        samples.sample,
+        n_resamples=settings.n_score_resamples,
+        random_state=settings.random_state,
     )
     return {name: measured(drawn, name, settings).tolist() for name in scores}

@@ -1,4 +1,4 @@
-"""The audit as a whole: from sources to an `Audit`."""
+"""The audit as a whole: from sources to `AuditResults`."""
 
 import platform
 from collections.abc import Sequence
@@ -6,29 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 
-import fairexit
 from fairexit.auditing.attribute import audit_attribute
-from fairexit.auditing.clusters import number_clusters
-from fairexit.auditing.findings import limits, next_steps, policy_text, summary
-from fairexit.auditing.found import Audit, Facts
-from fairexit.auditing.samples import Settings, by_name
+from fairexit.auditing.results import AuditResults, Facts
+from fairexit.auditing.samples import by_name
+from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.slices import search_slices
 from fairexit.auditing.source import Source, align
+from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError
 from fairexit.types import UNKNOWN
+from fairexit.version import __version__
 
 CROSS = " x "
 
 
-def perform(
+def audit_sources(
     seeds: Sequence[Source],
     groups: Sequence[str],
     *,
     baselines: Sequence[Source] = (),
     intersections: bool = False,
     positives: Sequence[str] = (),
-    settings: Settings | None = None,
-) -> Audit:
+    settings: AuditSettings | None = None,
+) -> AuditResults:
     """Audit a model.
 
     Args:
@@ -42,7 +42,7 @@ def perform(
     Raises:
         UserError: an unknown attribute or class, or sources that do not fit each other.
     """
-    settings = settings or Settings()
+    settings = settings or AuditSettings()
     source = seeds[0]
     groups = groups or _default_groups(source)
     seeds = [source, *(align(other, source) for other in seeds[1:])]
@@ -62,15 +62,7 @@ def perform(
     found = tuple(
         audit_attribute(source, name, seeds, baselines, positives, settings) for name in attributes
     )
-    facts = _facts(source, baselines, settings)
-    return Audit(
-        facts,
-        found,
-        slices,
-        summary(facts, found, slices),
-        next_steps(facts, found, slices),
-        limits(facts, found),
-    )
+    return AuditResults(_facts(source, baselines, settings), found, slices)
 
 
 def _default_groups(source: Source) -> list[str]:
@@ -105,7 +97,7 @@ def _crossed(source: Source, attributes: Sequence[str]) -> Source:
     return replace(source, predictions=more)
 
 
-def _facts(source: Source, baselines: Sequence[Source], settings: Settings) -> Facts:
+def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings) -> Facts:
     p = source.predictions
     splits = np.unique(p.split).tolist()
     return Facts(
@@ -113,23 +105,23 @@ def _facts(source: Source, baselines: Sequence[Source], settings: Settings) -> F
         source=source.path,
         split=splits[0] if len(splits) == 1 else "",
         n=len(p),
-        clusters=int(number_clusters(p.clusters).max()) + 1,
+        clusters=int(cluster_index(p.clusters).max()) + 1,
         cluster_name=source.cluster_name,
         classes=p.classes,
         class_counts=by_name(p.classes, np.bincount(p.labels, minlength=len(p.classes))),
         hard=p.hard,
         exits=p.exit_names,
-        policy=policy_text(source.policy, len(p.exit_names)),
+        policy=source.policy.to_dict(),
         baseline=", ".join(other.name for other in baselines),
-        draws=settings.draws,
-        score_draws=settings.score_draws,
-        permutations=settings.permutations,
-        seed=settings.seed,
-        level=settings.level,
+        n_resamples=settings.n_resamples,
+        n_score_resamples=settings.n_score_resamples,
+        n_permutations=settings.n_permutations,
+        random_state=settings.random_state,
+        confidence_level=settings.confidence_level,
         alpha=settings.alpha,
         dataset=source.dataset,
         versions={
-            "fairexit": fairexit.__version__,
+            "fairexit": __version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
         },

@@ -6,21 +6,24 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.bootstrap import bootstrap, bootstrap_scores
-from fairexit.auditing.found import Clinical, Estimate
-from fairexit.auditing.samples import LEAST, Samples, Settings, measured
+from fairexit.auditing.estimates import measured
+from fairexit.auditing.results import Clinical, Estimate
+from fairexit.auditing.samples import AttributeSample
+from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest
-from fairexit.evaluation.counts import Counts, Margins, margins
-from fairexit.evaluation.metrics import Values, ratio_known, tnr, tpr
-from fairexit.evaluation.scores import auroc
+from fairexit.metrics.counts import Counts, Margins, margins
+from fairexit.metrics.group_metrics import Values, ratio_known, tnr, tpr
+from fairexit.metrics.scores import auroc
+from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
+from fairexit.stats.sample import Sample
 
 MOST_SCORED = 100_000
 """Samples up to which scores get intervals: each draw weighs every sample."""
 
 NO_SCORE_INTERVAL = f"no interval: more than {MOST_SCORED:,} samples"
 
-FEW = f"fewer than {LEAST} clusters: too few to trust the interval"
+FEW = f"fewer than {MIN_CLUSTERS} clusters: too few to trust the interval"
 
 
 def ppv(counts: Counts | Margins) -> Values:
@@ -40,7 +43,7 @@ MEASURES = {"sensitivity": tpr, "specificity": tnr, "ppv": ppv, "npv": npv}
 
 
 def read_clinically(
-    source: Source, samples: Samples, positive: str, settings: Settings
+    source: Source, samples: AttributeSample, positive: str, settings: AuditSettings
 ) -> Clinical:
     """The measures of one class in each group, the answers taken as yes or no.
 
@@ -56,16 +59,17 @@ def read_clinically(
         hint = nearest(positive, samples.classes)
         raise UserError(f"--positive {positive}: no such class; {hint}")
     c = samples.classes.index(positive)
-    if not (samples.labels == c).any():
+    if not (samples.sample.labels == c).any():
         raise UserError(f"--positive {positive}: no sample of this class is measured")
     scores = source.probabilities[samples.rows, c]
-    found = _yes_or_no(samples, c, samples.answers == c, settings)
-    areas = _areas(scores, c, samples, source.predictions.hard, settings)
+    answered = _yes_or_no(samples.sample, c, samples.sample.answers[0] == c, settings)
+    hard = source.predictions.hard
+    areas = _areas(scores, c, samples.sample, hard=hard, settings=settings)
     cut, reason = choose_cut(source, c, settings.specificity)
-    at_cut = _yes_or_no(samples, c, scores >= cut, settings) if cut is not None else None
+    at_cut = _yes_or_no(samples.sample, c, scores >= cut, settings) if cut is not None else None
     groups = {}
-    for g, name in enumerate(samples.group_names):
-        groups[name] = {key: values[g] for key, values in found.items()} | {"auroc": areas[g]}
+    for g, name in enumerate(samples.groups):
+        groups[name] = {key: values[g] for key, values in answered.items()} | {"auroc": areas[g]}
         if at_cut:
             groups[name] |= {
                 "sensitivity_at": at_cut["sensitivity"][g],
@@ -99,21 +103,19 @@ def choose_cut(source: Source, c: int, specificity: float) -> tuple[float | None
 
 
 def _yes_or_no(
-    samples: Samples, c: int, yes: NDArray[np.bool_], settings: Settings
+    sample: Sample, c: int, yes: NDArray[np.bool_], settings: AuditSettings
 ) -> dict[str, list[Estimate]]:
-    labels, answers = (samples.labels == c).astype(np.int64), yes.astype(np.int64)
+    labels, answers = (sample.labels == c).astype(np.int64), yes.astype(np.int64)
+    of_two = replace(sample, labels=labels, answers=answers[None], num_classes=2)
     drawn = bootstrap(
-        labels,
-        answers[None],
-        samples.groups,
-        samples.clusters,
-        2,
-        len(samples.group_names),
+        of_two,
         metrics=MEASURES,
-        draws=settings.draws,
-        seed=settings.seed,
+        n_resamples=settings.n_resamples,
+        random_state=settings.random_state,
     )
-    ill, answered = (_clusters_of_two(samples, values) for values in (labels, answers))
+    ill, answered = (
+        replace(of_two, labels=values).clusters_behind_rates()[0] for values in (labels, answers)
+    )
     behind = dict(
         zip(MEASURES, (ill[:, 1], ill[:, 0], answered[:, 1], answered[:, 0]), strict=True)
     )
@@ -122,27 +124,22 @@ def _yes_or_no(
     }
 
 
-def _clusters_of_two(samples: Samples, values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Clusters of each group with a sample of value 0 and with one of value 1, (M, 2)."""
-    return replace(samples, labels=values, classes=("no", "yes")).clusters_behind()[0]
-
-
-def _warned(found: list[Estimate], clusters: NDArray[np.int64]) -> list[Estimate]:
+def _warned(estimates: list[Estimate], clusters: NDArray[np.int64]) -> list[Estimate]:
     """Measures by group with a note on intervals that rest on few clusters (M,)."""
     return [
-        replace(one, note=FEW) if n < LEAST and not math.isnan(one.low) else one
-        for one, n in zip(found, clusters.tolist(), strict=True)
+        replace(e, note=FEW) if n < MIN_CLUSTERS and not math.isnan(e.low) else e
+        for e, n in zip(estimates, clusters.tolist(), strict=True)
     ]
 
 
 def _areas(
-    scores: NDArray[np.float32], c: int, samples: Samples, hard: bool, settings: Settings
+    scores: NDArray[np.float32], c: int, sample: Sample, *, hard: bool, settings: AuditSettings
 ) -> list[Estimate]:
-    groups = range(len(samples.group_names))
+    groups = range(sample.num_groups)
     if hard:
         return [Estimate(math.nan, note="answers only")] * len(groups)
-    labels = (samples.labels == c).astype(np.int64)
-    members = [np.flatnonzero(samples.groups == g) for g in groups]
+    labels = (sample.labels == c).astype(np.int64)
+    members = [np.flatnonzero(sample.groups == g) for g in groups]
     pair = np.stack([1 - scores, scores], 1)
 
     def areas(weights: Values) -> Values:
@@ -155,11 +152,11 @@ def _areas(
         return [Estimate(float(v), note=NO_SCORE_INTERVAL) for v in values]
     drawn = bootstrap_scores(
         {"auroc": areas},
-        samples.groups,
-        samples.clusters,
-        len(groups),
-        draws=settings.score_draws,
-        seed=settings.seed,
+        sample,
+        n_resamples=settings.n_score_resamples,
+        random_state=settings.random_state,
     )
-    behind = _clusters_of_two(samples, labels).min(1)
-    return _warned(list(measured(drawn, "auroc", settings)), behind)
+    behind = replace(sample, labels=labels, num_classes=2, answers=labels[None])
+    return _warned(
+        list(measured(drawn, "auroc", settings)), behind.clusters_behind_rates()[0].min(1)
+    )

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fairexit.auditing.found import Paired
-from fairexit.auditing.pairs import draw_pairs
-from fairexit.auditing.samples import Samples, Settings, estimates
+from fairexit.auditing.estimates import estimates
+from fairexit.auditing.results import Paired
+from fairexit.auditing.samples import AttributeSample
+from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import compute
+from fairexit.metrics.group_metrics import compute
+from fairexit.stats.paired import draw_pairs
 
 METRICS = (
     "accuracy",
@@ -27,7 +28,10 @@ METRICS = (
 
 
 def compare(
-    seeds: Sequence[Source], baselines: Sequence[Source], samples: Samples, settings: Settings
+    seeds: Sequence[Source],
+    baselines: Sequence[Source],
+    samples: AttributeSample,
+    settings: AuditSettings,
 ) -> tuple[Paired, ...]:
     """Differences to the baseline, every draw the same clusters for both.
 
@@ -41,19 +45,18 @@ def compare(
         settings: draws, seed, level, method.
     """
     answers = np.stack([source.answers[samples.rows] for source in (*seeds, *baselines)])
-    arrays = (samples.labels, answers, samples.groups, samples.clusters, *samples.sizes)
     drawn = draw_pairs(
-        *arrays,
+        samples.sample.with_answers(answers),
         metrics=METRICS,
-        draws=settings.draws,
-        gap_draws=settings.gap_draws,
-        seed=settings.seed,
+        n_resamples=settings.n_resamples,
+        n_gap_resamples=settings.n_gap_resamples,
+        random_state=settings.random_state,
     )
     number = len(seeds)
     mine, its = range(number), range(number, 2 * number)
     found = []
     for metric in METRICS:
-        interval = drawn.difference(metric, mine, its, settings.level, settings.method)
+        interval = drawn.difference(metric, mine, its, settings.confidence_level, settings.method)
         point = drawn.point(metric)
         values, base = point[:number], point[number:]
         found.append(
@@ -71,10 +74,10 @@ def compare(
     return tuple(found)
 
 
-def over_seeds(seeds: Sequence[Source], samples: Samples) -> dict[str, tuple[float, ...]]:
+def over_seeds(seeds: Sequence[Source], samples: AttributeSample) -> dict[str, tuple[float, ...]]:
     """Every metric in each seed; empty with one seed."""
     if len(seeds) == 1:
         return {}
     answers = np.stack([source.answers[samples.rows] for source in seeds])
-    values = compute(count(samples.labels, answers, samples.groups, *samples.sizes), METRICS)
+    values = compute(samples.sample.with_answers(answers).counts, METRICS)
     return {name: tuple(value.tolist()) for name, value in values.items()}

@@ -6,23 +6,26 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.bootstrap import Bootstrap
-from fairexit.auditing.found import ClassGap, Estimate
-from fairexit.auditing.intervals import percentile
-from fairexit.auditing.power import detectable_rates
-from fairexit.auditing.samples import LEAST, Samples, Settings, estimates
-from fairexit.evaluation.metrics import Values, range_known
+from fairexit.auditing.estimates import estimates
+from fairexit.auditing.results import ClassGap, Estimate
+from fairexit.auditing.samples import AttributeSample
+from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
+from fairexit.metrics.group_metrics import Values, range_known
+from fairexit.stats.bootstrap import Bootstrap
+from fairexit.stats.intervals import percentile
+from fairexit.stats.multiple import max_t
+from fairexit.stats.power import detectable_rates
 
 RATES = ("tpr", "fpr")
 
 
 def class_gaps(
-    samples: Samples, drawn: Bootstrap, null: dict[str, Values], settings: Settings
+    samples: AttributeSample, drawn: Bootstrap, null: dict[str, Values], settings: AuditSettings
 ) -> tuple[ClassGap, ...]:
     """The range of TPR and of FPR over the groups, for every class that occurs.
 
-    A group with fewer than `LEAST` clusters behind a rate is left out of that rate's comparison; a
-    class where fewer than two groups remain is too small to say anything.
+    A group with fewer than `MIN_CLUSTERS` clusters behind a rate is left out of that rate's
+    comparison; a class where fewer than two groups remain is too small to say anything.
 
     Args:
         samples: of one attribute.
@@ -31,12 +34,14 @@ def class_gaps(
         settings: level and alpha.
     """
     point = {rate: drawn.point[rate][0] for rate in RATES}
-    behind = dict(zip(RATES, samples.clusters_behind(), strict=True))
-    enough = {rate: behind[rate] >= LEAST for rate in RATES}
+    behind = dict(zip(RATES, samples.sample.clusters_behind_rates(), strict=True))
+    enough = {rate: behind[rate] >= MIN_CLUSTERS for rate in RATES}
     masked = {rate: np.where(enough[rate], null[rate], np.nan) for rate in RATES}
     observed = np.stack([range_known(np.where(enough[r], point[r], np.nan), -2) for r in RATES])
     chance = np.stack([range_known(masked[r], -2) for r in RATES], axis=1)
-    alone, adjusted, ceiling = max_t(observed.ravel(), chance.reshape(len(chance), -1), settings)
+    alone, adjusted, ceiling = max_t(
+        observed.ravel(), chance.reshape(len(chance), -1), settings.alpha
+    )
     shape = observed.shape
     alone, adjusted, ceiling = (values.reshape(shape) for values in (alone, adjusted, ceiling))
     floor = np.nan_to_num(chance).mean(0)
@@ -50,7 +55,7 @@ def class_gaps(
             large = ends is not None
             gap = _difference(drawn, rate, ends, c, settings) if ends else _too_small()
             small = np.flatnonzero(~enough[rate][:, c])
-            names = samples.group_names
+            names = samples.groups
             found.append(
                 ClassGap(
                     name=samples.classes[c],
@@ -72,37 +77,6 @@ def class_gaps(
     return tuple(found)
 
 
-def max_t(observed: Values, null: Values, settings: Settings) -> tuple[Values, Values, Values]:
-    """P-values of many tests, alone and corrected by the largest statistic of each draw.
-
-    Each statistic is put into standard deviations above its mean under permutation. The corrected
-    p-value is the share of draws whose largest one over all tests is as large as this (Westfall
-    and Young 1993, single-step max-T). It heeds that the tests hang together and holds the chance
-    of any false alarm at alpha.
-
-    Args:
-        observed: J statistics; NaN takes no part.
-        null: the same in B draws without effect, (B, J).
-        settings: alpha.
-    Returns:
-        P-values alone and corrected, and the statistic from which the corrected test rejects,
-        each (J,), NaN where the statistic is.
-    """
-    tested = np.flatnonzero(~np.isnan(observed))
-    result = np.full((3, len(observed)), np.nan)
-    if len(tested):
-        # The data are one of the draws, so that no p-value is 0.
-        values = np.concatenate([observed[None, tested], null[:, tested]])
-        mean, spread = values.mean(0), values.std(0)
-        t = np.divide(values - mean, spread, out=np.zeros(values.shape), where=spread > 1e-9)
-        largest = t.max(1)
-        # Sums in another order differ in the last digits; a tie must stay a tie.
-        result[0, tested] = (t >= t[0] - 1e-9).mean(0)
-        result[1, tested] = (largest[:, None] >= t[0] - 1e-9).mean(0)
-        result[2, tested] = mean + spread * np.quantile(largest, 1 - settings.alpha)
-    return result[0], result[1], result[2]
-
-
 def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
     """Groups of the highest and the lowest rate among those that are large enough."""
     groups = np.flatnonzero(enough)
@@ -113,7 +87,7 @@ def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
 
 
 def _difference(
-    drawn: Bootstrap, rate: str, ends: tuple[int, int], c: int, settings: Settings
+    drawn: Bootstrap, rate: str, ends: tuple[int, int], c: int, settings: AuditSettings
 ) -> Estimate:
     """Highest minus lowest rate, these two groups fixed; the interval may reach below 0."""
     high, low = ends
@@ -121,12 +95,12 @@ def _difference(
     def gap(values: Values) -> Values:
         return values[..., 0, high, c] - values[..., 0, low, c]
 
-    knife = drawn.jackknife[rate]
+    jackknifed = drawn.jackknife[rate]
     found = percentile(
         gap(drawn.point[rate]),
         gap(drawn.draws[rate]),
-        replace(knife, values=gap(knife.values)),
-        settings.level,
+        replace(jackknifed, values=gap(jackknifed.values)),
+        settings.confidence_level,
     )
     one: Estimate = estimates(found).item()
     return one

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.clusters import number_clusters
-from fairexit.auditing.found import Estimate, Slice, SliceSearch
-from fairexit.auditing.samples import Settings
+from fairexit.auditing.results import Estimate, Slice, SliceSearch
+from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
-from fairexit.evaluation.metrics import Values
+from fairexit.cluster_index import cluster_index
+from fairexit.metrics.group_metrics import Values
 from fairexit.types import UNKNOWN
 
 LEAST_CLUSTERS = 30
@@ -55,7 +55,7 @@ class _Rows:
     num_classes: int
 
 
-def search_slices(source: Source, settings: Settings) -> SliceSearch:
+def search_slices(source: Source, settings: AuditSettings) -> SliceSearch:
     """Every slice of one or two attribute values with enough clusters, tested for excess errors.
 
     All attributes of the predictions take part. Slices of the same samples count once, under the
@@ -66,8 +66,8 @@ def search_slices(source: Source, settings: Settings) -> SliceSearch:
         settings: seed, level.
     """
     p = source.predictions
-    numbers = number_clusters(p.clusters)
-    order = np.random.default_rng(settings.seed).permutation(int(numbers.max()) + 1)
+    numbers = cluster_index(p.clusters)
+    order = np.random.default_rng(settings.random_state).permutation(int(numbers.max()) + 1)
     wrong = (source.answers != p.labels).astype(float)
     rows = _Rows(wrong, p.labels, numbers, order[numbers] % BUNDLES, len(p.classes))
     found: list[_Found] = []
@@ -144,14 +144,14 @@ def _class_means(rows: _Rows, among: NDArray[np.bool_]) -> Values:
     return (errors / np.maximum(n, 1))[rows.labels]
 
 
-def _test(found: list[_Found], settings: Settings) -> tuple[Slice, ...]:
+def _test(found: list[_Found], settings: AuditSettings) -> tuple[Slice, ...]:
     if not found:
         return ()
     parts = np.stack([one.parts for one in found], axis=1)
     scale = np.sqrt((parts**2).sum(0))
     scale[scale == 0] = np.inf  # nobody or everybody errs: nothing to see
     statistic = parts.sum(0) / scale
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(settings.random_state)
     larger, largest = np.ones(len(found)), np.ones(len(found))
     for _ in range(0, SIGNS, CHUNK):
         signs = rng.integers(0, 2, (CHUNK, len(parts))) * 2.0 - 1
@@ -159,7 +159,7 @@ def _test(found: list[_Found], settings: Settings) -> tuple[Slice, ...]:
         larger += (drawn >= statistic - 1e-9).sum(0)
         largest += (drawn.max(1)[:, None] >= statistic - 1e-9).sum(0)
     alone, adjusted = larger / (SIGNS + 1), largest / (SIGNS + 1)
-    z = NormalDist().inv_cdf((1 + settings.level) / 2)
+    z = NormalDist().inv_cdf((1 + settings.confidence_level) / 2)
     worst = np.lexsort((-statistic, adjusted))[:SHOWN]
     return tuple(
         Slice(

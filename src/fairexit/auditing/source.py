@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.clusters import number_clusters
+from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError
-from fairexit.evaluation.arrow import Columns, attribute_columns
 from fairexit.evaluation.assess import Choice, choose_policy, of_run
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.predictions import Predictions, read_predictions
-from fairexit.evaluation.table import first_row
 from fairexit.evaluation.thresholds import select
+from fairexit.predictions.arrow import Columns, attribute_columns
+from fairexit.predictions.data import first_row
+from fairexit.predictions.files import Predictions, read_predictions
 from fairexit.runs import Run, open_run
 
 NO_COSTS = {
@@ -230,6 +230,6 @@ def same_partition(one: NDArray[np.str_], two: NDArray[np.str_]) -> bool:
     >>> same_partition(np.array(["a", "a", ""]), np.array(["1", "1", "2"]))
     True
     """
-    first, second = number_clusters(one), number_clusters(two)
+    first, second = cluster_index(one), cluster_index(two)
     pairs = np.unique(np.stack([first, second]), axis=1).shape[1]
     return bool(pairs == first.max(initial=-1) + 1 == second.max(initial=-1) + 1)

@@ -64,14 +64,15 @@ def audit(
     """Tell whether the gaps between groups are real, from predictions alone."""
     # Reading and drawing take their time: say at once what happens.
     print(f"reading {', '.join(map(str, predictions))}", file=sys.stderr, flush=True)
-    from fairexit.auditing.audit import perform
-    from fairexit.auditing.samples import Settings
-    from fairexit.auditing.sections import sections
+    from fairexit.auditing.audit import audit_sources
+    from fairexit.auditing.settings import AuditSettings
     from fairexit.auditing.source import open_source
     from fairexit.errors import UserError
-    from fairexit.evaluation.arrow import Columns
     from fairexit.evaluation.assess import parse_threshold
     from fairexit.files import write_atomically
+    from fairexit.predictions.arrow import Columns
+    from fairexit.report.audit_report import AuditReport
+    from fairexit.report.sections import sections
     from fairexit.tables import printable
 
     if out:
@@ -85,16 +86,16 @@ def audit(
         [open_source(path, groups, split=split, threshold=theta, columns=columns) for path in paths]
         for paths in (predictions, baseline or [])
     )
-    settings = Settings(
-        draws=draws,
-        score_draws=score_draws,
-        permutations=permutations,
-        gap_draws=max(draws // 10, 100),
-        seed=seed,
+    settings = AuditSettings(
+        n_resamples=draws,
+        n_score_resamples=score_draws,
+        n_permutations=permutations,
+        n_gap_resamples=max(draws // 10, 100),
+        random_state=seed,
         method=interval,
         specificity=specificity,
     )
-    found = perform(
+    results = audit_sources(
         sources,
         groups,
         baselines=others,
@@ -102,6 +103,7 @@ def audit(
         positives=positive or [],
         settings=settings,
     )
+    found = AuditReport.of(results)
     if as_json == STDOUT:
         print(json.dumps(found.to_dict(), indent=2))
     elif as_json:

@@ -16,7 +16,7 @@ def demo(
 ) -> None:
     """Draw skin lesions, train with and without exits, compare. No download."""
     from fairexit.demo import demo as run
-    from fairexit.report import tables
+    from fairexit.report import evaluation_tables as tables
 
     found = run(out, images=images, epochs=epochs, seed=seed)
     show(tables.fairness_table(found))

@@ -37,7 +37,7 @@ def evaluate(
     """Print the paper's table; for a run, write metrics.json and the policy."""
     from fairexit.evaluation.assess import assess, parse_choice
     from fairexit.evaluation.evaluate import ONE_ANSWER
-    from fairexit.report import tables
+    from fairexit.report import evaluation_tables as tables
 
     choice = parse_choice(threshold, grid, rule, tolerance, fallback)
     found = assess(

@@ -53,7 +53,7 @@ def prepare(
     from fairexit.data.datasets import datasets
     from fairexit.data.prepare import PrepareOptions
     from fairexit.data.prepare import prepare as run
-    from fairexit.report.tables import cell_table, leak_table
+    from fairexit.report.evaluation_tables import cell_table, leak_table
 
     own: dict[str, Any] = {
         "id": id,

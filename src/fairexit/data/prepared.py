@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fairexit.cluster_index import cluster_index
 from fairexit.data.records import SPLITS
-from fairexit.data.splits import cluster_index, split_of_fold
+from fairexit.data.splits import split_of_fold
 from fairexit.errors import UserError, nearest, reason
 from fairexit.types import UNKNOWN, Task
 

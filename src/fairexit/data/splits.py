@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fairexit.cluster_index import cluster_index
 from fairexit.data.records import SPLITS, read_table
 from fairexit.errors import UserError
 
@@ -44,14 +45,6 @@ def partition(
         lacking[cells, part] -= counts
         parts[members[k]] = part
     return parts
-
-
-def cluster_index(clusters: "pd.Series[str]") -> NDArray[np.int64]:
-    """Clusters as numbers; each empty one is a cluster of its own."""
-    index, names = pd.factorize(clusters.where(clusters != ""), use_na_sentinel=True)
-    alone = index < 0
-    index[alone] = len(names) + np.arange(alone.sum())
-    return index.astype(np.int64)
 
 
 def _strata(frame: pd.DataFrame, group: str) -> NDArray[np.int64]:

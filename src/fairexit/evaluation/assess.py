@@ -9,11 +9,11 @@ import numpy as np
 
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.evaluate import Evaluation, evaluate
-from fairexit.evaluation.metrics import Empty
 from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
-from fairexit.evaluation.predictions import Predictions, read_predictions
 from fairexit.evaluation.thresholds import GRID, RULES, choose_theta
 from fairexit.files import write_atomically
+from fairexit.metrics.group_metrics import Empty
+from fairexit.predictions.files import Predictions, read_predictions
 from fairexit.runs import Run, open_run
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError
-from fairexit.evaluation.seeds import half_width
 from fairexit.files import write_atomically
+from fairexit.stats.seeds import half_width
 
 MEAN = "mean"
 """The position of a row that holds the mean over the positions."""
@@ -156,7 +156,7 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
 
     The variance of the mean is that over images plus that over seeds: the square of the runs' mean
     standard error, as they share their images and may err alike, and the variance over the R runs
-    divided by R. Intervals are those of `fairexit.evaluation.seeds.half_width`; `_sd` is the
+    divided by R. Intervals are those of `fairexit.stats.seeds.half_width`; `_sd` is the
     standard deviation over runs.
 
     Raises:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from fairexit.errors import UserError
-from fairexit.evaluation import metrics
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import Empty
 from fairexit.evaluation.policy import Policy, Theta
-from fairexit.evaluation.predictions import Predictions
-from fairexit.evaluation.scores import auroc
 from fairexit.evaluation.thresholds import select, shares
+from fairexit.metrics import group_metrics as metrics
+from fairexit.metrics.counts import count
+from fairexit.metrics.group_metrics import Empty
+from fairexit.metrics.scores import auroc
+from fairexit.predictions.files import Predictions
 from fairexit.types import UNKNOWN
 
 SHORT = ("f1", "accuracy", "eopp0", "eopp1", "eodd", "eodd_usual")
@@ -28,7 +28,7 @@ class Evaluation:
     """The numbers of one policy; NaN where no sample defines a value.
 
     `only_answer` is the class that every sample is answered with, if there is such a one.
-    `empty` is what a rate without samples counted, see `fairexit.evaluation.metrics`.
+    `empty` is what a rate without samples counted, see `fairexit.metrics.group_metrics`.
     `groups`, `avg` and `diff` hold macro precision, recall and F1; `exit_share` is group -> exit ->
     share of the group; `exits` tells what happens when everything leaves at one exit;
     `worst_group` is the smallest F1, recall and accuracy of any group; `empty_cells` are the
@@ -73,7 +73,7 @@ def evaluate(
         group: attribute.
         policy: a policy, theta itself, or None, where every sample leaves at the final exit; a
             plain network has one exit whatever is asked.
-        empty: what a rate without samples counts, see `fairexit.evaluation.metrics`.
+        empty: what a rate without samples counts, see `fairexit.metrics.group_metrics`.
     Raises:
         UserError: more than one split, an unknown group or one with a single value, a theta out
             of range.

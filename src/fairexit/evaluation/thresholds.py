@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import Empty, compute
 from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
-from fairexit.evaluation.predictions import Predictions
+from fairexit.metrics.counts import count
+from fairexit.metrics.group_metrics import Empty, compute
+from fairexit.predictions.files import Predictions
 from fairexit.types import UNKNOWN
 
 __all__ = ["GRID", "RULES", "Policy", "choose_theta", "select", "shares", "sweep"]
@@ -144,7 +144,7 @@ def choose_theta(
         rule: a key of `RULES`.
         tolerance: allowed loss of macro F1, for "eodd".
         fallback: as for `select`.
-        empty: what a rate without samples counts, see `fairexit.evaluation.metrics`.
+        empty: what a rate without samples counts, see `fairexit.metrics.group_metrics`.
     Raises:
         UserError: other rows than validation's, an unknown rule, a theta out of range, a group
             that cannot be compared.

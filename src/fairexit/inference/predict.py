@@ -12,10 +12,10 @@ from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError, reason
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.predictions import Predictions, write_predictions
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import answer_table, early_exit
 from fairexit.models import ExitNet
+from fairexit.predictions.files import Predictions, write_predictions
 from fairexit.progress import track
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net

@@ -11,11 +11,11 @@ from fairexit.config import PruneConfig, RunConfig
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.evaluation.evaluate import evaluate
-from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import alone, write_atomically
 from fairexit.inference.predict import choose_device, open_data, predict_split
 from fairexit.models import ExitNet
+from fairexit.predictions.files import Predictions
 from fairexit.pruning.groups import check_task, draw_rows, split_groups
 from fairexit.pruning.layers import (
     choose_layers,

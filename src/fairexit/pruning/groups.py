@@ -8,7 +8,7 @@ from fairexit.data.loaders import balancing_weights
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.evaluate import evaluate
-from fairexit.evaluation.predictions import Predictions
+from fairexit.predictions.files import Predictions
 from fairexit.types import Task
 
 Rows = NDArray[np.int64]

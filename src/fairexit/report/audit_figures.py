@@ -13,8 +13,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from fairexit.auditing.found import Estimate
-from fairexit.report.formats import decimal
+from fairexit.auditing.results import Estimate
+from fairexit.report.vocabulary import decimal
 
 ROW = 26
 """Height of a drawing in a row of a table, in pixels."""

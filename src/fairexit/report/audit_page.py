@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from fairexit.auditing.found import AttributeAudit, Audit, ClassGap
+from fairexit.auditing.results import AttributeAudit, AuditResults, ClassGap
 from fairexit.evaluation.entanglement import MEAN, Entanglement
 from fairexit.files import write_atomically
 from fairexit.report import audit_figures as figures
-from fairexit.report import formats
+from fairexit.report import vocabulary
 from fairexit.report.entanglement import entanglement_table
+from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
 from fairexit.report.templating import render
 from fairexit.report.theta import THETA_HELPERS
 
@@ -22,7 +23,7 @@ MATRIX = 15
 
 
 def write_audit(
-    audit: Audit,
+    audit: AuditResults,
     path: Path,
     entanglement: Entanglement | None = None,
     images: Mapping[str, str] | None = None,
@@ -39,7 +40,7 @@ def write_audit(
 
 
 def render_audit(
-    audit: Audit,
+    audit: AuditResults,
     entanglement: Entanglement | None = None,
     images: Mapping[str, str] | None = None,
 ) -> str:
@@ -53,12 +54,21 @@ def render_audit(
         "errors_of": errors_of,
         "small_matrix": MATRIX,
         "isnan": math.isnan,
+        "permutation_note": permutation_note,
         "tint": tint,
         "link": link,
         "depths": depths,
         "entanglement_table": entanglement_table,
     }
-    shown = {"audit": audit, "facts": audit.facts, "entanglement": entanglement}
+    shown = {
+        "audit": audit,
+        "facts": audit.facts,
+        "findings": summary(audit),
+        "next_steps": next_steps(audit),
+        "limits": limits(audit),
+        "policy": policy_text(audit.facts),
+        "entanglement": entanglement,
+    }
     return render("audit.html", helpers, images=images or {}, **shown)
 
 
@@ -102,7 +112,7 @@ def sort_classes(classes: Sequence[ClassGap], rate: str) -> list[ClassGap]:
 def class_tip(gap: ClassGap) -> str:
     """A class's rates by group, for a pointer."""
     rows = (
-        f"{group}: {formats.decimal(rate)} of {formats.whole(gap.samples[group])}"
+        f"{group}: {vocabulary.decimal(rate)} of {vocabulary.whole(gap.samples[group])}"
         for group, rate in gap.rates.items()
     )
     return "\n".join([gap.name, *rows])
@@ -124,7 +134,7 @@ def errors_of(attribute: AttributeAudit, classes: Sequence[str], group: int) -> 
         n = int(wrong[true, answer])
         if n:
             share = n / int(counts[true].sum())
-            row = [classes[true], classes[answer], formats.whole(n), formats.percent(share)]
+            row = [classes[true], classes[answer], vocabulary.whole(n), vocabulary.percent(share)]
             found.append(row)
     return found
 

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from fairexit.auditing.found import AttributeAudit, Audit, Curve, Leaving
-from fairexit.auditing.words import LABELS
+from fairexit.auditing.results import AttributeAudit, AuditResults, Curve, Leaving
 from fairexit.report.figures import COLOURS
+from fairexit.report.vocabulary import LABELS
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 RATES = {"tpr": "true positive rate", "fpr": "false positive rate"}
 
 
-def plot_audit(audit: Audit) -> "dict[str, Figure]":
+def plot_audit(audit: AuditResults) -> "dict[str, Figure]":
     """Every figure of an audit by name, such as "classes by sex"."""
     figures = {}
     for attribute in audit.attributes:

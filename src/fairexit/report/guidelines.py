@@ -7,7 +7,7 @@ Artificial Intelligence 6(4), e240300. The topics are shortened.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fairexit.auditing.found import Audit
+from fairexit.auditing.results import AuditResults
 
 TRIPOD = {
     "1": "Title",
@@ -129,12 +129,12 @@ class Answer:
     where: str
 
 
-def tripod_answers(audit: Audit) -> list[Answer]:
+def tripod_answers(audit: AuditResults) -> list[Answer]:
     """What the audit says to the items of TRIPOD+AI, in their order."""
     return _answers(TRIPOD, _tripod(audit))
 
 
-def claim_answers(audit: Audit) -> list[Answer]:
+def claim_answers(audit: AuditResults) -> list[Answer]:
     """What the audit says to the items of CLAIM, in their order."""
     return _answers(CLAIM, _claim(audit))
 
@@ -144,7 +144,7 @@ def _answers(items: dict[str, str], found: Iterator[tuple[str, bool, str]]) -> l
     return [Answer(item, topic, *by_item[item]) for item, topic in items.items() if item in by_item]
 
 
-def _tripod(audit: Audit) -> Iterator[tuple[str, bool, str]]:
+def _tripod(audit: AuditResults) -> Iterator[tuple[str, bool, str]]:
     if audit.facts.dataset:
         yield "5a", False, "Data: name, source and licence; not how representative they are"
         yield "20a", False, "Data: samples measured, and those left out with the reason"
@@ -167,7 +167,7 @@ def _tripod(audit: Audit) -> Iterator[tuple[str, bool, str]]:
     yield "27c", False, "What to do next"
 
 
-def _claim(audit: Audit) -> Iterator[tuple[str, bool, str]]:
+def _claim(audit: AuditResults) -> Iterator[tuple[str, bool, str]]:
     if audit.facts.dataset:
         yield "7", False, "Data: name, source and licence"
         yield "8", False, "Data: what was left out, and why"

@@ -10,17 +10,18 @@ from typing import Any
 
 import yaml
 
-from fairexit.auditing.found import AttributeAudit, Audit, Estimate
-from fairexit.auditing.tables import (
+from fairexit.auditing.results import AttributeAudit, AuditResults, Estimate
+from fairexit.files import write_atomically
+from fairexit.report.audit_tables import (
     class_table,
     clinical_table,
     gap_table,
     group_table,
     slice_table,
 )
-from fairexit.auditing.words import AVERAGES, LABELS, capital
-from fairexit.files import write_atomically
+from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
+from fairexit.report.vocabulary import AVERAGES, LABELS, capital
 from fairexit.tables import Table, markdown
 
 OVERALL = ("accuracy", "balanced_accuracy", "f1", "auroc")
@@ -37,7 +38,7 @@ GUIDELINES = {
 }
 
 
-def write_card(audit: Audit, path: Path) -> None:
+def write_card(audit: AuditResults, path: Path) -> None:
     """Write the card.
 
     Args:
@@ -47,13 +48,13 @@ def write_card(audit: Audit, path: Path) -> None:
     write_atomically(path, render_card(audit))
 
 
-def render_card(audit: Audit) -> str:
+def render_card(audit: AuditResults) -> str:
     """The card as a text: YAML front matter, then Markdown."""
     front = yaml.safe_dump(_metadata(audit), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n\n" + "\n\n".join(_body(audit)) + "\n"
 
 
-def _metadata(audit: Audit) -> dict[str, Any]:
+def _metadata(audit: AuditResults) -> dict[str, Any]:
     """The front matter as `huggingface_hub.ModelCardData` reads it."""
     facts = audit.facts
     # Predictions without prepared images behind them may be of anything.
@@ -74,7 +75,7 @@ def _metadata(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _metrics(audit: Audit) -> Iterator[dict[str, Any]]:
+def _metrics(audit: AuditResults) -> Iterator[dict[str, Any]]:
     first = audit.attributes[0]
     for key in OVERALL:
         if key in first.overall:
@@ -92,20 +93,20 @@ def _metric(key: str, name: str, estimate: Estimate) -> Iterator[dict[str, Any]]
         yield {"type": key, "name": name, "value": round(estimate.value, 4)}
 
 
-def _body(audit: Audit) -> Iterator[str]:
+def _body(audit: AuditResults) -> Iterator[str]:
     facts = audit.facts
     yield f"# Model card of {markdown(facts.name)}"
     yield (
         "This card holds what an audit of the model's predictions shows. What the audit cannot "
         "know stands at the end as not answered."
     )
-    yield from _section("Summary", audit.summary)
+    yield from _section("Summary", summary(audit))
     answers = "answers only" if facts.hard else "a probability for each class"
     yield from _section(
         "Model",
         [
             f"Output: {answers}, {len(facts.classes)} classes: {', '.join(facts.classes)}.",
-            f"Exits: {len(facts.exits)}. Policy: {facts.policy}.",
+            f"Exits: {len(facts.exits)}. Policy: {policy_text(facts)}.",
         ],
     )
     yield from _section("Data", list(_data(audit)))
@@ -119,8 +120,8 @@ def _body(audit: Audit) -> Iterator[str]:
         yield "### Worst slices"
         yield from _tables([slice_table(audit)])
     yield from _section("Method", list(_method(audit)))
-    yield from _section("What to do next", audit.next_steps)
-    yield from _section("Limits", audit.limits)
+    yield from _section("What to do next", next_steps(audit))
+    yield from _section("Limits", limits(audit))
     for name, (items, answers_of) in GUIDELINES.items():
         yield from _guideline(name, items, answers_of(audit))
 
@@ -137,7 +138,7 @@ def _tables(tables: Sequence[Table]) -> Iterator[str]:
         yield table.to_markdown().strip()
 
 
-def _data(audit: Audit) -> Iterator[str]:
+def _data(audit: AuditResults) -> Iterator[str]:
     facts = audit.facts
     where = f" of the {facts.split} split" if facts.split else ""
     yield f"Measured: {facts.n:,} samples{where}."
@@ -159,7 +160,7 @@ def _data(audit: Audit) -> Iterator[str]:
         yield f"Shared by {pair.replace('-', ' and ')}: {shared}."
 
 
-def _samples(a: AttributeAudit, audit: Audit) -> Table:
+def _samples(a: AttributeAudit, audit: AuditResults) -> Table:
     rows = [
         [name, *(str(n) if n else "none" for n in column)]
         for name, column in zip(audit.facts.classes, a.counts.sum(2).T.tolist(), strict=True)
@@ -167,17 +168,17 @@ def _samples(a: AttributeAudit, audit: Audit) -> Table:
     return Table(f"Samples by class and {a.attribute}", ["Class", *a.groups], rows)
 
 
-def _method(audit: Audit) -> Iterator[str]:
+def _method(audit: AuditResults) -> Iterator[str]:
     facts = audit.facts
     units = f"clusters (column {facts.cluster_name})" if facts.cluster_name else "samples"
     yield MEASURES
     yield (
-        f"Intervals: {100 * facts.level:g} %. Of gaps and differences between groups by inversion "
-        f"of the permutation test; of all other numbers by bootstrap over {units}, "
-        f"{facts.draws:,} draws."
+        f"Intervals: {100 * facts.confidence_level:g} %. Of gaps and differences between groups by "
+        f"inversion of the permutation test; of all other numbers by bootstrap over {units}, "
+        f"{facts.n_resamples:,} draws."
     )
     for a in audit.attributes:
-        yield f"Chance, {a.attribute}: {facts.permutations:,} times {a.permutation_note}."
+        yield f"Chance, {a.attribute}: {facts.n_permutations:,} times {permutation_note(a)}."
     yield f"A difference is called at p of at most {facts.alpha:g}."
     yield "Made with " + ", ".join(f"{key} {v}" for key, v in facts.versions.items()) + "."
 

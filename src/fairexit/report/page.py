@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import fairexit
-from fairexit.auditing.leaving import theta_curve
+from fairexit.auditing.exits import theta_curve
 from fairexit.auditing.source import Source
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import Assessment
 from fairexit.files import write_atomically
-from fairexit.report.formats import exit_name
-from fairexit.report.tables import (
+from fairexit.report.evaluation_tables import (
     cell_table,
     exit_table,
     fairness_table,
@@ -21,6 +19,8 @@ from fairexit.report.tables import (
 )
 from fairexit.report.templating import render
 from fairexit.report.theta import THETA_HELPERS
+from fairexit.report.vocabulary import exit_name
+from fairexit.version import __version__
 
 
 def write_page(
@@ -44,7 +44,7 @@ def write_page(
         "page.html",
         THETA_HELPERS,
         title=title,
-        version=fairexit.__version__,
+        version=__version__,
         group=assessments[0].group,
         tables=[fairness_table(assessments), summary_table(assessments)],
         exits=[_exits(a) for a in multi],

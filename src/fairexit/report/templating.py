@@ -4,20 +4,19 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from fairexit.auditing.words import capital
 from fairexit.report import audit_figures as figures
-from fairexit.report import formats
+from fairexit.report import vocabulary
 
 FILTERS = (
-    formats.decimal,
-    formats.signed,
-    formats.percent,
-    formats.whole,
-    formats.p_value,
-    formats.interval,
-    formats.metric_name,
-    formats.exit_name,
-    capital,
+    vocabulary.decimal,
+    vocabulary.signed,
+    vocabulary.percent,
+    vocabulary.whole,
+    vocabulary.p_value,
+    vocabulary.interval,
+    vocabulary.metric_name,
+    vocabulary.exit_name,
+    vocabulary.capital,
 )
 
 

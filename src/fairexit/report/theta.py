@@ -9,9 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from fairexit.auditing.found import Curve, plain
-from fairexit.auditing.words import capital
-from fairexit.report import formats
+from fairexit.auditing.results import Curve, plain
+from fairexit.report import vocabulary
 
 PLOTS = {
     "accuracy": ("Accuracy", {"accuracy": 0, "f1": 1}),
@@ -34,13 +33,13 @@ def theta_data(curve: Curve) -> dict[str, Any]:
     known = math.isfinite(curve.used)
     used = int(np.abs(curve.thetas - curve.used).argmin()) if known else None
     series = [
-        _series(key, formats.metric_name(key), plot, curve.metrics[key], told=key in TOLD)
+        _series(key, vocabulary.metric_name(key), plot, curve.metrics[key], told=key in TOLD)
         for plot, (_, keys) in PLOTS.items()
         for key in keys
         if key in curve.metrics
     ]
     for number, (exit, values) in zip(count(), curve.shares.items(), strict=False):
-        name = capital(formats.exit_name(exit))
+        name = vocabulary.capital(vocabulary.exit_name(exit))
         series.append(_series(f"exit{number}", name, "exits", values, share=True))
     if len(curve.cost):
         series.append(_series("cost", "Mean cost", "cost", curve.cost, share=True, told=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fairexit.auditing.found import Audit
+from fairexit.auditing.results import AuditResults
 from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.runs import open_run
 
@@ -15,7 +15,7 @@ SIDE = 96
 """Pixels; larger images are made smaller."""
 
 
-def leaving_images(audit: Audit) -> dict[str, str]:
+def leaving_images(audit: AuditResults) -> dict[str, str]:
     """The images named in an audit of a run, as data addresses by id.
 
     Nothing where they are not at hand: for a table of predictions, or when the run's prepared data

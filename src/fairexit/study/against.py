@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from fairexit.auditing.pairs import draw_pairs
 from fairexit.runs import Run
+from fairexit.stats.paired import draw_pairs
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.folder import read_log
-from fairexit.study.tables import inactive, marked
+from fairexit.study.paper_tables import inactive, marked
 from fairexit.study.verdicts import DRAWS, GAP_DRAWS
 from fairexit.tables import Table, number
 from fairexit.training.log import kept_epoch
@@ -110,17 +110,12 @@ def _differences(ours: Sequence[Pooled], others: Sequence[Pooled]) -> dict[str, 
     if not both:
         return {}
     chosen = [mine for mine, _ in both] + [its for _, its in both]
-    labels, groups, clusters = chosen[0].samples
+    answers = np.stack([one.answers(POLICY) for one in chosen])
     drawn = draw_pairs(
-        labels,
-        np.stack([one.answers(POLICY) for one in chosen]),
-        groups,
-        clusters,
-        len(chosen[0].classes),
-        len(chosen[0].group_names),
+        chosen[0].sample.with_answers(answers),
         metrics=list(METRICS),
-        draws=DRAWS,
-        gap_draws=GAP_DRAWS,
+        n_resamples=DRAWS,
+        n_gap_resamples=GAP_DRAWS,
     )
     cells = {}
     for metric in METRICS:

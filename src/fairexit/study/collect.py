@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError
-from fairexit.evaluation import metrics
 from fairexit.evaluation.assess import of_run
-from fairexit.evaluation.counts import count
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.predictions import Predictions
 from fairexit.evaluation.thresholds import select
 from fairexit.files import read_json
+from fairexit.metrics import group_metrics as metrics
+from fairexit.predictions.files import Predictions
 from fairexit.runs import Run, open_run, read_record
+from fairexit.stats.sample import Sample
 from fairexit.study.folder import Folder, State
 from fairexit.study.plan import Planned, Study
 
@@ -60,12 +60,19 @@ class Pooled:
     def group_names(self) -> tuple[str, ...]:
         return self.predictions[0].group_names[self.group]
 
-    @property
-    def samples(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]]:
-        """Labels, groups and clusters, (N,) each, by id."""
+    @cached_property
+    def sample(self) -> Sample:
+        """The images by id, as answered by the policy and by each exit, see `options`."""
         parts = [(p.labels, p.attributes[self.group], p.clusters) for p in self.predictions]
         labels, groups, clusters = (np.concatenate(c)[self.order] for c in zip(*parts, strict=True))
-        return labels, groups, clusters
+        return Sample(
+            labels=labels,
+            answers=np.stack([self.answers(name) for name in self.options]),
+            groups=groups,
+            clusters=clusters,
+            num_classes=len(self.classes),
+            num_groups=len(self.group_names),
+        )
 
     @property
     def ids(self) -> NDArray[np.str_]:
@@ -90,15 +97,13 @@ class Pooled:
 
     @cached_property
     def options(self) -> dict[str, int]:
-        """What `counts` holds: the policy and each exit."""
+        """The rows of `sample.answers` and `counts`: the policy and each exit."""
         return {name: i for i, name in enumerate((POLICY, *self.exit_names))}
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Counts of the policy and of each exit, (1 + E, M, C, C)."""
-        labels, groups, _ = self.samples
-        answers = np.stack([self.answers(name) for name in self.options])
-        return count(labels, answers, groups, len(self.classes), len(self.group_names))
+        return self.sample.counts
 
     @cached_property
     def values(self) -> dict[str, NDArray[np.float64]]:

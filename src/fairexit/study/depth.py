@@ -13,7 +13,7 @@ from fairexit.evaluation.entanglement import (
     mean_over_runs,
     read_entanglement,
 )
-from fairexit.evaluation.seeds import LEVEL, detectable, half_width
+from fairexit.stats.seeds import LEVEL, detectable, half_width
 from fairexit.study.claims import Claim, Comparison, Side, word_of
 from fairexit.study.collect import Pooled
 from fairexit.study.outcomes import Outcome, Verdict, bounds, needed

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.evaluation.entanglement import mean_over_runs
-from fairexit.evaluation.metrics import compute
 from fairexit.evaluation.thresholds import sweep
+from fairexit.metrics.group_metrics import compute
 from fairexit.report.entanglement import entanglement_figure
 from fairexit.report.figures import COLOURS, save_figure
 from fairexit.study.collect import POLICY, Pooled

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from fairexit.evaluation.seeds import LEVEL, POWER, seeds_needed
+from fairexit.stats.seeds import LEVEL, POWER, seeds_needed
 from fairexit.study.claims import Bounds, Claim, Comparison, Word, word_of
 
 POWERED = float(ndtri((1 + LEVEL) / 2) + ndtri(POWER))

@@ -12,17 +12,17 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from fairexit.errors import UserError
-from fairexit.evaluation.seeds import MOST
 from fairexit.files import alone, write_atomically
 from fairexit.runs import Run
+from fairexit.stats.seeds import MOST
 from fairexit.study.against import against_others, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
 from fairexit.study.outcomes import Verdict
 from fairexit.study.paper import CLASSES, Printed, common_name, printed
+from fairexit.study.paper_tables import inactive, marked, write_tables
 from fairexit.study.plan import Study
-from fairexit.study.tables import inactive, marked, write_tables
 from fairexit.study.verdicts import Chance, chance, judge
 from fairexit.tables import Table, number
 

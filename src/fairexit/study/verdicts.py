@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairexit.auditing.intervals import Interval
-from fairexit.auditing.pairs import Pairs, draw_pairs
-from fairexit.auditing.permutation import permute
-from fairexit.auditing.resampling import Measure, named_measures
-from fairexit.evaluation import metrics
-from fairexit.evaluation.counts import Margins
-from fairexit.evaluation.metrics import Values
-from fairexit.evaluation.seeds import LEVEL, detectable
+from fairexit.metrics import group_metrics as metrics
+from fairexit.metrics.counts import Margins
+from fairexit.metrics.group_metrics import Values
+from fairexit.stats.intervals import Interval
+from fairexit.stats.paired import Pairs, draw_pairs
+from fairexit.stats.permutation import permute
+from fairexit.stats.resampling import Measure, named_measures
+from fairexit.stats.seeds import LEVEL, detectable
 from fairexit.study.claims import (
     FINAL,
     FIRST,
@@ -77,11 +77,9 @@ def chance(pooled: Sequence[Pooled]) -> list[Chance]:
     """Eopp1 and Eodd of each row beside what permuted groups give."""
     found: dict[tuple[str, str], list[Values]] = {}
     for one in pooled:
-        labels, groups, clusters = one.samples
-        answers = one.answers(POLICY)[None]
-        sizes = len(one.classes), len(one.group_names)
         gaps = ("eopp1", "eodd")
-        null = permute(labels, answers, groups, clusters, *sizes, metrics=gaps, draws=CHANCE_DRAWS)
+        sample = one.sample.with_answers(one.answers(POLICY)[None])
+        null = permute(sample, metrics=gaps, n_resamples=CHANCE_DRAWS)
         for gap in gaps:
             values = [null.point[gap], null.floor(gap), null.ceiling(gap)]
             found.setdefault((one.row, gap), []).append(np.ravel(values))
@@ -104,15 +102,14 @@ def _draw(
     if any(what != POLICY and len(one.exit_names) == 1 for one, what in chosen):
         return None
     answers = np.stack([one.answers(_exit(one, what)) for one, what in chosen])
-    labels, groups, clusters = chosen[0][0].samples
     names = chosen[0][0].group_names
     measures = named_measures([name for name in wanted if name != GAP], "exclude")
     if GAP in wanted and paper is not None:
         first, second = (names.index(group) for group in paper.groups)
         measures[GAP] = _gap(first, second)
-    sizes = len(chosen[0][0].classes), len(names)
-    arrays = labels, answers, groups, clusters, *sizes
-    return draw_pairs(*arrays, metrics=measures, draws=DRAWS, gap_draws=GAP_DRAWS), len(seeds)
+    sample = chosen[0][0].sample.with_answers(answers)
+    drawn = draw_pairs(sample, metrics=measures, n_resamples=DRAWS, n_gap_resamples=GAP_DRAWS)
+    return drawn, len(seeds)
 
 
 def _exit(one: Pooled, what: str | float) -> str | float:

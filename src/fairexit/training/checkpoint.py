@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-import fairexit
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, reason
@@ -24,6 +23,7 @@ from fairexit.models import ExitNet, create_model
 from fairexit.runs import FORMAT, Run
 from fairexit.training.log import kept_epoch
 from fairexit.types import Task
+from fairexit.version import __version__
 
 STORE_EVERY = 15.0
 """Seconds between two checkpoints, at least; where epochs are short, to write them all would be
@@ -190,7 +190,7 @@ def describe(
     """Write config.json: with it the run is finished, and what only resuming needs is removed."""
     info = {
         "format": FORMAT,
-        "fairexit": fairexit.__version__,
+        "fairexit": __version__,
         "architectures": ["ExitNet"],
         "model": net.config,
         "id2label": dict(enumerate(task.classes)),

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fairexit.evaluation.counts import count
-from fairexit.evaluation.metrics import compute
 from fairexit.methods import Method
+from fairexit.metrics.counts import count
+from fairexit.metrics.group_metrics import compute
 from fairexit.training.probe import probe_accuracy
 from fairexit.types import Batch
 

@@ -1,0 +1,99 @@
+"""Metrics of probabilities; sample weights may have leading axes, such as groups or resamples."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.metrics.group_metrics import Values, mean_known
+
+Array = NDArray[np.floating[Any]]
+
+
+def auroc(
+    probabilities: Array, labels: NDArray[np.int64], weights: NDArray[Any] | None = None
+) -> Values:
+    """Area under the ROC curve, one class against the rest, macro over classes.
+
+    The chance that a sample of the class scores higher than one of another class, ties counting
+    half (Mann-Whitney). A class that has no sample, or all of them, is left out of the mean.
+
+    Args:
+        probabilities: (N, C).
+        labels: (N,), in [0, C).
+        weights: not negative, (..., N); 1 for each sample if left out.
+    Returns:
+        (...), in [0, 1]; NaN where no class can be measured.
+
+    >>> auroc(np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]), np.array([0, 1, 0])).item()
+    1.0
+    """
+    weights = _weights(labels, weights)
+    classes = range(probabilities.shape[1])
+    areas = [_area(probabilities[:, c], labels == c, weights) for c in classes]
+    return mean_known(np.stack(areas, -1))
+
+
+def auroc_by_group(
+    probabilities: Array, labels: NDArray[np.int64], groups: NDArray[np.int64], num_groups: int
+) -> Values:
+    """`auroc` within each group, (M,); samples of an unknown group are left out."""
+    return auroc(probabilities, labels, groups == np.arange(num_groups)[:, None])
+
+
+def ece(
+    probabilities: Array,
+    labels: NDArray[np.int64],
+    weights: NDArray[Any] | None = None,
+    bins: int = 15,
+) -> Values:
+    """Expected calibration error of the largest probability (Guo et al. 2017).
+
+    Sum over equal-width bins of the confidence: share of the samples in the bin times
+    |accuracy - mean confidence|. Arguments and result as for `auroc`.
+    """
+    weights = _weights(labels, weights)
+    confidence = probabilities.max(1).astype(np.float64)
+    excess = (probabilities.argmax(1) == labels) - confidence
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = (weights * excess) @ np.eye(bins)[place]
+    return _mean(np.abs(gaps).sum(-1), weights)
+
+
+def brier(
+    probabilities: Array, labels: NDArray[np.int64], weights: NDArray[Any] | None = None
+) -> Values:
+    """Mean squared distance of the probabilities from the one-hot label, in [0, 2] (Brier 1950).
+
+    Arguments and result as for `auroc`.
+    """
+    weights = _weights(labels, weights)
+    target = np.eye(probabilities.shape[1])[labels]
+    distance = ((probabilities - target) ** 2).sum(1)
+    return _mean((weights * distance).sum(-1), weights)
+
+
+def _weights(labels: NDArray[np.int64], weights: NDArray[Any] | None) -> Values:
+    return np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+
+
+def _mean(total: Values, weights: Values) -> Values:
+    """A sum as a mean; NaN where nothing has a weight."""
+    size = weights.sum(-1)
+    mean: Values = np.divide(total, size, out=np.full(np.shape(size), np.nan), where=size > 0)
+    return mean
+
+
+def _area(scores: Array, positive: NDArray[np.bool_], weights: Values) -> Values:
+    order = np.argsort(scores)
+    ordered, up = scores[order], np.flatnonzero(positive[order])
+    downs = np.take(weights, order, -1)
+    ups = downs[..., up]
+    downs[..., up] = 0
+    below = np.zeros((*downs.shape[:-1], len(order) + 1))
+    np.cumsum(downs, -1, out=below[..., 1:])
+    first, end = (np.searchsorted(ordered, ordered[up], side) for side in ("left", "right"))
+    wins = (ups * (below[..., first] + below[..., end])).sum(-1) / 2
+    pairs = ups.sum(-1) * below[..., -1]
+    area: Values = np.divide(wins, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+    return area

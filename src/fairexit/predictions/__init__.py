@@ -1,0 +1,1 @@
+"""The table of predictions: its columns, its files, arrays and frames. No network is needed."""

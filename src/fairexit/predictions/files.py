@@ -1,0 +1,216 @@
+"""Files of predictions, ours and outside ones, to and from `Predictions`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from fairexit.errors import UserError, nearest, reason
+from fairexit.files import replacing
+from fairexit.predictions.arrow import Columns, read_table
+from fairexit.predictions.data import Predictions, check_answers, first_row
+from fairexit.types import PROBABILITY, UNKNOWN, UNKNOWN_NAMES
+
+__all__ = ["Predictions", "read_predictions", "write_predictions"]
+
+_METADATA = b"fairexit"
+
+
+def read_predictions(
+    path: str | Path,
+    groups: Sequence[str] | None = None,
+    prob_prefix: str | None = None,
+    *,
+    columns: Columns | None = None,
+) -> Predictions:
+    """Predictions from a CSV or Parquet file, ours or an outside one.
+
+    Ours: `id`, `label`, `cluster`, `split` (optional), a column per attribute, and `p/<class>`, or
+    `p1/<class>` ... `pf/<class>` for several exits. From outside `label` and `p/<class>` do, or
+    `label` and `prediction`, which becomes one-hot probabilities; without `id`, rows are numbered.
+    Group names that no row has survive in Parquet. In an attribute an empty value, "unknown" and
+    "nan" are UNKNOWN.
+
+    Args:
+        path: the file.
+        groups: attribute columns to keep; all that have no other use if left out.
+        prob_prefix: what the names of the probability columns begin with, instead of `p/`.
+        columns: other names of the columns; `prob_prefix` stands above its own.
+    Raises:
+        UserError: not such a file, a column is missing, or a row is wrong (it is named).
+    """
+    path = Path(path)
+    columns = columns or Columns()
+    if prob_prefix is not None:
+        columns = replace(columns, prob_prefix=prob_prefix)
+    table = read_table(path, columns, groups)
+    try:
+        return _Reader(table, columns).predictions(groups)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def write_predictions(predictions: Predictions, path: str | Path) -> None:
+    """Write a `.parquet` or `.csv` file that `read_predictions` reads; all of it or nothing.
+
+    Raises:
+        UserError: another suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".parquet", ".csv"):
+        raise UserError(f"cannot write {path}: its name must end with .parquet or .csv")
+    columns: dict[str, Any] = {
+        "id": predictions.ids,
+        "label": np.array(predictions.classes)[predictions.labels],
+        "cluster": predictions.clusters,
+    }
+    if (predictions.split != "").any():
+        columns["split"] = predictions.split
+    for name, values in predictions.attributes.items():
+        named = np.array([*predictions.group_names[name], ""])  # the last one is UNKNOWN's
+        columns[name] = pa.array(named[values], mask=values == UNKNOWN)
+    single = len(predictions.exit_names) == 1
+    for e, exit_ in enumerate(predictions.exit_names):
+        for c, class_ in enumerate(predictions.classes):
+            name = f"p/{class_}" if single else f"p{exit_}/{class_}"
+            columns[name] = predictions.probabilities[:, e, c]
+    kept = json.dumps({"groups": predictions.group_names, "hard": predictions.hard})
+    table = pa.table(columns).replace_schema_metadata({_METADATA: kept})
+    try:
+        with replacing(path) as temporary:
+            if path.suffix == ".csv":
+                pyarrow.csv.write_csv(table, temporary)
+            else:
+                pyarrow.parquet.write_table(table, temporary)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _plain(values: NDArray[np.str_]) -> NDArray[np.str_]:
+    return np.strings.lower(np.strings.strip(values))
+
+
+class _Reader:
+    """One Arrow table on its way to `Predictions`."""
+
+    def __init__(self, table: Any, columns: Columns) -> None:
+        self.table = table
+        self.columns = columns
+        self.prefix = columns.prob_prefix
+        self.names: list[str] = table.column_names
+        columns.check(self.names)
+        if not table.num_rows:
+            raise UserError("there are no rows")
+        digits = len(str(table.num_rows))
+        numbered = np.arange(1, table.num_rows + 1).astype(f"U{digits}")
+        self.ids = self.strings(columns.id) if columns.id in self.names else numbered
+
+    def predictions(self, groups: Sequence[str] | None) -> Predictions:
+        kept = json.loads((self.table.schema.metadata or {}).get(_METADATA, b"{}"))
+        exits, classes, probabilities = self.probabilities()
+        attributes, group_names = self.attributes(groups, kept.get("groups"))
+        one_hot = bool(((probabilities == 0) | (probabilities == 1)).all())
+        return Predictions(
+            ids=self.ids,
+            clusters=self.strings(self.columns.cluster),
+            split=self.strings(self.columns.split),
+            labels=self.indices(self.columns.label, classes),
+            attributes=attributes,
+            group_names=group_names,
+            classes=classes,
+            probabilities=probabilities,
+            exit_names=exits,
+            hard=kept.get("hard", one_hot),
+        )
+
+    def strings(self, name: str) -> NDArray[np.str_]:
+        """A column as strings; blank where there is none."""
+        if name not in self.names:
+            return np.full(self.table.num_rows, "")
+        column = self.table[name].cast(pa.string()).fill_null("")
+        # Chunk by chunk: Python's strings of a large file would not fit into memory at once.
+        return np.concatenate([np.array(c.to_pylist(), dtype=np.str_) for c in column.chunks])
+
+    def indices(
+        self, column: str, names: Sequence[str], unknown: Sequence[str] = ()
+    ) -> NDArray[np.int64]:
+        """A column as indices into `names`; UNKNOWN where the value, in lower case, says so."""
+        values = self.strings(column)
+        place = {name: index for index, name in enumerate(names)}
+        indices = np.array([place.get(v, UNKNOWN) for v in values.tolist()], dtype=np.int64)
+        wrong = (indices == UNKNOWN) & ~np.isin(_plain(values), unknown)
+        if wrong.any():
+            value = str(values[np.argmax(wrong)])
+            raise UserError(
+                f"{first_row(self.ids, wrong)}: '{value}' in column '{column}' is not known; "
+                f"{nearest(value, names)}"
+            )
+        return indices
+
+    def attributes(
+        self, wanted: Sequence[str] | None, known: dict[str, list[str]] | None
+    ) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[str, ...]]]:
+        """Group indices and group names by attribute."""
+        there = [name for name in self.names if self.columns.is_attribute(name)]
+        attributes, group_names = {}, {}
+        for name in there if wanted is None else wanted:
+            values = np.unique(self.strings(name))
+            found = values[~np.isin(_plain(values), UNKNOWN_NAMES)].tolist()
+            group_names[name] = tuple((known or {}).get(name, found))
+            attributes[name] = self.indices(name, group_names[name], UNKNOWN_NAMES)
+        return attributes, group_names
+
+    def probabilities(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
+        """Exit names, classes, and the probabilities (N, E, C)."""
+        columns: dict[str, dict[str, str]] = {}  # exit -> class -> column
+        for name in self.names:
+            if self.prefix and name.startswith(self.prefix):
+                columns.setdefault("f", {})[name.removeprefix(self.prefix)] = name
+            elif not self.prefix and (match := PROBABILITY.fullmatch(name)):
+                columns.setdefault(match[1] or "f", {})[match[2]] = name
+        if not columns:
+            return self.one_hot()
+        exits = tuple(sorted(columns, key=lambda name: (name == "f", name.zfill(9))))
+        if exits[-1] != "f":
+            raise UserError("no columns 'pf/<class>' of the final exit")
+        classes = tuple(columns["f"])
+        for name in exits:
+            if columns[name].keys() != columns["f"].keys():
+                raise UserError(f"columns 'p{name}/' and 'pf/' have different classes")
+        probabilities = np.empty((self.table.num_rows, len(exits), len(classes)), np.float32)
+        for e, name in enumerate(exits):
+            for c, class_ in enumerate(classes):
+                probabilities[:, e, c] = self.numbers(columns[name][class_])
+        if self.columns.prediction in self.names and len(exits) == 1:
+            answers = self.indices(self.columns.prediction, classes)
+            check_answers(self.ids, answers, probabilities[:, 0])
+        return exits, classes, probabilities
+
+    def numbers(self, column: str) -> NDArray[np.float32]:
+        try:
+            values: NDArray[np.float32] = self.table[column].cast(pa.float32()).to_numpy()
+        except pa.ArrowException as error:
+            raise UserError(f"column '{column}' does not hold numbers: {reason(error)}") from None
+        return values
+
+    def one_hot(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
+        """The column `prediction` as probabilities."""
+        if self.prefix:
+            raise UserError(f"no column begins with '{self.prefix}'; there are: {self.names}")
+        label, answer = self.columns.label, self.columns.prediction
+        if answer not in self.names:
+            raise UserError(
+                f"no columns 'p/<class>' and no column '{answer}'; if the probabilities have "
+                "other names, say with --prob-prefix what they begin with"
+            )
+        seen = np.concatenate([self.strings(label), self.strings(answer)])
+        classes = tuple(np.unique(seen[seen != ""]).tolist())
+        one_hot = np.eye(len(classes), dtype=np.float32)[self.indices(answer, classes)]
+        return ("f",), classes, one_hot[:, None]

@@ -1,0 +1,74 @@
+"""An audit that can show itself: as sentences, a table, a document, a page, figures."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from fairexit.auditing.results import AuditResults, plain
+from fairexit.report.findings import limits, next_steps, summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class AuditReport(AuditResults):
+    """The results of an audit, and every way of showing them."""
+
+    @classmethod
+    def of(cls, results: AuditResults) -> Self:
+        """The report of some results."""
+        return cls(**{field.name: getattr(results, field.name) for field in fields(results)})
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """The findings in plain words, the most important first."""
+        return summary(self)
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What to do, in plain words."""
+        return next_steps(self)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What the numbers cannot say."""
+        return limits(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers and sentences for JSON: lists, None in the place of NaN."""
+        words = {"summary": self.summary, "next_steps": self.next_steps, "limits": self.limits}
+        return {**plain(self), **plain(words)}
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Every number of the groups, the gaps and the classes, one row each.
+
+        Columns: attribute, group ("" for a number of all groups), class ("" likewise), metric,
+        value, low, high, floor, p_value, p_adjusted, note.
+        """
+        from fairexit.report.frame import to_frame
+
+        return to_frame(self)
+
+    def to_markdown(self) -> str:
+        """The report as a Markdown document."""
+        from fairexit.report.sections import to_markdown
+
+        return to_markdown(self)
+
+    def figures(self) -> "dict[str, Figure]":
+        """Matplotlib figures by name: gaps class by class, metrics over theta, exit shares."""
+        from fairexit.report.audit_plots import plot_audit
+
+        return plot_audit(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as one HTML file that loads nothing from anywhere."""
+        from fairexit.report.audit_page import write_audit
+
+        write_audit(self, Path(path))
+
+    def _repr_html_(self) -> str:
+        from fairexit.report.sections import to_html
+
+        return to_html(self)

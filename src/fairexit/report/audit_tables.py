@@ -1,0 +1,180 @@
+"""The tables of an audit."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from fairexit.report.vocabulary import AVERAGES, LABELS, capital, interval_text, p_value, slice_text
+from fairexit.tables import Table, number
+
+if TYPE_CHECKING:
+    from fairexit.auditing.results import AttributeAudit, AuditResults, Clinical, Leaving
+
+ROUND = 12
+"""Groups up to which confusion matrices are spelled out; classes likewise."""
+
+
+def gap_table(a: "AttributeAudit") -> Table:
+    """The gaps beside what chance alone gives."""
+    columns = ["Gap", "Value (interval)", "Chance, mean", "Chance, 95 %", "p", "Corrected"]
+    rows = [
+        [
+            capital(LABELS[g.metric]),
+            interval_text(g.estimate),
+            number(g.floor),
+            number(g.ceiling),
+            p_value(g.p_value),
+            number(g.corrected),
+            number(g.detectable),
+        ]
+        for g in a.gaps
+    ]
+    return Table(f"Gaps by {a.attribute} and chance", [*columns, "Could be found"], rows)
+
+
+def group_table(a: "AttributeAudit") -> Table:
+    """The numbers of each group."""
+    keys = list(a.by_group[a.groups[0]])
+    columns = [a.attribute, "Samples", "Clusters", *(capital(LABELS[k]) for k in keys)]
+    rows = [
+        [g, str(a.n[g]), str(a.clusters[g]), *(interval_text(a.by_group[g][k]) for k in keys)]
+        for g in a.groups
+    ]
+    return Table(f"Each group of {a.attribute}", columns, rows)
+
+
+def overall_table(a: "AttributeAudit") -> Table:
+    """The numbers of all groups together."""
+    shown = {g.metric for g in a.gaps}
+    rows = [
+        [capital(LABELS[key]) + ", mean of the groups" * (key in AVERAGES), interval_text(value)]
+        for key, value in a.overall.items()
+        if key not in shown
+    ]
+    return Table(f"All groups of {a.attribute} together", ["Measure", "Value (interval)"], rows)
+
+
+def class_table(a: "AttributeAudit") -> Table:
+    """The gaps class by class."""
+    columns = ["Class", "Rate", *a.groups, "Gap (interval)", "Chance", "p, corrected", "Verdict"]
+    rows = []
+    for c in a.classes:
+        rates = [
+            f"{number(c.rates[g])} / {c.clusters[g]}{' *' if g in c.too_small else ''}"
+            for g in a.groups
+        ]
+        p = p_value(c.p_adjusted)
+        gap = "-" if math.isnan(c.estimate.value) else interval_text(c.estimate)
+        verdict = [gap, number(c.floor), p, c.verdict]
+        rows.append([c.name, LABELS[c.rate], *rates, *verdict])
+    return Table(
+        f"Classes by {a.attribute}: rate / clusters behind it (* too small to compare)",
+        columns,
+        rows,
+        2,
+    )
+
+
+def paired_table(a: "AttributeAudit", baseline: str) -> Table:
+    """The model beside the baseline on the same samples."""
+    columns = ["Measure", "Model", baseline, "Difference (interval)"]
+    rows = [
+        [
+            capital(LABELS[p.metric]),
+            number(p.value),
+            number(p.baseline),
+            interval_text(p.difference),
+        ]
+        for p in a.paired
+    ]
+    seeds = len(a.paired[0].values)
+    return Table(
+        f"Against the baseline by {a.attribute}, {seeds} {'seeds' if seeds > 1 else 'seed'}",
+        columns,
+        rows,
+    )
+
+
+def seed_table(a: "AttributeAudit") -> Table:
+    """Every metric in every seed."""
+    seeds = len(next(iter(a.seeds.values())))
+    columns = ["Measure", *(f"Seed {i + 1}" for i in range(seeds)), "Mean"]
+    rows = [
+        [capital(LABELS[key]), *map(number, values), number(sum(values) / seeds)]
+        for key, values in a.seeds.items()
+    ]
+    return Table(f"The training seeds by {a.attribute}", columns, rows)
+
+
+def clinical_table(c: "Clinical") -> Table:
+    """One class read as a disease."""
+    keys = list(next(iter(c.groups.values())))
+    at = (
+        f" ({100 * c.specificity:g} % specificity on validation: p >= {c.cut:.3g})" if c.cut else ""
+    )
+    rows = [
+        [group, *(interval_text(values[key]) for key in keys)] for group, values in c.groups.items()
+    ]
+    return Table(f"{c.positive} or not{at}", ["Group", *(capital(LABELS[k]) for k in keys)], rows)
+
+
+def exit_table(leaving: "Leaving") -> Table:
+    """Who leaves where."""
+    columns = ["Exit", "Group", "Samples", "Share", "Accuracy", "Cost", "Frequent errors"]
+    rows = []
+    for row in leaving.rows:
+        errors = ", ".join(f"{label} as {answer}: {n}" for label, answer, n in row.confusions)
+        accuracy = interval_text(row.accuracy) if row.n else "-"
+        cells = [str(row.n), interval_text(row.share), accuracy, number(row.cost), errors or "-"]
+        rows.append(["final" if row.exit == "f" else row.exit, row.group, *cells])
+    return Table("Who leaves where", columns, rows, 2)
+
+
+def slice_table(audit: "AuditResults") -> Table:
+    """The worst slices."""
+    columns = [
+        "Slice",
+        "Samples",
+        "Clusters",
+        "Errors",
+        "Rest",
+        "Excess (interval)",
+        "p, corrected",
+    ]
+    rows = [
+        [
+            slice_text(s.values),
+            str(s.n),
+            str(s.clusters),
+            number(s.errors),
+            number(s.rest),
+            interval_text(s.excess),
+            p_value(s.p_adjusted),
+        ]
+        for s in audit.slices.worst
+    ]
+    return Table("Slices with the most errors beyond their mix of classes", columns, rows)
+
+
+def cell_table(a: "AttributeAudit") -> Table:
+    """Samples by class and group."""
+    sums = a.counts.sum(2)
+    classes = list(dict.fromkeys(c.name for c in a.classes))
+    cells = {c.name: c.samples for c in a.classes if c.rate == "tpr"}
+    rows = [[c, *(str(cells[c][g]) if cells[c][g] else "0 !" for g in a.groups)] for c in classes]
+    absent = len(sums[0]) - len(classes)
+    note = f"; {absent} classes without any sample not shown" if absent else ""
+    title = f"Samples by class and {a.attribute} (! marks an empty cell{note})"
+    return Table(title, ["Class", *a.groups], rows)
+
+
+def confusion_tables(a: "AttributeAudit", classes: Sequence[str]) -> Iterator[Table]:
+    """The confusion matrix of each group; none where there are too many classes or groups."""
+    if len(classes) > ROUND or len(a.groups) > ROUND:
+        return
+    for g, group in enumerate(a.groups):
+        rows = [
+            [name, *map(str, row)] for name, row in zip(classes, a.counts[g].tolist(), strict=True)
+        ]
+        title = f"Confusion matrix of {a.attribute} {group}: true class by answer"
+        yield Table(title, ["True class", *classes], rows)

@@ -1,0 +1,141 @@
+"""An audit as sections of sentences and tables: what the terminal, Markdown and a notebook show."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from fairexit.auditing.slices import MOST_SLICES
+from fairexit.report.audit_tables import (
+    cell_table,
+    class_table,
+    clinical_table,
+    confusion_tables,
+    exit_table,
+    gap_table,
+    group_table,
+    overall_table,
+    paired_table,
+    seed_table,
+    slice_table,
+)
+from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
+from fairexit.tables import Table, markdown, number
+
+if TYPE_CHECKING:
+    from fairexit.auditing.results import AttributeAudit, AuditResults, Leaving
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with sentences and tables below it."""
+
+    title: str
+    points: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+
+
+def sections(audit: "AuditResults") -> list[Section]:
+    """The whole report, the most important first."""
+    several = [_attribute(a, audit) for a in audit.attributes]
+    return [
+        Section("Summary", summary(audit)),
+        Section("What to do next", next_steps(audit) or ("Nothing stands out.",)),
+        *several,
+        Section("Worst slices", (_searched(audit),), (slice_table(audit),)),
+        Section("Data", tuple(_data_points(audit)), tuple(map(cell_table, audit.attributes))),
+        Section("Method", tuple(_method_points(audit))),
+        Section("Limits", limits(audit)),
+    ]
+
+
+def to_markdown(audit: "AuditResults") -> str:
+    """A Markdown document; names that look like markup show as they are."""
+    parts = [f"# Audit of {markdown(audit.facts.name)}"]
+    for section in sections(audit):
+        parts.append(f"## {markdown(section.title)}")
+        if section.points:
+            parts.append("\n".join(f"- {markdown(point)}" for point in section.points))
+        for table in section.tables:
+            parts += [f"### {markdown(table.title)}", table.to_markdown().strip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(audit: "AuditResults") -> str:
+    """An HTML fragment for a notebook; every text is escaped."""
+    parts = [f"<h2>Audit of {escape(audit.facts.name)}</h2>"]
+    for section in sections(audit):
+        points = "".join(f"<li>{escape(point)}</li>" for point in section.points)
+        parts += [f"<h3>{escape(section.title)}</h3>", f"<ul>{points}</ul>" if points else ""]
+        parts += [table.to_html() for table in section.tables]
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:
+    tables = [gap_table(a), group_table(a), overall_table(a), class_table(a)]
+    if a.paired:
+        tables.append(paired_table(a, audit.facts.baseline))
+    if a.seeds:
+        tables.append(seed_table(a))
+    tables += [clinical_table(c) for c in a.clinical]
+    points = [
+        f"{c.positive}: no cut was chosen, because {c.reason}." for c in a.clinical if c.reason
+    ]
+    if a.leaving is not None:
+        tables.append(exit_table(a.leaving))
+        points += _leaving_points(a.leaving)
+    tables += confusion_tables(a, audit.facts.classes)
+    return Section(f"By {a.attribute}", points, tables)
+
+
+def _leaving_points(leaving: "Leaving") -> Iterator[str]:
+    for group, cost in leaving.mean_cost.items():
+        yield f"Mean cost of {group}: {number(cost)} of the full network."
+    if leaving.cost_reason:
+        yield f"Costs are not known: {leaving.cost_reason}."
+    yield f"First to leave: {', '.join(leaving.first)}."
+    yield f"Last to leave: {', '.join(leaving.last)}."
+
+
+def _searched(audit: "AuditResults") -> str:
+    s = audit.slices
+    left = "".join(f" {name} took no part: {why}." for name, why in s.left_out.items())
+    return (
+        f"Searched: {s.searched} slices of at least {s.least} clusters, values of one or two of "
+        f"{', '.join(s.attributes)}; {s.skipped} were left out (too small, no class in "
+        f"common with the rest, or beyond {MOST_SLICES:,} slices).{left}"
+    )
+
+
+def _data_points(audit: "AuditResults") -> Iterator[str]:
+    f = audit.facts
+    where = f" of split '{f.split}'" if f.split else ""
+    yield f"{f.n:,} samples{where}, {f.clusters:,} clusters, {len(f.classes)} classes."
+    for a in audit.attributes:
+        empty = len(a.empty_cells)
+        yield f"{a.attribute}: {a.unknown:,} samples unknown, {empty} empty cells."
+    if f.dataset:
+        d = f.dataset
+        yield f"Prepared data: {d.get('name', '')} ({d.get('licence') or 'licence not stated'})."
+        for reason, times in d.get("skipped", {}).items():
+            yield f"Left out when the data were prepared, {reason}: {times:,}."
+        for pair, leak in d.get("leaks", {}).items():
+            yield f"Clusters that {pair.replace('-', ' and ')} share: {leak.get('clusters', 0):,}."
+
+
+def _method_points(audit: "AuditResults") -> Iterator[str]:
+    f = audit.facts
+    yield f"Answers: {policy_text(f)}."
+    yield (
+        f"Intervals: {100 * f.confidence_level:g} %, {f.n_resamples:,} draws of whole clusters "
+        f"within groups ({f.n_score_resamples:,} for AUROC and calibration error), seed "
+        f"{f.random_state}."
+    )
+    yield f"Chance: {f.n_permutations:,} permutations; {permutation_note(audit.attributes[0])}."
+    yield (
+        "'Could be found' is the smallest true gap that would be more than chance in 80 of 100 "
+        "test sets like this one."
+    )
+    yield (
+        "Made with " + ", ".join(f"{name} {version}" for name, version in f.versions.items()) + "."
+    )

@@ -1,0 +1,1 @@
+"""Statistics of labelled samples in clusters: intervals, chance, differences, power."""

@@ -1,0 +1,222 @@
+"""Intervals for every number: a stratified bootstrap over clusters, percentile and BCa, paired.
+
+Clusters are drawn with replacement within strata, one for each group (clusters with images of
+several groups are a stratum of their own), so that a small group keeps its size in every draw. The
+class mix of a group is left to chance, as it is in a test set.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.cluster_index import cluster_index
+from fairexit.errors import UserError, nearest
+from fairexit.metrics.group_metrics import METRICS, Empty, Values
+from fairexit.stats.clusters import common_group, find_clusters
+from fairexit.stats.intervals import (
+    Interval,
+    Jackknife,
+    bca,
+    check_question,
+    deletions,
+    jackknife,
+    percentile,
+    with_seeds,
+)
+from fairexit.stats.resampling import Measures, check_resamples, measure, named_measures, resample
+from fairexit.stats.sample import Ints, Sample
+from fairexit.types import UNKNOWN
+
+Method = Literal["bca", "percentile"]
+METHODS = {"bca": bca, "percentile": percentile}
+
+BLOCKS = 200
+"""Deletions in each stratum for the acceleration of scores; more change no printed digit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """Values of R models in B draws of the same clusters; name -> array.
+
+    Attributes:
+        point: on the samples themselves, (R, ...).
+        draws: in each draw, (B, R, ...).
+        jackknife: without one cluster, (T, R, ...) each.
+    """
+
+    point: dict[str, Values]
+    draws: dict[str, Values]
+    jackknife: dict[str, Jackknife]
+
+    def interval(
+        self, name: str, confidence_level: float = 0.95, method: Method = "bca"
+    ) -> Interval:
+        """The interval of each model's value, (R, ...).
+
+        Args:
+            name: one of the measures that were drawn.
+            confidence_level: coverage, in (0, 1).
+            method: "percentile", or "bca", bias-corrected and accelerated (Efron 1987).
+        Raises:
+            UserError: an unknown name or method, a confidence_level out of range.
+        """
+        return self._interval(name, lambda values: values, confidence_level, method)
+
+    def difference(
+        self, name: str, i: int, j: int, confidence_level: float = 0.95, method: Method = "bca"
+    ) -> Interval:
+        """Model i's value minus model j's, with a paired interval: both saw the same draws.
+
+        Arguments as for `interval`; i and j count from 0.
+        """
+        return self._interval(
+            name, lambda values: values[:, i] - values[:, j], confidence_level, method
+        )
+
+    def over_seeds(
+        self,
+        name: str,
+        models: Sequence[int],
+        baseline: Sequence[int] | None = None,
+        confidence_level: float = 0.95,
+    ) -> Interval:
+        """The mean over training seeds of one kind of model, or of its difference to another kind.
+
+        Chance has two sources: which clusters were tested (the draws) and which seeds were trained.
+        See `fairexit.stats.intervals.with_seeds`. With one seed the interval speaks of that
+        network alone.
+
+        Args:
+            name: one of the measures that were drawn.
+            models: the kind's models, one for each of S seeds.
+            baseline: the other kind's, in the same order of seeds; paired.
+            confidence_level: coverage, in (0, 1).
+        Raises:
+            UserError: an unknown name, a confidence_level out of range, kinds of different lengths.
+        """
+        if not models or (baseline is not None and len(baseline) != len(models)):
+            raise UserError("give one model for each seed, and as many of the baseline")
+
+        def pairs(values: Values) -> Values:
+            chosen = values[:, list(models)]
+            return chosen if baseline is None else chosen - values[:, list(baseline)]
+
+        check_question(name, self.point, confidence_level)
+        point, draws, jackknifed = self._reduced(name, lambda values: pairs(values).mean(1))
+        seeds = pairs(self.point[name][None])[0]
+        return percentile(point, with_seeds(seeds, draws), jackknifed, confidence_level)
+
+    def _interval(
+        self, name: str, reduce: Callable[[Values], Values], confidence_level: float, method: Method
+    ) -> Interval:
+        if method not in METHODS:
+            raise UserError(f"no interval method '{method}'; {nearest(method, METHODS)}")
+        check_question(name, self.point, confidence_level)
+        return METHODS[method](*self._reduced(name, reduce), confidence_level)
+
+    def _reduced(
+        self, name: str, reduce: Callable[[Values], Values]
+    ) -> tuple[Values, Values, Jackknife]:
+        """Point, draws and jackknife after a function of values (B, R, ...)."""
+        jackknifed = self.jackknife[name]
+        return (
+            reduce(self.point[name][None])[0],
+            reduce(self.draws[name]),
+            replace(jackknifed, values=reduce(jackknifed.values)),
+        )
+
+
+def bootstrap(
+    sample: Sample,
+    *,
+    metrics: Measures = tuple(METRICS),
+    n_resamples: int = 10_000,
+    random_state: int = 0,
+    empty: Empty = "exclude",
+) -> Bootstrap:
+    """Draws of count metrics for R models (exits, seeds) on the same samples.
+
+    Args:
+        sample: what the models answered.
+        metrics: names of `METRICS`, or name -> function of the margins (..., M, C) that returns
+            (...) or more axes, such as `fairexit.metrics.tpr`.
+        n_resamples: B.
+        random_state: seed of the draws.
+        empty: what a rate without samples counts, for metrics given by name.
+    Raises:
+        UserError: an unknown metric, n_resamples < 1.
+    """
+    check_resamples(n_resamples)
+    measures = named_measures(metrics, empty)
+    clusters = find_clusters(sample)
+    rng = np.random.default_rng(random_state)
+    point = measure(clusters, [clusters.number[None]], measures)
+    resamples = resample(clusters.number, clusters.group, n_resamples, rng)
+    return Bootstrap(
+        {name: value[0] for name, value in point.items()},
+        measure(clusters, resamples, measures),
+        jackknife(clusters, measures),
+    )
+
+
+def bootstrap_scores(
+    scores: Mapping[str, Callable[[Values], Values]],
+    sample: Sample,
+    *,
+    n_resamples: int = 1000,
+    random_state: int = 0,
+) -> Bootstrap:
+    """Draws of metrics of probabilities: AUROC, calibration error, Brier.
+
+    Args:
+        scores: name -> function of sample weights (b, N) that returns (b, ...); for example
+            `lambda w: auroc(probabilities, labels, w)`. Weights of an unknown group are 0.
+        sample: N samples; their answers play no part.
+        n_resamples: B.
+        random_state: seed of the draws.
+    Returns:
+        Values with the axes that the functions return; `difference` compares along the first.
+    Raises:
+        UserError: n_resamples < 1.
+    """
+    check_resamples(n_resamples)
+    groups = sample.groups
+    known = groups != UNKNOWN
+    index = cluster_index(sample.clusters[known])
+    strata = common_group(index, groups[known].astype(np.int64), sample.num_groups)
+    rng = np.random.default_rng(random_state)
+
+    def over(chunks: Iterable[NDArray[Any]]) -> dict[str, Values]:
+        values: dict[str, list[Values]] = {name: [] for name in scores}
+        for times in chunks:
+            weights = np.zeros((len(times), len(groups)))
+            weights[:, known] = times[:, index]
+            for name, score in scores.items():
+                values[name].append(score(weights))
+        return {name: np.concatenate(parts) for name, parts in values.items()}
+
+    once = np.ones(len(strata), np.int64)
+    block, block_strata = _blocks(strata, rng)
+    left_out = deletions(len(block_strata), len(groups))
+    jackknives = over((~out[:, block]).astype(float) for out in left_out)
+    one = np.ones(len(block_strata), np.int64)
+    return Bootstrap(
+        {name: value[0] for name, value in over([once[None]]).items()},
+        over(resample(once, strata, n_resamples, rng)),
+        {name: Jackknife(v, one, block_strata, block_strata) for name, v in jackknives.items()},
+    )
+
+
+def _blocks(strata: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """At most `BLOCKS` random blocks of clusters in each stratum: block (K,), its stratum."""
+    block = np.empty_like(strata)
+    of_block: list[int] = []
+    for stratum in np.unique(strata):
+        members = rng.permutation(np.flatnonzero(strata == stratum))
+        number = min(BLOCKS, len(members))
+        block[members] = len(of_block) + np.arange(len(members)) % number
+        of_block += [stratum] * number
+    return block, np.array(of_block)

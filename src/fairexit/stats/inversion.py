@@ -1,0 +1,203 @@
+"""Intervals for gaps: those true gaps under which the measured one would be no surprise.
+
+A gap such as Eopp1 is a mean of absolute values, so chance adds to it. A bootstrap adds that share
+a second time: near a true gap of 0 its whole distribution lies above the truth, and neither
+percentiles nor BCa bring it back. Here the sample is turned into a family of populations instead:
+with probability `mix` a cluster is drawn from its own group, else from all groups' clusters of the
+same (rarest) class. At mix 0 groups do not matter, and are permuted; at 1 this is the bootstrap.
+The interval holds the gaps of those populations whose samples would often show the measured gap
+(a test inverted along a path; Carpenter 1999, Hansen 1999).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtr
+
+from fairexit.errors import UserError
+from fairexit.metrics.group_metrics import Empty, Values, mean_known
+from fairexit.stats.clusters import Clusters, find_clusters, rarest_class
+from fairexit.stats.intervals import (
+    Interval,
+    Jackknife,
+    check_question,
+    jackknife,
+    quantiles,
+    with_seeds,
+)
+from fairexit.stats.permutation import GAPS, exchangeable, permutations
+from fairexit.stats.resampling import (
+    Measures,
+    check_resamples,
+    chunks,
+    draw_types,
+    measure,
+    named_measures,
+)
+from fairexit.stats.sample import Ints, Sample
+
+MIXES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.8, 1])
+"""From no difference between the groups to the measured one."""
+
+PARTS = 2**20
+"""A population's shares in whole numbers: a part is drawn far quicker than a binomial per type."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """Gaps of R models, and of samples from K populations between no difference and the measured.
+
+    Attributes:
+        point: the measured gaps, (R, ...).
+        truth: the gap of each population, (K, R, ...).
+        draws: gaps of samples from each, (K, B, R, ...).
+        jackknife: the measured gaps without one cluster of each type.
+    """
+
+    point: dict[str, Values]
+    truth: dict[str, Values]
+    draws: dict[str, Values]
+    jackknife: dict[str, Jackknife]
+
+    def interval(self, name: str, confidence_level: float = 0.95) -> Interval:
+        """The interval of each model's gap, (R, ...); its point is the measured gap.
+
+        The lower end is found by inversion; it is 0 where chance alone would often give as much.
+        The upper end takes the spread of the draws at the measured gap and no credit for what
+        chance added to it: that part is not known there, and it is never negative.
+        """
+        check_question(name, self.point, confidence_level)
+        draws, truth = self.draws[name], self.truth[name]
+        observed = self.point[name]
+        tail = self.jackknife[name].tail(confidence_level)
+        levels = ndtr(np.stack([np.zeros(tail.shape), tail]))
+        middle, over = np.stack([quantiles(d, levels) for d in draws], 1)
+        low = np.where(observed <= over[0], 0.0, _solve(over, truth, observed))
+        high = observed + over[-1] - middle[-1]
+        return Interval(observed, low, high, np.isnan(draws).mean((0, 1)))
+
+    def corrected(self, name: str) -> Values:
+        """The gap whose samples show more than the measured one as often as less, (R, ...)."""
+        check_question(name, self.point)
+        draws = self.draws[name]
+        levels = np.full((1, *self.point[name].shape), 0.5)
+        middle = np.stack([quantiles(d, levels)[0] for d in draws])
+        solved = _solve(middle, self.truth[name], self.point[name])
+        return np.where(self.point[name] <= middle[0], 0.0, solved)
+
+    def difference(
+        self,
+        name: str,
+        models: Sequence[int],
+        baseline: Sequence[int],
+        confidence_level: float = 0.95,
+    ) -> Interval:
+        """The mean gap of one kind of model minus another's, in pairs; one model for each seed.
+
+        Chance adds more to the gap of the less accurate model, and more to a small gap than to a
+        large one. So the interval reaches around the measured difference, that of the corrected
+        gaps, and that of the gaps less their noise floors. Seeds as in `Bootstrap.over_seeds`.
+
+        Args:
+            name: one of the gaps.
+            models: the kind's models, by seed.
+            baseline: the other kind's, in the same order of seeds.
+            confidence_level: coverage, in (0, 1).
+        Raises:
+            UserError: an unknown name, a confidence_level out of range, kinds of different lengths.
+        """
+        check_question(name, self.point, confidence_level)
+        if not models or len(baseline) != len(models):
+            raise UserError("give one model for each seed, and as many of the baseline")
+
+        def pairs(values: Values) -> Values:
+            return values[:, list(models)] - values[:, list(baseline)]
+
+        observed = self.point[name]
+        floor = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
+        readings = pairs(np.stack([observed, self.corrected(name), observed - floor]))
+        drawn = pairs(self.draws[name][-1])
+        jackknifed = self.jackknife[name]
+        tail = replace(jackknifed, values=pairs(jackknifed.values).mean(1)).tail(confidence_level)
+        levels = ndtr(np.stack([-tail, np.zeros(tail.shape), tail]))
+        low, middle, high = quantiles(with_seeds(readings[0], drawn.mean(1)), levels)
+        means = readings.mean(1)
+        return Interval(
+            means[0],
+            means.min(0) + low - middle,
+            means.max(0) + high - middle,
+            np.isnan(drawn).any(1).mean(0),
+        )
+
+
+def invert(
+    sample: Sample,
+    *,
+    metrics: Measures = GAPS,
+    n_resamples: int = 1000,
+    random_state: int = 0,
+    empty: Empty = "exclude",
+) -> Inversion:
+    """Samples from populations between no difference and the measured one.
+
+    Arguments and errors as for `fairexit.stats.bootstrap.bootstrap`; `n_resamples` is for each of
+    the `MIXES`.
+    """
+    check_resamples(n_resamples)
+    measures = named_measures(metrics, empty)
+    clusters = find_clusters(sample)
+    regrouped = clusters.regrouped()
+    point = measure(clusters, [clusters.number[None]], measures)
+    populations = np.stack([_population(clusters, mix) for mix in MIXES])
+    truth = measure(regrouped, [populations], measures)
+    # Without replacement the first is exactly what chance gives, however few clusters a cell has.
+    profiles = exchangeable(clusters)[0]
+    chance = permutations(clusters, profiles, n_resamples, np.random.default_rng(random_state))
+    samples = [_samples(regrouped.group, p, n_resamples, random_state) for p in populations[1:]]
+    drawn = [measure(regrouped, times, measures) for times in (chance, *samples)]
+    return Inversion(
+        {name: value[0] for name, value in point.items()},
+        truth,
+        {name: np.stack([d[name] for d in drawn]) for name in measures},
+        jackknife(clusters, measures),
+    )
+
+
+def _population(clusters: Clusters, mix: float) -> Values:
+    """Expected clusters of each type as one of each group, (T * M,)."""
+    m = clusters.num_groups
+    rarest = rarest_class(clusters)
+    times = np.zeros((len(clusters.number), m + 1))
+    times[np.arange(len(times)), clusters.group] = clusters.number
+    for c in np.unique(rarest):
+        types = (rarest == c) & (clusters.group < m)
+        own = times[types, :m]
+        of_group = own.sum(0)
+        share = clusters.number[types, None] / max(of_group.sum(), 1)
+        times[types, :m] = mix * own + (1 - mix) * share * of_group
+    times[clusters.group == m, 0] = clusters.number[clusters.group == m]
+    return times[:, :m].ravel()
+
+
+def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterator[Ints]:
+    """Samples of each group's size from a population, chunks of (b, T * M)."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero((strata == h) & (population > 0)) for h in np.unique(strata)]
+    shares = []
+    for types in filter(len, members):  # a group may have no cluster of its own
+        upto = population[types].cumsum()
+        parts = np.diff(np.round(upto / upto[-1] * PARTS).astype(np.int64), prepend=0)
+        shares.append((types, parts, round(upto[-1])))
+    for rows in chunks(draws, max(len(strata), round(population.sum()))):
+        times = np.zeros((rows, len(strata)), np.int64)
+        for types, parts, size in shares:
+            times[:, types] = draw_types(parts, size, rows, rng)
+        yield times
+
+
+def _solve(curve: Values, truth: Values, observed: Values) -> Values:
+    """The truth (K, ...) at which a quantile (K, ...) equals the observed value (...)."""
+    curves, truths = (np.maximum.accumulate(v).reshape(len(v), -1).T for v in (curve, truth))
+    points = zip(np.ravel(observed), curves, truths, strict=True)
+    return np.array([np.interp(*point) for point in points]).reshape(observed.shape)

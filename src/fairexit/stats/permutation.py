@@ -1,0 +1,201 @@
+"""What chance alone gives: groups of whole clusters permuted among clusters of one class profile.
+
+Under the hypothesis that the groups do not matter, a cluster of given classes could as well have
+been of another group. Permuting the groups among such clusters keeps every group's size and class
+mix and gives the gaps that remain: their mean is the noise floor.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.metrics.group_metrics import Empty, Values
+from fairexit.stats.clusters import Clusters, class_counts, find_clusters, rarest_class
+from fairexit.stats.intervals import check_question, quantiles
+from fairexit.stats.resampling import Measures, check_resamples, chunks, measure, named_measures
+from fairexit.stats.sample import Ints, Sample
+
+GAPS = (
+    "eopp0",
+    "eopp1",
+    "eodd",
+    "eodd_usual",
+    "precision_diff",
+    "recall_diff",
+    "f1_diff",
+)
+"""The metrics that compare groups: what permuting the groups can say something about."""
+
+STUCK = 0.05
+"""Profiles are pooled with similar ones if more than this share of the images could not move."""
+
+
+@dataclass(frozen=True, eq=False)
+class Permutation:
+    """Gaps of R models beside those that chance alone gives; name -> array.
+
+    Attributes:
+        point: the gaps, (R, ...).
+        null: the gaps in each of B permutations, (B, R, ...).
+        approximate: similar class profiles were pooled, because too few clusters share one; the
+            test is then not exact.
+        stuck: share of the images whose cluster keeps its group in every permutation: it has
+            images of several groups, or no other group has a cluster to swap with.
+        bundled: clusters were put together, see `fairexit.stats.clusters.find_clusters`.
+    """
+
+    point: dict[str, Values]
+    null: dict[str, Values]
+    approximate: bool
+    stuck: float
+    bundled: bool = False
+
+    def floor(self, name: str) -> Values:
+        """The noise floor: the mean gap under permutation, (R, ...)."""
+        check_question(name, self.point)
+        known = ~np.isnan(self.null[name])
+        total = np.where(known, self.null[name], 0.0).sum(0)
+        times = known.sum(0)
+        return np.divide(total, times, out=np.full(total.shape, np.nan), where=times > 0)
+
+    def ceiling(self, name: str, confidence_level: float = 0.95) -> Values:
+        """The quantile of the gap under permutation; larger ones are more than chance, (R, ...)."""
+        check_question(name, self.point, confidence_level)
+        null = self.null[name]
+        return quantiles(null, np.full((1, *null.shape[1:]), confidence_level))[0]
+
+    def p_value(self, name: str) -> Values:
+        """(1 + permutations with a gap at least as large) / (1 + permutations), (R, ...)."""
+        check_question(name, self.point)
+        null, point = self.null[name], self.point[name]
+        known = ~np.isnan(null)
+        # Sums in another order differ in the last digits; a tie must stay a tie.
+        larger = (null >= point - 1e-9).sum(0)
+        return np.where(np.isnan(point), np.nan, (1 + larger) / (1 + known.sum(0)))
+
+    def corrected(self, name: str) -> Values:
+        """The gap minus the noise floor, (R, ...); negative where it is below what chance gives."""
+        floor = self.floor(name)
+        return self.point[name] - floor
+
+
+def permute(
+    sample: Sample,
+    *,
+    metrics: Measures = GAPS,
+    n_resamples: int = 10_000,
+    random_state: int = 0,
+    empty: Empty = "exclude",
+) -> Permutation:
+    """The gaps that remain when the groups of whole clusters are permuted.
+
+    Clusters swap groups with clusters of the same class profile: the same number of images of each
+    class. If more than `STUCK` of the images have no such partner in another group, as with
+    patients, those clusters swap with others that share their rarest class and, if possible, have
+    a similar size, and the test is approximate. A cluster with images of several groups keeps them.
+
+    Arguments and errors as for `fairexit.stats.bootstrap.bootstrap`; functions given as
+    `metrics` may return more axes, such as a gap for each class.
+    """
+    check_resamples(n_resamples)
+    measures = named_measures(metrics, empty)
+    clusters = find_clusters(sample)
+    profiles, approximate = exchangeable(clusters)
+    rng = np.random.default_rng(random_state)
+    point = measure(clusters, [clusters.number[None]], measures)
+    permuted = permutations(clusters, profiles, n_resamples, rng)
+    null = measure(clusters.regrouped(), permuted, measures)
+    images = clusters.number[clusters.owner]
+    return Permutation(
+        {name: value[0] for name, value in point.items()},
+        null,
+        approximate,
+        float(images[~_movable(clusters, profiles)[clusters.owner]].sum() / images.sum()),
+        clusters.bundled,
+    )
+
+
+def exchangeable(clusters: Clusters) -> tuple[Ints, bool]:
+    """Which types may swap groups: equal numbers, (T,); and whether profiles were pooled."""
+    counts = class_counts(clusters)
+    exact = np.unique(counts, axis=0, return_inverse=True)[1].ravel()
+    images, alone = clusters.number * counts.sum(1), _alone(clusters, exact)
+    if images[alone].sum() <= STUCK * images.sum():
+        return exact, False
+    size = np.floor(np.log2(counts.sum(1))).astype(np.int64)
+    rarest, profiles = rarest_class(clusters), exact
+    for similar in (rarest * (size.max() + 1) + size, rarest):
+        # Those that found a partner keep to their kind.
+        profiles = np.where(_alone(clusters, profiles), profiles.max() + 1 + similar, profiles)
+    return profiles, True
+
+
+def _alone(clusters: Clusters, profiles: Ints) -> NDArray[np.bool_]:
+    """Types of one group that have nobody to swap with, (T,)."""
+    return (clusters.group < clusters.num_groups) & ~_movable(clusters, profiles)
+
+
+def _movable(clusters: Clusters, profiles: Ints) -> NDArray[np.bool_]:
+    """Types whose profile has clusters of another group to swap with, (T,)."""
+    single = clusters.group < clusters.num_groups
+    low = np.full(int(profiles.max()) + 1, clusters.num_groups)
+    high = np.full(len(low), -1)
+    np.minimum.at(low, profiles[single], clusters.group[single])
+    np.maximum.at(high, profiles[single], clusters.group[single])
+    movable: NDArray[np.bool_] = single & (low < high)[profiles]
+    return movable
+
+
+def permutations(
+    clusters: Clusters, profiles: Ints, draws: int, rng: np.random.Generator
+) -> Iterator[Ints]:
+    """How often each type occurs as one of each group when groups are permuted.
+
+    Args:
+        clusters: T types.
+        profiles: types of equal numbers swap groups, see `exchangeable`, (T,).
+        draws: B.
+        rng: source of chance.
+    Yields:
+        Chunks of draws for the types of `clusters.regrouped()`, (b, T * M).
+    """
+    t, m = len(clusters.number), clusters.num_groups
+    movable = _movable(clusters, profiles)
+    own = np.minimum(clusters.group, m - 1)  # any will do for types with several groups
+    fixed = np.where(movable, 0, clusters.number)
+    members = [np.flatnonzero(movable & (profiles == p)) for p in np.unique(profiles[movable])]
+    for rows in chunks(draws, clusters.width * m):
+        times = np.zeros((rows, t, m), np.int64)
+        times[:, np.arange(t), own] = fixed
+        for types in members:
+            sizes = np.bincount(clusters.group[types], clusters.number[types], minlength=m)
+            times[:, types] = _deal(clusters.number[types], sizes.astype(int), rows, rng)
+        yield times.reshape(len(times), t * m)
+
+
+def _deal(number: Ints, sizes: Ints, rows: int, rng: np.random.Generator) -> Ints:
+    """Deal clusters to groups of given sizes at random: how many of each type, (rows, T, M)."""
+    cells = len(number) * len(sizes)
+    if number.sum() > 8 * cells:  # then types are quicker to deal than single clusters
+        return _deal_types(number, sizes, rows, rng)
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    type_of = np.repeat(np.arange(len(number)), number)
+    dealt = rng.permuted(np.tile(group, (rows, 1)), axis=1)
+    place = type_of * len(sizes) + dealt + np.arange(rows)[:, None] * cells
+    return np.bincount(place.ravel(), minlength=rows * cells).reshape(rows, len(number), -1)
+
+
+def _deal_types(number: Ints, sizes: Ints, rows: int, rng: np.random.Generator) -> Ints:
+    """The same from the multivariate hypergeometric distribution, one type and group at a time."""
+    times = np.zeros((rows, len(number), len(sizes)), np.int64)
+    free = np.tile(sizes, (rows, 1))  # places that each group has left
+    for t, clusters in enumerate(number):
+        waiting, open_ = np.full(rows, clusters), free.sum(1)
+        for g in range(len(sizes)):
+            open_ -= free[:, g]
+            times[:, t, g] = rng.hypergeometric(free[:, g], open_, waiting)
+            waiting -= times[:, t, g]
+        free -= times[:, t]
+    return times
