@@ -16,7 +16,7 @@ import numpy as np
 
 from fairexit.cluster_index import cluster_index
 from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import METRICS, compute
+from fairexit.metrics.record import METRICS, compute
 from fairexit.metrics.scores import auroc, ece
 from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
 from fairexit.stats.inversion import invert

@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.group_metrics import compute, tpr
+from fairexit.metrics.rates import tpr
+from fairexit.metrics.record import compute, gaps
 from fairexit.stats.bootstrap import bootstrap
 from fairexit.stats.inversion import invert
-from fairexit.stats.permutation import GAPS, permute
+from fairexit.stats.permutation import permute
 from fairexit.stats.resampling import named_measures
 from fairexit.stats.sample import Sample
 from timing import table
 
-METRICS = ("accuracy", "f1", "f1_diff", "eopp0", "eopp1", "eodd", "eodd_usual")
+METRICS = ("accuracy", "f1", "f1_diff", "eopp0", "eopp1", "eodd_paper", "eodd")
 RAREST = "TPR of the rarest cell"
 DRAWS, GAP_DRAWS, PERMUTATIONS = 500, 200, 199
 
@@ -149,14 +150,14 @@ def one_model(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
     truth, tally = world.truth(rates) | {RAREST: rates[-1, -1, -1]}, Tally()
     measures = named_measures(METRICS, "exclude") | {RAREST: rarest_cell}
     points: dict[str, list[float]] = {name: [] for name in measures}
-    alarms: dict[str, list[bool]] = {name: [] for name in GAPS}
+    alarms: dict[str, list[bool]] = {name: [] for name in gaps()}
     rng = np.random.default_rng(2)
     for seed in range(repeats):
         sample = world.draw([rates], rng)
         found = bootstrap(sample, metrics=measures, n_resamples=DRAWS, random_state=seed)
-        gaps = [name for name in METRICS if name in GAPS]
-        inverted = invert(sample, metrics=gaps, n_resamples=GAP_DRAWS, random_state=seed)
-        chance = permute(sample, metrics=gaps, n_resamples=PERMUTATIONS, random_state=seed)
+        compared = [name for name in METRICS if name in gaps()]
+        inverted = invert(sample, metrics=compared, n_resamples=GAP_DRAWS, random_state=seed)
+        chance = permute(sample, metrics=compared, n_resamples=PERMUTATIONS, random_state=seed)
         for name in measures:
             if np.isnan(found.point[name].item()):
                 continue  # no image of the cell in this test set
@@ -164,13 +165,13 @@ def one_model(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
             for method in ("percentile", "bca"):
                 _, low, high, _ = found.interval(name, method=method)
                 tally.add(name, method, low.item(), high.item())
-        for name in gaps:
+        for name in compared:
             _, low, high, _ = inverted.interval(name)
             tally.add(name, "inversion", low.item(), high.item())
             alarms[name].append(chance.p_value(name).item() <= 0.05)
     for name in measures:
         held = [tally.cell(name, m, truth[name]) for m in ("percentile", "bca", "inversion")]
-        alarm = f"{100 * np.mean(alarms[name]):.1f} %" if name in GAPS else ""
+        alarm = f"{100 * np.mean(alarms[name]):.1f} %" if name in gaps() else ""
         yield [name, f"{truth[name]:.3f}", f"{np.mean(points[name]):.3f}", *held, alarm]
 
 
@@ -184,14 +185,14 @@ def two_models(name: str, world: World, repeats: int) -> Iterator[list[str]]:
     for seed in range(repeats):
         sample = world.draw(rates, rng)
         found = bootstrap(sample, metrics=METRICS, n_resamples=DRAWS, random_state=seed)
-        gaps = [metric for metric in METRICS if metric in GAPS]
-        inverted = invert(sample, metrics=gaps, n_resamples=GAP_DRAWS, random_state=seed)
+        compared = [metric for metric in METRICS if metric in gaps()]
+        inverted = invert(sample, metrics=compared, n_resamples=GAP_DRAWS, random_state=seed)
         for metric in METRICS:
             for method in ("percentile", "bca"):
                 point, low, high, _ = found.difference(metric, 0, 1, method=method)
                 tally.add(metric, method, low.item(), high.item())
             points[metric].append(point.item())
-        for metric in gaps:
+        for metric in compared:
             _, low, high, _ = inverted.difference(metric, [0], [1])
             tally.add(metric, "inversion", low.item(), high.item())
     for metric in METRICS:
@@ -230,8 +231,8 @@ def main() -> None:
     n = options.repeats
     print(f"{n} test sets each: coverage (misses: truth below / above), mean width\n")
     methods = ["percentile", "BCa", "inversion"]
-    for name, gaps in ONE_MODEL.items():
-        for gap in gaps if options.only in (None, name) else ():
+    for name, planted in ONE_MODEL.items():
+        for gap in planted if options.only in (None, name) else ():
             print(f"**{name}, gap {gap:g}**\n")
             header = ["metric", "truth", "mean", *methods, "p ≤ 0.05"]
             print(table(header, list(one_model(WORLDS[name], gap, n))), end="\n\n", flush=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fairexit.evaluation.thresholds import select, sweep
 from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import compute
+from fairexit.metrics.record import compute
 from fairexit.predictions.files import Predictions
 
 IMAGES, EXITS, CLASSES, THETAS, TURNS = 5000, 5, 8, 1000, 20

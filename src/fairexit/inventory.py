@@ -60,13 +60,10 @@ def _datasets() -> Table:
 
 
 def _metrics() -> Table:
-    from fairexit.metrics import group_metrics as metrics
+    from fairexit.metrics import METRICS
 
-    rows = []
-    for name in metrics.METRICS:
-        function = getattr(metrics, name, None)
-        rows.append([name, _first_line(function) if function else ""])
-    return Table("Metrics of the counts", ["Name", "What it is"], rows, names=2)
+    rows = [[name, record.label, record.summary] for name, record in METRICS.items()]
+    return Table("Metrics of the counts", ["Name", "Label", "What it is"], rows, names=3)
 
 
 def _backbones() -> Table:

@@ -10,7 +10,8 @@ from fairexit.config import RunConfig, build_config
 from fairexit.errors import UserError
 from fairexit.files import read_json, write_atomically
 
-FORMAT = 1
+FORMAT = 2
+"""2: `eodd` in logs, metrics and policies is the usual form of equalised odds."""
 ANEW = "train the run anew in another folder"
 INACTIVE = 0.01
 """Penalties whose gradient on the trunk is a smaller share of the target loss's are marked."""

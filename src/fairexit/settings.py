@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, nearest
+from fairexit.metrics.record import METRICS
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -61,8 +62,9 @@ class TrainConfig:
         exit_weights: the weight of each exit's loss: `paper` (0.3, 0.45, 0.6, 0.75 after the
             stages, 0.9 for the final exit), `equal`, or a list. A plain network has weight 1.
         precision: `32-true`, `bf16-mixed` or `16-mixed`.
-        select: the validation criterion of the best epoch, at the final exit; by `eodd` and `eopp1`
-            the lowest among the epochs whose macro F1 loses at most 0.01 against the best.
+        select: what is best on validation decides which epoch's weights are kept: `loss`, or the
+            name of a metric, at the final exit; by a gap such as `eodd` the lowest among the epochs
+            whose macro F1 loses at most 0.01 against the best.
         device: `auto`, `cpu`, `cuda` ...
         devices: how many.
     """
@@ -78,7 +80,7 @@ class TrainConfig:
     clip: float | None = None
     exit_weights: Literal["paper", "equal"] | list[float] = "paper"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    select: Literal["f1", "accuracy", "balanced_accuracy", "eodd", "eopp1", "loss"] = "f1"
+    select: str = "f1"
     device: str = "auto"
     devices: int = 1
 
@@ -89,6 +91,9 @@ class TrainConfig:
         for name in ("momentum", "weight_decay", "warmup"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
+        if self.select != "loss" and self.select not in METRICS:
+            hint = nearest(self.select, [*METRICS, "loss"])
+            raise UserError(f"train.select is '{self.select}', which is no metric; {hint}")
         if self.clip is not None and not self.clip > 0:
             raise UserError(f"train.clip is {self.clip}; it must be positive, or null for none")
 

@@ -13,7 +13,7 @@ from fairexit.stats.multiple import max_t
 
 
 def audited(found, attribute="sex"):
-    return audit_attribute(found, attribute, [found], [], [], QUICK)
+    return audit_attribute(found, attribute, seeds=[found], settings=QUICK)
 
 
 def slow_max_t(observed, null):
@@ -120,7 +120,7 @@ def test_small_cells_are_too_small_and_never_in_a_comparison():
     assert small.verdict == "too small"
     assert small.too_small == ("f",)
     assert small.clusters["f"] == MIN_CLUSTERS - 1
-    assert np.isnan([small.estimate.value, small.p_value, small.p_adjusted, small.floor]).all()
+    assert np.isnan([small.estimate.value, small.p_value, small.p_adjusted, small.null_mean]).all()
     assert (small.highest, small.lowest) == ("", "")
     assert classes["mel", "fpr"].verdict != "too small"
 

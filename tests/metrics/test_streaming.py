@@ -10,7 +10,8 @@ import fairexit.metrics.streaming
 from fairexit.errors import UserError
 from fairexit.metrics import GroupFairness
 from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import Empty, compute
+from fairexit.metrics.rates import Empty
+from fairexit.metrics.record import compute
 
 
 @pytest.mark.parametrize("empty", ["exclude", "zero"])

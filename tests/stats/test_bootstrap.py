@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from clustered import as_sample, clustered, index_of, scored_sample
 from fairexit.errors import UserError
 from fairexit.metrics.counts import count, margins
-from fairexit.metrics.group_metrics import METRICS, compute, tpr
+from fairexit.metrics.rates import tpr
+from fairexit.metrics.record import METRICS, compute
 from fairexit.metrics.scores import auroc
 from fairexit.stats import clusters as clusters_module
 from fairexit.stats import intervals

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from clustered import as_sample, clustered
 from fairexit.errors import UserError
-from fairexit.metrics.group_metrics import tpr
+from fairexit.metrics.rates import tpr
+from fairexit.metrics.record import gaps
 from fairexit.stats.clusters import find_clusters
 from fairexit.stats.inversion import MIXES, Inversion, _population, _solve, invert
-from fairexit.stats.permutation import GAPS
 from fairexit.stats.resampling import sum_margins
 
 FEW = settings(deadline=None, max_examples=15)
@@ -64,7 +64,7 @@ def test_a_gap_and_none() -> None:
 @given(SEEDS)
 def test_ends_enclose_and_widen_with_the_level(seed: int) -> None:
     found = invert(as_sample(*clustered(seed, 80, models=1)), n_resamples=60)
-    for name in GAPS:
+    for name in gaps():
         point, low, high, _ = found.interval(name, 0.8)
         _, lower, higher, _ = found.interval(name, 0.95)
         assert 0 <= lower <= low <= high <= higher

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from clustered import as_sample, clustered
 from fairexit.errors import UserError
 from fairexit.metrics.counts import count, margins
-from fairexit.metrics.group_metrics import compute
+from fairexit.metrics.record import compute
 from fairexit.stats.permutation import (
     Permutation,
     _deal,
@@ -57,7 +57,7 @@ def test_equals_all_permutations() -> None:
     )
     share = np.mean([gap >= found.point["eopp1"].item() - 1e-9 for gap in gaps])
     assert found.p_value("eopp1").item() == pytest.approx(share, abs=0.015)
-    assert found.floor("eopp1").item() == pytest.approx(np.mean(gaps), abs=0.01)
+    assert found.null_mean("eopp1").item() == pytest.approx(np.mean(gaps), abs=0.01)
     assert not found.approximate
     assert found.stuck == 0
 
@@ -79,7 +79,7 @@ def test_many_clusters_of_few_types_take_the_other_way() -> None:
     arrays = (*arrays[:3], np.full(3000, "", object), *arrays[4:])
     found = permute(as_sample(*arrays), n_resamples=300)
     assert 0.05 < found.p_value("eopp1").item() <= 1
-    ratio = found.point["eopp1"].item() / found.floor("eopp1").item()
+    ratio = found.point["eopp1"].item() / found.null_mean("eopp1").item()
     assert 0.2 < ratio < 3
 
 
@@ -110,12 +110,12 @@ def test_unique_profiles_are_pooled_and_it_says_so() -> None:
 def test_summaries_of_what_chance_gives() -> None:
     null = np.array([[0.1], [0.2], [np.nan], [0.3], [0.4]])
     found = Permutation({"gap": np.array([0.3])}, {"gap": null}, False, 0.0)
-    assert found.floor("gap") == pytest.approx(0.25)
-    assert found.ceiling("gap", 0.5) == pytest.approx(0.25)
+    assert found.null_mean("gap") == pytest.approx(0.25)
+    assert found.null_quantile("gap", 0.5) == pytest.approx(0.25)
     assert found.p_value("gap") == pytest.approx((1 + 2) / (1 + 4))
     assert found.corrected("gap") == pytest.approx(0.05)
     nothing = Permutation({"gap": np.array([np.nan])}, {"gap": null * np.nan}, False, 0.0)
-    assert np.isnan(nothing.floor("gap"))
+    assert np.isnan(nothing.null_mean("gap"))
     assert np.isnan(nothing.p_value("gap"))
 
 
@@ -135,7 +135,7 @@ def test_a_real_gap_is_found_and_none_is_not() -> None:
     assert fair_p > 0.01
 
 
-@pytest.mark.parametrize("question", ["floor", "ceiling", "p_value", "corrected"])
+@pytest.mark.parametrize("question", ["null_mean", "null_quantile", "p_value", "corrected"])
 def test_only_what_was_drawn_can_be_asked_for(question: str) -> None:
     found = permute(as_sample(*clustered(0)), n_resamples=2)
     with pytest.raises(UserError, match=r"'eop1' was not drawn; did you mean 'eopp1'\?"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fairexit.stats.seeds import detectable, half_width, seeds_needed, student_draws
+from fairexit.stats.seeds import half_width, min_detectable_difference, seeds_needed, student_draws
 
 
 @pytest.mark.parametrize("level", [0.05, 0.5, 0.975, 1 - 0.025 / 18])
@@ -38,7 +38,7 @@ def test_intervals_of_three_runs_cover_what_they_should(images, seeds):
 @pytest.mark.parametrize(("images", "seeds"), [(0.3, 1.0), (0.7, 1.0), (1.0, 0.3), (1.0, 5.0)])
 def test_a_detectable_difference_is_found_in_80_of_100_studies(images, seeds, runs):
     half = float(half_width(images, seeds, runs))
-    effect = detectable(half, images**2, seeds**2, runs)
+    effect = min_detectable_difference(half, images**2, seeds**2, runs)
     means, halves = simulate(images, seeds, runs)
     assert 0.7 < (effect + means > halves).mean() < 0.88
     assert runs - 1 <= seeds_needed(effect * 1.0001, images**2, seeds**2) <= runs
@@ -47,4 +47,4 @@ def test_a_detectable_difference_is_found_in_80_of_100_studies(images, seeds, ru
 def test_seeds_that_no_number_of_helps():
     assert seeds_needed(1.9, 1.0, 1.0) == 100_000
     assert seeds_needed(100.0, 1.0, 1.0) == 2
-    assert detectable(1.96, 1.0, float("nan"), 1) == pytest.approx(2.8016, rel=1e-3)
+    assert min_detectable_difference(1.96, 1.0, float("nan"), 1) == pytest.approx(2.8016, rel=1e-3)

@@ -10,8 +10,8 @@ from fake_runs import EXITS, draw
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairexit import metrics
 from fairexit.evaluation.policy import Policy
-from fairexit.metrics import group_metrics as metrics
 from fairexit.metrics.counts import count
 from fairexit.runs import Run
 from fairexit.stats.seeds import seeds_needed
@@ -73,13 +73,13 @@ def test_bounds_turn_to_the_claimed_side(interval, sign, margin):
     low, high = interval
     comparison = Comparison("f1", Side("a"), Side("b"), sign, margin)
     found = bounds(comparison, (low, high), (low - 1, high + 1), 2)
-    assert found.low <= found.high <= found.ceiling
+    assert found.low <= found.high <= found.null_quantile
     if sign == 1:
         assert (found.low, found.high) == (low + margin, high + margin)
-        assert found.ceiling == high + 1 + margin
+        assert found.null_quantile == high + 1 + margin
     else:
         assert (found.low, found.high) == (margin - high, margin - low)
-        assert found.ceiling == pytest.approx(margin - low + 1)
+        assert found.null_quantile == pytest.approx(margin - low + 1)
 
 
 def test_one_seed_decides_nothing_of_a_method():
@@ -200,7 +200,7 @@ def test_chance_is_what_permuted_groups_give():
     found = chance([pooled("ResNet18", s, 2.0) for s in range(2)])
     assert [(c.row, c.metric) for c in found] == [("ResNet18", "eopp1"), ("ResNet18", "eodd")]
     for one in found:
-        assert 0 < one.floor < one.ceiling < 0.3
+        assert 0 < one.null_mean < one.null_quantile < 0.3
 
 
 def entangled(folder, row, changes, error):
@@ -264,8 +264,10 @@ def test_entanglement_is_judged_by_students_t_over_seeds(tmp_path):
     half = 4.303 * 0.03 / math.sqrt(3)
     assert (outcome.low, outcome.high) == pytest.approx((-0.05 - half, -0.05 + half), abs=0.004)
     assert outcome.word == "not decided"
-    # The ceiling is that of all four comparisons: t at 1 - 0.05 / 4, two degrees of freedom.
-    assert outcome.bounds.ceiling == pytest.approx(0.05 + 8.860 * 0.03 / math.sqrt(3), rel=0.01)
+    # The null_quantile is that of all four comparisons: t at 1 - 0.05 / 4, two degrees of freedom.
+    assert outcome.bounds.null_quantile == pytest.approx(
+        0.05 + 8.860 * 0.03 / math.sqrt(3), rel=0.01
+    )
     # Of one seed only the images speak, and not of the method.
     alone = sixth(entangled(tmp_path, "ME-ResNet18", [0.06], 0.01)).outcomes[-1]
     assert (alone.low, alone.high) == pytest.approx((0.06 - 0.0196, 0.06 + 0.0196), abs=1e-3)

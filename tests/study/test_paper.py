@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairexit.metrics.group_metrics import average, difference
+from fairexit.metrics.rates import average, difference
 from fairexit.study.paper import COPIED, METHODS, common_name, paper_tables, printed
 
 KNOWN_ERRORS = {("2", "HSIC", "diff"), ("S1", "HSIC", "diff")}

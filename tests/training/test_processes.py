@@ -12,7 +12,7 @@ import pytest
 from conftest import settings
 from fairexit.inference.predict import predict
 from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import compute
+from fairexit.metrics.record import compute
 from fairexit.runs import open_run
 
 TRAIN = [sys.executable, "-m", "fairexit", "train"]

@@ -60,7 +60,15 @@ def audit_sources(
         source = _crossed(source, attributes)
         attributes.append(CROSS.join(attributes))
     found = tuple(
-        audit_attribute(source, name, seeds, baselines, positives, settings) for name in attributes
+        audit_attribute(
+            source,
+            name,
+            seeds=seeds,
+            baselines=baselines,
+            positives=positives,
+            settings=settings,
+        )
+        for name in attributes
     )
     return AuditResults(_facts(source, baselines, settings), found, slices)
 

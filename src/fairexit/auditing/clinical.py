@@ -12,8 +12,7 @@ from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest
-from fairexit.metrics.counts import Counts, Margins, margins
-from fairexit.metrics.group_metrics import Values, ratio_known, tnr, tpr
+from fairexit.metrics.rates import Values, npv, ppv, tnr, tpr
 from fairexit.metrics.scores import auroc
 from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
 from fairexit.stats.sample import Sample
@@ -24,19 +23,6 @@ MOST_SCORED = 100_000
 NO_SCORE_INTERVAL = f"no interval: more than {MOST_SCORED:,} samples"
 
 FEW = f"fewer than {MIN_CLUSTERS} clusters: too few to trust the interval"
-
-
-def ppv(counts: Counts | Margins) -> Values:
-    """Positive predictive value by group and class, one class against the rest, (..., M, C)."""
-    m = margins(counts)
-    return ratio_known(m.hits, m.predicted)
-
-
-def npv(counts: Counts | Margins) -> Values:
-    """Negative predictive value by group and class, one class against the rest, (..., M, C)."""
-    m = margins(counts)
-    answered_no = m.actual.sum(-1, keepdims=True) - m.predicted
-    return ratio_known(answered_no - (m.actual - m.hits), answered_no)
 
 
 MEASURES = {"sensitivity": tpr, "specificity": tnr, "ppv": ppv, "npv": npv}

@@ -9,22 +9,8 @@ from fairexit.auditing.results import Paired
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
-from fairexit.metrics.group_metrics import compute
+from fairexit.metrics.record import METRICS, compute
 from fairexit.stats.paired import draw_pairs
-
-METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1",
-    "f1_diff",
-    "eopp0",
-    "eopp1",
-    "eodd",
-    "eodd_usual",
-    "worst_group_accuracy",
-    "worst_group_recall",
-    "worst_group_f1",
-)
 
 
 def compare(
@@ -47,7 +33,7 @@ def compare(
     answers = np.stack([source.answers[samples.rows] for source in (*seeds, *baselines)])
     drawn = draw_pairs(
         samples.sample.with_answers(answers),
-        metrics=METRICS,
+        metrics=[*METRICS],
         n_resamples=settings.n_resamples,
         n_gap_resamples=settings.n_gap_resamples,
         random_state=settings.random_state,
@@ -79,5 +65,5 @@ def over_seeds(seeds: Sequence[Source], samples: AttributeSample) -> dict[str, t
     if len(seeds) == 1:
         return {}
     answers = np.stack([source.answers[samples.rows] for source in seeds])
-    values = compute(samples.sample.with_answers(answers).counts, METRICS)
+    values = compute(samples.sample.with_answers(answers).counts)
     return {name: tuple(value.tolist()) for name, value in values.items()}

@@ -14,14 +14,14 @@ from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.evaluation.thresholds import sweep
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.group_metrics import Values, compute, tpr
+from fairexit.metrics.rates import Values, tpr
+from fairexit.metrics.record import compute, main_metrics
 from fairexit.stats.bootstrap import bootstrap
 from fairexit.stats.permutation import permute
 from fairexit.stats.sample import Sample
 
 SHOWN = 8
 CONFUSIONS = 3
-CURVES = ("accuracy", "f1", "eopp0", "eopp1", "eodd", "eodd_usual")
 
 
 def who_leaves(source: Source, samples: AttributeSample, settings: AuditSettings) -> Leaving:
@@ -64,7 +64,7 @@ def who_leaves(source: Source, samples: AttributeSample, settings: AuditSettings
                     _confusions(samples, here & ~right),
                 )
             )
-    statistic, floor, p_value = _test(sample, exits, number, settings)
+    statistic, null_mean, p_value = _test(sample, exits, number, settings)
     first, last = _extremes(source, samples)
     mean_cost = {}
     if costs is not None:
@@ -72,7 +72,7 @@ def who_leaves(source: Source, samples: AttributeSample, settings: AuditSettings
             spent = costs[exits[sample.groups == g]]
             mean_cost[group] = float(spent.mean()) if len(spent) else float("nan")
     return Leaving(
-        tuple(rows), mean_cost, source.cost_reason, statistic, floor, p_value, first, last
+        tuple(rows), mean_cost, source.cost_reason, statistic, null_mean, p_value, first, last
     )
 
 
@@ -86,7 +86,7 @@ def theta_curve(source: Source, attribute: str) -> Curve:
     spread = [*np.linspace(lowest, 1, 41), *near_one, *used]
     thetas = np.unique(np.round(spread, 5).clip(lowest, 1))
     counts, share = sweep(p, attribute, thetas.tolist(), source.policy.fallback)
-    metrics = compute(counts, CURVES)
+    metrics = compute(counts, main_metrics())
     sizes = counts.sum((-2, -1))[0]
     mean = np.einsum("tme,m->te", np.nan_to_num(share), sizes / sizes.sum())
     costs = source.relative_costs
@@ -110,7 +110,7 @@ def _shares(m: Margins) -> Values:
 def _test(
     sample: Sample, exits: NDArray[np.int64], number: int, settings: AuditSettings
 ) -> tuple[float, float, float]:
-    """How far the groups' exits lie apart within classes, its noise floor and p-value."""
+    """How far the groups' exits lie apart within classes, its null mean and p-value."""
     num_classes, num_groups = sample.num_classes, sample.num_groups
 
     def apart(m: Margins) -> Values:
@@ -139,9 +139,9 @@ def _test(
         n_resamples=settings.n_permutations,
         random_state=settings.random_state,
     )
-    values = (chance.point["apart"], chance.floor("apart"), chance.p_value("apart"))
-    statistic, floor, p_value = (float(value[0]) for value in values)
-    return statistic, floor, p_value
+    values = (chance.point["apart"], chance.null_mean("apart"), chance.p_value("apart"))
+    statistic, null_mean, p_value = (float(value[0]) for value in values)
+    return statistic, null_mean, p_value
 
 
 def _confusions(

@@ -10,13 +10,14 @@ from fairexit.auditing.estimates import estimates
 from fairexit.auditing.results import ClassGap, Estimate
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
-from fairexit.metrics.group_metrics import Values, range_known
+from fairexit.metrics.rates import Rate, Values, fpr, range_known, tpr
 from fairexit.stats.bootstrap import Bootstrap
 from fairexit.stats.intervals import percentile
 from fairexit.stats.multiple import max_t
-from fairexit.stats.power import detectable_rates
+from fairexit.stats.power import min_detectable_range
 
-RATES = ("tpr", "fpr")
+RATES: dict[str, Rate] = {"tpr": tpr, "fpr": fpr}
+"""The rates that are compared class by class."""
 
 
 def class_gaps(
@@ -39,13 +40,15 @@ def class_gaps(
     masked = {rate: np.where(enough[rate], null[rate], np.nan) for rate in RATES}
     observed = np.stack([range_known(np.where(enough[r], point[r], np.nan), -2) for r in RATES])
     chance = np.stack([range_known(masked[r], -2) for r in RATES], axis=1)
-    alone, adjusted, ceiling = max_t(
+    alone, adjusted, null_quantile = max_t(
         observed.ravel(), chance.reshape(len(chance), -1), settings.alpha
     )
     shape = observed.shape
-    alone, adjusted, ceiling = (values.reshape(shape) for values in (alone, adjusted, ceiling))
-    floor = np.nan_to_num(chance).mean(0)
-    hidden = [detectable_rates(masked[rate], ceiling[i]) for i, rate in enumerate(RATES)]
+    alone, adjusted, null_quantile = (
+        values.reshape(shape) for values in (alone, adjusted, null_quantile)
+    )
+    null_mean = np.nan_to_num(chance).mean(0)
+    hidden = [min_detectable_range(masked[rate], null_quantile[i]) for i, rate in enumerate(RATES)]
     totals = samples.counts.sum(-1)
     sizes = {"tpr": totals, "fpr": totals.sum(1, keepdims=True) - totals}
     found = []
@@ -67,10 +70,10 @@ def class_gaps(
                     too_small=tuple(names[g] for g in small),
                     highest=names[ends[0]] if ends else "",
                     lowest=names[ends[1]] if ends else "",
-                    floor=float(floor[i, c]) if large else math.nan,
+                    null_mean=float(null_mean[i, c]) if large else math.nan,
                     p_value=float(alone[i, c]),
                     p_adjusted=float(adjusted[i, c]),
-                    detectable=float(hidden[i][c]) if large else math.nan,
+                    min_detectable_gap=float(hidden[i][c]) if large else math.nan,
                     verdict=_verdict(large, float(adjusted[i, c]), settings.alpha),
                 )
             )

@@ -35,24 +35,24 @@ class Gap:
     """A gap between groups beside what chance alone would give.
 
     Attributes:
-        metric: eopp0, eopp1, eodd, eodd_usual, precision_diff, recall_diff or f1_diff.
+        metric: its key, one of the metrics that compare groups.
         estimate: the gap, with the interval of the true gaps under which it is no surprise.
-        floor: mean of the gap when the groups do not matter (permuted clusters).
-        ceiling: 95 % quantile of the same; larger gaps are more than chance.
+        null_mean: mean of the gap when the groups do not matter (permuted clusters).
+        null_quantile: 95 % quantile of the same; larger gaps are more than chance.
         p_value: share of permutations with a gap as large, the data's own among them.
         corrected: the true gap whose samples would show more than this one as often as less;
             0 where chance alone would.
-        detectable: the smallest true gap that this set of samples would find in 80 of 100 cases;
-            NaN where even the largest that was tried stays hidden.
+        min_detectable_gap: the smallest true gap that this set of samples would find in 80 of 100
+            cases; NaN where even the largest that was tried stays hidden.
     """
 
     metric: str
     estimate: Estimate
-    floor: float
-    ceiling: float
+    null_mean: float
+    null_quantile: float
     p_value: float
     corrected: float
-    detectable: float
+    min_detectable_gap: float
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class ClassGap:
         too_small: groups with fewer clusters than can say anything; they are in no comparison.
         highest: group with the highest rate, "" where fewer than two groups can be compared.
         lowest: likewise.
-        floor: mean of the gap when the groups do not matter.
+        null_mean: mean of the gap when the groups do not matter.
         p_value: for this class alone, NaN where it is too small to say anything.
         p_adjusted: corrected for all classes and both rates that were tested.
-        detectable: the smallest true gap that would be found in 80 of 100 cases.
+        min_detectable_gap: the smallest true gap that would be found in 80 of 100 cases.
         verdict: "difference", "not shown" (which is no proof of equality) or "too small".
     """
 
@@ -85,10 +85,10 @@ class ClassGap:
     too_small: tuple[str, ...]
     highest: str
     lowest: str
-    floor: float
+    null_mean: float
     p_value: float
     p_adjusted: float
-    detectable: float
+    min_detectable_gap: float
     verdict: str
 
 
@@ -193,7 +193,7 @@ class Leaving:
         cost_reason: why the cost is not known, "" where it is.
         statistic: half the summed difference of exit shares between groups, in each class and
             weighted by its samples (total variation), the largest of any two groups.
-        floor: its mean when the groups do not matter.
+        null_mean: its mean when the groups do not matter.
         p_value: permutation of whole clusters within their class profile.
         first: ids that leave first, and surest.
         last: ids that leave last, and least sure.
@@ -203,7 +203,7 @@ class Leaving:
     mean_cost: dict[str, float]
     cost_reason: str
     statistic: float
-    floor: float
+    null_mean: float
     p_value: float
     first: tuple[str, ...]
     last: tuple[str, ...]
@@ -215,7 +215,7 @@ class Curve:
 
     Attributes:
         thetas: in rising order, (T,).
-        metrics: accuracy, f1, eopp0, eopp1, eodd, eodd_usual -> (T,).
+        metrics: the main metrics by name -> (T,).
         shares: exit -> share of all samples that leaves there, (T,).
         cost: mean cost as a share of the full network, (T,); empty if not known.
         used: the policy's theta, NaN where it has several or none.

@@ -19,7 +19,7 @@ from fairexit.auditing.results import Estimate, Slice, SliceSearch
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.cluster_index import cluster_index
-from fairexit.metrics.group_metrics import Values
+from fairexit.metrics.rates import Values
 from fairexit.types import UNKNOWN
 
 LEAST_CLUSTERS = 30

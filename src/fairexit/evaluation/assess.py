@@ -7,12 +7,12 @@ from typing import cast
 
 import numpy as np
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
-from fairexit.evaluation.thresholds import GRID, RULES, choose_theta
+from fairexit.evaluation.thresholds import DEFAULT_RULE, GRID, check_rule, choose_theta
 from fairexit.files import write_atomically
-from fairexit.metrics.group_metrics import Empty
+from fairexit.metrics.rates import Empty
 from fairexit.predictions.files import Predictions, read_predictions
 from fairexit.runs import Run, open_run
 
@@ -24,14 +24,14 @@ class Choice:
     Attributes:
         threshold: `auto` (by `rule`, on validation), `policy` (the run's stored one) or numbers.
         grid: the thresholds that `auto` tries.
-        rule: see `fairexit.evaluation.thresholds.RULES`.
+        rule: the name of a metric, see `choose_theta`.
         tolerance: the loss of F1 that the rule allows.
         fallback: who answers where no exit is sure.
     """
 
     threshold: str | float | tuple[float, ...] = "auto"
     grid: tuple[float, ...] = GRID
-    rule: str = "eodd"
+    rule: str = DEFAULT_RULE
     tolerance: float = 0.01
     fallback: Fallback = "final"
 
@@ -45,8 +45,7 @@ def parse_choice(
         UserError: a text is no number, or a value is out of range.
     """
     check_fallback(fallback)
-    if rule not in RULES:
-        raise UserError(f"--rule {rule}: {nearest(rule, RULES)}")
+    check_rule(rule)
     if not 0 <= tolerance <= 1:
         raise UserError(f"--tolerance {tolerance}: it is a loss of F1, from 0 to 1")
     tried = GRID if grid is None else _numbers("--grid", grid)

@@ -9,16 +9,12 @@ import numpy as np
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy, Theta
 from fairexit.evaluation.thresholds import select, shares
-from fairexit.metrics import group_metrics as metrics
-from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import Empty
+from fairexit.metrics.counts import count, empty_cells
+from fairexit.metrics.rates import AVERAGES, BY_GROUP, Empty
+from fairexit.metrics.record import compute
 from fairexit.metrics.scores import auroc
 from fairexit.predictions.files import Predictions
 from fairexit.types import UNKNOWN
-
-SHORT = ("f1", "accuracy", "eopp0", "eopp1", "eodd", "eodd_usual")
-"""The count metrics that stand for a single exit."""
-
 
 ONE_ANSWER = "Every sample is answered with '{}'. Gaps of such a model are 0 and mean nothing."
 
@@ -27,28 +23,23 @@ ONE_ANSWER = "Every sample is answered with '{}'. Gaps of such a model are 0 and
 class Evaluation:
     """The numbers of one policy; NaN where no sample defines a value.
 
-    `only_answer` is the class that every sample is answered with, if there is such a one.
-    `empty` is what a rate without samples counted, see `fairexit.metrics.group_metrics`.
-    `groups`, `avg` and `diff` hold macro precision, recall and F1; `exit_share` is group -> exit ->
-    share of the group; `exits` tells what happens when everything leaves at one exit;
-    `worst_group` is the smallest F1, recall and accuracy of any group; `empty_cells` are the
-    (group, class) pairs without a sample. Samples of an unknown group are in no number.
+    Attributes:
+        policy: who leaves where.
+        empty: what a rate without samples counted, see `fairexit.metrics.rates`.
+        n: samples; those of an unknown group are in no number.
+        groups: group -> `n` and macro precision, recall and F1.
+        metrics: name -> value, every metric of `fairexit.metrics.METRICS`, and `auroc`.
+        exit_share: group -> exit -> share of the group that leaves there.
+        exits: for each exit its name as `exit`, and every metric if everything left there.
+        only_answer: the class that every sample is answered with, if there is such a one.
+        empty_cells: the (group, class) pairs without a sample.
     """
 
     policy: Policy
     empty: Empty
     n: int
     groups: dict[str, dict[str, float]]
-    avg: dict[str, float]
-    diff: dict[str, float]
-    eopp0: float
-    eopp1: float
-    eodd: float
-    eodd_usual: float
-    accuracy: float
-    balanced_accuracy: float
-    auroc: float
-    worst_group: dict[str, float]
+    metrics: dict[str, float]
     exit_share: dict[str, dict[str, float]]
     exits: list[dict[str, Any]]
     only_answer: str | None
@@ -73,7 +64,7 @@ def evaluate(
         group: attribute.
         policy: a policy, theta itself, or None, where every sample leaves at the final exit; a
             plain network has one exit whatever is asked.
-        empty: what a rate without samples counts, see `fairexit.metrics.group_metrics`.
+        empty: what a rate without samples counts, see `fairexit.metrics.rates`.
     Raises:
         UserError: more than one split, an unknown group or one with a single value, a theta out
             of range.
@@ -92,13 +83,16 @@ def evaluate(
     answers = np.stack([p.argmax(-1) for p in options])
     counts = count(known.labels, answers, groups, len(known.classes), len(names))
     answered = np.flatnonzero(counts[0].sum((0, 1)))
-    values = metrics.compute(counts, empty=empty)
-    areas = [math.nan if known.hard else auroc(p, known.labels).item() for p in options]
+    values = compute(counts, empty=empty)
+    values["auroc"] = np.array(
+        [np.nan if known.hard else auroc(p, known.labels).item() for p in options]
+    )
     left = np.zeros((len(names), len(known.exit_names)), np.int64)
     np.add.at(left, (groups, exits), 1)
     share = shares(left)
-    first = {name: value[0].item() for name, value in values.items()}
-    of_groups = {key: getattr(metrics, key)(counts[0]) for key in ("precision", "recall", "f1")}
+    of_groups = {name: BY_GROUP[name](counts[0]) for name in AVERAGES}
+    # The first of the options is the policy's.
+    at = [{name: value[i].item() for name, value in values.items()} for i in range(len(options))]
     return Evaluation(
         policy=policy,
         empty=empty,
@@ -107,36 +101,37 @@ def evaluate(
             name: {"n": int(left[g].sum())} | {k: v[g].item() for k, v in of_groups.items()}
             for g, name in enumerate(names)
         },
-        avg={key: first[key] for key in of_groups},
-        diff={key: first[f"{key}_diff"] for key in of_groups},
-        **{key: first[key] for key in (*SHORT[1:], "balanced_accuracy")},
-        auroc=areas[0],
-        worst_group={key: first[f"worst_group_{key}"] for key in ("f1", "recall", "accuracy")},
+        metrics=at[0],
         exit_share={
             name: dict(zip(known.exit_names, share[g].tolist(), strict=True))
             for g, name in enumerate(names)
         },
         exits=[
-            {"exit": name} | {k: values[k][e].item() for k in SHORT} | {"auroc": areas[e]}
-            for e, name in enumerate(known.exit_names, start=1)
+            {"exit": name} | of_exit for name, of_exit in zip(known.exit_names, at[1:], strict=True)
         ],
         only_answer=known.classes[answered[0]] if len(answered) == 1 else None,
-        empty_cells=metrics.empty_cells(counts[0], names, known.classes),
+        empty_cells=empty_cells(counts[0], names, known.classes),
     )
+
+
+PRINTED_GAPS = ("eopp0", "eopp1", "eodd_paper")
+"""The gaps of the paper's tables."""
 
 
 def paper_table(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The rows of the paper's table: one for each group, then Avg and Diff.
 
-    Keys: `row`, `precision`, `recall`, `f1`, `eopp0`, `eopp1`, `eodd`. As in print, the gaps stand
-    in the first row and are None in the others.
+    Keys: `row`, `precision`, `recall`, `f1`, `eopp0`, `eopp1`, `eodd_paper`. As in print, the gaps
+    stand in the first row and are None in the others.
     """
-    named = [*evaluation.groups.items(), ("Avg", evaluation.avg), ("Diff", evaluation.diff)]
-    gaps = ("eopp0", "eopp1", "eodd")
+    numbers = evaluation.metrics
+    average = {name: numbers[name] for name in AVERAGES}
+    difference = {name: numbers[f"{name}_diff"] for name in AVERAGES}
+    named = [*evaluation.groups.items(), ("Avg", average), ("Diff", difference)]
     return [
         {"row": name}
-        | {key: values[key] for key in ("precision", "recall", "f1")}
-        | {key: getattr(evaluation, key) if index == 0 else None for key in gaps}
+        | {key: values[key] for key in AVERAGES}
+        | {key: numbers[key] if index == 0 else None for key in PRINTED_GAPS}
         for index, (name, values) in enumerate(named)
     ]
 

@@ -1,6 +1,6 @@
 """Early exit after the fact: which exit answers at a threshold, and which threshold to take."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,30 +9,51 @@ from numpy.typing import NDArray
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
 from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import Empty, compute
+from fairexit.metrics.rates import Empty, Values
+from fairexit.metrics.record import METRICS, Metric, compute
 from fairexit.predictions.files import Predictions
 from fairexit.types import UNKNOWN
-
-__all__ = ["GRID", "RULES", "Policy", "choose_theta", "select", "shares", "sweep"]
 
 GRID = (0.8, 0.85, 0.9, 0.95, 0.99, 0.999)
 """The thresholds of Chiu et al. 2023."""
 
 
-def _pick_eodd(f1: NDArray[Any], eodd: NDArray[Any], least: float) -> int | None:
-    kept = np.flatnonzero(f1 >= least - 1e-12)
-    return int(kept[np.argmin(eodd[kept])]) if len(kept) else None
+DEFAULT_RULE = "eodd"
+"""The metric by which a threshold is chosen unless another is named."""
 
 
-def _pick_f1(f1: NDArray[Any], eodd: NDArray[Any], least: float) -> int | None:
-    return int(np.argmax(f1))
+def check_rule(rule: str) -> Metric:
+    """The metric that a rule is named after.
+
+    Raises:
+        UserError: there is no such metric.
+    """
+    if rule not in METRICS:
+        raise UserError(f"there is no rule '{rule}'; {nearest(rule, METRICS)}")
+    return METRICS[rule]
 
 
-RULES: dict[str, Callable[[NDArray[Any], NDArray[Any], float], int | None]] = {
-    "eodd": _pick_eodd,
-    "f1": _pick_f1,
-}
-"""Rules by name: `(f1, eodd, least f1) -> index`, the first of equals, None if none will do."""
+def best_option(metric: Metric, values: Values, f1: Values, least_f1: float) -> int | None:
+    """The best of some options (epochs, thresholds, trials) by a metric.
+
+    By a gap the lowest among the options whose macro F1 is at least `least_f1`, since a network
+    that answers one class for all has no gap; by any other metric its best value. Of equals the
+    first.
+
+    Args:
+        metric: what decides.
+        values: of the metric, (K,); NaN never wins.
+        f1: macro F1, (K,).
+        least_f1: the least F1 that an option of low gap may have.
+    Returns:
+        Index of the option, None where there is none.
+    """
+    allowed = f1 >= least_f1 - 1e-12 if metric.compares_groups else np.ones(len(values), bool)
+    kept = np.flatnonzero(allowed & ~np.isnan(values))
+    if not len(kept):
+        return None
+    ranked = -values[kept] if metric.higher_is_better else values[kept]
+    return int(kept[np.argmin(ranked)])
 
 
 def select(
@@ -126,25 +147,26 @@ def choose_theta(
     predictions: Predictions,
     group: str,
     thetas: Sequence[float] = GRID,
-    rule: str = "eodd",
+    rule: str = DEFAULT_RULE,
     tolerance: float = 0.01,
     fallback: Fallback = "final",
     empty: Empty = "exclude",
 ) -> Policy:
     """The threshold of a grid that a named rule prefers on validation.
 
-    "eodd": the lowest Eodd among the thresholds whose macro F1 (mean over groups) loses at most
-    `tolerance` against the final exit; "f1": the highest macro F1. Of equals the larger theta.
-    If "eodd" finds no such threshold, nobody leaves early: the policy's theta is None.
+    A rule is a metric's name. By a gap, such as "eodd": the lowest among the thresholds whose macro
+    F1 (mean over groups) loses at most `tolerance` against the final exit; if there is none, nobody
+    leaves early and the policy's theta is None. By any other metric, such as "f1": its best value.
+    Of equals the larger theta.
 
     Args:
         predictions: rows of the split "val", no others.
         group: attribute.
         thetas: the grid, each in (0, 1].
-        rule: a key of `RULES`.
-        tolerance: allowed loss of macro F1, for "eodd".
+        rule: a key of `fairexit.metrics.METRICS`.
+        tolerance: allowed loss of macro F1, for rules that are gaps.
         fallback: as for `select`.
-        empty: what a rate without samples counts, see `fairexit.metrics.group_metrics`.
+        empty: what a rate without samples counts, see `fairexit.metrics.rates`.
     Raises:
         UserError: other rows than validation's, an unknown rule, a theta out of range, a group
             that cannot be compared.
@@ -153,19 +175,20 @@ def choose_theta(
     if splits != ["val"]:
         there = ", ".join(split or "no split" for split in splits)
         raise UserError(f"theta is chosen on rows of split 'val' only; these are of: {there}")
-    if rule not in RULES:
-        raise UserError(f"no rule '{rule}'; {nearest(rule, RULES)}")
+    metric = check_rule(rule)
     groups, names = predictions.group(group)
     if len(predictions.exit_names) == 1:
         return Policy(None, fallback, "single exit")
     grid = np.sort(check_theta(thetas, np.float64))[::-1].tolist()
     counts, _ = sweep(predictions, group, grid, fallback)
-    values = compute(counts, ("f1", "eodd"), empty)
-    if rule == "eodd" and np.isnan(values["eodd"]).any():
-        raise UserError(f"Eodd of group '{group}' is not defined: no class occurs in two groups")
+    values = compute(counts, ("f1", rule), empty)
+    if np.isnan(values[rule]).any():
+        raise UserError(
+            f"{metric.label} of group '{group}' is not defined: no class occurs in two groups"
+        )
     final = predictions.probabilities[:, -1].argmax(-1)
     last = count(predictions.labels, final, groups, len(predictions.classes), len(names))
     least = compute(last, ("f1",))["f1"].item() - tolerance
-    best = RULES[rule](values["f1"], values["eodd"], least)
+    best = best_option(metric, values[rule], values["f1"], least)
     theta = None if best is None else grid[best]
     return Policy(theta, fallback, rule, tolerance, "val", group)

@@ -1,29 +1,27 @@
-"""Fairness metrics for one's own loop or table: functions of counts, scores, `GroupFairness`."""
+"""Metrics of accuracy and fairness: functions of counts, scores, and `GroupFairness`."""
 
 from typing import TYPE_CHECKING, Any
 
-from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import (
-    METRICS,
-    accuracy,
+from fairexit.metrics.counts import count, empty_cells
+from fairexit.metrics.rates import (
     average,
-    balanced_accuracy,
-    compute,
     difference,
-    empty_cells,
-    eodd,
-    eodd_usual,
-    eopp0,
-    eopp1,
     f1,
     fpr,
     group_accuracy,
+    npv,
+    ppv,
     precision,
     recall,
     tnr,
     tpr,
     worst,
 )
+from fairexit.metrics.record import METRICS, Metric, compute, gap, gaps, main_metrics, metric
+from fairexit.metrics.records.accuracy import accuracy, balanced_accuracy
+from fairexit.metrics.records.demographic_parity import dp_diff
+from fairexit.metrics.records.equal_opportunity import eopp0, eopp1
+from fairexit.metrics.records.equalized_odds import eodd, eodd_paper
 from fairexit.metrics.scores import auroc, auroc_by_group, brier, ece
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "METRICS",
     "GroupFairness",
+    "Metric",
     "accuracy",
     "auroc",
     "auroc_by_group",
@@ -41,15 +40,22 @@ __all__ = [
     "compute",
     "count",
     "difference",
+    "dp_diff",
     "ece",
     "empty_cells",
     "eodd",
-    "eodd_usual",
+    "eodd_paper",
     "eopp0",
     "eopp1",
     "f1",
     "fpr",
+    "gap",
+    "gaps",
     "group_accuracy",
+    "main_metrics",
+    "metric",
+    "npv",
+    "ppv",
     "precision",
     "recall",
     "tnr",

@@ -1,6 +1,7 @@
 """The counts tensor: how often each group's samples of each class were given each answer."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,3 +93,10 @@ def _check_range(what: str, values: NDArray[np.integer[Any]], low: int, end: int
     if values.size and (values.min() < low or values.max() >= end):
         wrong = values[(values < low) | (values >= end)].flat[0]
         raise UserError(f"{what} {wrong} is out of range: from {low} to {end - 1} is allowed")
+
+
+def empty_cells(
+    counts: Counts | Margins, groups: Sequence[str], classes: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The (group, class) pairs without a sample, in order; counts without leading axes."""
+    return [(groups[g], classes[c]) for g, c in np.argwhere(margins(counts).actual == 0)]

@@ -1,11 +1,13 @@
 """Metrics of probabilities; sample weights may have leading axes, such as groups or resamples."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.metrics.group_metrics import Values, mean_known
+from fairexit.metrics.rates import Values, mean_known
 
 Array = NDArray[np.floating[Any]]
 
@@ -71,6 +73,22 @@ def brier(
     target = np.eye(probabilities.shape[1])[labels]
     distance = ((probabilities - target) ** 2).sum(1)
     return _mean((weights * distance).sum(-1), weights)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric of probabilities, `(probabilities, labels, weights) -> (...)`, and its name."""
+
+    label: str
+    function: Callable[..., Values]
+    higher_is_better: bool = True
+
+
+SCORES = {
+    "auroc": Score("AUROC", auroc),
+    "ece": Score("calibration error (ECE)", ece, higher_is_better=False),
+}
+"""The metrics of probabilities that audits measure, by name."""
 
 
 def _weights(labels: NDArray[np.int64], weights: NDArray[Any] | None) -> Values:

@@ -5,7 +5,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fairexit.errors import UserError
-from fairexit.metrics.group_metrics import Empty, compute
+from fairexit.metrics.rates import Empty
+from fairexit.metrics.record import compute
 from fairexit.types import UNKNOWN
 
 
@@ -15,7 +16,7 @@ class GroupFairness(Metric):
     Batches add to the counts n[g, y, y'] (samples of group g and class y, predicted y'); the
     metrics are the same functions of the counts as for a table, so batch size and the number of
     processes cannot change them. Eodd is mean over c of |(TPR_0c - TPR_1c) + (FPR_0c - FPR_1c)|/2;
-    with more groups, and for the other formulas, see `fairexit.metrics.group_metrics`.
+    with more groups, and for the other formulas, see `fairexit.metrics.rates`.
 
     Args:
         num_classes: C, the task's.

@@ -14,6 +14,7 @@ from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import alone, write_atomically
 from fairexit.inference.predict import choose_device, open_data, predict_split
+from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.models import ExitNet
 from fairexit.predictions.files import Predictions
 from fairexit.pruning.groups import check_task, draw_rows, split_groups
@@ -24,7 +25,7 @@ from fairexit.pruning.layers import (
     prunable_parameters,
 )
 from fairexit.pruning.masks import load_masks, pack, sparsity, zero
-from fairexit.pruning.path import Measured, Step, Trace, choose, masks_of, walk
+from fairexit.pruning.path import CRITERION, Measured, Step, Trace, choose, masks_of, walk
 from fairexit.pruning.record import plain_steps, write_record
 from fairexit.pruning.saliency import Saliency
 from fairexit.runs import Run, open_run, read_record
@@ -178,11 +179,15 @@ class _Pruning:
         group = self.task.group
         answer = evaluate(predictions, group, choose_theta(predictions, group))
         final = evaluate(predictions, group, None)
-        if np.isnan([answer.eodd, final.eodd]).any():
+        if np.isnan([answer.metrics[CRITERION], final.metrics[CRITERION]]).any():
             raise UserError(
-                f"Eodd is not defined on validation: no class occurs in two groups of {group}"
+                f"{METRICS[CRITERION].label} is not defined on validation: no class occurs in two "
+                f"groups of {group}"
             )
         theta = answer.policy.theta
         assert theta is None or isinstance(theta, float)
-        own = (answer.avg["f1"], answer.eopp1, answer.eodd, answer.accuracy)
-        return Measured(*own, theta, final.avg["f1"], final.eopp1, final.eodd)
+        policy, at_final = (
+            {name: evaluation.metrics[name] for name in main_metrics()}
+            for evaluation in (answer, final)
+        )
+        return Measured(policy, at_final, theta)

@@ -13,24 +13,31 @@ from torch import Tensor
 
 from fairexit.config import PruneConfig
 from fairexit.errors import UserError, reason
+from fairexit.evaluation.thresholds import DEFAULT_RULE
 from fairexit.files import write_atomically
+from fairexit.metrics.record import METRICS
 from fairexit.pruning.masks import Masks, zero
 
 Score = Callable[[int, float], dict[str, Tensor]]
 
 
+CRITERION = DEFAULT_RULE
+"""The gap whose lowest value on validation decides."""
+
+
 @dataclass(frozen=True)
 class Measured:
-    """What validation says, under the policy that it chooses and at the final exit."""
+    """What validation says, every main metric by name.
 
-    f1: float
-    eopp1: float
-    eodd: float
-    accuracy: float
+    Attributes:
+        policy: under the policy that validation chooses.
+        final: at the final exit.
+        theta: of the policy; None where everything leaves at the final exit.
+    """
+
+    policy: dict[str, float]
+    final: dict[str, float]
     theta: float | None
-    final_f1: float
-    final_eopp1: float
-    final_eodd: float
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,20 @@ class Step:
 
     def text(self) -> str:
         """A line for a log."""
-        found = self.measured
-        return (
-            f"step {self.number} beta {self.beta:g} zeros {self.fraction:.1%} val F1 "
-            f"{found.f1:.4f} Eopp1 {found.eopp1:.4f} Eodd {found.eodd:.4f}"
+        numbers = " ".join(
+            f"{METRICS[name].label} {value:.4f}" for name, value in self.measured.policy.items()
         )
+        return f"step {self.number} beta {self.beta:g} zeros {self.fraction:.1%} val {numbers}"
+
+    @property
+    def f1(self) -> float:
+        """Macro F1 on validation, under the policy."""
+        return self.measured.policy["f1"]
+
+    @property
+    def gap(self) -> float:
+        """What decides: the gap `CRITERION` on validation, under the policy."""
+        return self.measured.policy[CRITERION]
 
 
 @dataclass
@@ -173,18 +189,18 @@ def masks_of(removed: Tensor, parameters: Mapping[str, Tensor], number: int = 25
 def ending(steps: list[Step], config: PruneConfig) -> str:
     """Why a trail ends at its last step, empty where it goes on."""
     last, start = steps[-1], steps[0]
-    if config.stop and last.measured.f1 < start.measured.f1 - config.tolerance:
+    if config.stop and last.f1 < start.f1 - config.tolerance:
         return f"F1 fell by more than {config.tolerance:g}"
-    best = int(np.argmin([step.measured.eodd for step in steps]))
+    best = int(np.argmin([step.gap for step in steps]))
     if config.stop and len(steps) - 1 - best >= config.patience:
-        return f"Eodd has not fallen for {config.patience} step(s)"
+        return f"{METRICS[CRITERION].label} has not fallen for {config.patience} step(s)"
     return "the ratio is reached" if last.number == config.steps else ""
 
 
 def choose(steps: list[Step], config: PruneConfig) -> tuple[int, str]:
     """The step that is taken, and why.
 
-    The lowest Eodd on validation of all steps whose F1 is at most the tolerance below the unpruned
+    The lowest gap on validation of all steps whose F1 is at most the tolerance below the unpruned
     network's, the earliest of equals; without `stop` the last one.
 
     Returns:
@@ -192,13 +208,13 @@ def choose(steps: list[Step], config: PruneConfig) -> tuple[int, str]:
     """
     if not config.stop:
         return len(steps) - 1, "the last step, as prune.stop is false"
-    least = steps[0].measured.f1 - config.tolerance
-    allowed = [i for i, step in enumerate(steps) if step.measured.f1 >= least]
-    best = min(allowed, key=lambda i: steps[i].measured.eodd)
+    least = steps[0].f1 - config.tolerance
+    allowed = [i for i, step in enumerate(steps) if step.f1 >= least]
+    best, label = min(allowed, key=lambda i: steps[i].gap), METRICS[CRITERION].label
     if best == 0:
-        why = "nothing is pruned: no step has a lower Eodd on validation"
+        why = f"nothing is pruned: no step has a lower {label} on validation"
     else:
-        why = "the lowest Eodd on validation"
+        why = f"the lowest {label} on validation"
     return best, f"{why} with F1 at most {config.tolerance:g} below the unpruned network's"
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fairexit.files import replacing, write_atomically
+from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.pruning.path import Step
 from fairexit.runs import Run
 from fairexit.tables import Table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-CURVES = {"f1": "F1", "eopp1": "Eopp1", "eodd": "Eodd"}
 
 
 def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:
@@ -21,7 +21,9 @@ def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:
     rows = []
     for step in steps:
         row = asdict(step)
-        rows.append(row | row.pop("measured"))
+        measured = row.pop("measured")
+        final = {f"final_{name}": value for name, value in measured["final"].items()}
+        rows.append(row | measured["policy"] | {"theta": measured["theta"]} | final)
     return rows
 
 
@@ -40,14 +42,22 @@ def write_record(run: Run, record: dict[str, Any]) -> None:
 
 def path_table(record: dict[str, Any]) -> Table:
     """The path: share of zeros and what validation says, the step that was taken marked."""
-    rows = []
+    rows, names = [], main_metrics()
     for i, row in enumerate(record["path"]):
         beta = "" if row["beta"] is None else f"{row['beta']:g}"
         theta = "-" if row["theta"] is None else f"{row['theta']:g}"
-        numbers = [f"{row[key]:.4f}" for key in ("f1", "eopp1", "eodd", "final_f1", "final_eodd")]
+        numbers = [f"{row[key]:.4f}" for key in (*names, *(f"final_{name}" for name in names))]
         mark = "*" if i == record["chosen"] else ""
         rows.append([f"{row['number']}{mark}", beta, f"{row['fraction']:.1%}", theta, *numbers])
-    columns = ["Step", "Beta", "Zeros", "Theta", "F1", "Eopp1", "Eodd", "Final F1", "Final Eodd"]
+    labels = [METRICS[name].label for name in names]
+    columns = [
+        "Step",
+        "Beta",
+        "Zeros",
+        "Threshold",
+        *labels,
+        *(f"Final {label}" for label in labels),
+    ]
     title = f"Path on validation; *: taken, {record['reason']}"
     return Table(title, columns, rows)
 
@@ -77,7 +87,7 @@ def notes(record: dict[str, Any]) -> list[str]:
 
 
 def draw_path(record: dict[str, Any], file: Path) -> None:
-    """F1, Eopp1 and Eodd over the share of zeros as an SVG, a line for each beta."""
+    """The main metrics over the share of zeros as an SVG, a line for each beta."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -85,15 +95,16 @@ def draw_path(record: dict[str, Any], file: Path) -> None:
     trails: dict[int, list[dict[str, Any]]] = {}
     for row in record["path"][1:]:
         trails.setdefault(row["trail"], [start]).append(row)
-    figure = Figure(figsize=(9, 3), layout="constrained")
-    for axes, (key, name) in zip(figure.subplots(1, 3), CURVES.items(), strict=True):
+    names = main_metrics()
+    figure = Figure(figsize=(3 * len(names), 3), layout="constrained")
+    for axes, key in zip(figure.subplots(1, len(names)), names, strict=True):
         for trail, rows in trails.items():
             colour = COLOURS[trail % len(COLOURS)]
             zeros = [row["fraction"] for row in rows]
             label = f"beta {rows[-1]['beta']:g}"
             axes.plot(zeros, [row[key] for row in rows], "o-", color=colour, label=label)
         axes.plot(taken["fraction"], taken[key], "o", ms=12, mfc="none", mec="black")
-        axes.set(xlabel="share of zeros", title=f"{name} on validation")
+        axes.set(xlabel="share of zeros", title=f"{METRICS[key].label} on validation")
     if len(trails) > 1:
         axes.legend()
     # The same path gives the same bytes.

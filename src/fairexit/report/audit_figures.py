@@ -79,8 +79,8 @@ def forest_axis(scale: Scale) -> Markup:
 def forest(
     scale: Scale,
     estimate: Estimate,
-    floor: float = math.nan,
-    ceiling: float = math.nan,
+    null_mean: float = math.nan,
+    null_quantile: float = math.nan,
     strong: bool = False,
     tip: str = "",
 ) -> Markup:
@@ -89,20 +89,20 @@ def forest(
     Args:
         scale: the axis of the column.
         estimate: dot and line.
-        floor: what chance gives on average: a tick.
-        ceiling: what chance seldom exceeds: the end of a band from zero.
+        null_mean: what chance gives on average: a tick.
+        null_quantile: what chance seldom exceeds: the end of a band from zero.
         strong: a filled dot: more than chance.
         tip: what a pointer shows.
     """
     parts = [_line("zero" if t == 0 else "grid", scale.at(t), scale.at(t)) for t in scale.ticks]
     middle = ROW / 2
-    if math.isfinite(ceiling):
-        start, width = scale.at(0), scale.at(ceiling) - scale.at(0)
+    if math.isfinite(null_quantile):
+        start, width = scale.at(0), scale.at(null_quantile) - scale.at(0)
         parts.append(
             f'<rect class="chance" x="{start:.2f}%" width="{width:.2f}%" y="4" height="{ROW - 8}"/>'
         )
-    if math.isfinite(floor):
-        parts.append(_line("floor", scale.at(floor), scale.at(floor), "4", str(ROW - 4)))
+    if math.isfinite(null_mean):
+        parts.append(_line("floor", scale.at(null_mean), scale.at(null_mean), "4", str(ROW - 4)))
     if math.isfinite(estimate.low) and math.isfinite(estimate.high):
         ends = scale.at(estimate.low), scale.at(estimate.high)
         parts.append(_line("range", *ends, y1=str(middle), y2=str(middle)))

@@ -11,6 +11,8 @@ from markupsafe import Markup, escape
 from fairexit.auditing.results import AttributeAudit, AuditResults, ClassGap
 from fairexit.evaluation.entanglement import MEAN, Entanglement
 from fairexit.files import write_atomically
+from fairexit.metrics.rates import AVERAGES
+from fairexit.metrics.record import main_gaps
 from fairexit.report import audit_figures as figures
 from fairexit.report import vocabulary
 from fairexit.report.entanglement import entanglement_table
@@ -67,6 +69,8 @@ def render_audit(
         "next_steps": next_steps(audit),
         "limits": limits(audit),
         "policy": policy_text(audit.facts),
+        "headlines": main_gaps(),
+        "averages": AVERAGES,
         "entanglement": entanglement,
     }
     return render("audit.html", helpers, images=images or {}, **shown)

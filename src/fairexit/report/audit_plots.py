@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fairexit.auditing.results import AttributeAudit, AuditResults, Curve, Leaving
 from fairexit.report.figures import COLOURS
-from fairexit.report.vocabulary import LABELS
+from fairexit.report.vocabulary import label
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -45,7 +45,7 @@ def plot_classes(attribute: AttributeAudit) -> "Figure":
         )
         figure.add_scatter(
             x=[c.name for c in gaps],
-            y=[c.floor for c in gaps],
+            y=[c.null_mean for c in gaps],
             name=f"chance, {name}",
             mode="markers",
             marker={"symbol": "line-ew-open", "size": 18, "color": colour},
@@ -60,7 +60,7 @@ def plot_theta(curve: Curve) -> "Figure":
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    series = {LABELS[key]: values for key, values in curve.metrics.items()}
+    series = {label(key): values for key, values in curve.metrics.items()}
     if len(curve.cost):
         series["cost"] = curve.cost
     for colour, (name, values) in zip(COLOURS, series.items(), strict=False):

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fairexit.report.vocabulary import AVERAGES, LABELS, capital, interval_text, p_value, slice_text
+from fairexit.metrics.rates import AVERAGES
+from fairexit.report.vocabulary import capital, interval_text, label, p_value, slice_text
 from fairexit.tables import Table, number
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ def gap_table(a: "AttributeAudit") -> Table:
     columns = ["Gap", "Value (interval)", "Chance, mean", "Chance, 95 %", "p", "Corrected"]
     rows = [
         [
-            capital(LABELS[g.metric]),
+            capital(label(g.metric)),
             interval_text(g.estimate),
-            number(g.floor),
-            number(g.ceiling),
+            number(g.null_mean),
+            number(g.null_quantile),
             p_value(g.p_value),
             number(g.corrected),
-            number(g.detectable),
+            number(g.min_detectable_gap),
         ]
         for g in a.gaps
     ]
@@ -35,7 +36,7 @@ def gap_table(a: "AttributeAudit") -> Table:
 def group_table(a: "AttributeAudit") -> Table:
     """The numbers of each group."""
     keys = list(a.by_group[a.groups[0]])
-    columns = [a.attribute, "Samples", "Clusters", *(capital(LABELS[k]) for k in keys)]
+    columns = [a.attribute, "Samples", "Clusters", *(capital(label(k)) for k in keys)]
     rows = [
         [g, str(a.n[g]), str(a.clusters[g]), *(interval_text(a.by_group[g][k]) for k in keys)]
         for g in a.groups
@@ -47,7 +48,7 @@ def overall_table(a: "AttributeAudit") -> Table:
     """The numbers of all groups together."""
     shown = {g.metric for g in a.gaps}
     rows = [
-        [capital(LABELS[key]) + ", mean of the groups" * (key in AVERAGES), interval_text(value)]
+        [capital(label(key)) + ", mean of the groups" * (key in AVERAGES), interval_text(value)]
         for key, value in a.overall.items()
         if key not in shown
     ]
@@ -65,8 +66,8 @@ def class_table(a: "AttributeAudit") -> Table:
         ]
         p = p_value(c.p_adjusted)
         gap = "-" if math.isnan(c.estimate.value) else interval_text(c.estimate)
-        verdict = [gap, number(c.floor), p, c.verdict]
-        rows.append([c.name, LABELS[c.rate], *rates, *verdict])
+        verdict = [gap, number(c.null_mean), p, c.verdict]
+        rows.append([c.name, label(c.rate), *rates, *verdict])
     return Table(
         f"Classes by {a.attribute}: rate / clusters behind it (* too small to compare)",
         columns,
@@ -80,7 +81,7 @@ def paired_table(a: "AttributeAudit", baseline: str) -> Table:
     columns = ["Measure", "Model", baseline, "Difference (interval)"]
     rows = [
         [
-            capital(LABELS[p.metric]),
+            capital(label(p.metric)),
             number(p.value),
             number(p.baseline),
             interval_text(p.difference),
@@ -100,7 +101,7 @@ def seed_table(a: "AttributeAudit") -> Table:
     seeds = len(next(iter(a.seeds.values())))
     columns = ["Measure", *(f"Seed {i + 1}" for i in range(seeds)), "Mean"]
     rows = [
-        [capital(LABELS[key]), *map(number, values), number(sum(values) / seeds)]
+        [capital(label(key)), *map(number, values), number(sum(values) / seeds)]
         for key, values in a.seeds.items()
     ]
     return Table(f"The training seeds by {a.attribute}", columns, rows)
@@ -115,7 +116,7 @@ def clinical_table(c: "Clinical") -> Table:
     rows = [
         [group, *(interval_text(values[key]) for key in keys)] for group, values in c.groups.items()
     ]
-    return Table(f"{c.positive} or not{at}", ["Group", *(capital(LABELS[k]) for k in keys)], rows)
+    return Table(f"{c.positive} or not{at}", ["Group", *(capital(label(k)) for k in keys)], rows)
 
 
 def exit_table(leaving: "Leaving") -> Table:

@@ -6,53 +6,51 @@ from typing import Any
 from fairexit.data.prepared import Prepared
 from fairexit.data.records import SPLITS
 from fairexit.evaluation.assess import Assessment
-from fairexit.evaluation.evaluate import paper_table
+from fairexit.evaluation.evaluate import PRINTED_GAPS, paper_table
+from fairexit.metrics.rates import AVERAGES
+from fairexit.metrics.record import METRICS, main_metrics
+from fairexit.report.vocabulary import capital, metric_name
 from fairexit.tables import Table, number
-
-PAPER_COLUMNS = {
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "eopp0": "Eopp0",
-    "eopp1": "Eopp1",
-    "eodd": "Eodd",
-}
 
 
 def fairness_table(assessments: Sequence[Assessment]) -> Table:
     """The paper's table: for each model a row per group, Avg and Diff."""
-    rows = []
+    rows, columns = [], (*AVERAGES, *PRINTED_GAPS)
     for assessment in assessments:
         for i, row in enumerate(paper_table(assessment.evaluation)):
             name = assessment.name if i == 0 else ""
-            rows.append([name, row["row"], *(number(row[key]) for key in PAPER_COLUMNS)])
+            rows.append([name, row["row"], *(number(row[key]) for key in columns)])
     group = assessments[0].group
+    names = [capital(METRICS[key].label) for key in columns]
     return Table(
-        f"Accuracy and fairness by {group}", ["Model", group, *PAPER_COLUMNS.values()], rows, 2
+        f"Accuracy and fairness by {group}, as the paper prints it",
+        ["Model", group, *names],
+        rows,
+        2,
     )
 
 
 def summary_table(assessments: Sequence[Assessment]) -> Table:
     """One row per model: what stands beside the paper's table."""
-    columns = ["Model", "theta", "Accuracy", "Balanced acc.", "AUROC", "Worst F1", "Eodd usual"]
-    rows = []
-    for a in assessments:
-        e = a.evaluation
-        values = (e.accuracy, e.balanced_accuracy, e.auroc, e.worst_group["f1"], e.eodd_usual)
-        rows.append([a.name, theta_text(a), *map(number, values)])
-    return Table("The same models in other measures", columns, rows)
+    names = [*main_metrics(), "balanced_accuracy", "worst_group_f1", "auroc"]
+    rows = [
+        [a.name, theta_text(a), *(number(a.evaluation.metrics[name]) for name in names)]
+        for a in assessments
+    ]
+    columns = ["Model", "Threshold", *map(metric_name, names)]
+    return Table("Each model in one line", columns, rows, 2)
 
 
 def exit_table(assessment: Assessment) -> Table:
     """Who leaves where, and what would happen if everybody left there."""
     e = assessment.evaluation
     groups = list(e.exit_share)
-    columns = ["Exit", *(f"{g} leave here" for g in groups), "F1", "Accuracy", "Eopp1", "Eodd"]
+    names = main_metrics()
+    columns = ["Exit", *(f"{g} leave here" for g in groups), *map(metric_name, names)]
     rows = []
     for exit in e.exits:
         shares = [f"{100 * e.exit_share[g][exit['exit']]:.1f} %" for g in groups]
-        alone = [number(exit[key]) for key in ("f1", "accuracy", "eopp1", "eodd")]
-        rows.append([exit["exit"], *shares, *alone])
+        rows.append([exit["exit"], *shares, *(number(exit[name]) for name in names)])
     title = f"{assessment.name}: shares at {theta_text(assessment)}; metrics if all left there"
     return Table(title, columns, rows)
 

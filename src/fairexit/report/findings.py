@@ -12,9 +12,9 @@ from fairexit.auditing.results import AttributeAudit, AuditResults, Facts, Gap, 
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.evaluate import ONE_ANSWER
 from fairexit.evaluation.policy import Policy
-from fairexit.report.vocabulary import LABELS, interval_text, listed, p_text, slice_text
+from fairexit.metrics.record import METRICS, main_gaps
+from fairexit.report.vocabulary import interval_text, label, listed, p_text, slice_text
 
-HEADLINES = ("eopp1", "eodd")
 COARSE = 0.05
 """Detectable gaps above this call for more samples."""
 
@@ -71,20 +71,20 @@ def summary(audit: AuditResults) -> tuple[str, ...]:
 
 
 def _gap_lines(a: AttributeAudit, facts: Facts) -> Iterator[str]:
-    gaps = {gap.metric: gap for gap in a.gaps}
-    for metric in HEADLINES:
-        gap = gaps[metric]
+    for gap in (g for g in a.gaps if METRICS[g.metric].main):
+        metric = gap.metric
         if math.isnan(gap.estimate.value):
-            yield f"By {a.attribute}: {LABELS[metric]} is not defined, no class is in two groups."
+            yield f"By {a.attribute}: {label(metric)} is not defined, no class is in two groups."
             continue
         yield (
-            f"By {a.attribute}: {LABELS[metric]} is {interval_text(gap.estimate)}. Chance alone "
-            f"gives {gap.floor:.3f} on average on these samples; {_chance_text(gap, facts)}"
+            f"By {a.attribute}: {label(metric)} is {interval_text(gap.estimate)}. Chance alone "
+            f"gives {gap.null_mean:.3f} on average on these samples; {_chance_text(gap, facts)}"
         )
-    others = [g for g in a.gaps if g.metric not in HEADLINES and g.p_value <= facts.alpha]
+    others = [g for g in a.gaps if not METRICS[g.metric].main and g.p_value <= facts.alpha]
     if others:
         each = [
-            f"{LABELS[g.metric]} {g.estimate.value:.3f} (chance {g.floor:.3f}, {p_text(g.p_value)})"
+            f"{label(g.metric)} {g.estimate.value:.3f} (chance {g.null_mean:.3f}, "
+            f"{p_text(g.p_value)})"
             for g in others
         ]
         yield f"By {a.attribute}, other gaps that are more than chance: {listed(each)}."
@@ -95,8 +95,8 @@ def _chance_text(gap: Gap, facts: Facts) -> str:
         return f"the gap is more than that ({p_text(gap.p_value)})."
     hidden = (
         "no gap of any size would have been found reliably"
-        if math.isnan(gap.detectable)
-        else f"a true gap below about {gap.detectable:.3f} could stay hidden here"
+        if math.isnan(gap.min_detectable_gap)
+        else f"a true gap below about {gap.min_detectable_gap:.3f} could stay hidden here"
     )
     return (
         f"the gap is not shown to be more than that ({p_text(gap.p_value)}). This is no proof that "
@@ -108,7 +108,7 @@ def _class_lines(a: AttributeAudit, facts: Facts) -> Iterator[str]:
     shown = sorted((c for c in a.classes if c.verdict == "difference"), key=lambda c: c.p_adjusted)
     if shown:
         each = [
-            f"{c.name} ({LABELS[c.rate]} {c.rates[c.highest]:.3f} in {c.highest}, "
+            f"{c.name} ({label(c.rate)} {c.rates[c.highest]:.3f} in {c.highest}, "
             f"{c.rates[c.lowest]:.3f} in {c.lowest}, corrected {p_text(c.p_adjusted)})"
             for c in shown
         ]
@@ -138,14 +138,14 @@ def _leaving_lines(a: AttributeAudit, facts: Facts) -> Iterator[str]:
     )
     yield (
         f"By {a.attribute}, samples of one class {what}: shares differ by "
-        f"{a.leaving.statistic:.3f}, chance gives {a.leaving.floor:.3f} "
+        f"{a.leaving.statistic:.3f}, chance gives {a.leaving.null_mean:.3f} "
         f"({p_text(a.leaving.p_value)})."
     )
 
 
 def _paired_line(a: AttributeAudit, facts: Facts, first: bool) -> Iterator[str]:
-    told = ("accuracy", *HEADLINES) if first else HEADLINES
-    found = [pair for pair in a.paired if pair.metric in told]
+    shown = ["accuracy", *main_gaps()] if first else main_gaps()
+    found = [pair for pair in a.paired if pair.metric in shown]
     if not found:
         return
     each = []
@@ -158,7 +158,7 @@ def _paired_line(a: AttributeAudit, facts: Facts, first: bool) -> Iterator[str]:
         else:
             verdict = "lower" if d.value < 0 else "higher"
         each.append(
-            f"{LABELS[pair.metric]} {pair.value:.3f} instead of {pair.baseline:.3f}, difference "
+            f"{label(pair.metric)} {pair.value:.3f} instead of {pair.baseline:.3f}, difference "
             f"{interval_text(d)}, {verdict}"
         )
     seeds = len(found[0].values)
@@ -202,13 +202,14 @@ def next_steps(audit: AuditResults) -> tuple[str, ...]:
                 )
             )
             steps.append(f"Look at the errors, by {a.attribute}, of: {listed(worse)}.")
-        gaps = {gap.metric: gap for gap in a.gaps}
-        eopp1 = gaps["eopp1"]
-        if eopp1.p_value > facts.alpha and not eopp1.detectable <= COARSE:
-            steps.append(
-                f"Measure more samples before anything is concluded about {a.attribute}: gaps in "
-                f"Eopp1 below {_or_any(eopp1.detectable)} could stay hidden."
-            )
+        for gap in a.gaps:
+            wanted = METRICS[gap.metric].main and gap.p_value > facts.alpha
+            if wanted and not gap.min_detectable_gap <= COARSE:
+                steps.append(
+                    f"Measure more samples before anything is concluded about {a.attribute}: gaps "
+                    f"in {label(gap.metric)} below {_or_any(gap.min_detectable_gap)} could stay "
+                    "hidden."
+                )
         thin = [c for c in a.classes if c.rate == "tpr" and c.too_small]
         if thin:
             cells = [f"{c.name} in {group}" for c in thin for group in c.too_small]

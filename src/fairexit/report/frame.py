@@ -16,7 +16,7 @@ COLUMNS = (
     "value",
     "low",
     "high",
-    "floor",
+    "null_mean",
     "p_value",
     "p_adjusted",
     "note",
@@ -34,13 +34,13 @@ def _rows(a: "AttributeAudit") -> Iterator[dict[str, Any]]:
     for metric, value in a.overall.items():
         more = {}
         if metric in tests:
-            more = {"floor": tests[metric].floor, "p_value": tests[metric].p_value}
+            more = {"null_mean": tests[metric].null_mean, "p_value": tests[metric].p_value}
         yield _row(a, metric, value) | more
     for group, values in a.by_group.items():
         for metric, value in values.items():
             yield _row(a, metric, value, group)
     for c in a.classes:
-        tested = {"floor": c.floor, "p_value": c.p_value, "p_adjusted": c.p_adjusted}
+        tested = {"null_mean": c.null_mean, "p_value": c.p_value, "p_adjusted": c.p_adjusted}
         yield _row(a, f"{c.rate} gap", c.estimate, name=c.name) | tested | {"note": c.verdict}
     for clinical in a.clinical:
         for group, values in clinical.groups.items():

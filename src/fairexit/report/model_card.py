@@ -12,6 +12,7 @@ import yaml
 
 from fairexit.auditing.results import AttributeAudit, AuditResults, Estimate
 from fairexit.files import write_atomically
+from fairexit.metrics.rates import AVERAGES
 from fairexit.report.audit_tables import (
     class_table,
     clinical_table,
@@ -21,15 +22,15 @@ from fairexit.report.audit_tables import (
 )
 from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
-from fairexit.report.vocabulary import AVERAGES, LABELS, capital
+from fairexit.report.vocabulary import capital, label
 from fairexit.tables import Table, markdown
 
 OVERALL = ("accuracy", "balanced_accuracy", "f1", "auroc")
 MEASURES = (
     "Precision, recall and F1 are means over the classes. Eopp0, Eopp1: mean over the classes of "
     "the range over the groups of the true negative and true positive rate. Eodd: mean of half the "
-    "range of true plus false positive rate, the form of Chiu et al. 2023, in which opposite gaps "
-    "cancel; in the usual form they do not. Gaps are means of absolute differences, which chance "
+    "sum of the ranges of true and of false positive rate; as printed by Chiu et al. 2023, "
+    "opposite gaps cancel. Gaps are means of absolute differences, which chance "
     "alone makes larger than zero, so what chance gives stands beside them."
 )
 GUIDELINES = {
@@ -79,12 +80,12 @@ def _metrics(audit: AuditResults) -> Iterator[dict[str, Any]]:
     first = audit.attributes[0]
     for key in OVERALL:
         if key in first.overall:
-            name = capital(LABELS[key])
+            name = capital(label(key))
             name += f", mean of the groups of {first.attribute}" if key in AVERAGES else ""
             yield from _metric(key, name, first.overall[key])
     for a in audit.attributes:
         for gap in a.gaps:
-            name = f"{capital(LABELS[gap.metric])} by {a.attribute}"
+            name = f"{capital(label(gap.metric))} by {a.attribute}"
             yield from _metric(gap.metric, name, gap.estimate)
 
 

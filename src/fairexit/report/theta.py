@@ -10,16 +10,21 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from fairexit.auditing.results import Curve, plain
+from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.report import vocabulary
 
-PLOTS = {
-    "accuracy": ("Accuracy", {"accuracy": 0, "f1": 1}),
-    "gaps": ("Gaps between the groups", {"eopp1": 0, "eodd": 1, "eodd_usual": 3, "eopp0": 4}),
-}
-"""The plots over theta: heading, and for each metric the number of its colour."""
 
-TOLD = ("accuracy", "f1", "eopp1", "eodd")
-"""The metrics that the sentence under the slider names."""
+def plots() -> dict[str, tuple[str, dict[str, int]]]:
+    """The plots over theta: heading, and for each metric the number of its colour."""
+    names = main_metrics()
+    compared = [name for name in names if METRICS[name].compares_groups]
+    return {
+        "accuracy": (
+            "Accuracy",
+            {n: i for i, n in enumerate(n for n in names if n not in compared)},
+        ),
+        "gaps": ("Gaps between the groups", {name: i for i, name in enumerate(compared)}),
+    }
 
 
 def theta_data(curve: Curve) -> dict[str, Any]:
@@ -33,8 +38,8 @@ def theta_data(curve: Curve) -> dict[str, Any]:
     known = math.isfinite(curve.used)
     used = int(np.abs(curve.thetas - curve.used).argmin()) if known else None
     series = [
-        _series(key, vocabulary.metric_name(key), plot, curve.metrics[key], told=key in TOLD)
-        for plot, (_, keys) in PLOTS.items()
+        _series(key, vocabulary.metric_name(key), plot, curve.metrics[key], told=True)
+        for plot, (_, keys) in plots().items()
         for key in keys
         if key in curve.metrics
     ]
@@ -69,5 +74,5 @@ def _series(
     }
 
 
-THETA_HELPERS = {"theta_data": theta_data, "plots": PLOTS}
+THETA_HELPERS = {"theta_data": theta_data, "plots_of": plots}
 """What the template `theta.html` uses."""

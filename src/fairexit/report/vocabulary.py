@@ -4,28 +4,10 @@ import math
 from collections.abc import Sequence
 
 from fairexit.auditing.results import Estimate
-
-AVERAGES = ("precision", "recall", "f1")
-"""Measures that of all groups together are the mean of the groups, as in the paper."""
+from fairexit.metrics.record import METRICS
+from fairexit.metrics.scores import SCORES
 
 LABELS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "precision_diff": "difference in precision",
-    "recall_diff": "difference in recall",
-    "f1_diff": "difference in F1",
-    "eopp0": "Eopp0",
-    "eopp1": "Eopp1",
-    "eodd": "Eodd",
-    "eodd_usual": "Eodd, usual form",
-    "worst_group_accuracy": "worst group's accuracy",
-    "worst_group_recall": "worst group's recall",
-    "worst_group_f1": "worst group's F1",
-    "auroc": "AUROC",
-    "ece": "calibration error (ECE)",
     "tpr": "true positive rate",
     "fpr": "false positive rate",
     "sensitivity": "sensitivity",
@@ -35,7 +17,7 @@ LABELS = {
     "sensitivity_at": "sensitivity at the cut",
     "specificity_at": "specificity at the cut",
 }
-"""Keys of an audit -> their names in text."""
+"""Rates of one class -> their names in text; metrics and scores bring their own."""
 
 NOTHING = "–"
 """Stands where no sample defines a number."""
@@ -49,7 +31,18 @@ def metric_name(key: str) -> str:
     >>> metric_name("f1"), metric_name("sensitivity_at")
     ('F1', 'Sensitivity at the cut')
     """
-    return capital(LABELS[key])
+    return capital(label(key))
+
+
+def label(key: str) -> str:
+    """A measure's key as its name within a sentence.
+
+    >>> label("f1"), label("auroc"), label("tpr")
+    ('F1', 'AUROC', 'true positive rate')
+    """
+    if key in METRICS:
+        return METRICS[key].label
+    return SCORES[key].label if key in SCORES else LABELS[key]
 
 
 def exit_name(name: str) -> str:

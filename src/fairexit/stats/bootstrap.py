@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, nearest
-from fairexit.metrics.group_metrics import METRICS, Empty, Values
+from fairexit.metrics.rates import Empty, Values
+from fairexit.metrics.record import METRICS
 from fairexit.stats.clusters import common_group, find_clusters
 from fairexit.stats.intervals import (
     Interval,
@@ -132,7 +133,7 @@ class Bootstrap:
 def bootstrap(
     sample: Sample,
     *,
-    metrics: Measures = tuple(METRICS),
+    metrics: Measures | None = None,
     n_resamples: int = 10_000,
     random_state: int = 0,
     empty: Empty = "exclude",
@@ -141,8 +142,8 @@ def bootstrap(
 
     Args:
         sample: what the models answered.
-        metrics: names of `METRICS`, or name -> function of the margins (..., M, C) that returns
-            (...) or more axes, such as `fairexit.metrics.tpr`.
+        metrics: names of `METRICS` (all by default), or name -> function of the margins
+            (..., M, C) that returns (...) or more axes, such as `fairexit.metrics.tpr`.
         n_resamples: B.
         random_state: seed of the draws.
         empty: what a rate without samples counts, for metrics given by name.
@@ -150,7 +151,7 @@ def bootstrap(
         UserError: an unknown metric, n_resamples < 1.
     """
     check_resamples(n_resamples)
-    measures = named_measures(metrics, empty)
+    measures = named_measures([*METRICS] if metrics is None else metrics, empty)
     clusters = find_clusters(sample)
     rng = np.random.default_rng(random_state)
     point = measure(clusters, [clusters.number[None]], measures)

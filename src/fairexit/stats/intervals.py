@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 
 from fairexit.errors import UserError, nearest
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.group_metrics import Values
+from fairexit.metrics.rates import Values
 from fairexit.stats.clusters import Clusters, rarest_class
 from fairexit.stats.resampling import Measure, chunks, measure_margins, sum_margins
 from fairexit.stats.sample import Ints

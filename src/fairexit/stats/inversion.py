@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from fairexit.errors import UserError
-from fairexit.metrics.group_metrics import Empty, Values, mean_known
+from fairexit.metrics.rates import Empty, Values, mean_known
+from fairexit.metrics.record import gaps
 from fairexit.stats.clusters import Clusters, find_clusters, rarest_class
 from fairexit.stats.intervals import (
     Interval,
@@ -26,7 +27,7 @@ from fairexit.stats.intervals import (
     quantiles,
     with_seeds,
 )
-from fairexit.stats.permutation import GAPS, exchangeable, permutations
+from fairexit.stats.permutation import exchangeable, permutations
 from fairexit.stats.resampling import (
     Measures,
     check_resamples,
@@ -115,8 +116,8 @@ class Inversion:
             return values[:, list(models)] - values[:, list(baseline)]
 
         observed = self.point[name]
-        floor = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
-        readings = pairs(np.stack([observed, self.corrected(name), observed - floor]))
+        null_mean = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
+        readings = pairs(np.stack([observed, self.corrected(name), observed - null_mean]))
         drawn = pairs(self.draws[name][-1])
         jackknifed = self.jackknife[name]
         tail = replace(jackknifed, values=pairs(jackknifed.values).mean(1)).tail(confidence_level)
@@ -134,7 +135,7 @@ class Inversion:
 def invert(
     sample: Sample,
     *,
-    metrics: Measures = GAPS,
+    metrics: Measures | None = None,
     n_resamples: int = 1000,
     random_state: int = 0,
     empty: Empty = "exclude",
@@ -145,7 +146,7 @@ def invert(
     the `MIXES`.
     """
     check_resamples(n_resamples)
-    measures = named_measures(metrics, empty)
+    measures = named_measures(gaps() if metrics is None else metrics, empty)
     clusters = find_clusters(sample)
     regrouped = clusters.regrouped()
     point = measure(clusters, [clusters.number[None]], measures)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fairexit.metrics.group_metrics import Values
+from fairexit.metrics.rates import Values
 
 
 def max_t(observed: Values, null: Values, alpha: float) -> tuple[Values, Values, Values]:

@@ -7,11 +7,11 @@ model; see `fairexit.stats.inversion`. All other metrics are safe with it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fairexit.metrics.group_metrics import Values
+from fairexit.metrics.rates import Values
+from fairexit.metrics.record import gaps
 from fairexit.stats.bootstrap import Bootstrap, Method, bootstrap
 from fairexit.stats.intervals import Interval
 from fairexit.stats.inversion import Inversion, invert
-from fairexit.stats.permutation import GAPS
 from fairexit.stats.resampling import Measures, named_measures
 from fairexit.stats.sample import Sample
 
@@ -70,9 +70,9 @@ def draw_pairs(
     random_state: int = 0,
 ) -> Pairs:
     """Draw all metrics of all models; arguments and errors as for `bootstrap` and `invert`."""
-    measures = named_measures(metrics, "exclude")
-    gaps = {name: measure for name, measure in measures.items() if name in GAPS}
-    scores = {name: measure for name, measure in measures.items() if name not in GAPS}
+    measures = named_measures(metrics)
+    inverted = {name: measure for name, measure in measures.items() if name in gaps()}
+    scores = {name: measure for name, measure in measures.items() if name not in inverted}
     return Pairs(
         bootstrap(
             sample,
@@ -82,8 +82,8 @@ def draw_pairs(
         ),
         invert(
             sample,
-            metrics=gaps,
-            n_resamples=n_gap_resamples if gaps else 1,
+            metrics=inverted,
+            n_resamples=n_gap_resamples if inverted else 1,
             random_state=random_state,
         ),
     )

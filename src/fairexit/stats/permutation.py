@@ -2,7 +2,7 @@
 
 Under the hypothesis that the groups do not matter, a cluster of given classes could as well have
 been of another group. Permuting the groups among such clusters keeps every group's size and class
-mix and gives the gaps that remain: their mean is the noise floor.
+mix and gives the gaps that remain: their mean is the null mean.
 """
 
 from collections.abc import Iterator
@@ -11,22 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.metrics.group_metrics import Empty, Values
+from fairexit.metrics.rates import Empty, Values
+from fairexit.metrics.record import gaps
 from fairexit.stats.clusters import Clusters, class_counts, find_clusters, rarest_class
 from fairexit.stats.intervals import check_question, quantiles
 from fairexit.stats.resampling import Measures, check_resamples, chunks, measure, named_measures
 from fairexit.stats.sample import Ints, Sample
-
-GAPS = (
-    "eopp0",
-    "eopp1",
-    "eodd",
-    "eodd_usual",
-    "precision_diff",
-    "recall_diff",
-    "f1_diff",
-)
-"""The metrics that compare groups: what permuting the groups can say something about."""
 
 STUCK = 0.05
 """Profiles are pooled with similar ones if more than this share of the images could not move."""
@@ -52,15 +42,15 @@ class Permutation:
     stuck: float
     bundled: bool = False
 
-    def floor(self, name: str) -> Values:
-        """The noise floor: the mean gap under permutation, (R, ...)."""
+    def null_mean(self, name: str) -> Values:
+        """The null mean: the mean gap under permutation, (R, ...)."""
         check_question(name, self.point)
         known = ~np.isnan(self.null[name])
         total = np.where(known, self.null[name], 0.0).sum(0)
         times = known.sum(0)
         return np.divide(total, times, out=np.full(total.shape, np.nan), where=times > 0)
 
-    def ceiling(self, name: str, confidence_level: float = 0.95) -> Values:
+    def null_quantile(self, name: str, confidence_level: float = 0.95) -> Values:
         """The quantile of the gap under permutation; larger ones are more than chance, (R, ...)."""
         check_question(name, self.point, confidence_level)
         null = self.null[name]
@@ -76,15 +66,15 @@ class Permutation:
         return np.where(np.isnan(point), np.nan, (1 + larger) / (1 + known.sum(0)))
 
     def corrected(self, name: str) -> Values:
-        """The gap minus the noise floor, (R, ...); negative where it is below what chance gives."""
-        floor = self.floor(name)
-        return self.point[name] - floor
+        """The gap minus the null mean, (R, ...); negative where it is below what chance gives."""
+        null_mean = self.null_mean(name)
+        return self.point[name] - null_mean
 
 
 def permute(
     sample: Sample,
     *,
-    metrics: Measures = GAPS,
+    metrics: Measures | None = None,
     n_resamples: int = 10_000,
     random_state: int = 0,
     empty: Empty = "exclude",
@@ -100,7 +90,7 @@ def permute(
     `metrics` may return more axes, such as a gap for each class.
     """
     check_resamples(n_resamples)
-    measures = named_measures(metrics, empty)
+    measures = named_measures(gaps() if metrics is None else metrics, empty)
     clusters = find_clusters(sample)
     profiles, approximate = exchangeable(clusters)
     rng = np.random.default_rng(random_state)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.group_metrics import METRICS, Empty, Values
+from fairexit.metrics.rates import Empty, Values
+from fairexit.metrics.record import METRICS, Metric
 from fairexit.stats.clusters import Clusters
 from fairexit.stats.sample import Ints
 
@@ -92,7 +93,7 @@ def sum_margins(clusters: Clusters, times: NDArray[Any]) -> Margins:
     return Margins(hits, np.broadcast_to(total(of_class)[:, None], hits.shape), predicted)
 
 
-def named_measures(metrics: Measures, empty: Empty) -> dict[str, Measure]:
+def named_measures(metrics: Measures, empty: Empty = "exclude") -> dict[str, Measure]:
     """Names of `METRICS` as functions of the margins; functions pass as they are.
 
     Raises:
@@ -100,14 +101,11 @@ def named_measures(metrics: Measures, empty: Empty) -> dict[str, Measure]:
     """
     if isinstance(metrics, Mapping):
         return dict(metrics)
-    for name in metrics:
-        if name not in METRICS:
-            raise UserError(f"no metric '{name}'; {nearest(name, METRICS)}")
 
-    def bind(name: str) -> Measure:
-        return lambda margins: METRICS[name](margins, empty)
+    def bind(record: Metric) -> Measure:
+        return lambda margins: record(margins, empty)
 
-    return {name: bind(name) for name in metrics}
+    return {name: bind(METRICS[name]) for name in metrics}
 
 
 def measure(

@@ -55,7 +55,7 @@ def half_width(
     return half
 
 
-def detectable(half: float, of_images: float, of_seeds: float, seeds: int) -> float:
+def min_detectable_difference(half: float, of_images: float, of_seeds: float, seeds: int) -> float:
     """The smallest true difference that a design finds in `POWER` of all studies.
 
     Half the interval, and as much again as the measured difference falls short of the true one in
@@ -74,14 +74,14 @@ def detectable(half: float, of_images: float, of_seeds: float, seeds: int) -> fl
 
 
 def seeds_needed(effect: float, of_images: float, of_seeds: float) -> int:
-    """The fewest seeds, from 2 on, with which a difference of `effect` is `detectable`.
+    """The fewest seeds, from 2 on, with which `min_detectable_difference` is at most `effect`.
 
-    Arguments as for `detectable`; `MOST` where even that many do not help.
+    Arguments as for `min_detectable_difference`; `MOST` where even that many do not help.
     """
 
     def enough(seeds: int) -> bool:
         half = float(half_width(of_images**0.5, of_seeds**0.5, seeds))
-        return detectable(half, of_images, of_seeds, seeds) <= effect
+        return min_detectable_difference(half, of_images, of_seeds, seeds) <= effect
 
     few, many = 1, 2
     while not enough(many):

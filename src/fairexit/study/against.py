@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from fairexit.metrics.record import main_metrics
+from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.stats.paired import draw_pairs
 from fairexit.study.collect import POLICY, Pooled
@@ -13,8 +15,6 @@ from fairexit.study.paper_tables import inactive, marked
 from fairexit.study.verdicts import DRAWS, GAP_DRAWS
 from fairexit.tables import Table, number
 from fairexit.training.log import kept_epoch
-
-METRICS = {"accuracy": "accuracy", "f1": "F1", "eopp1": "Eopp1", "eodd": "Eodd"}
 
 
 def against_others(pooled: Sequence[Pooled], named: Mapping[str, str]) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def against_others(pooled: Sequence[Pooled], named: Mapping[str, str]) -> pd.Dat
     Columns: `row`, `mark` (where its method did next to nothing), `against` ("": none), `seeds`,
     `penalty` (norm of the penalty's gradient as a share of the target's), `probe_first`,
     `probe_final` (balanced accuracy with which a linear reader finds the attribute in the features
-    of the first and of the final exit, on validation), their `_sd`, and for each of `METRICS` the
+    of the first and of the final exit, on validation), their `_sd`, and for each main metric the
     difference, `<metric>_low` and `<metric>_high`.
     """
     rows: dict[str, list[Pooled]] = {}
@@ -67,12 +67,12 @@ def against_table(frame: pd.DataFrame) -> Table:
             ""
             if np.isnan(row.get(metric, np.nan))
             else f"{row[metric]:+.3f} ({row[f'{metric}_low']:+.3f}, {row[f'{metric}_high']:+.3f})"
-            for metric in METRICS
+            for metric in main_metrics()
         ]
         rows.append([marked(row["row"], row["mark"]), row["against"], ratio, *probes, *differences])
     columns = ["Method", "against", "Penalty / target", "Attribute read, first exit", "final exit"]
     title = "Row against row, paired over seeds and test images (95 % intervals)"
-    return Table(title, [*columns, *METRICS.values()], rows, 2)
+    return Table(title, [*columns, *map(metric_name, main_metrics())], rows, 2)
 
 
 def kept_row(run: Run) -> dict[str, float]:
@@ -113,12 +113,12 @@ def _differences(ours: Sequence[Pooled], others: Sequence[Pooled]) -> dict[str, 
     answers = np.stack([one.answers(POLICY) for one in chosen])
     drawn = draw_pairs(
         chosen[0].sample.with_answers(answers),
-        metrics=list(METRICS),
+        metrics=main_metrics(),
         n_resamples=DRAWS,
         n_gap_resamples=GAP_DRAWS,
     )
     cells = {}
-    for metric in METRICS:
+    for metric in main_metrics():
         found = drawn.difference(metric, range(len(both)), range(len(both), 2 * len(both)))
         cells[metric] = float(found.point)
         # No difference of two of these is beyond 1, whatever Student's t says of two seeds.

@@ -12,9 +12,10 @@ from fairexit.study.paper import COPIED, METHODS, Printed
 
 Word = Literal["holds", "not decided", "contradicted", "not run"]
 
-MARGINS = {"f1": 0.02, "eopp1": 0.01, "eodd": 0.005}
+MARGINS = {"f1": 0.02, "eopp1": 0.01, "eodd_paper": 0.005}
 """By how much "as good as" may miss."""
-FAIRNESS = ("eopp1", "eodd")
+FAIRNESS = ("eopp1", "eodd_paper")
+"""The gaps that the claims are about, in the form that is printed."""
 LOW_THETA, HIGH_THETA = 0.8, 0.999
 """The ends of the paper's grid."""
 GAP = "f1_gap"
@@ -79,13 +80,13 @@ class Bounds(NamedTuple):
 
     Attributes:
         low, high: at 95 %.
-        ceiling: the upper end at 1 - 0.05 / n for the n comparisons of the claim.
+        strict_high: the upper end at 1 - 0.05 / n for the n comparisons of the claim.
     With one seed they are infinite: it tells nothing of others, and the claims are about methods.
     """
 
     low: float
     high: float
-    ceiling: float
+    strict_high: float
 
 
 def word_of(found: Sequence[Bounds | None]) -> Word:
@@ -100,7 +101,7 @@ def word_of(found: Sequence[Bounds | None]) -> Word:
     """
     if not any(found):
         return "not run"
-    if any(bounds is not None and bounds.ceiling < 0 for bounds in found):
+    if any(bounds is not None and bounds.strict_high < 0 for bounds in found):
         return "contradicted"
     if all(bounds is not None and bounds.low > 0 for bounds in found):
         return "holds"
@@ -153,7 +154,7 @@ def claims(paper: Printed | None, dataset: str, exits: Sequence[str]) -> list[Cl
                 *_higher(both._replace(what=HIGH_THETA), both._replace(what=LOW_THETA), "f1"),
                 *_lower(both._replace(what=HIGH_THETA), both._replace(what=LOW_THETA), *FAIRNESS),
                 *_as_high(both, both._replace(what=FINAL), "f1"),
-                *(c for e in exits for c in _as_low(both, both._replace(what=e), "eodd")),
+                *(c for e in exits for c in _as_low(both, both._replace(what=e), "eodd_paper")),
             ),
         ),
     ]
@@ -186,8 +187,8 @@ def printed_difference(paper: Printed | None, comparison: Comparison) -> float |
     if comparison.b is None:
         first, second = (paper.value(comparison.a.row, g, "f1") for g in paper.groups)
     elif comparison.a.what == comparison.b.what == POLICY:
-        metric, _, diff = comparison.metric.partition("_")
-        row = "diff" if diff else "avg"
+        metric = comparison.metric.removesuffix("_diff")
+        row = "avg" if metric == comparison.metric else "diff"
         sides = (comparison.a, comparison.b)
         first, second = (paper.value(side.row, row, metric) for side in sides)
     else:

@@ -15,7 +15,8 @@ from fairexit.evaluation.assess import of_run
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
 from fairexit.files import read_json
-from fairexit.metrics import group_metrics as metrics
+from fairexit.metrics.rates import AVERAGES, BY_GROUP
+from fairexit.metrics.record import compute
 from fairexit.predictions.files import Predictions
 from fairexit.runs import Run, open_run, read_record
 from fairexit.stats.sample import Sample
@@ -24,7 +25,6 @@ from fairexit.study.plan import Planned, Study
 
 POLICY = "policy"
 """The answers under each run's own policy."""
-GROUP_METRICS = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +108,9 @@ class Pooled:
     @cached_property
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Every metric, (1 + E,); `precision/<group>` and so on for each group."""
-        values = metrics.compute(self.counts)
-        for name in GROUP_METRICS:
-            of_group = getattr(metrics, name)(self.counts)
+        values = compute(self.counts)
+        for name in AVERAGES:
+            of_group = BY_GROUP[name](self.counts)
             values |= {f"{name}/{g}": of_group[:, i] for i, g in enumerate(self.group_names)}
         return values
 
@@ -199,9 +199,6 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
         "theta": json.dumps(theta) if isinstance(theta, list) else theta,
         "rule": policy["rule"],
     }
-    for key in GROUP_METRICS:
-        flat |= {key: found["avg"][key], f"{key}_diff": found["diff"][key]}
+    for key in AVERAGES:
         flat |= {f"{key}/{name}": values[key] for name, values in found["groups"].items()}
-    for key in ("eopp0", "eopp1", "eodd", "eodd_usual", "accuracy", "balanced_accuracy", "auroc"):
-        flat[key] = found[key]
-    return flat | {f"worst_group_{k}": v for k, v in found["worst_group"].items()}
+    return flat | found["metrics"]

@@ -13,7 +13,7 @@ from fairexit.evaluation.entanglement import (
     mean_over_runs,
     read_entanglement,
 )
-from fairexit.stats.seeds import LEVEL, detectable, half_width
+from fairexit.stats.seeds import LEVEL, half_width, min_detectable_difference
 from fairexit.study.claims import Claim, Comparison, Side, word_of
 from fairexit.study.collect import Pooled
 from fairexit.study.outcomes import Outcome, Verdict, bounds, needed
@@ -96,7 +96,7 @@ def _fall(
     half, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
     interval = point - half, point + half
     sides = bounds(comparison, interval, (point - strict, point + strict), seeds)
-    smallest = detectable(half, error**2, spread**2, seeds)
+    smallest = min_detectable_difference(half, error**2, spread**2, seeds)
     enough = None if printed is None else needed(comparison, printed, spread**2, error**2, images)
     return Outcome(
         comparison, seeds, point, math.nan, point, *interval, sides, printed, smallest, enough

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from fairexit.evaluation.entanglement import mean_over_runs
 from fairexit.evaluation.thresholds import sweep
-from fairexit.metrics.group_metrics import compute
+from fairexit.metrics.record import compute, main_gaps, main_metrics
 from fairexit.report.entanglement import entanglement_figure
 from fairexit.report.figures import COLOURS, save_figure
+from fairexit.report.vocabulary import metric_name
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.depth import measured
 from fairexit.study.paper import common_name
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS = (
-    {"f1": "F1", "accuracy": "Accuracy"},
-    {"eopp1": "Eopp1", "eodd": "Eodd"},
-)
 SHOWN = ("ME-FairPrune", "ME-ERM")
 """The row that Figures 2a and 2b show: the first that was run."""
 STEPS = 60
@@ -55,11 +52,11 @@ def theta_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
         )
         lines.append(compute(np.asarray(counts)))
     figure, panels = _panels(f"{title}: {seeds[0].row} over theta")
-    for panel, names in zip(panels, PANELS, strict=True):
-        for colour, (key, name) in zip(COLOURS, names.items(), strict=False):
+    for panel, names in zip(panels, _panel_metrics(), strict=True):
+        for colour, key in zip(COLOURS, names, strict=False):
             values = np.stack([line[key] for line in lines])
             mean, sd = values.mean(0), _deviation(values)
-            panel.plot(thetas, mean, color=colour, label=name)
+            panel.plot(thetas, mean, color=colour, label=metric_name(key))
             panel.fill_between(thetas, mean - sd, mean + sd, color=colour, alpha=0.2, lw=0)
         _finish(panel, "theta")
     return figure
@@ -71,14 +68,22 @@ def exit_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
     rows = [seeds[0].options[name] for name in options]
     figure, panels = _panels(f"{title}: {seeds[0].row} by exit")
     place = np.arange(len(options))
-    for panel, names in zip(panels, PANELS, strict=True):
-        for i, (key, name) in enumerate(names.items()):
+    for panel, names in zip(panels, _panel_metrics(), strict=True):
+        for i, key in enumerate(names):
             values = np.stack([one.values[key][rows] for one in seeds])
             where, error = place + 0.38 * (i - 0.5), _deviation(values)
-            panel.bar(where, values.mean(0), 0.36, yerr=error, color=COLOURS[i], label=name)
+            panel.bar(
+                where, values.mean(0), 0.36, yerr=error, color=COLOURS[i], label=metric_name(key)
+            )
         panel.set_xticks(place, [n if n == POLICY else f"CLF {n}" for n in options])
         _finish(panel, "")
     return figure
+
+
+def _panel_metrics() -> tuple[list[str], list[str]]:
+    """The main metrics of accuracy, and the main gaps."""
+    names = main_metrics()
+    return [n for n in names if n not in main_gaps()], main_gaps()
 
 
 def _deviation(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -91,7 +96,7 @@ def _panels(title: str) -> tuple["Figure", Sequence["Axes"]]:
 
     figure = Figure(figsize=(9.6, 3.8), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    return figure, figure.subplots(1, len(PANELS))
+    return figure, figure.subplots(1, len(_panel_metrics()))
 
 
 def _finish(panel: "Axes", label: str) -> None:

@@ -12,6 +12,7 @@ from fairexit.config import RunConfig, build_config, build_section
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest
 from fairexit.evaluation.assess import Choice, parse_choice
+from fairexit.evaluation.thresholds import DEFAULT_RULE
 from fairexit.files import read_yaml
 from fairexit.study.paper import common_name
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
@@ -26,7 +27,7 @@ REPLACED = ("method", "prune")
 class PolicySettings:
     """How each run's theta is chosen, as `fairexit evaluate` takes it."""
 
-    rule: str = "eodd"
+    rule: str = DEFAULT_RULE
     tolerance: float = 0.01
     grid: tuple[float, ...] | None = None
     fallback: str = "final"

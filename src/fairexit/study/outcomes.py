@@ -66,8 +66,8 @@ def bounds(
     if seeds == 1:
         return Bounds(-math.inf, math.inf, math.inf)
     ends = sorted(comparison.sign * end + comparison.margin for end in interval)
-    ceiling = max(comparison.sign * end + comparison.margin for end in strict)
-    return Bounds(ends[0], ends[1], ceiling)
+    strict_high = max(comparison.sign * end + comparison.margin for end in strict)
+    return Bounds(ends[0], ends[1], strict_high)
 
 
 def needed(

@@ -6,6 +6,8 @@ from importlib.resources import files
 
 import pandas as pd
 
+from fairexit.evaluation.evaluate import PRINTED_GAPS
+
 ERM_NAMES = ("ResNet18", "VGG-11")
 METHODS = ("ERM", "AdvConf", "AdvRev", "DomainIndep", "HSIC", "MFD", "FairPrune", "ME-FairPrune")
 """The eight rows of Tables 1 and 2; ERM is printed under the backbone's name."""
@@ -20,7 +22,6 @@ FALLS = {
     ("fitzpatrick17k", "vgg11"): -0.012,
 }
 """Change of the attribute's SNNL per position, by dataset and backbone, as a share."""
-GAPS = ("eopp0", "eopp1", "eodd")
 CLASSES = {"isic2019": 8, "fitzpatrick17k": 114}
 """Classes of the printed tasks."""
 
@@ -49,9 +50,9 @@ class Printed:
         Args:
             method: common name.
             row: a group, "avg" or "diff".
-            metric: precision, recall, f1, eopp0, eopp1 or eodd; the last three have no row.
+            metric: precision, recall, f1, eopp0, eopp1 or eodd_paper; the last three have no row.
         """
-        at = self.groups[0] if metric in GAPS else row
+        at = self.groups[0] if metric in PRINTED_GAPS else row
         found = self.frame[(self.frame["method"] == method) & (self.frame["row"] == at)]
         return float(found[metric].iloc[0]) if len(found) else None
 
@@ -82,7 +83,7 @@ def common_name(row: str) -> str:
 def paper_tables() -> pd.DataFrame:
     """Every printed number: table, dataset, attribute, backbone, method, row, values."""
     with files(__package__).joinpath("paper_tables.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file, dtype={"table": str})
+        return pd.read_csv(file, dtype={"table": str}).rename(columns={"eodd": "eodd_paper"})
 
 
 def printed(dataset: str, attribute: str) -> Printed | None:

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairexit.evaluation.evaluate import PRINTED_GAPS
 from fairexit.files import write_atomically
+from fairexit.metrics.rates import AVERAGES
+from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
-from fairexit.study.collect import GROUP_METRICS, Pooled
-from fairexit.study.paper import GAPS, Printed, common_name, paper_name
+from fairexit.study.collect import Pooled
+from fairexit.study.paper import Printed, common_name, paper_name
 from fairexit.tables import Table
 
-COLUMNS = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
-COLUMNS |= {"eopp0": "Eopp0", "eopp1": "Eopp1", "eodd": "Eodd"}
+COLUMNS = (*AVERAGES, *PRINTED_GAPS)
+"""What the paper prints."""
 DIGITS = {"eopp0": 4}
 """Others have three; Eopp0 of many classes is tiny."""
 BEST = "*"
@@ -41,8 +44,8 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
         label = marked(label, inactive([run for one in seeds for run in one.runs]))
         for row in (*groups, "avg", "diff"):
             cells: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
-            for metric in COLUMNS if row == groups[0] else GROUP_METRICS:
-                key = metric if row == "avg" or metric in GAPS else f"{metric}/{row}"
+            for metric in COLUMNS if row == groups[0] else AVERAGES:
+                key = metric if row == "avg" or metric in PRINTED_GAPS else f"{metric}/{row}"
                 values = [s.values[f"{metric}_diff" if row == "diff" else key][0] for s in seeds]
                 cells[metric] = np.mean(values)
                 cells[f"{metric}_sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
@@ -69,7 +72,7 @@ def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
     """Mark the best mean: highest avg, lowest diff and gaps."""
     for metric in COLUMNS:
         best = pd.Series(False, index=frame.index)
-        if metric in GAPS:
+        if metric in PRINTED_GAPS:
             best |= frame[metric] == frame[metric].min()
         else:
             for row, pick in (("avg", "max"), ("diff", "min")):
@@ -132,7 +135,8 @@ def write_tables(
 def markdown_table(frame: pd.DataFrame, title: str, group: str) -> Table:
     """The frame for Markdown and terminals; printed numbers follow ours."""
     columns = ["Method", group]
-    for metric, name in COLUMNS.items():
+    for metric in COLUMNS:
+        name = metric_name(metric)
         columns += [name, "paper"] if f"{metric}_paper" in frame else [name]
     rows = []
     for _, first, row in _lines(frame):
@@ -154,7 +158,7 @@ def latex(frame: pd.DataFrame, title: str, group: str, note: str) -> str:
         rf"\caption{{{_tex(title)}}}",
         rf"\begin{{tabular}}{{ll{'r' * len(COLUMNS)}}}",
         r"\toprule",
-        " & ".join(["Method", _tex(group), *COLUMNS.values()]) + r" \\",
+        " & ".join(["Method", _tex(group), *map(metric_name, COLUMNS)]) + r" \\",
     ]
     for _, first, row in _lines(frame):
         if first:

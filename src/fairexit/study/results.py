@@ -13,6 +13,8 @@ from joblib import Parallel, delayed
 
 from fairexit.errors import UserError
 from fairexit.files import alone, write_atomically
+from fairexit.metrics.record import main_gaps
+from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.stats.seeds import MOST
 from fairexit.study.against import against_others, against_table
@@ -254,15 +256,17 @@ def _would_decide(row: dict[str, Any]) -> str:
 
 
 def chance_table(found: Sequence[Chance], marks: Mapping[str, str]) -> Table:
-    """Eopp1 and Eodd beside what chance alone gives one network."""
+    """The main gaps beside what chance alone gives one network."""
     by_row: dict[str, dict[str, Chance]] = {}
     for one in found:
         by_row.setdefault(one.row, {})[one.metric] = one
-    columns = ["Method", "Eopp1", "by chance", "95 % of chance below"]
-    columns += ["Eodd", "by chance", "95 % of chance below"]
+    names = main_gaps()
+    columns = ["Method"]
+    for name in names:
+        columns += [metric_name(name), "by chance", "95 % of chance below"]
     rows = []
     for row, gaps in by_row.items():
-        cells = [(gaps[m].value, gaps[m].floor, gaps[m].ceiling) for m in ("eopp1", "eodd")]
+        cells = [(gaps[m].value, gaps[m].null_mean, gaps[m].null_quantile) for m in names]
         rows.append(
             [marked(row, marks.get(row, "")), *(number(value) for cell in cells for value in cell)]
         )

@@ -6,21 +6,23 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import yaml
 
 from fairexit.config import RunConfig, build_config
 from fairexit.errors import DivergedError, UserError
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
-from fairexit.evaluation.thresholds import choose_theta
+from fairexit.evaluation.thresholds import DEFAULT_RULE, best_option, check_rule, choose_theta
 from fairexit.files import read_json, write_atomically
+from fairexit.metrics.record import METRICS
+from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.study.load import merge
 from fairexit.tables import Table, number
 
-RULES = ("eodd", "f1")
 STARTUP = 4
 """Trials before proposals follow the earlier ones; whatever their number, so that a search can be
 made longer."""
@@ -43,12 +45,27 @@ class Axis:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial gave on validation; NaN where its training diverged."""
+    """What one trial gave on validation.
+
+    Attributes:
+        number: counted from 0.
+        settings: what was tried.
+        values: metric -> value; NaN where the training diverged.
+    """
 
     number: int
     settings: dict[str, Any]
-    f1: float
-    eodd: float
+    values: dict[str, float]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training came to no result."""
+        return math.isnan(self.values["f1"])
+
+
+def criteria(rule: str) -> tuple[str, str]:
+    """The two metrics that a search looks at: macro F1, and the rule or the default gap."""
+    return "f1", DEFAULT_RULE if rule == "f1" else rule
 
 
 def parse_axis(text: str) -> Axis:
@@ -80,23 +97,24 @@ def parse_axis(text: str) -> Axis:
 def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial:
     """The trial that a rule prefers.
 
-    "eodd": the lowest Eodd among the trials whose macro F1 loses at most `tolerance` against the
-    best F1 of all; "f1": the highest F1. Of equals the first.
+    A rule is a metric's name: by a gap, such as "eodd", the lowest among the trials whose macro F1
+    loses at most `tolerance` against the best F1 of all; by any other, such as "f1", the best
+    value. Of equals the first.
 
     Raises:
         UserError: an unknown rule, or every trial has diverged.
     """
-    if rule not in RULES:
-        raise UserError(f"--rule {rule}: there are {' and '.join(RULES)}")
+    metric = check_rule(rule)
     if not 0 <= tolerance <= 1:
         raise UserError(f"--tolerance {tolerance}: it is a loss of F1, from 0 to 1")
-    sound = [trial for trial in trials if not math.isnan(trial.f1)]
+    sound = [trial for trial in trials if not trial.diverged]
     if not sound:
         raise UserError("every trial diverged; search lower values, or set train.clip")
-    if rule == "f1":
-        return max(sound, key=lambda trial: trial.f1)
-    least = max(trial.f1 for trial in sound) - tolerance
-    return min((t for t in sound if t.f1 >= least - 1e-12), key=lambda trial: trial.eodd)
+    values, f1 = (np.array([trial.values[name] for trial in sound]) for name in (rule, "f1"))
+    best = best_option(metric, values, f1, float(f1.max()) - tolerance)
+    if best is None:
+        raise UserError(f"{metric.label} is not defined in any trial, so none is the best")
+    return sound[best]
 
 
 def search(
@@ -105,7 +123,7 @@ def search(
     out: Path,
     *,
     trials: int,
-    rule: str = "eodd",
+    rule: str = DEFAULT_RULE,
     tolerance: float = 0.01,
     seed: int = 0,
 ) -> tuple[Trial, list[Trial]]:
@@ -137,7 +155,9 @@ def search(
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise UserError(f"--search {twice} is given twice; name each setting once")
-    best_trial([Trial(0, {}, 0.0, 0.0)], rule, tolerance)
+    check_rule(rule)
+    names = criteria(rule)
+    best_trial([Trial(0, {}, dict.fromkeys(names, 0.0))], rule, tolerance)
     asked: dict[str, Any] = {
         "settings": build_config(tree).to_dict(),
         "search": [vars(a) for a in axes],
@@ -145,7 +165,7 @@ def search(
     }
     _check_folder(out / "search.json", json.loads(json.dumps(asked)))
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
-    study = optuna.create_study(sampler=sampler, directions=["maximize", "minimize"])
+    study = optuna.create_study(sampler=sampler, directions=[_direction(name) for name in names])
     found: list[Trial] = []
     for index in range(trials):
         proposal = study.ask()
@@ -153,13 +173,13 @@ def search(
         config = build_config(merge(tree, settings))
         try:
             run = _make(config, out, f"trial{index}", searched=keys)
-            f1, eodd = _measure(run, tolerance)
-            study.tell(proposal, [f1, eodd])
+            values = _measure(run, names, tolerance)
+            study.tell(proposal, [*values.values()])
         except DivergedError as error:
             print(f"trial {index}: {error}", file=sys.stderr)
-            f1 = eodd = math.nan
+            values = dict.fromkeys(names, math.nan)
             study.tell(proposal, state=optuna.trial.TrialState.FAIL)
-        found.append(Trial(index, settings, f1, eodd))
+        found.append(Trial(index, settings, values))
         write_atomically(out / "trials.json", json.dumps([vars(t) for t in found], indent=2) + "\n")
     best = best_trial(found, rule, tolerance)
     chosen = {"trials": trials, "settings": best.settings}
@@ -177,12 +197,16 @@ def trial_table(best: Trial, trials: Sequence[Trial]) -> Table:
         [
             f"{t.number}{' *' if t is best else ''}",
             *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.settings.values()),
-            "diverged" if math.isnan(t.f1) else number(t.f1),
-            "" if math.isnan(t.eodd) else number(t.eodd),
+            *(["diverged", ""] if t.diverged else map(number, t.values.values())),
         ]
         for t in trials
     ]
-    return Table("Trials on validation (* the best)", ["Trial", *keys, "F1", "Eodd"], rows)
+    columns = ["Trial", *keys, *map(metric_name, best.values)]
+    return Table("Trials on validation (* the best)", columns, rows)
+
+
+def _direction(name: str) -> Literal["maximize", "minimize"]:
+    return "maximize" if METRICS[name].higher_is_better else "minimize"
 
 
 def _suggest(proposal: Any, axis: Axis, settings: dict[str, Any]) -> Any:
@@ -209,16 +233,16 @@ def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> R
     return run
 
 
-def _measure(run: Run, tolerance: float) -> tuple[float, float]:
-    """Macro F1 and Eodd on validation under the theta that validation chooses."""
+def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, float]:
+    """Metrics on validation under the threshold that validation chooses."""
     group = run.description["group"]
     validation = of_run(run, "val")
     policy = None
     if len(validation.exit_names) > 1:
         choice = Choice(tolerance=tolerance)
         policy = choose_theta(validation, group, choice.grid, choice.rule, choice.tolerance)
-    found = evaluate(validation, group, policy)
-    return found.avg["f1"], found.eodd
+    evaluation = evaluate(validation, group, policy)
+    return {name: evaluation.metrics[name] for name in names}
 
 
 def _check_folder(stamp: Path, asked: dict[str, Any]) -> None:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairexit.metrics import group_metrics as metrics
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.group_metrics import Values
+from fairexit.metrics.rates import Values, f1
+from fairexit.metrics.record import main_gaps
 from fairexit.stats.intervals import Interval
 from fairexit.stats.paired import Pairs, draw_pairs
 from fairexit.stats.permutation import permute
 from fairexit.stats.resampling import Measure, named_measures
-from fairexit.stats.seeds import LEVEL, detectable
+from fairexit.stats.seeds import LEVEL, min_detectable_difference
 from fairexit.study.claims import (
     FINAL,
     FIRST,
@@ -41,8 +41,8 @@ class Chance:
     row: str
     metric: str
     value: float
-    floor: float
-    ceiling: float
+    null_mean: float
+    null_quantile: float
 
 
 def judge(pooled: Sequence[Pooled], paper: Printed | None, dataset: str) -> list[Verdict]:
@@ -74,14 +74,13 @@ def judge(pooled: Sequence[Pooled], paper: Printed | None, dataset: str) -> list
 
 
 def chance(pooled: Sequence[Pooled]) -> list[Chance]:
-    """Eopp1 and Eodd of each row beside what permuted groups give."""
+    """The main gaps of each row beside what permuted groups give."""
     found: dict[tuple[str, str], list[Values]] = {}
     for one in pooled:
-        gaps = ("eopp1", "eodd")
         sample = one.sample.with_answers(one.answers(POLICY)[None])
-        null = permute(sample, metrics=gaps, n_resamples=CHANCE_DRAWS)
-        for gap in gaps:
-            values = [null.point[gap], null.floor(gap), null.ceiling(gap)]
+        null = permute(sample, metrics=main_gaps(), n_resamples=CHANCE_DRAWS)
+        for gap in main_gaps():
+            values = [null.point[gap], null.null_mean(gap), null.null_quantile(gap)]
             found.setdefault((one.row, gap), []).append(np.ravel(values))
     return [Chance(row, gap, *np.mean(v, axis=0).tolist()) for (row, gap), v in found.items()]
 
@@ -118,7 +117,7 @@ def _exit(one: Pooled, what: str | float) -> str | float:
 
 def _gap(first: int, second: int) -> Measure:
     def gap(margins: Margins) -> Values:
-        of_group = metrics.f1(margins)
+        of_group = f1(margins)
         return of_group[..., first] - of_group[..., second]
 
     return gap
@@ -163,6 +162,6 @@ def _outcome(
         high,
         bounds(comparison, (low, high), far, seeds),
         printed,
-        detectable(half, of_images, of_seeds, seeds),
+        min_detectable_difference(half, of_images, of_seeds, seeds),
         None if printed is None else needed(comparison, printed, of_seeds, of_images, images),
     )

@@ -32,7 +32,7 @@ from fairexit.training.checkpoint import (
     describe,
     save_tensors,
 )
-from fairexit.training.log import csv_text, summary
+from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.setup import finetune_config, open_training, slow_precision, teach
 from fairexit.training.validate import validate
@@ -262,7 +262,7 @@ class _Trainer:
         text = f"epoch {epoch + 1}/{self.config.train.epochs} loss {sums[0] / (step + 1):.3f}"
         if self.progress.rows:
             last = self.progress.rows[-1]
-            text += f" val F1 {last['val_f1']:.3f} Eodd {last['val_eodd']:.3f}"
+            text += f" val {main_numbers(last)}"
         return text
 
     def _store(self, epoch: int, row: dict[str, float], board: SummaryWriter) -> None:

@@ -10,12 +10,9 @@ from torch.nn import functional as F
 
 from fairexit.methods import Method
 from fairexit.metrics.counts import count
-from fairexit.metrics.group_metrics import compute
+from fairexit.metrics.record import compute, main_metrics
 from fairexit.training.probe import probe_accuracy
 from fairexit.types import Batch
-
-CRITERIA = ("accuracy", "balanced_accuracy", "f1", "eopp1", "eodd")
-BY_EXIT = ("f1", "eodd")
 
 
 @torch.no_grad()
@@ -26,7 +23,7 @@ def validate(
     autocast: Callable[[], AbstractContextManager[None]],
     add_up: Callable[[Tensor], Tensor],
 ) -> dict[str, float]:
-    """A row of the log: metrics of the final exit, F1 and Eodd of each, and the probe.
+    """A row of the log: metrics of the final exit, the main ones of each exit, and the probe.
 
     Args:
         method: the network in training; left in evaluation mode.
@@ -57,11 +54,11 @@ def validate(
         counts += count(
             labels.numpy(), predicted, groups.numpy(), task.num_classes, task.num_groups
         )
-    values = compute(add_up(torch.from_numpy(counts)).numpy(), CRITERIA)
+    values = compute(add_up(torch.from_numpy(counts)).numpy())
     total = add_up(loss)
     row = {f"val_{name}": float(value[-1]) for name, value in values.items()}
     row["val_loss"] = float(total[0] / total[1])
-    for name in BY_EXIT:
+    for name in main_metrics():
         for k, exit_name in enumerate(net.exit_names[:-1]):
             row[f"val_{name}{exit_name}"] = float(values[name][k])
     # The probe sees this process's part only.

@@ -1,0 +1,156 @@
+"""Rates of each group, of each class against the rest or as a mean over the classes.
+
+Every function takes `counts[..., group, true class, predicted class]`, or their `Margins`, and
+keeps the leading axes, so that a threshold sweep, a bootstrap or a set of exits is one call.
+
+`empty` says what a rate without samples counts. "exclude": it is NaN, and a gap at that class
+compares only the groups that have samples of the class. "zero": it is 0, as in the released scripts
+of Chiu et al. 2023.
+"""
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairexit.errors import UserError, nearest
+from fairexit.metrics.counts import Counts, Margins, margins
+
+Values = NDArray[np.float64]
+Empty = Literal["exclude", "zero"]
+
+
+class Rate(Protocol):
+    """`(counts, empty) -> (..., M, C)`, or (..., M) for a rate that is a mean over the classes."""
+
+    __name__: str
+
+    def __call__(self, counts: Counts | Margins, /, empty: Empty = "exclude") -> Values: ...
+
+
+_FILL: dict[str, float] = {"exclude": np.nan, "zero": 0.0}
+
+
+def tpr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """True positive rate by group and class, one class against the rest, (..., M, C)."""
+    m = margins(counts)
+    return ratio_known(m.hits, m.actual, _fill(empty))
+
+
+def tnr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """True negative rate by group and class, one class against the rest, (..., M, C)."""
+    m = margins(counts)
+    negatives = _negatives(m)
+    return ratio_known(negatives - (m.predicted - m.hits), negatives, _fill(empty))
+
+
+def fpr(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """False positive rate by group and class, one class against the rest, (..., M, C)."""
+    m = margins(counts)
+    return ratio_known(m.predicted - m.hits, _negatives(m), _fill(empty))
+
+
+def ppv(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """Positive predictive value by group and class, one class against the rest, (..., M, C)."""
+    m = margins(counts)
+    return ratio_known(m.hits, m.predicted, _fill(empty))
+
+
+def npv(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """Negative predictive value by group and class, one class against the rest, (..., M, C)."""
+    m = margins(counts)
+    rest = m.actual.sum(-1, keepdims=True) - m.predicted
+    return ratio_known(rest - (m.actual - m.hits), rest, _fill(empty))
+
+
+def precision(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """Macro precision of each group, (..., M).
+
+    As in scikit-learn: the mean over the classes that are present or predicted in the group; one
+    that is only one of the two counts 0, whatever `empty` says. Recall and F1 likewise.
+    """
+    m = margins(counts)
+    return _macro(ratio_known(m.hits, m.predicted, 0.0), m)
+
+
+def recall(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """Macro recall of each group, (..., M); see `precision` for the classes in the mean."""
+    m = margins(counts)
+    return _macro(ratio_known(m.hits, m.actual, 0.0), m)
+
+
+def f1(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """Macro F1 of each group, (..., M); see `precision` for the classes in the mean."""
+    m = margins(counts)
+    return _macro(ratio_known(2 * m.hits, m.actual + m.predicted, 0.0), m)
+
+
+def group_accuracy(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """Accuracy of each group, (..., M); NaN for a group without samples."""
+    m = margins(counts)
+    return ratio_known(m.hits.sum(-1), m.actual.sum(-1))
+
+
+BY_GROUP: dict[str, Rate] = {
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
+    "accuracy": group_accuracy,
+}
+"""What tables show of each group."""
+
+AVERAGES = ("precision", "recall", "f1")
+"""Those that of all groups together are the mean of the groups, as in the paper."""
+
+
+def average(values: Values) -> Values:
+    """Mean of per-group values over the groups that have one, (..., M) -> (...)."""
+    return mean_known(values)
+
+
+def difference(values: Values) -> Values:
+    """Largest minus smallest of per-group values, (..., M) -> (...); NaN with fewer than two."""
+    return range_known(values, -1)
+
+
+def worst(values: Values) -> Values:
+    """Smallest of per-group values, (..., M) -> (...)."""
+    known = ~np.isnan(values)
+    low = np.where(known, values, np.inf).min(-1)
+    return np.where(known.any(-1), low, np.nan)
+
+
+def mean_known(values: Values) -> Values:
+    """Mean over the last axis of what is not NaN; NaN where nothing is."""
+    known = ~np.isnan(values)
+    return ratio_known(np.where(known, values, 0.0).sum(-1), known.sum(-1))
+
+
+def ratio_known(top: NDArray[Any], bottom: NDArray[Any], fill: float = np.nan) -> Values:
+    """top / bottom, and `fill` where bottom is 0."""
+    top, bottom = np.asarray(top), np.asarray(bottom)
+    ratio: Values = np.divide(top, bottom, out=np.full(top.shape, fill), where=bottom > 0)
+    return ratio
+
+
+def range_known(values: Values, axis: int) -> Values:
+    """Largest minus smallest of what is not NaN; NaN where there are fewer than two."""
+    known = ~np.isnan(values)
+    high = np.where(known, values, -np.inf).max(axis)
+    low = np.where(known, values, np.inf).min(axis)
+    return np.where(known.sum(axis) >= 2, high - low, np.nan)
+
+
+def _macro(values: Values, m: Margins) -> Values:
+    return mean_known(np.where(m.actual + m.predicted > 0, values, np.nan))
+
+
+def _negatives(m: Margins) -> Counts:
+    negatives: Counts = m.actual.sum(-1, keepdims=True) - m.actual
+    return negatives
+
+
+def _fill(empty: Empty) -> float:
+    if empty not in _FILL:
+        raise UserError(f"empty='{empty}' is not known; {nearest(empty, _FILL)}")
+    return _FILL[empty]

@@ -1,0 +1,183 @@
+"""Metrics as records: whatever lists, labels, draws, tabulates or selects by metrics reads these.
+
+A metric of the counts is one file in `fairexit/metrics/records`, or in a plugin: a function under
+one of the two decorators here.
+
+    @gap("eopp1", label="Eopp1", rates=[tpr])
+    def eopp1(hits: Values) -> Values:
+        return mean_known(range_known(hits, -2))
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from fairexit.metrics.counts import Counts, Margins, margins
+from fairexit.metrics.rates import Empty, Rate, Values
+from fairexit.registry import Registry
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """One number of the counts, and what a reader has to know of it.
+
+    Attributes:
+        name: its key in tables, files and Python.
+        label: its name in text.
+        function: of the rates where it compares groups, else of the margins; any leading axes.
+        compares_groups: it is a gap between the groups, so that permuting the groups says what
+            chance alone gives.
+        higher_is_better: a gap is better when it is lower.
+        main: headlines, curves and short tables show it.
+        rates: what a gap compares, each (..., M, C) or (..., M).
+        moved: which of the rates a true gap is planted in when power is computed; all by default.
+    """
+
+    name: str
+    label: str
+    function: Callable[..., Values]
+    compares_groups: bool = False
+    higher_is_better: bool = True
+    main: bool = False
+    rates: tuple[Rate, ...] = ()
+    moved: tuple[bool, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.function.__doc__)
+
+    def __call__(self, counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+        """The metric, (...).
+
+        Args:
+            counts: (..., M, C, C), or their margins.
+            empty: what a rate without samples counts, see `fairexit.metrics.rates`.
+        """
+        if not self.compares_groups:
+            return self.function(margins(counts))
+        return self.gap([rate(counts, empty) for rate in self.rates])
+
+    def gap(self, rates: Sequence[Values]) -> Values:
+        """The gap between groups of such rates, (..., M, C) or (..., M) each, as a value (...)."""
+        return self.function(*rates)
+
+    @property
+    def summary(self) -> str:
+        """The first line of what the metric says of itself."""
+        return (self.function.__doc__ or "").strip().split("\n")[0]
+
+
+class MetricRegistry(Mapping[str, Metric]):
+    """Metrics of the counts by name: measures of accuracy first, then gaps."""
+
+    def __init__(self, package: str) -> None:
+        self.registry: Registry[Any] = Registry("metric", package)
+
+    def enter(self, record: Metric) -> Metric:
+        """Enter a record under its name."""
+        self.registry.register(record.name)(cast(Any, record))
+        return record
+
+    def __getitem__(self, name: str) -> Metric:
+        return cast(Metric, self.registry[name])
+
+    def __iter__(self) -> Iterator[str]:
+        def place(name: str) -> tuple[bool, bool, str]:
+            return self[name].compares_groups, not self[name].main, name
+
+        return iter(sorted(self.registry.names(), key=place))
+
+    def __len__(self) -> int:
+        return len(self.registry.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.registry.names()
+
+
+METRICS = MetricRegistry("fairexit.metrics.records")
+"""Every metric of the counts by name."""
+
+
+def metric(
+    name: str, *, label: str, main: bool = False
+) -> Callable[[Callable[..., Values]], Metric]:
+    """Decorator: enter a function of the margins, `(margins) -> (...)`, under a name.
+
+    Args:
+        name: its key.
+        label: its name in text.
+        main: headlines, curves and short tables show it.
+    """
+
+    def enter(function: Callable[..., Values]) -> Metric:
+        return METRICS.enter(Metric(name, label, function, main=main))
+
+    return enter
+
+
+def gap(
+    name: str,
+    *,
+    label: str,
+    rates: Sequence[Rate],
+    moved: Sequence[bool] | None = None,
+    main: bool = False,
+) -> Callable[[Callable[..., Values]], Metric]:
+    """Decorator: enter a gap between groups, a function of their rates, under a name.
+
+    Args:
+        name: its key.
+        label: its name in text.
+        rates: functions of the counts that the gap compares; the decorated function takes their
+            values, one argument each, (..., M, C) or (..., M), and gives (...).
+        moved: which of the rates a true gap is planted in when power is computed; all by default.
+        main: headlines, curves and short tables show it.
+    """
+
+    def enter(function: Callable[..., Values]) -> Metric:
+        return METRICS.enter(
+            Metric(
+                name,
+                label,
+                function,
+                compares_groups=True,
+                higher_is_better=False,
+                main=main,
+                rates=tuple(rates),
+                moved=tuple(moved or [True] * len(rates)),
+            )
+        )
+
+    return enter
+
+
+def gaps() -> list[str]:
+    """The metrics that compare groups, those of headlines first."""
+    return [name for name, record in METRICS.items() if record.compares_groups]
+
+
+def main_metrics() -> list[str]:
+    """The metrics of headlines, curves and short tables: accuracy first, then gaps."""
+    return [name for name, record in METRICS.items() if record.main]
+
+
+def main_gaps() -> list[str]:
+    """The gaps between groups that headlines show."""
+    return [name for name in gaps() if METRICS[name].main]
+
+
+def compute(
+    counts: Counts | Margins, names: Sequence[str] | None = None, empty: Empty = "exclude"
+) -> dict[str, Values]:
+    """Metrics by name, all of them by default.
+
+    Args:
+        counts: (..., M, C, C).
+        names: keys of `METRICS`.
+        empty: what a rate without samples counts, see `fairexit.metrics.rates`.
+    Returns:
+        Name -> value, (...).
+    Raises:
+        UserError: an unknown name.
+    """
+    m = margins(counts)
+    return {name: METRICS[name](m, empty) for name in (METRICS if names is None else names)}

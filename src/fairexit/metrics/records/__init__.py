@@ -1,0 +1,1 @@
+"""One file for each family of metrics of the counts; every file here is imported at first use."""
