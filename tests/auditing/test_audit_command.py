@@ -58,7 +58,7 @@ def test_a_run_under_its_policy(command, tiny_run):
     assert status == 0
     assert "By skin_tone" in out
     assert "Who leaves where" in out
-    assert "first exit with confidence of 0.4 or more" in out
+    assert "a sample leaves at the first exit whose confidence is 0.4 or more" in out
 
 
 def test_columns_by_other_names(command, tmp_path):

@@ -102,8 +102,8 @@ def test_clusters_of_several_classes_and_groups_count_where_they_are():
 
 
 def test_a_planted_gap_is_found_and_no_gap_is_not():
-    assert any(c.verdict == "difference" for c in audited(source(n=1500, gap=0.3)).classes)
-    assert not any(c.verdict == "difference" for c in audited(source(n=1500)).classes)
+    assert any(c.verdict == "more than chance" for c in audited(source(n=1500, gap=0.3)).classes)
+    assert not any(c.verdict == "more than chance" for c in audited(source(n=1500)).classes)
 
 
 def test_small_cells_are_too_small_and_never_in_a_comparison():
@@ -117,12 +117,12 @@ def test_small_cells_are_too_small_and_never_in_a_comparison():
     thin = type(found)("thin", p.take(keep), found.policy)
     classes = {(c.name, c.rate): c for c in audited(thin).classes}
     small = classes["mel", "tpr"]
-    assert small.verdict == "too small"
+    assert small.verdict == "too few samples"
     assert small.too_small == ("f",)
     assert small.clusters["f"] == MIN_CLUSTERS - 1
     assert np.isnan([small.estimate.value, small.p_value, small.p_adjusted, small.null_mean]).all()
     assert (small.highest, small.lowest) == ("", "")
-    assert classes["mel", "fpr"].verdict != "too small"
+    assert classes["mel", "fpr"].verdict != "too few samples"
 
 
 def test_with_three_groups_the_small_one_is_left_out():

@@ -18,6 +18,7 @@ from fairexit.auditing.results import (
     Slice,
     SliceSearch,
 )
+from fairexit.auditing.settings import verdict_on
 from fairexit.evaluation.policy import Policy
 from fairexit.report.audit_report import AuditReport
 
@@ -33,8 +34,8 @@ def class_gaps(classes, groups, random):
     for i, name in enumerate(classes):
         for rate in ("tpr", "fpr"):
             rates = dict(zip(groups, random.uniform(0.3, 0.9, len(groups)).tolist(), strict=True))
-            verdict = ("difference", "not shown", "too small")[i % 3]
-            small = verdict == "too small"
+            verdict = ("more than chance", "could be chance", "too few samples")[i % 3]
+            small = verdict == "too few samples"
             low, high = min(rates, key=rates.get), max(rates, key=rates.get)
             gap = rates[high] - rates[low]
             if small:
@@ -115,11 +116,47 @@ def attribute_audit(name, groups, classes, exits, random, positive):
             "ece": around(0.08),
         },
         gaps=(
-            Gap("eopp0", around(0.021, 0.01), 0.018, 0.024, 0.21, 0.003, 0.02),
-            Gap("eopp1", around(0.093, 0.03), 0.047, 0.071, 0.004, 0.046, 0.08),
-            Gap("eodd_paper", around(0.041, 0.02), 0.026, 0.039, 0.041, 0.015, NAN),
-            Gap("eodd", around(0.06, 0.02), 0.03, 0.045, 0.0004, 0.03, 0.05),
-            Gap("f1_diff", around(0.03, 0.03), 0.02, 0.05, NAN, 0.01, 0.06),
+            Gap(
+                "eopp0",
+                around(0.021, 0.01),
+                0.018,
+                0.024,
+                0.21,
+                0.003,
+                0.02,
+                verdict_on(0.21, 0.05),
+            ),
+            Gap(
+                "eopp1",
+                around(0.093, 0.03),
+                0.047,
+                0.071,
+                0.004,
+                0.046,
+                0.08,
+                verdict_on(0.004, 0.05),
+            ),
+            Gap(
+                "eodd_paper",
+                around(0.041, 0.02),
+                0.026,
+                0.039,
+                0.041,
+                0.015,
+                NAN,
+                verdict_on(0.041, 0.05),
+            ),
+            Gap(
+                "eodd",
+                around(0.06, 0.02),
+                0.03,
+                0.045,
+                0.0004,
+                0.03,
+                0.05,
+                verdict_on(0.0004, 0.05),
+            ),
+            Gap("f1_diff", around(0.03, 0.03), 0.02, 0.05, NAN, 0.01, 0.06, verdict_on(NAN, 0.05)),
         ),
         approximate=False,
         stuck=0.02,
@@ -142,6 +179,7 @@ def attribute_audit(name, groups, classes, exits, random, positive):
             0.09,
             0.03,
             0.002,
+            "more than chance",
             ("img-1", "img-2"),
             ("img-9",),
         )

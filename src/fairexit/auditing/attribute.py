@@ -13,7 +13,7 @@ from fairexit.auditing.exits import theta_curve, who_leaves
 from fairexit.auditing.per_class import RATES, class_gaps
 from fairexit.auditing.results import AttributeAudit, Estimate, Gap
 from fairexit.auditing.samples import AttributeSample, by_name, take_sample
-from fairexit.auditing.settings import AuditSettings
+from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.metrics.counts import empty_cells
 from fairexit.metrics.rates import BY_GROUP, Rate, Values
@@ -130,6 +130,7 @@ def _gaps(sample: Sample, chance: Permutation, settings: AuditSettings) -> tuple
                 min_detectable_gap=min_detectable_gap(
                     METRICS[name], rates, null_quantile, smallest
                 ),
+                verdict=verdict_on(float(chance.p_value(name)[0]), settings.alpha),
             )
         )
     return tuple(tested)

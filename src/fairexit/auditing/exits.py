@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fairexit.auditing.estimates import measured
 from fairexit.auditing.results import Curve, ExitRow, Leaving
 from fairexit.auditing.samples import AttributeSample
-from fairexit.auditing.settings import AuditSettings
+from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.evaluation.thresholds import sweep
 from fairexit.metrics.counts import Margins
@@ -72,7 +72,15 @@ def who_leaves(source: Source, samples: AttributeSample, settings: AuditSettings
             spent = costs[exits[sample.groups == g]]
             mean_cost[group] = float(spent.mean()) if len(spent) else float("nan")
     return Leaving(
-        tuple(rows), mean_cost, source.cost_reason, statistic, null_mean, p_value, first, last
+        tuple(rows),
+        mean_cost,
+        source.cost_reason,
+        statistic,
+        null_mean,
+        p_value,
+        verdict_on(p_value, settings.alpha),
+        first,
+        last,
     )
 
 

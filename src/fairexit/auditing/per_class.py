@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import estimates
-from fairexit.auditing.results import ClassGap, Estimate
+from fairexit.auditing.results import TOO_FEW, ClassGap, Estimate
 from fairexit.auditing.samples import AttributeSample
-from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
+from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings, verdict_on
 from fairexit.metrics.rates import Rate, Values, fpr, range_known, tpr
 from fairexit.stats.bootstrap import Bootstrap
 from fairexit.stats.intervals import percentile
@@ -26,7 +26,7 @@ def class_gaps(
     """The range of TPR and of FPR over the groups, for every class that occurs.
 
     A group with fewer than `MIN_CLUSTERS` clusters behind a rate is left out of that rate's
-    comparison; a class where fewer than two groups remain is too small to say anything.
+    comparison; a class where fewer than two groups remain has too few samples.
 
     Args:
         samples: of one attribute.
@@ -56,7 +56,11 @@ def class_gaps(
         for i, rate in enumerate(RATES):
             ends = _ends(point[rate][:, c], enough[rate][:, c])
             large = ends is not None
-            gap = _difference(drawn, rate, ends, c, settings) if ends else _too_small()
+            gap = (
+                _difference(drawn, rate, ends, c, settings)
+                if ends
+                else Estimate(math.nan, note=TOO_FEW)
+            )
             small = np.flatnonzero(~enough[rate][:, c])
             names = samples.groups
             found.append(
@@ -74,7 +78,7 @@ def class_gaps(
                     p_value=float(alone[i, c]),
                     p_adjusted=float(adjusted[i, c]),
                     min_detectable_gap=float(hidden[i][c]) if large else math.nan,
-                    verdict=_verdict(large, float(adjusted[i, c]), settings.alpha),
+                    verdict=verdict_on(float(adjusted[i, c]), settings.alpha) if large else TOO_FEW,
                 )
             )
     return tuple(found)
@@ -107,13 +111,3 @@ def _difference(
     )
     one: Estimate = estimates(found).item()
     return one
-
-
-def _too_small() -> Estimate:
-    return Estimate(math.nan, note="too small")
-
-
-def _verdict(large: bool, p: float, alpha: float) -> str:
-    if not large:
-        return "too small"
-    return "difference" if p <= alpha else "not shown"

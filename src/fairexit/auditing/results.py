@@ -12,6 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MORE_THAN_CHANCE = "more than chance"
+COULD_BE_CHANCE = "could be chance"
+TOO_FEW = "too few samples"
+NOT_TESTED = "not tested"
+"""The verdicts on a gap. That a gap could be chance is no proof that there is none."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -44,6 +50,7 @@ class Gap:
             0 where chance alone would.
         min_detectable_gap: the smallest true gap that this set of samples would find in 80 of 100
             cases; NaN where even the largest that was tried stays hidden.
+        verdict: one of the verdicts above.
     """
 
     metric: str
@@ -53,6 +60,7 @@ class Gap:
     p_value: float
     corrected: float
     min_detectable_gap: float
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,10 @@ class ClassGap:
         highest: group with the highest rate, "" where fewer than two groups can be compared.
         lowest: likewise.
         null_mean: mean of the gap when the groups do not matter.
-        p_value: for this class alone, NaN where it is too small to say anything.
+        p_value: for this class alone, NaN where there are too few samples.
         p_adjusted: corrected for all classes and both rates that were tested.
         min_detectable_gap: the smallest true gap that would be found in 80 of 100 cases.
-        verdict: "difference", "not shown" (which is no proof of equality) or "too small".
+        verdict: one of the verdicts above.
     """
 
     name: str
@@ -195,6 +203,7 @@ class Leaving:
             weighted by its samples (total variation), the largest of any two groups.
         null_mean: its mean when the groups do not matter.
         p_value: permutation of whole clusters within their class profile.
+        verdict: one of the verdicts above.
         first: ids that leave first, and surest.
         last: ids that leave last, and least sure.
     """
@@ -205,6 +214,7 @@ class Leaving:
     statistic: float
     null_mean: float
     p_value: float
+    verdict: str
     first: tuple[str, ...]
     last: tuple[str, ...]
 

@@ -1,12 +1,14 @@
 """How an audit draws, and when it calls something a difference."""
 
+import math
 from dataclasses import dataclass
 
+from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, NOT_TESTED
 from fairexit.errors import UserError
 from fairexit.stats.bootstrap import Method
 
 MIN_CLUSTERS = 10
-"""Clusters that a cell needs on each side of a comparison; with fewer it is too small."""
+"""Clusters that a cell needs on each side of a comparison; with fewer it has too few samples."""
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,10 @@ class AuditSettings:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise UserError(f"{name} is {value}; it lies between 0 and 1, such as 0.9")
+
+
+def verdict_on(p_value: float, alpha: float) -> str:
+    """The verdict that a p-value gives."""
+    if math.isnan(p_value):
+        return NOT_TESTED
+    return MORE_THAN_CHANCE if p_value <= alpha else COULD_BE_CHANCE

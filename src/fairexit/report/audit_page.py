@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from fairexit.auditing.results import AttributeAudit, AuditResults, ClassGap
+from fairexit.auditing.results import (
+    COULD_BE_CHANCE,
+    MORE_THAN_CHANCE,
+    NOT_TESTED,
+    TOO_FEW,
+    AttributeAudit,
+    AuditResults,
+    ClassGap,
+)
 from fairexit.evaluation.entanglement import MEAN, Entanglement
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
@@ -103,8 +111,8 @@ def axis_of(*columns: Sequence[float]) -> figures.Scale:
 
 
 def sort_classes(classes: Sequence[ClassGap], rate: str) -> list[ClassGap]:
-    """The gaps of one rate: differences first, the largest on top, those too small last."""
-    order = {"difference": 0, "not shown": 1, "too small": 2}
+    """The gaps of one rate: those that are more than chance first, the largest on top."""
+    order = {MORE_THAN_CHANCE: 0, COULD_BE_CHANCE: 1, NOT_TESTED: 1, TOO_FEW: 2}
 
     def key(gap: ClassGap) -> tuple[int, float]:
         value = gap.estimate.value

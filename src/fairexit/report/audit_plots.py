@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fairexit.auditing.results import AttributeAudit, AuditResults, Curve, Leaving
+from fairexit.auditing.results import TOO_FEW, AttributeAudit, AuditResults, Curve, Leaving
 from fairexit.report.figures import COLOURS
 from fairexit.report.vocabulary import label
 
@@ -30,7 +30,7 @@ def plot_classes(attribute: AttributeAudit) -> "Figure":
 
     figure = go.Figure()
     for colour, (rate, name) in zip(COLOURS, RATES.items(), strict=False):
-        gaps = [c for c in attribute.classes if c.rate == rate and c.verdict != "too small"]
+        gaps = [c for c in attribute.classes if c.rate == rate and c.verdict != TOO_FEW]
         values = [c.estimate.value for c in gaps]
         figure.add_bar(
             x=[c.name for c in gaps],

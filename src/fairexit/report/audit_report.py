@@ -44,7 +44,7 @@ class AuditReport(AuditResults):
         """Every number of the groups, the gaps and the classes, one row each.
 
         Columns: attribute, group ("" for a number of all groups), class ("" likewise), metric,
-        value, low, high, null_mean, p_value, p_adjusted, note.
+        value, low, high, null_mean, p_value, p_adjusted, min_detectable_gap, verdict, note.
         """
         from fairexit.report.frame import to_frame
 

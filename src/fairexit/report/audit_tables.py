@@ -17,7 +17,8 @@ ROUND = 12
 
 def gap_table(a: "AttributeAudit") -> Table:
     """The gaps beside what chance alone gives."""
-    columns = ["Gap", "Value (interval)", "Chance, mean", "Chance, 95 %", "p", "Corrected"]
+    columns = ["Gap", "Value (interval)", "By chance alone", "95 % of chance below", "p"]
+    columns += ["Corrected for chance", "Smallest detectable", "Verdict"]
     rows = [
         [
             capital(label(g.metric)),
@@ -27,10 +28,11 @@ def gap_table(a: "AttributeAudit") -> Table:
             p_value(g.p_value),
             number(g.corrected),
             number(g.min_detectable_gap),
+            g.verdict,
         ]
         for g in a.gaps
     ]
-    return Table(f"Gaps by {a.attribute} and chance", [*columns, "Could be found"], rows)
+    return Table(f"Gaps by {a.attribute} and chance", columns, rows)
 
 
 def group_table(a: "AttributeAudit") -> Table:
@@ -57,7 +59,15 @@ def overall_table(a: "AttributeAudit") -> Table:
 
 def class_table(a: "AttributeAudit") -> Table:
     """The gaps class by class."""
-    columns = ["Class", "Rate", *a.groups, "Gap (interval)", "Chance", "p, corrected", "Verdict"]
+    columns = [
+        "Class",
+        "Rate",
+        *a.groups,
+        "Gap (interval)",
+        "By chance alone",
+        "p, corrected",
+        "Verdict",
+    ]
     rows = []
     for c in a.classes:
         rates = [
@@ -69,7 +79,7 @@ def class_table(a: "AttributeAudit") -> Table:
         verdict = [gap, number(c.null_mean), p, c.verdict]
         rows.append([c.name, label(c.rate), *rates, *verdict])
     return Table(
-        f"Classes by {a.attribute}: rate / clusters behind it (* too small to compare)",
+        f"Classes by {a.attribute}: rate / clusters behind it (* too few samples to be compared)",
         columns,
         rows,
         2,

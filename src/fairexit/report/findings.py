@@ -1,6 +1,7 @@
-"""What an audit found, in plain words: fixed rules from numbers to sentences.
+"""What the results of an audit mean, in plain sentences: fixed rules from numbers to words.
 
-A gap that is not shown is never called fair; what could have been seen stands beside it.
+A gap that could be chance is never called fair; the smallest gap that these samples would have
+shown stands beside it.
 """
 
 import math
@@ -8,273 +9,263 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fairexit.auditing.results import AttributeAudit, AuditResults, Facts, Gap, SliceSearch
+from fairexit.auditing.results import (
+    MORE_THAN_CHANCE,
+    TOO_FEW,
+    AttributeAudit,
+    AuditResults,
+    Facts,
+    Gap,
+    Paired,
+    SliceSearch,
+)
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.evaluate import ONE_ANSWER
 from fairexit.evaluation.policy import Policy
 from fairexit.metrics.record import METRICS, main_gaps
-from fairexit.report.vocabulary import interval_text, label, listed, p_text, slice_text
+from fairexit.report.vocabulary import (
+    decimal,
+    interval_text,
+    label,
+    listed,
+    p_text,
+    slice_text,
+)
 
 COARSE = 0.05
-"""Detectable gaps above this call for more samples."""
+"""A smallest detectable gap above this calls for more samples."""
 
 SKIN = ("skin", "tone", "fitzpatrick", "fst")
 
 
 def permutation_note(a: AttributeAudit) -> str:
     """What the test of the gaps permutes."""
-    what = (
-        "similar class profiles; the test is approximate"
-        if a.approximate
-        else "equal class profiles"
-    )
+    profiles = "similar" if a.approximate else "equal"
     units = "random bundles of clusters" if a.bundled else "whole clusters"
-    text = f"groups of {units} are permuted among {units.split()[-1]} of {what}"
+    text = f"groups of {units} are permuted among {units.split()[-1]} of {profiles} class profiles"
+    text += "; the test is approximate" if a.approximate else ""
     share = f"{100 * a.stuck:.0f} % of the samples have no partner in another group and stay put"
     return f"{text}; {share}" if round(a.stuck, 2) else text
 
 
 def policy_text(facts: Facts) -> str:
-    """Who leaves where, in words."""
+    """Which exit answers for a sample, in words."""
     if len(facts.exits) == 1:
-        return "one exit"
+        return "the model has one exit"
     policy = Policy.from_dict(facts.policy)
     if policy.theta is None:
         return "every sample leaves at the final exit"
     thetas = policy.theta if isinstance(policy.theta, tuple) else (policy.theta,)
-    how = f", chosen by rule {policy.rule} on {policy.split}" if policy.split else ""
-    else_ = ", else the most confident exit" if policy.fallback == "most_confident" else ""
-    sure = ", ".join(f"{t:g}" for t in thetas)
-    return f"first exit with confidence of {sure} or more{else_}{how}"
+    chosen = f", chosen by rule {policy.rule} on {policy.split}" if policy.split else ""
+    otherwise = (
+        ", otherwise at the most confident exit" if policy.fallback == "most_confident" else ""
+    )
+    levels = ", ".join(f"{t:g}" for t in thetas)
+    return (
+        f"a sample leaves at the first exit whose confidence is {levels} or more{otherwise}{chosen}"
+    )
 
 
 def summary(audit: AuditResults) -> tuple[str, ...]:
     """What was found, the most important first."""
-    facts, attributes, slices = audit.facts, audit.attributes, audit.slices
-    first = attributes[0].overall["accuracy"]
+    facts, attributes = audit.facts, audit.attributes
     lines = [
-        f"Audited: {facts.name}, on {facts.n:,} samples ({facts.clusters:,} clusters); "
+        f"This audit measured {facts.name} on {facts.n:,} samples ({facts.clusters:,} clusters); "
         f"{100 * facts.confidence_level:.0f} % intervals stand in brackets. "
-        f"Accuracy: {interval_text(first)}."
+        f"The accuracy is {interval_text(attributes[0].overall['accuracy'])}."
     ]
     answered = np.flatnonzero(attributes[0].counts.sum((0, 1)))
     if len(answered) == 1:
         lines.append(ONE_ANSWER.format(facts.classes[answered[0]]))
-    for attribute in attributes:
-        lines += _gap_lines(attribute, facts)
-    for attribute in attributes:
-        lines += _class_lines(attribute, facts)
-        lines += _leaving_lines(attribute, facts)
-        lines += _paired_line(attribute, facts, attribute is attributes[0])
-    lines += _slice_lines(slices, facts)
-    return tuple(lines)
+    for a in attributes:
+        lines += _gap_lines(a)
+    for a in attributes:
+        lines += _class_lines(a)
+        lines += _exit_lines(a)
+        lines += _paired_lines(a, facts, first=a is attributes[0])
+    return (*lines, *_slice_lines(audit.slices, facts))
 
 
-def _gap_lines(a: AttributeAudit, facts: Facts) -> Iterator[str]:
-    for gap in (g for g in a.gaps if METRICS[g.metric].main):
-        metric = gap.metric
+def _gap_lines(a: AttributeAudit) -> Iterator[str]:
+    for gap in (gap for gap in a.gaps if METRICS[gap.metric].main):
+        name = label(gap.metric)
         if math.isnan(gap.estimate.value):
-            yield f"By {a.attribute}: {label(metric)} is not defined, no class is in two groups."
+            yield f"By {a.attribute}, {name} is not defined, because no class is in two groups."
             continue
         yield (
-            f"By {a.attribute}: {label(metric)} is {interval_text(gap.estimate)}. Chance alone "
-            f"gives {gap.null_mean:.3f} on average on these samples; {_chance_text(gap, facts)}"
+            f"By {a.attribute}, {name} is {interval_text(gap.estimate)}. Chance alone gives "
+            f"{decimal(gap.null_mean)} on average on these samples; {_chance_text(gap)}"
         )
-    others = [g for g in a.gaps if not METRICS[g.metric].main and g.p_value <= facts.alpha]
+    others = [g for g in a.gaps if not METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE]
     if others:
         each = [
-            f"{label(g.metric)} {g.estimate.value:.3f} (chance {g.null_mean:.3f}, "
+            f"{label(g.metric)} {decimal(g.estimate.value)} (by chance {decimal(g.null_mean)}, "
             f"{p_text(g.p_value)})"
             for g in others
         ]
-        yield f"By {a.attribute}, other gaps that are more than chance: {listed(each)}."
+        yield f"By {a.attribute}, these other gaps are more than chance: {listed(each)}."
 
 
-def _chance_text(gap: Gap, facts: Facts) -> str:
-    if gap.p_value <= facts.alpha:
-        return f"the gap is more than that ({p_text(gap.p_value)})."
+def _chance_text(gap: Gap) -> str:
+    if gap.verdict == MORE_THAN_CHANCE:
+        return f"the gap is more than chance ({p_text(gap.p_value)})."
     hidden = (
-        "no gap of any size would have been found reliably"
+        "these samples would not have shown a gap of any size reliably"
         if math.isnan(gap.min_detectable_gap)
-        else f"a true gap below about {gap.min_detectable_gap:.3f} could stay hidden here"
+        else f"the smallest gap that these samples would have shown is about "
+        f"{decimal(gap.min_detectable_gap)}"
     )
     return (
-        f"the gap is not shown to be more than that ({p_text(gap.p_value)}). This is no proof that "
-        f"there is none: {hidden}."
+        f"the gap could be chance ({p_text(gap.p_value)}). This is no proof that there is no gap: "
+        f"{hidden}."
     )
 
 
-def _class_lines(a: AttributeAudit, facts: Facts) -> Iterator[str]:
-    shown = sorted((c for c in a.classes if c.verdict == "difference"), key=lambda c: c.p_adjusted)
-    if shown:
+def _class_lines(a: AttributeAudit) -> Iterator[str]:
+    beyond = sorted(
+        (c for c in a.classes if c.verdict == MORE_THAN_CHANCE), key=lambda c: c.p_adjusted
+    )
+    tested = sum(c.verdict != TOO_FEW for c in a.classes)
+    if beyond:
         each = [
-            f"{c.name} ({label(c.rate)} {c.rates[c.highest]:.3f} in {c.highest}, "
-            f"{c.rates[c.lowest]:.3f} in {c.lowest}, corrected {p_text(c.p_adjusted)})"
-            for c in shown
+            f"{c.name} ({label(c.rate)} {decimal(c.rates[c.highest])} in {c.highest}, "
+            f"{decimal(c.rates[c.lowest])} in {c.lowest}, corrected {p_text(c.p_adjusted)})"
+            for c in beyond
         ]
-        yield f"By {a.attribute}, differences are shown for: {listed(each)}."
-    else:
-        tested = sum(c.verdict != "too small" for c in a.classes)
+        yield f"By {a.attribute}, the groups differ by more than chance in: {listed(each)}."
+    elif tested:
         yield (
-            f"By {a.attribute}, no class shows a difference after correction for {tested} tests."
-            if tested
-            else f"By {a.attribute}, no class has enough clusters in two groups to be compared."
+            f"By {a.attribute}, the differences in every class could be chance after correction "
+            f"for {tested} tests."
         )
-    small = [c.name for c in a.classes if c.verdict == "too small" and c.rate == "tpr"]
+    else:
+        yield f"By {a.attribute}, no class has enough clusters in two groups to be compared."
+    small = [c.name for c in a.classes if c.verdict == TOO_FEW and c.rate == "tpr"]
     if small:
         yield (
-            f"By {a.attribute}, too small to say anything (fewer than {MIN_CLUSTERS} clusters in "
-            f"all groups but one): {listed(small)}."
+            f"By {a.attribute}, these classes have too few samples to be compared (fewer than "
+            f"{MIN_CLUSTERS} clusters in all groups but one): {listed(small)}."
         )
 
 
-def _leaving_lines(a: AttributeAudit, facts: Facts) -> Iterator[str]:
+def _exit_lines(a: AttributeAudit) -> Iterator[str]:
     if a.leaving is None:
         return
-    what = (
-        "leave at different exits"
-        if a.leaving.p_value <= facts.alpha
-        else ("are not shown to leave at different exits")
-    )
+    beyond = a.leaving.verdict == MORE_THAN_CHANCE
+    verdict = "which is more than chance" if beyond else "which could be chance"
     yield (
-        f"By {a.attribute}, samples of one class {what}: shares differ by "
-        f"{a.leaving.statistic:.3f}, chance gives {a.leaving.null_mean:.3f} "
-        f"({p_text(a.leaving.p_value)})."
+        f"By {a.attribute}, the shares of one class's samples that leave at each exit differ by "
+        f"{decimal(a.leaving.statistic)}, {verdict} (chance alone gives "
+        f"{decimal(a.leaving.null_mean)}, {p_text(a.leaving.p_value)})."
     )
 
 
-def _paired_line(a: AttributeAudit, facts: Facts, first: bool) -> Iterator[str]:
-    shown = ["accuracy", *main_gaps()] if first else main_gaps()
-    found = [pair for pair in a.paired if pair.metric in shown]
-    if not found:
+def _paired_lines(a: AttributeAudit, facts: Facts, *, first: bool) -> Iterator[str]:
+    metrics = ["accuracy", *main_gaps()] if first else main_gaps()
+    pairs = [pair for pair in a.paired if pair.metric in metrics]
+    if not pairs:
         return
-    each = []
-    for pair in found:
-        d = pair.difference
-        if math.isnan(d.low):
-            verdict = "without an interval"
-        elif d.low <= 0 <= d.high:
-            verdict = "a difference is not shown"
-        else:
-            verdict = "lower" if d.value < 0 else "higher"
-        each.append(
-            f"{label(pair.metric)} {pair.value:.3f} instead of {pair.baseline:.3f}, difference "
-            f"{interval_text(d)}, {verdict}"
-        )
-    seeds = len(found[0].values)
-    over = f", means over {seeds} seeds" if seeds > 1 else ""
+    seeds = len(pairs[0].values)
+    over = f" (means over {seeds} seeds)" if seeds > 1 else ""
     yield (
-        f"By {a.attribute}, against the baseline ({facts.baseline}) on the same samples{over}: "
-        f"{'; '.join(each)}."
+        f"By {a.attribute}, compared with the baseline ({facts.baseline}) on the same samples"
+        f"{over}: {'; '.join(map(_paired_text, pairs))}."
+    )
+
+
+def _paired_text(pair: Paired) -> str:
+    d = pair.difference
+    if math.isnan(d.low):
+        verdict = "without an interval"
+    elif d.low <= 0 <= d.high:
+        verdict = "which could be chance"
+    else:
+        verdict = "which is lower" if d.value < 0 else "which is higher"
+    return (
+        f"{label(pair.metric)} is {decimal(pair.value)} instead of {decimal(pair.baseline)}, a "
+        f"difference of {interval_text(d)}, {verdict}"
     )
 
 
 def _slice_lines(slices: SliceSearch, facts: Facts) -> Iterator[str]:
     if not slices.searched:
-        yield f"No slice has the {slices.least} clusters that a search for the worst ones needs."
-        return
-    shown = [s for s in slices.worst if s.p_adjusted <= facts.alpha]
-    if not shown:
         yield (
-            f"None of {slices.searched} slices is shown to have more errors than the rest at equal "
-            "mix of classes."
+            f"No slice has the {slices.least} clusters that a search for the worst slices needs."
         )
         return
-    worst = shown[0]
+    beyond = [s for s in slices.worst if s.p_adjusted <= facts.alpha]
+    if not beyond:
+        yield (
+            f"None of {slices.searched} slices has more errors than the rest at an equal mix of "
+            "classes, beyond chance."
+        )
+        return
+    worst = beyond[0]
     yield (
-        f"Most clearly worse than the rest at equal mix of classes: {slice_text(worst.values)} "
-        f"({worst.n} samples), {100 * worst.errors:.1f} % errors instead of "
-        f"{100 * worst.rest:.1f} % ({p_text(worst.p_adjusted)}, corrected for "
+        f"The slice {slice_text(worst.values)} ({worst.n:,} samples) is the one that most clearly "
+        f"has more errors than the rest at an equal mix of classes: {100 * worst.errors:.1f} % "
+        f"instead of {100 * worst.rest:.1f} % ({p_text(worst.p_adjusted)}, corrected for "
         f"{slices.searched} slices)."
     )
 
 
 def next_steps(audit: AuditResults) -> tuple[str, ...]:
     """What to do, by rule."""
-    facts, attributes, slices = audit.facts, audit.attributes, audit.slices
-    steps = []
-    for a in attributes:
-        shown = [c for c in a.classes if c.verdict == "difference"]
-        if shown:
-            worse = list(
-                dict.fromkeys(
-                    f"{c.name} in {c.lowest if c.rate == 'tpr' else c.highest}" for c in shown
-                )
-            )
-            steps.append(f"Look at the errors, by {a.attribute}, of: {listed(worse)}.")
-        for gap in a.gaps:
-            wanted = METRICS[gap.metric].main and gap.p_value > facts.alpha
-            if wanted and not gap.min_detectable_gap <= COARSE:
-                steps.append(
-                    f"Measure more samples before anything is concluded about {a.attribute}: gaps "
-                    f"in {label(gap.metric)} below {_or_any(gap.min_detectable_gap)} could stay "
-                    "hidden."
-                )
-        thin = [c for c in a.classes if c.rate == "tpr" and c.too_small]
-        if thin:
-            cells = [f"{c.name} in {group}" for c in thin for group in c.too_small]
-            steps.append(f"Collect samples of: {listed(cells)}.")
+    facts = audit.facts
+    steps = [step for a in audit.attributes for step in _attribute_steps(a)]
     if not facts.cluster_name:
-        steps.append("If lesions or patients have several images, name them with --cluster.")
+        steps.append(
+            "If lesions or patients have several images, name the column that tells them apart."
+        )
     if _leaked(facts):
         steps.append("Split anew so that no lesion or patient is in both training and test.")
-    if any(s.p_adjusted <= facts.alpha for s in slices.worst):
-        steps.append("Look at the images of the worst slices before trusting an average.")
+    if any(s.p_adjusted <= facts.alpha for s in audit.slices.worst):
+        steps.append("Look at the images of the worst slices before you trust an average.")
     return tuple(steps)
+
+
+def _attribute_steps(a: AttributeAudit) -> Iterator[str]:
+    beyond = [c for c in a.classes if c.verdict == MORE_THAN_CHANCE]
+    if beyond:
+        worse = [f"{c.name} in {c.lowest if c.rate == 'tpr' else c.highest}" for c in beyond]
+        yield f"Look at the errors, by {a.attribute}, of: {listed(list(dict.fromkeys(worse)))}."
+    for gap in (gap for gap in a.gaps if METRICS[gap.metric].main):
+        if gap.verdict != MORE_THAN_CHANCE and not gap.min_detectable_gap <= COARSE:
+            size = gap.min_detectable_gap
+            hidden = "any size" if math.isnan(size) else f"less than about {decimal(size)}"
+            yield (
+                f"Measure more samples before you conclude anything about {a.attribute}: a gap in "
+                f"{label(gap.metric)} of {hidden} could stay hidden here."
+            )
+    thin = [c for c in a.classes if c.rate == "tpr" and c.too_small]
+    if thin:
+        cells = [f"{c.name} in {group}" for c in thin for group in c.too_small]
+        yield f"Collect samples of: {listed(cells)}."
 
 
 def limits(audit: AuditResults) -> tuple[str, ...]:
     """What the numbers cannot say."""
-    facts, attributes = audit.facts, audit.attributes
+    facts = audit.facts
     lines = [
-        "A gap that is not shown is not a gap of 0. Read the smallest gap that could have been "
-        "found beside it.",
+        "A gap that could be chance is not a gap of 0. Read the smallest gap that these samples "
+        "would have shown beside it.",
         "The numbers hold for these samples and others like them, not for other clinics, cameras "
         "or mixes of disease. Labels are taken as true.",
         "P-values of classes are corrected within one attribute, those of slices for the search. "
         "Nothing is corrected over several attributes or several measures.",
+        f"Samples of one '{facts.cluster_name}' are drawn and permuted together; those without "
+        "one count as independent."
+        if facts.cluster_name
+        else "No clusters are known. If a lesion or patient has several images, intervals are too "
+        "narrow and p-values too small.",
     ]
-    if facts.cluster_name:
-        lines.append(
-            f"Samples of one '{facts.cluster_name}' are drawn and permuted together; those without "
-            "one count as independent."
-        )
-    else:
-        lines.append(
-            "No clusters are known. If a lesion or patient has several images, intervals are too "
-            "narrow and p-values too small."
-        )
-    for a in attributes:
-        if a.approximate:
-            lines.append(f"The test of {a.attribute} is approximate: {permutation_note(a)}.")
-        if a.unknown:
-            lines.append(f"{a.unknown:,} samples of unknown {a.attribute} are in no number of it.")
-        small = [group for group in a.groups if a.clusters[group] < MIN_CLUSTERS]
-        if small:
-            lines.append(
-                f"Groups of {a.attribute} with fewer than {MIN_CLUSTERS} clusters say next to "
-                f"nothing: {listed(small)}."
-            )
-        cells = [n for c in a.classes if c.rate == "tpr" for n in c.clusters.values()]
-        thin = sum(n < MIN_CLUSTERS for n in cells)
-        if thin:
-            lines.append(
-                f"{thin} of {len(cells)} cells of class and {a.attribute} hold fewer than "
-                f"{MIN_CLUSTERS} clusters. Rates there, and to a lesser extent the means over "
-                "classes (macro F1, recall, balanced accuracy), have intervals that are too narrow."
-            )
-        if any(word in a.attribute.lower() for word in SKIN):
-            lines.append(
-                f"{a.attribute}: a Fitzpatrick type read from an image is a rater's guess, not a "
-                "measurement of skin; raters disagree, most of all in the middle types."
-            )
-    if facts.hard:
-        lines.append("There are answers only, no probabilities: no AUROC, calibration or cut.")
-    else:
-        lines.append(
-            "ECE is a mean of absolute differences, so chance adds to it: the value and its "
-            "interval lean high."
-        )
+    lines += [line for a in audit.attributes for line in _attribute_limits(a)]
+    lines.append(
+        "The table holds answers only, no probabilities, so there is no AUROC, calibration or cut."
+        if facts.hard
+        else "The calibration error is a mean of absolute differences, so chance adds to it: the "
+        "value and its interval lean high."
+    )
     if _leaked(facts):
         lines.append(
             "Training and test share lesions or patients, so every accuracy here is too high."
@@ -282,8 +273,30 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _or_any(gap: float) -> str:
-    return "any size" if math.isnan(gap) else f"about {gap:.3f}"
+def _attribute_limits(a: AttributeAudit) -> Iterator[str]:
+    if a.approximate:
+        yield f"The test of {a.attribute} is approximate: {permutation_note(a)}."
+    if a.unknown:
+        yield f"{a.unknown:,} samples of unknown {a.attribute} are in none of its numbers."
+    small = [group for group in a.groups if a.clusters[group] < MIN_CLUSTERS]
+    if small:
+        yield (
+            f"Groups of {a.attribute} with fewer than {MIN_CLUSTERS} clusters say next to nothing: "
+            f"{listed(small)}."
+        )
+    cells = [n for c in a.classes if c.rate == "tpr" for n in c.clusters.values()]
+    thin = sum(n < MIN_CLUSTERS for n in cells)
+    if thin:
+        yield (
+            f"{thin} of {len(cells)} cells of class and {a.attribute} hold fewer than "
+            f"{MIN_CLUSTERS} clusters. Rates there, and to a lesser extent the means over classes "
+            "(macro F1, recall, balanced accuracy), have intervals that are too narrow."
+        )
+    if any(word in a.attribute.lower() for word in SKIN):
+        yield (
+            f"{a.attribute}: a Fitzpatrick type read from an image is a rater's guess, not a "
+            "measurement of skin; raters disagree, most of all in the middle types."
+        )
 
 
 def _leaked(facts: Facts) -> bool:

@@ -1,12 +1,11 @@
 """An audit as one long table."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from fairexit.auditing.results import AttributeAudit, AuditResults, Estimate
+from fairexit.auditing.results import AttributeAudit, AuditResults, ClassGap, Estimate, Gap
 
 COLUMNS = (
     "attribute",
@@ -19,37 +18,42 @@ COLUMNS = (
     "null_mean",
     "p_value",
     "p_adjusted",
+    "min_detectable_gap",
+    "verdict",
     "note",
 )
 
 
-def to_frame(audit: "AuditResults") -> pd.DataFrame:
-    """Every number of groups, gaps and classes, one row each; see `Audit.to_frame`."""
+def to_frame(audit: AuditResults) -> pd.DataFrame:
+    """Every number of groups, gaps and classes, one row each; see `AuditReport.to_frame`."""
     rows = [row for a in audit.attributes for row in _rows(a)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _rows(a: "AttributeAudit") -> Iterator[dict[str, Any]]:
+def _rows(a: AttributeAudit) -> Iterator[dict[str, Any]]:
     tests = {gap.metric: gap for gap in a.gaps}
     for metric, value in a.overall.items():
-        more = {}
-        if metric in tests:
-            more = {"null_mean": tests[metric].null_mean, "p_value": tests[metric].p_value}
-        yield _row(a, metric, value) | more
+        yield _row(a, metric, value) | (_test(tests[metric]) if metric in tests else {})
     for group, values in a.by_group.items():
         for metric, value in values.items():
             yield _row(a, metric, value, group)
     for c in a.classes:
-        tested = {"null_mean": c.null_mean, "p_value": c.p_value, "p_adjusted": c.p_adjusted}
-        yield _row(a, f"{c.rate} gap", c.estimate, name=c.name) | tested | {"note": c.verdict}
+        adjusted = {"p_adjusted": c.p_adjusted}
+        yield _row(a, f"{c.rate} gap", c.estimate, name=c.name) | _test(c) | adjusted
     for clinical in a.clinical:
         for group, values in clinical.groups.items():
             for metric, value in values.items():
                 yield _row(a, metric, value, group, clinical.positive)
 
 
+def _test(gap: Gap | ClassGap) -> dict[str, Any]:
+    """What the test of a gap says."""
+    keys = ("null_mean", "p_value", "min_detectable_gap", "verdict")
+    return {key: getattr(gap, key) for key in keys}
+
+
 def _row(
-    a: "AttributeAudit", metric: str, value: "Estimate", group: str = "", name: str = ""
+    a: AttributeAudit, metric: str, value: Estimate, group: str = "", name: str = ""
 ) -> dict[str, Any]:
     return {
         "attribute": a.attribute,

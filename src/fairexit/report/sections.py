@@ -40,7 +40,9 @@ def sections(audit: "AuditResults") -> list[Section]:
     several = [_attribute(a, audit) for a in audit.attributes]
     return [
         Section("Summary", summary(audit)),
-        Section("What to do next", next_steps(audit) or ("Nothing stands out.",)),
+        Section(
+            "What to do next", next_steps(audit) or ("Nothing follows from these numbers by rule.",)
+        ),
         *several,
         Section("Worst slices", (_searched(audit),), (slice_table(audit),)),
         Section("Data", tuple(_data_points(audit)), tuple(map(cell_table, audit.attributes))),
@@ -102,7 +104,7 @@ def _searched(audit: "AuditResults") -> str:
     left = "".join(f" {name} took no part: {why}." for name, why in s.left_out.items())
     return (
         f"Searched: {s.searched} slices of at least {s.least} clusters, values of one or two of "
-        f"{', '.join(s.attributes)}; {s.skipped} were left out (too small, no class in "
+        f"{', '.join(s.attributes)}; {s.skipped} were left out (too few samples, no class in "
         f"common with the rest, or beyond {MOST_SLICES:,} slices).{left}"
     )
 
@@ -133,8 +135,8 @@ def _method_points(audit: "AuditResults") -> Iterator[str]:
     )
     yield f"Chance: {f.n_permutations:,} permutations; {permutation_note(audit.attributes[0])}."
     yield (
-        "'Could be found' is the smallest true gap that would be more than chance in 80 of 100 "
-        "test sets like this one."
+        "'Smallest detectable' is the smallest true gap that 80 of 100 test sets like this one "
+        "would show to be more than chance."
     )
     yield (
         "Made with " + ", ".join(f"{name} {version}" for name, version in f.versions.items()) + "."
