@@ -69,7 +69,15 @@ def measure(classes: int, groups: int) -> list[list[str]]:
         for _ in range(LOOP):
             drawn = rng.integers(0, len(members), len(members))
             rows = np.concatenate([members[k] for k in drawn])
-            compute(count(labels[rows], answers[0, rows], group[rows], classes, groups))
+            compute(
+                count(
+                    labels[rows],
+                    answers[0, rows],
+                    group[rows],
+                    num_classes=classes,
+                    num_groups=groups,
+                )
+            )
 
     def of_scores() -> None:
         measures = {

@@ -49,7 +49,7 @@ def in_turn(predictions: Predictions, thetas: Any) -> None:
     for theta in thetas:
         exits = select(predictions.probabilities, theta)
         answers = predictions.probabilities[np.arange(IMAGES), exits].argmax(-1)
-        compute(count(predictions.labels, answers, groups, CLASSES, 2))
+        compute(count(predictions.labels, answers, groups, num_classes=CLASSES, num_groups=2))
 
 
 def seconds(work: Callable[..., None], *args: Any) -> float:

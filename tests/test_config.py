@@ -40,7 +40,7 @@ def test_false_is_false(file):
         ("train.epochs=many", r"train\.epochs is 'many': input should be a valid integer"),
         ("train.epochs=0", r"train\.epochs is 0; it must be positive"),
         ("train.momentum=-1", r"train\.momentum is -1\.0; it cannot be negative"),
-        ("train.select=best", r"train\.select is 'best': input should be 'f1', 'accuracy'"),
+        ("train.select=best", r"train\.select is 'best', which is no metric; there are: accuracy"),
         ("data.path.x=3", "'path' holds no keys"),
         ("train.epochs", "write it as key=value"),
         ("train.epochs=[", "the value is not YAML"),

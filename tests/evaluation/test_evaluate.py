@@ -55,7 +55,7 @@ def test_keys_and_numbers() -> None:
     labels, scores = predictions.labels[known], chosen[known].astype(float)
     scores /= scores.sum(1, keepdims=True)
     assert numbers["auroc"] == pytest.approx(roc_auc_score(labels, scores, multi_class="ovr"))
-    counts = count(predictions.labels, chosen.argmax(1), groups, 4, 2)
+    counts = count(predictions.labels, chosen.argmax(1), groups, num_classes=4, num_groups=2)
     for name, metric in metrics.METRICS.items():
         assert numbers[name] == metric(counts)
     assert result["policy"] == Policy(0.7).to_dict()

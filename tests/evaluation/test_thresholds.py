@@ -68,7 +68,7 @@ def test_sweep_equals_select_and_count(seed: int, thetas: list[float], fallback:
     for t, theta in enumerate(thetas):
         exits = select(probabilities, theta, fallback)
         answers = probabilities[np.arange(n), exits].argmax(-1)
-        expected = count(predictions.labels, answers, groups, 2, 3)
+        expected = count(predictions.labels, answers, groups, num_classes=2, num_groups=3)
         np.testing.assert_array_equal(counts[t], expected)
         for g in range(3):
             if (groups == g).any():
@@ -104,7 +104,7 @@ def test_choice_equals_a_loop_over_the_grid(seed: int, tolerance: float) -> None
     def score(theta: float | None) -> tuple[float, float]:
         exits = select(predictions.probabilities, theta)
         answers = predictions.probabilities[np.arange(200), exits].argmax(-1)
-        values = compute(count(predictions.labels, answers, groups, 4, 2))
+        values = compute(count(predictions.labels, answers, groups, num_classes=4, num_groups=2))
         return values["f1"].item(), values["eodd"].item()
 
     least = score(None)[0] - tolerance

@@ -23,14 +23,16 @@ def test_equals_a_loop_over_samples(seed: int, n: int, classes: int, groups: int
             for k in range(n):
                 if group[k] >= 0:
                     slow[i, j, group[k], labels[k], predicted[i, j, k]] += 1
-    np.testing.assert_array_equal(count(labels, predicted, group, classes, groups), slow)
-    one = count(labels, predicted[1, 2], group, classes, groups)
+    np.testing.assert_array_equal(
+        count(labels, predicted, group, num_classes=classes, num_groups=groups), slow
+    )
+    one = count(labels, predicted[1, 2], group, num_classes=classes, num_groups=groups)
     np.testing.assert_array_equal(one, slow[1, 2])
 
 
 def test_small_integer_types_do_not_overflow() -> None:
     labels = np.array([99, 98], np.uint8)
-    counts = count(labels, labels, np.array([1, 1], np.int8), 100, 2)
+    counts = count(labels, labels, np.array([1, 1], np.int8), num_classes=100, num_groups=2)
     assert counts[1, 99, 99] == counts[1, 98, 98] == 1
     assert counts.sum() == 2
 
@@ -50,4 +52,4 @@ def test_bad_indices(
     labels: list[int], predicted: list[int], groups: list[int], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        count(np.array(labels), np.array(predicted), np.array(groups), 2, 3)
+        count(np.array(labels), np.array(predicted), np.array(groups), num_classes=2, num_groups=3)

@@ -75,7 +75,7 @@ def slow_gaps(s: Samples, classes: int, groups: int, empty: Empty) -> dict[str, 
 @pytest.mark.parametrize("empty", ["exclude", "zero"])
 def test_gaps_equal_a_loop(seed: int, n: int, classes: int, groups: int, empty: Empty) -> None:
     s = samples(seed, n, classes, groups)
-    values = compute(count(*s, classes, groups), empty=empty)
+    values = compute(count(*s, num_classes=classes, num_groups=groups), empty=empty)
     for name, slow in slow_gaps(s, classes, groups, empty).items():
         if groups == 1:
             assert math.isnan(values[name])
@@ -87,7 +87,7 @@ def test_gaps_equal_a_loop(seed: int, n: int, classes: int, groups: int, empty: 
 @given(SEEDS, st.integers(1, 40))
 def test_macro_means_equal_scikit_learn(seed: int, n: int) -> None:
     labels, answers, groups = samples(seed, n, 5)
-    counts = count(labels, answers, groups, 5, 2)
+    counts = count(labels, answers, groups, num_classes=5, num_groups=2)
     for g in np.unique(groups):
         y, p = labels[groups == g], answers[groups == g]
         expected = precision_recall_fscore_support(y, p, average="macro", zero_division=0)
@@ -105,7 +105,7 @@ def test_macro_means_equal_scikit_learn(seed: int, n: int) -> None:
 @given(SEEDS, st.integers(2, 4))
 def test_eopp1_equals_fairlearn(seed: int, groups: int) -> None:
     s = samples(seed, 60, 3, groups)
-    counts = count(*s, 3, groups)
+    counts = count(*s, num_classes=3, num_groups=groups)
     if (counts.sum(-1) == 0).any():
         return
     labels, answers, group = s
@@ -124,7 +124,7 @@ def test_eopp1_equals_fairlearn(seed: int, groups: int) -> None:
 @FEW
 @given(SEEDS)
 def test_two_groups_give_the_formulas_of_the_paper(seed: int) -> None:
-    counts = count(*samples(seed, 200, 3), 3, 2)
+    counts = count(*samples(seed, 200, 3), num_classes=3, num_groups=2)
     if (counts.sum(-1) == 0).any():
         return
     t, n, f = (rate(counts) for rate in (metrics.tpr, metrics.tnr, metrics.fpr))
@@ -145,8 +145,11 @@ def test_order_of_samples_and_groups_does_not_matter(seed: int, empty: Empty) ->
     labels, answers, groups = samples(seed, 30, 4, 3)
     rng = np.random.default_rng(seed)
     order, names = rng.permutation(30), rng.permutation(3)
-    one = compute(count(labels, answers, groups, 4, 3), empty=empty)
-    two = compute(count(labels[order], answers[order], names[groups[order]], 4, 3), empty=empty)
+    one = compute(count(labels, answers, groups, num_classes=4, num_groups=3), empty=empty)
+    two = compute(
+        count(labels[order], answers[order], names[groups[order]], num_classes=4, num_groups=3),
+        empty=empty,
+    )
     for name in METRICS:
         np.testing.assert_allclose(one[name], two[name], atol=1e-12, err_msg=name)
 
@@ -166,7 +169,7 @@ def test_leading_axes_equal_a_loop(seed: int, empty: Empty) -> None:
 @given(SEEDS)
 def test_perfect_answers_have_no_gap(seed: int) -> None:
     labels, _, groups = samples(seed, 60, 4, 3)
-    values = compute(count(labels, labels, groups, 4, 3))
+    values = compute(count(labels, labels, groups, num_classes=4, num_groups=3))
     for name in ("eopp0", "eopp1", "eodd_paper", "eodd"):
         assert values[name] == 0 or math.isnan(values[name])
     assert values["f1"] == values["accuracy"] == values["balanced_accuracy"] == 1
@@ -175,7 +178,7 @@ def test_perfect_answers_have_no_gap(seed: int) -> None:
 @FEW
 @given(SEEDS, st.sampled_from(["exclude", "zero"]))
 def test_usual_eodd_is_never_below_the_papers(seed: int, empty: Empty) -> None:
-    values = compute(count(*samples(seed, 40, 4, 3), 4, 3), empty=empty)
+    values = compute(count(*samples(seed, 40, 4, 3), num_classes=4, num_groups=3), empty=empty)
     assert not values["eodd_paper"] > values["eodd"] + 1e-12
 
 
@@ -191,7 +194,10 @@ def test_opposite_gaps_cancel_in_eodd_only() -> None:
 @given(SEEDS)
 def test_an_absent_last_class_changes_no_mean(seed: int) -> None:
     s = samples(seed, 30, 4)
-    one, two = compute(count(*s, 4, 2)), compute(count(*s, 5, 2))
+    one, two = (
+        compute(count(*s, num_classes=4, num_groups=2)),
+        compute(count(*s, num_classes=5, num_groups=2)),
+    )
     for name in METRICS:
         np.testing.assert_allclose(one[name], two[name], atol=1e-12, err_msg=name)
 
@@ -199,7 +205,7 @@ def test_an_absent_last_class_changes_no_mean(seed: int) -> None:
 def test_empty_cells_both_ways() -> None:
     # Group 1 has no sample of class 2; there the released metric counts a TPR of 0.
     labels, answers = np.array([0, 1, 2, 0, 1]), np.array([0, 1, 2, 0, 0])
-    counts = count(labels, answers, np.array([0, 0, 0, 1, 1]), 3, 2)
+    counts = count(labels, answers, np.array([0, 0, 0, 1, 1]), num_classes=3, num_groups=2)
     assert metrics.eopp1(counts) == pytest.approx((0 + 1) / 2)
     assert metrics.eopp1(counts, "zero") == pytest.approx((0 + 1 + 1) / 3)
     # TNR of class 0: 1 and 0; of class 1: 1 and 1; of class 2: 1 and 1, but only "zero" counts it.
@@ -220,8 +226,8 @@ def test_a_group_without_samples_is_in_no_mean() -> None:
 def test_unknown_groups_count_nowhere() -> None:
     labels, answers, groups = samples(3, 40)
     known = groups == 0
-    more = compute(count(labels, answers, np.where(known, 0, -1), 4, 2))
-    less = compute(count(labels[known], answers[known], groups[known], 4, 2))
+    more = compute(count(labels, answers, np.where(known, 0, -1), num_classes=4, num_groups=2))
+    less = compute(count(labels[known], answers[known], groups[known], num_classes=4, num_groups=2))
     np.testing.assert_array_equal([*more.values()], [*less.values()])
 
 

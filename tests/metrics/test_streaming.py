@@ -26,7 +26,9 @@ def test_batches_do_not_matter(size: int, empty: Empty) -> None:
     for rows in torch.arange(50).split(size):
         scores.update(logits[rows], target[rows], groups[rows])
         classes.update(logits[rows].argmax(1), target[rows], groups[rows])
-    counts = count(target.numpy(), logits.argmax(1).numpy(), groups.numpy(), 4, 3)
+    counts = count(
+        target.numpy(), logits.argmax(1).numpy(), groups.numpy(), num_classes=4, num_groups=3
+    )
     expected = {name: value.item() for name, value in compute(counts, empty=empty).items()}
     assert scores.compute() == classes.compute() == expected
     np.testing.assert_array_equal(scores.counts.numpy(), counts)

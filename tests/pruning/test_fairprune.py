@@ -83,8 +83,8 @@ def test_validation_is_measured_as_the_run_will_be(tiny_run, pruned):
     """The path's first step is what evaluate says of the unpruned run on validation."""
     first = read_record(pruned)["path"][0]
     found = assess(tiny_run.path, split="val", store=False).evaluation
-    assert first["f1"] == found.avg["f1"]
-    assert first["eodd"] == found.eodd
+    assert first["f1"] == found.metrics["f1"]
+    assert first["eodd"] == found.metrics["eodd"]
     assert first["theta"] == found.policy.theta
     assert first["final_f1"] == pytest.approx(found.exits[-1]["f1"])
 

@@ -27,7 +27,8 @@ from fairexit.runs import Run
 
 
 def measured(f1, eodd):
-    return Measured(f1, 0.0, eodd, 0.0, 0.9, f1, 0.0, eodd)
+    values = {"accuracy": 0.0, "f1": f1, "eodd": eodd, "eopp1": 0.0}
+    return Measured(values, values, 0.9)
 
 
 def steps_of(*values):

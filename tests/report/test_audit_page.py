@@ -278,7 +278,11 @@ def test_an_axis_holds_every_value(values):
 
 def test_a_forest_draws_what_is_known():
     scale = figures.scale_of([0.2])
-    whole = str(figures.forest(scale, around(0.1), 0.05, 0.08, strong=True, tip='a "b"'))
+    whole = str(
+        figures.forest(
+            scale, around(0.1), null_mean=0.05, null_quantile=0.08, strong=True, tip='a "b"'
+        )
+    )
     for part in ("chance", "floor", "range", "dot strong", 'data-tip="a &quot;b&quot;"'):
         assert part in whole
     assert 'cx="50.00%"' in whole

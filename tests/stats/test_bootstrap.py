@@ -34,7 +34,9 @@ def test_types_spell_out_all_clusters(seed: int, n: int, mixed: bool) -> None:
     found = find_clusters(as_sample(labels, answers, groups, names, c, m))
     assert found.number.sum() == len(set(index_of(names)))
     whole = sum_margins(found, found.number[None])
-    for ours, counted in zip(whole, margins(count(labels, answers, groups, c, m)), strict=True):
+    for ours, counted in zip(
+        whole, margins(count(labels, answers, groups, num_classes=c, num_groups=m)), strict=True
+    ):
         np.testing.assert_array_equal(ours[0], counted)
 
 
@@ -49,7 +51,13 @@ def test_a_draw_is_its_clusters_written_out(seed: int, mixed: bool) -> None:
         images = [
             i for i, owner in enumerate(found.owner.tolist()) for _ in range(times[row, owner])
         ]
-        counted = count(found.labels[images], found.answers[:, images], found.groups[images], 3, 2)
+        counted = count(
+            found.labels[images],
+            found.answers[:, images],
+            found.groups[images],
+            num_classes=3,
+            num_groups=2,
+        )
         for ours, slow in zip(summed, margins(counted), strict=True):
             np.testing.assert_array_equal(ours[row], slow)
         for group in range(3):
@@ -128,7 +136,14 @@ def test_jackknife_equals_leaving_out_each_cluster(seed: int, mixed: bool) -> No
     index = index_of(names)
     slow = [
         compute(
-            count(labels[index != k], answers[:, index != k], groups[index != k], c, m), ("f1",)
+            count(
+                labels[index != k],
+                answers[:, index != k],
+                groups[index != k],
+                num_classes=c,
+                num_groups=m,
+            ),
+            ("f1",),
         )["f1"]
         for k in range(index.max() + 1)
     ]

@@ -31,7 +31,7 @@ def test_permuting_keeps_sizes_classes_and_answers(seed: int, groups: int, mixed
         name: lambda m, name=name: getattr(m, name) for name in ("hits", "actual", "predicted")
     }
     found = permute(as_sample(*arrays), metrics=parts, n_resamples=20)
-    whole = margins(count(*arrays[:3], *arrays[4:]))
+    whole = margins(count(*arrays[:3], num_classes=arrays[4], num_groups=arrays[5]))
     np.testing.assert_array_equal(found.point["hits"], whole.hits)
     for name in parts:  # all groups together, nothing changes
         summed = found.null[name].sum(-2)
@@ -51,7 +51,11 @@ def test_equals_all_permutations() -> None:
     for first in set(permutations(groups[:5].tolist())):
         for second in set(permutations(groups[5:].tolist())):
             dealt = np.array([*first, *second])
-            gaps.append(compute(count(labels, answers, dealt, 2, 2), ("eopp1",))["eopp1"])
+            gaps.append(
+                compute(count(labels, answers, dealt, num_classes=2, num_groups=2), ("eopp1",))[
+                    "eopp1"
+                ]
+            )
     found = permute(
         as_sample(labels, answers[None], groups, np.full(9, ""), 2, 2), metrics=("eopp1",)
     )

@@ -6,9 +6,10 @@ from fake_runs import write_run
 
 from fairexit.config import build_config
 from fairexit.evaluation.policy import Policy
+from fairexit.metrics.record import main_metrics
 from fairexit.predictions.files import read_predictions
 from fairexit.runs import Run
-from fairexit.study.against import METRICS, against_others, against_table, kept_row
+from fairexit.study.against import against_others, against_table, kept_row
 from fairexit.study.collect import Pooled
 
 LOG = """epoch,val_f1,val_eodd,val_probe1,val_probef,seconds
@@ -46,7 +47,7 @@ def test_rows_stand_beside_the_plain_one_of_the_same_exits(pooled):
     assert found.loc[["ERM", "ME-ERM"], "f1"].isna().all()
     hsic = found.loc["ME-HSIC"]
     assert hsic["f1_low"] > 0, "it was drawn to be more able"
-    for metric in METRICS:
+    for metric in main_metrics():
         # Seed 2 has no partner.
         values = [
             [one.values[metric][0] for one in study if one.row == row and one.seed < 2]

@@ -180,7 +180,7 @@ rows:
         ({"policy": 3}, "policy must hold keys"),
         ({"policy": {"grid": [2]}}, "out of range"),
         ({"policy": {"tolerance": -1}}, r"^policy\.tolerance -1\.0: it is a loss of F1"),
-        ({"policy": {"rule": "eood"}}, r"^policy\.rule eood: did you mean 'eodd'"),
+        ({"policy": {"rule": "eood"}}, r"there is no rule 'eood'; did you mean 'eodd'"),
         (
             {"rows": {"MFD": {"method": {"name": "mfd", "teacher": "Resnet18"}}, "ResNet18": {}}},
             "run isic-MFD-seed0: method.teacher is 'Resnet18', neither .*; did you mean 'ResNet18'",

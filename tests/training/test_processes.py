@@ -39,7 +39,13 @@ def test_two_processes_validate_each_image_once(tiny, tmp_path):
     # Running means of batch normalisation that differ between the processes would show here.
     loss = -np.log(final[np.arange(len(final)), labels]).mean()
     assert logged["val_loss"] == pytest.approx(loss, rel=1e-4)
-    counts = count(labels, answers, found["skin_tone"].map(groups.index).to_numpy(), len(names), 2)
+    counts = count(
+        labels,
+        answers,
+        found["skin_tone"].map(groups.index).to_numpy(),
+        num_classes=len(names),
+        num_groups=2,
+    )
     for name, value in compute(counts, ("accuracy", "f1", "eodd")).items():
         assert logged[f"val_{name}"] == pytest.approx(float(value), abs=1e-5), name
 

@@ -42,7 +42,13 @@ def compare(
     mine, its = range(number), range(number, 2 * number)
     found = []
     for metric in METRICS:
-        interval = drawn.difference(metric, mine, its, settings.confidence_level, settings.method)
+        interval = drawn.difference(
+            metric,
+            mine,
+            its,
+            confidence_level=settings.confidence_level,
+            method=settings.method,
+        )
         point = drawn.point(metric)
         values, base = point[:number], point[number:]
         found.append(

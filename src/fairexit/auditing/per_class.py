@@ -57,7 +57,7 @@ def class_gaps(
             ends = _ends(point[rate][:, c], enough[rate][:, c])
             large = ends is not None
             gap = (
-                _difference(drawn, rate, ends, c, settings)
+                _difference(drawn, rate, ends=ends, c=c, settings=settings)
                 if ends
                 else Estimate(math.nan, note=TOO_FEW)
             )
@@ -94,7 +94,7 @@ def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
 
 
 def _difference(
-    drawn: Bootstrap, rate: str, ends: tuple[int, int], c: int, settings: AuditSettings
+    drawn: Bootstrap, rate: str, *, ends: tuple[int, int], c: int, settings: AuditSettings
 ) -> Estimate:
     """Highest minus lowest rate, these two groups fixed; the interval may reach below 0."""
     high, low = ends

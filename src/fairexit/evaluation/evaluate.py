@@ -81,7 +81,9 @@ def evaluate(
     # First the policy's answers, then those of each exit alone.
     options = [chosen, *np.moveaxis(known.probabilities, 1, 0)]
     answers = np.stack([p.argmax(-1) for p in options])
-    counts = count(known.labels, answers, groups, len(known.classes), len(names))
+    counts = count(
+        known.labels, answers, groups, num_classes=len(known.classes), num_groups=len(names)
+    )
     answered = np.flatnonzero(counts[0].sum((0, 1)))
     values = compute(counts, empty=empty)
     values["auroc"] = np.array(

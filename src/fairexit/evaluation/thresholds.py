@@ -187,7 +187,13 @@ def choose_theta(
             f"{metric.label} of group '{group}' is not defined: no class occurs in two groups"
         )
     final = predictions.probabilities[:, -1].argmax(-1)
-    last = count(predictions.labels, final, groups, len(predictions.classes), len(names))
+    last = count(
+        predictions.labels,
+        final,
+        groups,
+        num_classes=len(predictions.classes),
+        num_groups=len(names),
+    )
     least = compute(last, ("f1",))["f1"].item() - tolerance
     best = best_option(metric, values[rule], values["f1"], least)
     theta = None if best is None else grid[best]

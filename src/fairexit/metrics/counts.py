@@ -39,6 +39,7 @@ def count(
     labels: NDArray[np.integer[Any]],
     predicted: NDArray[np.integer[Any]],
     groups: NDArray[np.integer[Any]],
+    *,
     num_classes: int,
     num_groups: int,
 ) -> NDArray[np.int64]:
@@ -57,10 +58,11 @@ def count(
     Raises:
         UserError: an index is out of its range, or the lengths differ.
 
-    >>> count(np.array([0, 1]), np.array([0, 0]), np.array([0, 0]), 2, 1).tolist()
+    >>> labels, predicted, groups = np.array([0, 1]), np.array([0, 0]), np.array([0, 0])
+    >>> count(labels, predicted, groups, num_classes=2, num_groups=1).tolist()
     [[[1, 0], [1, 0]]]
     """
-    check_samples(labels, predicted, groups, num_classes, num_groups)
+    check_samples(labels, predicted, groups, num_classes=num_classes, num_groups=num_groups)
     known = groups != UNKNOWN
     leading = predicted.shape[:-1]
     answers = predicted[..., known].reshape(math.prod(leading), int(known.sum()))
@@ -75,6 +77,7 @@ def check_samples(
     labels: NDArray[np.integer[Any]],
     predicted: NDArray[np.integer[Any]],
     groups: NDArray[np.integer[Any]],
+    *,
     num_classes: int,
     num_groups: int,
 ) -> None:

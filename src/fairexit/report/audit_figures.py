@@ -61,7 +61,7 @@ def scale_of(values: Iterable[float], include: Sequence[float] = (0.0,)) -> Scal
     return Scale(ticks[0], ticks[-1], ticks)
 
 
-def _line(kind: str, x1: float, x2: float, y1: str = "0", y2: str = "100%") -> str:
+def _line(kind: str, x1: float, x2: float, *, y1: str = "0", y2: str = "100%") -> str:
     return f'<line class="{kind}" x1="{x1:.2f}%" x2="{x2:.2f}%" y1="{y1}" y2="{y2}"/>'
 
 
@@ -79,6 +79,7 @@ def forest_axis(scale: Scale) -> Markup:
 def forest(
     scale: Scale,
     estimate: Estimate,
+    *,
     null_mean: float = math.nan,
     null_quantile: float = math.nan,
     strong: bool = False,
@@ -102,7 +103,9 @@ def forest(
             f'<rect class="chance" x="{start:.2f}%" width="{width:.2f}%" y="4" height="{ROW - 8}"/>'
         )
     if math.isfinite(null_mean):
-        parts.append(_line("floor", scale.at(null_mean), scale.at(null_mean), "4", str(ROW - 4)))
+        parts.append(
+            _line("floor", scale.at(null_mean), scale.at(null_mean), y1="4", y2=str(ROW - 4))
+        )
     if math.isfinite(estimate.low) and math.isfinite(estimate.high):
         ends = scale.at(estimate.low), scale.at(estimate.high)
         parts.append(_line("range", *ends, y1=str(middle), y2=str(middle)))

@@ -36,14 +36,14 @@ def _rows(a: AttributeAudit) -> Iterator[dict[str, Any]]:
         yield _row(a, metric, value) | (_test(tests[metric]) if metric in tests else {})
     for group, values in a.by_group.items():
         for metric, value in values.items():
-            yield _row(a, metric, value, group)
+            yield _row(a, metric, value, group=group)
     for c in a.classes:
         adjusted = {"p_adjusted": c.p_adjusted}
         yield _row(a, f"{c.rate} gap", c.estimate, name=c.name) | _test(c) | adjusted
     for clinical in a.clinical:
         for group, values in clinical.groups.items():
             for metric, value in values.items():
-                yield _row(a, metric, value, group, clinical.positive)
+                yield _row(a, metric, value, group=group, name=clinical.positive)
 
 
 def _test(gap: Gap | ClassGap) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _test(gap: Gap | ClassGap) -> dict[str, Any]:
 
 
 def _row(
-    a: AttributeAudit, metric: str, value: Estimate, group: str = "", name: str = ""
+    a: AttributeAudit, metric: str, value: Estimate, *, group: str = "", name: str = ""
 ) -> dict[str, Any]:
     return {
         "attribute": a.attribute,

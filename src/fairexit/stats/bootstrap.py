@@ -67,7 +67,7 @@ class Bootstrap:
         return self._interval(name, lambda values: values, confidence_level, method)
 
     def difference(
-        self, name: str, i: int, j: int, confidence_level: float = 0.95, method: Method = "bca"
+        self, name: str, i: int, j: int, *, confidence_level: float = 0.95, method: Method = "bca"
     ) -> Interval:
         """Model i's value minus model j's, with a paired interval: both saw the same draws.
 

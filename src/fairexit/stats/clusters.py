@@ -147,7 +147,9 @@ def find_clusters(sample: Sample) -> Clusters:
     clusters = spell(index)
     if len(clusters.number) <= MOST_TYPES:
         return clusters
-    bundle = _bundle(index, labels[known], groups[known], num_classes, num_groups)
+    bundle = _bundle(
+        index, labels[known], groups[known], num_classes=num_classes, num_groups=num_groups
+    )
     return replace(spell(bundle), bundled=True)
 
 
@@ -165,6 +167,7 @@ def _bundle(
     index: Ints,
     labels: NDArray[np.integer[Any]],
     groups: NDArray[np.integer[Any]],
+    *,
     num_classes: int,
     num_groups: int,
 ) -> Ints:

@@ -28,6 +28,7 @@ class Pairs:
         name: str,
         models: Sequence[int],
         baseline: Sequence[int],
+        *,
         confidence_level: float = 0.95,
         method: Method = "bca",
     ) -> Interval:
@@ -46,7 +47,9 @@ class Pairs:
         if name in self.gaps.point:
             return self.gaps.difference(name, models, baseline, confidence_level)
         if len(models) == len(baseline) == 1:
-            return self.scores.difference(name, models[0], baseline[0], confidence_level, method)
+            return self.scores.difference(
+                name, models[0], baseline[0], confidence_level=confidence_level, method=method
+            )
         return self.scores.over_seeds(name, models, baseline, confidence_level)
 
     def point(self, name: str) -> Values:

@@ -38,7 +38,13 @@ class Sample:
     num_groups: int
 
     def __post_init__(self) -> None:
-        check_samples(self.labels, self.answers, self.groups, self.num_classes, self.num_groups)
+        check_samples(
+            self.labels,
+            self.answers,
+            self.groups,
+            num_classes=self.num_classes,
+            num_groups=self.num_groups,
+        )
         many = self.answers.ndim == 2 and len(self.answers) > 0
         if not many or self.clusters.shape != self.labels.shape:
             raise UserError(
@@ -59,7 +65,13 @@ class Sample:
     @cached_property
     def counts(self) -> Ints:
         """Samples by model, group, true class and answer, (R, M, C, C)."""
-        return count(self.labels, self.answers, self.groups, self.num_classes, self.num_groups)
+        return count(
+            self.labels,
+            self.answers,
+            self.groups,
+            num_classes=self.num_classes,
+            num_groups=self.num_groups,
+        )
 
     @cached_property
     def cluster_numbers(self) -> Ints:

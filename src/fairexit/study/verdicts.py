@@ -137,7 +137,7 @@ def _outcome(
     def ask(level: float) -> Interval:
         if its is None:
             return drawn.scores.over_seeds(name, mine, None, level)
-        return drawn.difference(name, mine, its, level)
+        return drawn.difference(name, mine, its, confidence_level=level)
 
     interval, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
     # No difference of two of these metrics is beyond 1, whatever Student's t says of two seeds.

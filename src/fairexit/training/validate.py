@@ -52,7 +52,11 @@ def validate(
         loss += torch.stack([F.nll_loss(final, labels, reduction="sum"), torch.tensor(len(final))])
         predicted = probabilities.argmax(-1).T.numpy()
         counts += count(
-            labels.numpy(), predicted, groups.numpy(), task.num_classes, task.num_groups
+            labels.numpy(),
+            predicted,
+            groups.numpy(),
+            num_classes=task.num_classes,
+            num_groups=task.num_groups,
         )
     values = compute(add_up(torch.from_numpy(counts)).numpy())
     total = add_up(loss)
