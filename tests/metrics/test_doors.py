@@ -3,6 +3,7 @@
 import doctest
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import fairlearn.metrics
@@ -19,9 +20,12 @@ from fairexit.errors import UserError
 from fairexit.metrics import (
     count,
     demographic_parity_difference,
+    eopp1,
     equal_opportunity_difference,
     equalized_odds_difference,
+    fpr,
     group_confusion_matrix,
+    tpr,
 )
 from random_predictions import FEW
 
@@ -321,3 +325,22 @@ def test_the_examples_in_the_docstrings_are_true() -> None:
     result = doctest.testmod(fairexit.metrics.doors)
     assert result.failed == 0
     assert result.attempted >= 4
+
+
+def test_the_examples_in_the_docs_are_true() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "metrics.md"
+    result = doctest.testfile(str(docs), module_relative=False)
+    assert result.failed == 0
+    assert result.attempted >= 20
+
+
+def test_the_means_over_classes_are_those_of_the_table() -> None:
+    true, predicted, features = draw(7, 200, 4, 3)
+    counts = group_confusion_matrix(true, predicted, sensitive_features=features)
+    value = equal_opportunity_difference(true, predicted, sensitive_features=features)
+    assert value == pytest.approx(eopp1(counts))
+    mean = equalized_odds_difference(true, predicted, sensitive_features=features, agg="mean")
+    rates = tpr(counts), fpr(counts)
+    usual = [np.mean([np.ptp(rate[:, c]) for rate in rates]) for c in range(4)]
+    assert mean == pytest.approx(np.mean(usual))
+    assert equalized_odds_difference(true, predicted, sensitive_features=features) > mean
