@@ -111,6 +111,14 @@ def test_a_group_without_samples_of_a_class_is_left_out_or_counts_zero() -> None
     assert equalized_odds_difference(true, predicted, **options, empty="zero") == 1
 
 
+def test_odds_compare_only_groups_that_have_both_rates() -> None:
+    true, predicted, features = [1, 1, 1, 0, 1, 0], [0, 0, 1, 0, 1, 0], list("aabbcc")
+    options = {"sensitive_features": features}
+    assert equal_opportunity_difference(true, predicted, **options) == 1
+    for agg in ("worst_case", "mean"):
+        assert equalized_odds_difference(true, predicted, **options, agg=agg) == 0
+
+
 @pytest.mark.parametrize("difference", DIFFERENCES)
 def test_a_group_of_the_list_without_samples_changes_nothing(difference: Any) -> None:
     true, predicted, features = draw(3, 60, 2, 3)

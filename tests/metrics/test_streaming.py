@@ -1,4 +1,4 @@
-"""The streaming metric gives the numbers of the table from any batches; it waits only to validate."""
+"""The streaming metric: the numbers of the table from any batches; it waits only to validate."""
 
 import doctest
 import math
