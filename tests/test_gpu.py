@@ -18,6 +18,7 @@ from fairexit.losses.hsic import hsic_by_class
 from fairexit.losses.mmd import mmd_by_cell
 from fairexit.losses.snnl import exact_snnl
 from fairexit.methods import methods
+from fairexit.metrics import GroupFairness
 from fairexit.models import create_model
 from fairexit.predictions.files import read_predictions
 from fairexit.pruning.fairprune import prune
@@ -66,6 +67,25 @@ def test_losses():
 
     for here, there in zip(values("cpu"), values(GPU), strict=True):
         torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-5)
+
+
+def test_group_metrics_wait_for_the_gpu_only_at_the_end():
+    torch.manual_seed(0)
+    batch = torch.randn(99, 4), torch.randint(4, (99,)), torch.randint(-1, 2, (99,))
+    here = GroupFairness(4, 2, validate_args=False)
+    there = GroupFairness(4, 2, validate_args=False).to(GPU)
+    here.update(*batch)
+    batch = [values.to(GPU) for values in batch]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there.update(*batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    values = there.compute()
+    assert all(value.device.type == "cuda" for value in values.values())
+    assert {name: value.item() for name, value in values.items()} == {
+        name: value.item() for name, value in here.compute().items()
+    }
 
 
 def test_images_leave_where_they_leave_on_the_cpu():

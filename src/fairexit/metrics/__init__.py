@@ -1,5 +1,6 @@
 """Metrics of accuracy and fairness: functions of counts, scores, and `GroupFairness`."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fairexit.metrics.counts import count, empty_cells
@@ -25,7 +26,22 @@ from fairexit.metrics.records.equalized_odds import eodd, eodd_paper
 from fairexit.metrics.scores import auroc, auroc_by_group, brier, ece
 
 if TYPE_CHECKING:
+    from fairexit.metrics.doors import (
+        demographic_parity_difference,
+        equal_opportunity_difference,
+        equalized_odds_difference,
+        group_confusion_matrix,
+    )
     from fairexit.metrics.streaming import GroupFairness
+
+# Loaded when first used: doors need pandas, streaming needs torch.
+_LAZY = {
+    "GroupFairness": "streaming",
+    "demographic_parity_difference": "doors",
+    "equal_opportunity_difference": "doors",
+    "equalized_odds_difference": "doors",
+    "group_confusion_matrix": "doors",
+}
 
 __all__ = [
     "METRICS",
@@ -39,6 +55,7 @@ __all__ = [
     "brier",
     "compute",
     "count",
+    "demographic_parity_difference",
     "difference",
     "dp_diff",
     "ece",
@@ -47,11 +64,14 @@ __all__ = [
     "eodd_paper",
     "eopp0",
     "eopp1",
+    "equal_opportunity_difference",
+    "equalized_odds_difference",
     "f1",
     "fpr",
     "gap",
     "gaps",
     "group_accuracy",
+    "group_confusion_matrix",
     "main_metrics",
     "metric",
     "npv",
@@ -65,9 +85,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Late, so that metrics of a table do without torch.
-    if name == "GroupFairness":
-        from fairexit.metrics.streaming import GroupFairness
-
-        return GroupFairness
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

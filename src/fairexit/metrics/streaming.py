@@ -1,82 +1,186 @@
 """Group metrics over a loop of batches, on any device and any number of processes."""
 
+from typing import Any, get_args
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, nearest
 from fairexit.metrics.rates import Empty
-from fairexit.metrics.record import compute
+from fairexit.metrics.record import METRICS, compute
 from fairexit.types import UNKNOWN
 
 
 class GroupFairness(Metric):
-    """All group metrics of everything seen since the last reset.
+    """Group metrics of everything seen since the last reset, as a metric of torchmetrics.
 
-    Batches add to the counts n[g, y, y'] (samples of group g and class y, predicted y'); the
-    metrics are the same functions of the counts as for a table, so batch size and the number of
-    processes cannot change them. Eodd is mean over c of |(TPR_0c - TPR_1c) + (FPR_0c - FPR_1c)|/2;
-    with more groups, and for the other formulas, see `fairexit.metrics.rates`.
+    Batches add to the counts n[g, y, y'], the samples of group g and class y that were predicted
+    y'. The metrics are the same functions of the counts as for a table, so that neither the batch
+    size nor the number of processes changes them. Eopp1, for instance, is the mean over the
+    classes c of max_g TPR_gc - min_g TPR_gc with TPR_gc = n[g, c, c] / sum over y' of n[g, c, y'].
+
+    `compute` gives every metric in a dict, or with `metric` a single one as a scalar. MetricTracker
+    needs the scalar to find the best step, and BootStrapper to summarise its resamples.
+
+    `update` does not wait for the GPU if `validate_args` is off; `compute`, and with it `forward`,
+    copies the counts to the CPU.
 
     Args:
         num_classes: C, the task's.
         num_groups: M, the task's.
         empty: what a rate without samples counts: "exclude" leaves it out, "zero" counts 0.
+        metric: the name of one metric in `fairexit.metrics.METRICS`; all of them by default.
+        validate_args: check the values of every batch, which waits for the GPU once. Where it is
+            off, a label or group that is out of range is counted wrongly or stops the program, and
+            a NaN counts as a prediction.
+        kwargs: options of `torchmetrics.Metric`, such as `dist_sync_on_step`.
+    Raises:
+        UserError: a size is too small, or there is no such metric.
 
     >>> fairness = GroupFairness(num_classes=2, num_groups=2)
     >>> fairness.update(torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1, 0, 1]),
     ...                 groups=torch.tensor([0, 0, 1, 1]))
     >>> fairness.compute()["eopp1"]
-    0.5
+    tensor(0.5000)
+    >>> gap = GroupFairness(num_classes=2, num_groups=2, metric="eopp1")
+    >>> scores = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+    >>> gap(scores, torch.tensor([0, 1, 0, 1]), groups=torch.tensor([0, 0, 1, 1]))
+    tensor(0.5000)
+    >>> gap.higher_is_better
+    False
     """
 
     full_state_update = False
     is_differentiable = False
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
     counts: Tensor
 
-    def __init__(self, num_classes: int, num_groups: int, empty: Empty = "exclude") -> None:
-        super().__init__()
+    def __init__(
+        self,
+        num_classes: int,
+        num_groups: int,
+        empty: Empty = "exclude",
+        *,
+        metric: str | None = None,
+        validate_args: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if num_classes < 2 or num_groups < 1:
+            raise UserError(
+                f"num_classes={num_classes} and num_groups={num_groups}; at least two classes and "
+                "one group are needed"
+            )
+        if metric is not None and metric not in METRICS:
+            raise UserError(f"there is no metric '{metric}'; {nearest(metric, METRICS)}")
+        if empty not in get_args(Empty):
+            raise UserError(f"empty={empty!r} is unknown; {nearest(str(empty), get_args(Empty))}")
         self.num_classes = num_classes
         self.num_groups = num_groups
         self.empty: Empty = empty
+        self.metric = metric
+        self.validate_args = validate_args
         zeros = torch.zeros(num_groups, num_classes, num_classes, dtype=torch.int64)
         self.add_state("counts", zeros, dist_reduce_fx="sum")
+
+    @property
+    def higher_is_better(self) -> bool | None:  # type: ignore[override]
+        """Whether the one metric is better when higher; None where all are computed."""
+        return None if self.metric is None else METRICS[self.metric].higher_is_better
 
     def update(self, preds: Tensor, target: Tensor, groups: Tensor) -> None:
         """Add a batch.
 
         Args:
-            preds: logits or probabilities (B, C), or predicted classes (B,).
+            preds: logits or probabilities, (B, C); or predicted classes, (B,), of an integer type;
+                or, for two classes, probabilities of class 1, (B,) or (B, 1), of a floating type,
+                which are class 1 above 0.5.
             target: true classes, (B,).
             groups: groups, (B,), or UNKNOWN (-1), which is left out.
         Raises:
-            UserError: a shape does not fit, or an index is out of its range.
+            UserError: a shape or type does not fit; or, with `validate_args`, an index or a binary
+                probability is out of its range, or a value is NaN.
         """
-        if preds.ndim == 2 and preds.shape[1] != self.num_classes:
-            raise UserError(f"predictions have {preds.shape[1]} columns, not {self.num_classes}")
-        answers = preds.argmax(1) if preds.ndim == 2 else preds
-        if not answers.shape == target.shape == groups.shape == (len(target),):
+        answers = self._predicted_classes(preds)
+        if not answers.shape == target.shape == groups.shape == (len(answers),):
             raise UserError(
                 f"predictions {tuple(preds.shape)}, target {tuple(target.shape)} and groups "
                 f"{tuple(groups.shape)} are not one batch"
             )
-        _check_range("prediction", answers, 0, self.num_classes)
-        _check_range("label", target, 0, self.num_classes)
-        _check_range("group", groups, UNKNOWN, self.num_groups)
-        known = groups != UNKNOWN
-        cell = (groups[known].long() * self.num_classes + target[known]) * self.num_classes
-        flat = torch.bincount(cell + answers[known], minlength=self.counts.numel())
-        self.counts += flat.view_as(self.counts)
+        for name, values in (("target", target), ("groups", groups)):
+            if values.is_floating_point():
+                raise UserError(f"{name} has the type {values.dtype}; give indices, such as int64")
+        target, groups = target.long(), groups.long()
+        if self.validate_args:
+            self._check_values(preds, answers, target, groups)
+        cells = self.counts.numel()
+        cell = (groups * self.num_classes + target) * self.num_classes + answers
+        # Unknown groups go to a cell of their own: to select the others would wait for the GPU.
+        cell = cell.masked_fill(groups == UNKNOWN, cells)
+        totals = cell.new_zeros(cells + 1).scatter_add_(0, cell, torch.ones_like(cell))
+        self.counts = self.counts + totals[:-1].view_as(self.counts)
 
-    def compute(self) -> dict[str, float]:
-        """Metric name -> value; the names are those of `fairexit.metrics.METRICS`."""
-        values = compute(self.counts.cpu().numpy(), empty=self.empty)
-        return {name: value.item() for name, value in values.items()}
+    def compute(self) -> Any:
+        """Every metric by name, 0-dim tensors on the metric's device; or the one of `metric`."""
+        names = list(METRICS) if self.metric is None else [self.metric]
+        arrays = compute(self.counts.cpu().numpy(), names, self.empty)
+        values = [array.item() for array in arrays.values()]
+        tensors = torch.tensor(values, dtype=self.dtype, device=self.counts.device).unbind()
+        return dict(zip(names, tensors, strict=True)) if self.metric is None else tensors[0]
 
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draw `val`, a value or several of `compute` or `forward`; by default the present one.
 
-def _check_range(what: str, values: Tensor, low: int, end: int) -> None:
-    wrong = values[(values < low) | (values >= end)]
-    if len(wrong):
+        Returns:
+            The figure and its axes, as from every metric of torchmetrics.
+        """
+        return self._plot(val, ax)
+
+    def set_dtype(self, dst_type: str | torch.dtype) -> "GroupFairness":
+        """Set the type of the computed values; counts stay whole numbers."""
+        counts, zeros = self.counts, self._defaults["counts"]
+        super().set_dtype(dst_type)
+        self.counts, self._defaults["counts"] = counts, zeros
+        return self
+
+    def _predicted_classes(self, preds: Tensor) -> Tensor:
+        shape, is_score = tuple(preds.shape), preds.is_floating_point()
+        if is_score and shape[1:] == (self.num_classes,):
+            return preds.argmax(1)
+        if is_score and shape[1:] in ((), (1,)) and self.num_classes == 2:
+            return (preds.reshape(-1) > 0.5).long()
+        if not is_score and preds.ndim == 1:
+            return preds.long()
         raise UserError(
-            f"{what} {wrong[0].item()} is out of range: from {low} to {end - 1} is allowed"
+            f"predictions have the shape {shape} and the type {preds.dtype}; give scores "
+            f"(B, {self.num_classes}) of a floating type or classes (B,) of an integer type"
         )
+
+    def _check_values(self, preds: Tensor, answers: Tensor, target: Tensor, groups: Tensor) -> None:
+        """Raise a UserError if a value is wrong; one wait for the GPU if none is."""
+        checks = [
+            ("label", target, *_outside(target, 0, self.num_classes)),
+            ("group", groups, *_outside(groups, UNKNOWN, self.num_groups)),
+        ]
+        if not preds.is_floating_point():
+            checks.append(("prediction", answers, *_outside(answers, 0, self.num_classes)))
+        elif preds.shape[1:] == (self.num_classes,):
+            checks.append(("prediction", preds, preds.isnan(), "is not a number"))
+        else:
+            wrong = ~((preds >= 0) & (preds <= 1))
+            reason = "is no probability: apply a sigmoid to binary scores"
+            checks.append(("prediction", preds, wrong, reason))
+        if not torch.stack([wrong.any() for _, _, wrong, _ in checks]).any():
+            return
+        for what, values, wrong, reason in checks:
+            if wrong.any():
+                place = wrong.nonzero()[0, 0].item()
+                value = values[wrong][0].item()
+                raise UserError(f"{what} {value} {reason} (sample {place} of the batch)")
+
+
+def _outside(values: Tensor, low: int, end: int) -> tuple[Tensor, str]:
+    reason = f"is out of range: from {low} to {end - 1} is allowed"
+    return (values < low) | (values >= end), reason
