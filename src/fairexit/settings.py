@@ -90,7 +90,9 @@ class TrainConfig:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
         if self.clip is not None and not self.clip > 0:
-            raise UserError(f"train.clip is {self.clip}; it must be positive, or null for none")
+            raise UserError(
+                f"train.clip is {self.clip}; it must be positive, or null for no clipping"
+            )
 
 
 @checked(frozen=True, config=STRICT)
@@ -171,7 +173,7 @@ class PruneConfig:
             if getattr(self, name) < 1:
                 raise UserError(f"prune.{name} is {getattr(self, name)}; it must be positive")
         if self.steps > 255:
-            raise UserError(f"prune.steps is {self.steps}; at most 255 are allowed")
+            raise UserError(f"prune.steps is {self.steps}; it must be at most 255")
         for name in ("tolerance", "finetune"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"prune.{name} is {getattr(self, name)}; it cannot be negative")
@@ -179,5 +181,6 @@ class PruneConfig:
             raise UserError(f"prune.finetune_lr is {self.finetune_lr}; it must be positive")
         if self.sweeps and not self.stop:
             raise UserError(
-                "prune.stop is false, but validation chooses from a sweep: leave one out"
+                "prune.stop is false, but validation must choose among several ratios or betas; "
+                "set it to true or give one ratio and one beta"
             )

@@ -58,12 +58,12 @@ def test_state_is_added_up_between_processes() -> None:
 @pytest.mark.parametrize(
     ("preds", "target", "groups", "message"),
     [
-        ([0, 1], [0, 2], [0, 0], "label 2 is out of range: from 0 to 1 is allowed"),
+        ([0, 1], [0, 2], [0, 0], "label 2 is out of range; it must be from 0 to 1"),
         ([0, 2], [0, 1], [0, 0], "prediction 2 is out of range"),
-        ([0, 1], [0, 1], [0, 2], "group 2 is out of range: from -1 to 1 is allowed"),
+        ([0, 1], [0, 1], [0, 2], "group 2 is out of range; it must be from -1 to 1"),
         ([0, 1], [0, 1], [0, -2], "group -2 is out of range"),
-        ([0, 1], [0, 1, 1], [0, 0], "are not one batch"),
-        ([[0.1, 0.2, 0.7]], [0], [0], "predictions have 3 columns, not 2"),
+        ([0, 1], [0, 1, 1], [0, 0], "must have the same length"),
+        ([[0.1, 0.2, 0.7]], [0], [0], "the predictions have 3 columns, but there are 2 classes"),
     ],
 )
 def test_bad_batches(preds: list[int], target: list[int], groups: list[int], message: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
 from fairexit.metrics.counts import count
 from fairexit.metrics.group_metrics import Empty, compute
@@ -58,7 +58,9 @@ def select(
         return np.full(len(probabilities), last)
     thetas = check_theta(theta)
     if thetas.ndim and len(thetas) != last:
-        raise UserError(f"{len(thetas)} thetas for {last} internal exits")
+        raise UserError(
+            f"there are {len(thetas)} thresholds but {last} internal exits; give one for each"
+        )
     confidence = probabilities.max(-1).astype(np.float32)
     confident = confidence[:, :-1] >= thetas
     otherwise = np.full(len(confidence), last) if fallback == "final" else confidence.argmax(1)
@@ -152,9 +154,12 @@ def choose_theta(
     splits = np.unique(predictions.split).tolist()
     if splits != ["val"]:
         there = ", ".join(split or "no split" for split in splits)
-        raise UserError(f"theta is chosen on rows of split 'val' only; these are of: {there}")
+        raise UserError(
+            "a threshold is chosen only on rows of split 'val', but these rows are of: "
+            f"{short(there)}"
+        )
     if rule not in RULES:
-        raise UserError(f"no rule '{rule}'; {nearest(rule, RULES)}")
+        raise UserError(f"there is no rule '{short(rule)}'; {nearest(rule, RULES)}")
     groups, names = predictions.group(group)
     if len(predictions.exit_names) == 1:
         return Policy(None, fallback, "single exit")
@@ -162,7 +167,10 @@ def choose_theta(
     counts, _ = sweep(predictions, group, grid, fallback)
     values = compute(counts, ("f1", "eodd"), empty)
     if rule == "eodd" and np.isnan(values["eodd"]).any():
-        raise UserError(f"Eodd of group '{group}' is not defined: no class occurs in two groups")
+        raise UserError(
+            f"Eodd of attribute '{group}' is not defined on validation, because no class occurs in "
+            "two of its groups"
+        )
     final = predictions.probabilities[:, -1].argmax(-1)
     last = count(predictions.labels, final, groups, len(predictions.classes), len(names))
     least = compute(last, ("f1",))["f1"].item() - tolerance

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, option, short
 from fairexit.metrics.counts import Counts, Margins, margins
 
 Values = NDArray[np.float64]
@@ -192,7 +192,7 @@ def compute(
     """
     for name in names:
         if name not in METRICS:
-            raise UserError(f"no metric '{name}'; {nearest(name, METRICS)}")
+            raise UserError(f"there is no metric '{short(name)}'; {nearest(name, METRICS)}")
     return {name: METRICS[name](counts, empty) for name in names}
 
 
@@ -211,7 +211,7 @@ def mean_known(values: Values) -> Values:
 
 def _fill(empty: Empty) -> float:
     if empty not in _FILL:
-        raise UserError(f"empty='{empty}' is not known; {nearest(empty, _FILL)}")
+        raise UserError(f"{option('empty')} is '{short(empty)}'; {nearest(empty, _FILL)}")
     return _FILL[empty]
 
 

@@ -52,12 +52,15 @@ class GroupFairness(Metric):
             UserError: a shape does not fit, or an index is out of its range.
         """
         if preds.ndim == 2 and preds.shape[1] != self.num_classes:
-            raise UserError(f"predictions have {preds.shape[1]} columns, not {self.num_classes}")
+            raise UserError(
+                f"the predictions have {preds.shape[1]} columns, but there are {self.num_classes} "
+                "classes"
+            )
         answers = preds.argmax(1) if preds.ndim == 2 else preds
         if not answers.shape == target.shape == groups.shape == (len(target),):
             raise UserError(
                 f"predictions {tuple(preds.shape)}, target {tuple(target.shape)} and groups "
-                f"{tuple(groups.shape)} are not one batch"
+                f"{tuple(groups.shape)} must have the same length"
             )
         _check_range("prediction", answers, 0, self.num_classes)
         _check_range("label", target, 0, self.num_classes)
@@ -77,5 +80,5 @@ def _check_range(what: str, values: Tensor, low: int, end: int) -> None:
     wrong = values[(values < low) | (values >= end)]
     if len(wrong):
         raise UserError(
-            f"{what} {wrong[0].item()} is out of range: from {low} to {end - 1} is allowed"
+            f"{what} {wrong[0].item()} is out of range; it must be from {low} to {end - 1}"
         )

@@ -214,7 +214,9 @@ def next_steps(audit: AuditResults) -> tuple[str, ...]:
             cells = [f"{c.name} in {group}" for c in thin for group in c.too_small]
             steps.append(f"Collect samples of: {listed(cells)}.")
     if not facts.cluster_name:
-        steps.append("If lesions or patients have several images, name them with --cluster.")
+        steps.append(
+            "If a lesion or patient has several images, name the column that identifies it."
+        )
     if _leaked(facts):
         steps.append("Split anew so that no lesion or patient is in both training and test.")
     if any(s.p_adjusted <= facts.alpha for s in slices.worst):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.metrics.counts import Margins
 from fairexit.metrics.group_metrics import METRICS, Empty, Values
 from fairexit.stats.clusters import Clusters
@@ -102,7 +102,7 @@ def named_measures(metrics: Measures, empty: Empty) -> dict[str, Measure]:
         return dict(metrics)
     for name in metrics:
         if name not in METRICS:
-            raise UserError(f"no metric '{name}'; {nearest(name, METRICS)}")
+            raise UserError(f"there is no metric '{short(name)}'; {nearest(name, METRICS)}")
 
     def bind(name: str) -> Measure:
         return lambda margins: METRICS[name](margins, empty)
@@ -131,4 +131,6 @@ def measure_margins(
 def check_resamples(number: int) -> None:
     """Raise a UserError unless there is something to draw."""
     if number < 1:
-        raise UserError(f"n_resamples is {number}; draw at least once, for intervals 1000 times")
+        raise UserError(
+            f"n_resamples is {number}; it must be at least 1, and 1000 or more for intervals"
+        )

@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from fairexit.config import RunConfig, build_config
-from fairexit.errors import DivergedError, UserError
+from fairexit.errors import DivergedError, UserError, nearest, option, short
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import read_json, write_atomically
 from fairexit.runs import Run
 from fairexit.study.load import merge
+from fairexit.study.wording import run_setting
 from fairexit.tables import Table, number
 
 RULES = ("eodd", "f1")
@@ -31,7 +32,7 @@ class Axis:
     """One setting that is searched.
 
     Attributes:
-        key: as in `--set`.
+        key: of the setting, such as `method.weight`.
         values: what is tried; of a range its two ends.
         log: a range is searched by its logarithm; None: the values are a list.
     """
@@ -73,7 +74,8 @@ def parse_axis(text: str) -> Axis:
         return Axis(key, (low, high), bool(kind))
     except (ValueError, yaml.YAMLError):
         raise UserError(
-            f"--search {text}: write KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C; LOW below HIGH"
+            f"{option('axes')} {short(text)}: write KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C, "
+            "with LOW below HIGH"
         ) from None
 
 
@@ -87,12 +89,16 @@ def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial:
         UserError: an unknown rule, or every trial has diverged.
     """
     if rule not in RULES:
-        raise UserError(f"--rule {rule}: there are {' and '.join(RULES)}")
+        raise UserError(f"{option('rule')} is '{short(rule)}'; {nearest(rule, RULES)}")
     if not 0 <= tolerance <= 1:
-        raise UserError(f"--tolerance {tolerance}: it is a loss of F1, from 0 to 1")
+        raise UserError(
+            f"{option('tolerance')} is {tolerance}; it is a loss of F1 and must be between 0 and 1"
+        )
     sound = [trial for trial in trials if not math.isnan(trial.f1)]
     if not sound:
-        raise UserError("every trial diverged; search lower values, or set train.clip")
+        raise UserError(
+            "the training of every trial diverged; search lower values, or set train.clip"
+        )
     if rule == "f1":
         return max(sound, key=lambda trial: trial.f1)
     least = max(trial.f1 for trial in sound) - tolerance
@@ -136,7 +142,7 @@ def search(
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise UserError(f"--search {twice} is given twice; name each setting once")
+        raise UserError(f"{option('axes')} names {twice} twice; name each setting once")
     best_trial([Trial(0, {}, 0.0, 0.0)], rule, tolerance)
     asked: dict[str, Any] = {
         "settings": build_config(tree).to_dict(),
@@ -156,7 +162,7 @@ def search(
             f1, eodd = _measure(run, tolerance)
             study.tell(proposal, [f1, eodd])
         except DivergedError as error:
-            print(f"trial {index}: {error}", file=sys.stderr)
+            print(f"trial {index}: {error.render(run_setting)}", file=sys.stderr)
             f1 = eodd = math.nan
             study.tell(proposal, state=optuna.trial.TrialState.FAIL)
         found.append(Trial(index, settings, f1, eodd))
@@ -223,11 +229,13 @@ def _measure(run: Run, tolerance: float) -> tuple[float, float]:
 
 def _check_folder(stamp: Path, asked: dict[str, Any]) -> None:
     if stamp.is_file():
-        if read_json(stamp, "choose another --out") != asked:
+        if read_json(stamp, f"choose another {option('out')}") != asked:
             raise UserError(
-                f"{stamp.parent} holds a search with other settings; choose another --out"
+                f"{stamp.parent} holds a search with other settings; choose another {option('out')}"
             )
     elif stamp.parent.exists() and any(stamp.parent.glob("[!.]*")):
-        raise UserError(f"{stamp.parent} exists and is no search; choose another --out")
+        raise UserError(
+            f"{stamp.parent} exists but is not a search; choose another {option('out')}"
+        )
     else:
         write_atomically(stamp, json.dumps(asked, indent=2) + "\n")
