@@ -320,7 +320,7 @@ def test_shifted_rows_and_columns_named_twice(clinic):
     lines = (clinic / "metadata.csv").read_text().splitlines()
     shifted = [lines[0], *(line + ",x" for line in lines[1:])]
     (clinic / "metadata.csv").write_text("\n".join(shifted))
-    with pytest.raises(UserError, match="rows have more fields than the header"):
+    with pytest.raises(UserError, match="the rows have more fields than the header"):
         table(clinic)
     with pytest.raises(UserError, match="column 'gender' is named twice"):
         table(clinic, group=["gender", "gender"])
@@ -359,10 +359,14 @@ def test_wrong_tables(clinic):
         table(clinic, images=clinic / "nowhere")
     (clinic / "empty").mkdir()
     change(clinic, lambda f: f.assign(gender=np.resize(["MALE", "FEMALE"], len(f))))
-    with pytest.raises(UserError, match="left out: 80 missing file; an image is found by its path"):
+    with pytest.raises(
+        UserError, match="left out: 80 missing file; an id must be the path of its image"
+    ):
         table(clinic, images=clinic / "empty")
     change(clinic, lambda f: f.assign(diagnostic="MEL"))
-    with pytest.raises(UserError, match=r"there are not two classes \(MEL\)"):
+    with pytest.raises(
+        UserError, match=r"at least two classes are needed, but there is only one \('MEL'\)"
+    ):
         table(clinic)
 
 
@@ -383,7 +387,7 @@ def test_options_are_checked(tmp_path):
         datasets.create("fitzpatrick17k", target="x")
     with pytest.raises(UserError, match=r"^'size' is 3; it must be from 8 to 4096"):
         PrepareOptions(size=3)
-    with pytest.raises(UserError, match="needs a SOURCE"):
+    with pytest.raises(UserError, match="needs a source"):
         prepare("isic2019", datasets.create("isic2019"), None, tmp_path / "o", PrepareOptions())
 
 
@@ -408,7 +412,7 @@ def test_damaged_folders(tiny, tmp_path):
         open_prepared(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(info))
     (tmp_path / "images.npy").write_bytes(b"")
-    with pytest.raises(UserError, match=r"is damaged .*; prepare it anew"):
+    with pytest.raises(UserError, match=r"is damaged .*; prepare it again"):
         open_prepared(tmp_path)
     (tmp_path / "images.npy").write_bytes((tiny.path / "images.npy").read_bytes())
     tiny.frame[:-1].to_parquet(tmp_path / "records.parquet")

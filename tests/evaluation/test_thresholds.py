@@ -150,7 +150,7 @@ def test_theta_is_never_chosen_on_test() -> None:
         choose_theta(make(split=""), "sex")
     mixed = make()
     mixed.split[0] = "tes"
-    with pytest.raises(UserError, match="these are of: tes, val"):
+    with pytest.raises(UserError, match="these rows are of: tes, val"):
         choose_theta(mixed, "sex")
 
 

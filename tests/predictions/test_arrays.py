@@ -111,7 +111,7 @@ def test_columns_that_are_not_there():
     with pytest.raises(UserError, match="two columns are called 'sex'"):
         from_frame(twice, Columns(label="y", prediction="answer"))
     several = frame().assign(**{"p1/a": 1.0, "pf/a": 1.0})
-    with pytest.raises(UserError, match="column 'p1/a': a frame holds one exit"):
+    with pytest.raises(UserError, match="column 'p1/a' is of one exit among several"):
         from_frame(several, Columns(label="y"))
 
 

@@ -248,7 +248,7 @@ def test_groups_by_name(write: Callable[[str], Path]) -> None:
     ):
         one.group("sex")
     none = predictions.take(predictions.attributes["sex"] < 0)
-    with pytest.raises(UserError, match="group 'sex' has no known value"):
+    with pytest.raises(UserError, match="attribute 'sex' has no known value"):
         none.group("sex")
     with pytest.raises(UserError, match="no column begins with 'q_'"):
         read_predictions(path, prob_prefix="q_")

@@ -183,7 +183,7 @@ def test_a_killed_pruning_goes_on(tiny_run, pruned, tmp_path, monkeypatch):
             {"privileged": "dark", "unprivileged": "dark"},
             "'dark' cannot be both the privileged and",
         ),
-        ({"layers": ["stages.9"]}, r"prune\.layers: no prunable layer 'stages\.9'"),
+        ({"layers": ["stages.9"]}, r"prune\.layers: there is no layer 'stages\.9'"),
         ({"device": "abacus"}, "--device is 'abacus'"),
     ],
 )
