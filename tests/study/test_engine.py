@@ -1,5 +1,6 @@
 """Running a study: order, resuming, failures, killed processes; with pretended training."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from fake_runs import write_run
 
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
+from fairexit.inference.predict import choose_device
 from fairexit.study import engine
 from fairexit.study import job as jobs
 from fairexit.study.collect import pool
@@ -147,6 +150,36 @@ def test_a_log_that_cannot_be_opened_is_one_failed_run(load, tmp_path):
     assert failed == {
         "isic-ResNet18-seed0": f"{folder.path}/logs/isic-ResNet18-seed0.log: Is a directory"
     }
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ({"unknown": "grey"}, r"^datasets\.x\.prepare\.unknown is 'grey'; choose drop"),
+        (
+            {"dataset": "isic2019", "source": "here", "options": {"age_cut": 0}},
+            r"^datasets\.x\.prepare\.options\.age_cut is 0; it must be between 1 and 89",
+        ),
+    ],
+)
+def test_wrong_preparations_are_told_by_their_settings(load, tmp_path, prepare, message):
+    places = {"x": {"data.path": str(tmp_path / "new"), "prepare": prepare}}
+    study = load({"ResNet18": {}}, datasets=places)
+    with pytest.raises(UserError, match=message):
+        run_study(study, Folder(tmp_path / "s"), 1, 1)
+
+
+def test_a_failed_run_is_told_by_its_settings(load, tmp_path, monkeypatch, capsys):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    job = folder.job(study.runs[0], study, 1)
+    monkeypatch.setattr(jobs, "_die_with_the_study", lambda: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(job)) + "\n"))
+
+    def work(job):
+        choose_device("abacus")
+
+    assert jobs.main(work) == 2
+    assert capsys.readouterr().err.startswith("train.device is 'abacus': ")
 
 
 def test_data_that_are_not_there_are_named_before_anything_is_made(load, tmp_path):

@@ -172,6 +172,10 @@ rows:
             {"datasets": {"x": {"prepare": {"sise": 3}}}},
             "unknown key 'datasets.x.prepare.sise'; did you mean 'size'",
         ),
+        (
+            {"datasets": {"x": {"prepare": {"size": 3}}}},
+            r"^datasets\.x\.prepare\.size is 3; it must be from 8 to 4096 pixels",
+        ),
         ({"datasets": {"x": {"prepare": {"options": 3}}}}, "x.prepare.options must be a section"),
         (
             {"rows": {"ERM": {}, "ResNet18": {}}},

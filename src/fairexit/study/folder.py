@@ -134,7 +134,7 @@ class Folder:
         if not run.finished:
             done, note = len(read_log(run)), status.get("error", "")
             if not planned.config.data.path.is_dir() and planned.dataset not in study.prepare:
-                note = f"no data at {planned.config.data.path}"
+                note = f"there are no data at {planned.config.data.path}"
             return State("started" if done else "to do", note, done)
         files = [run.predictions("val"), run.predictions("test"), run.metrics, run.policy]
         if _entangled(planned, study):
