@@ -109,7 +109,7 @@ def test_a_report_writes_nothing_but_the_page_and_keeps_the_policy(command, copy
     assert before == {f: (copy / f).read_text() for f in before}
     status, _, err = command("report", copy, "--out", tmp_path / "s.html", "--group", "sex")
     assert status == 2
-    assert "no group column 'sex'" in err
+    assert "there is no column of an attribute 'sex'" in err
     assert not (tmp_path / "s.html").exists()
 
 
@@ -151,7 +151,7 @@ def test_somebody_elses_table(command, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "p.csv"]
     status, _, err = command("evaluate", tmp_path / "p.csv", "--group", "sex", "--split", "val")
     assert (status, err.count("\n")) == (2, 1)
-    assert "has no column 'split'; leave out --split val" in err
+    assert "has no column 'split', so there is no split 'val'; leave out --split" in err
 
 
 def test_words_for_unknown_are_no_group(command, tmp_path):
@@ -171,34 +171,40 @@ def test_theta_is_never_chosen_on_test(command, copy):
     file = copy / "predictions" / "test.parquet"
     status, _, err = command("evaluate", file)
     assert status == 2
-    assert "theta is chosen on validation, and this file has no rows of split 'val'" in err
+    assert "the threshold is chosen on validation, but this file has no rows of split 'val'" in err
     assert command("evaluate", file, "--threshold", "0.9")[0] == 0
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("evaluate", "RUN", "--threshold", "1.5"), "theta 1.5 is out of range"),
-        (("evaluate", "RUN", "--threshold", "high"), "--threshold high: give a theta"),
-        (("evaluate", "RUN", "--grid", "0.5,x"), "--grid 0.5,x: give a theta"),
+        (("evaluate", "RUN", "--threshold", "1.5"), "threshold 1.5 is out of range"),
+        (("evaluate", "RUN", "--threshold", "high"), "--threshold is 'high'; give a number"),
+        (("evaluate", "RUN", "--grid", "0.5,x"), "--grid is '0.5,x'; give a number"),
         (("evaluate", "RUN", "--rule", "eod"), "did you mean 'eodd'"),
-        (("evaluate", "RUN", "--group", "sex"), "no group column 'sex'"),
+        (("evaluate", "RUN", "--group", "sex"), "there is no column of an attribute 'sex'"),
         (("evaluate", "RUN", "--split", "train"), "no predictions for split 'train'"),
-        (("evaluate", "RUN", "--tolerance", "-1"), "it is a loss of F1, from 0 to 1"),
-        (("evaluate", "RUN", "--tolerance", "inf"), "it is a loss of F1, from 0 to 1"),
-        (("prune", "RUN", "--out", "/"), "--out /: give a folder below it"),
+        (
+            ("evaluate", "RUN", "--tolerance", "-1"),
+            "it is a loss of F1 and must be between 0 and 1",
+        ),
+        (
+            ("evaluate", "RUN", "--tolerance", "inf"),
+            "it is a loss of F1 and must be between 0 and 1",
+        ),
+        (("prune", "RUN", "--out", "/"), "--out is /; name a folder below it"),
         (("report", "RUN", "--out", "."), ".: it is a folder"),
         (("report", "RUN", "--out", "x.json"), "--out x.json is an HTML page; call it x.html"),
         (("evaluate", "nowhere.csv"), "cannot read nowhere.csv"),
-        (("predict", "RUN", "--device", "abacus"), "--device abacus"),
-        (("predict", "RUN", "--device", "meta"), "--device meta: it computes nothing"),
+        (("predict", "RUN", "--device", "abacus"), "--device is 'abacus'"),
+        (("predict", "RUN", "--device", "meta"), "--device is 'meta', which computes nothing"),
         (("predict", "RUN", "--split", "tset"), "no split 'tset'; did you mean 'test'"),
         (
             ("predict", "RUN", "--out", "x", "--split", "val", "--split", "tset"),
             "no split 'tset'",
         ),
-        (("predict", "RUN", "--policy-only"), "has no policy yet"),
-        (("predict", "nowhere"), "no run folder nowhere"),
+        (("predict", "RUN", "--policy-only"), "has no stored policy"),
+        (("predict", "nowhere"), "there is no folder nowhere"),
         (("train", "nowhere.yaml", "--out", "x"), "no file nowhere.yaml"),
         (("prepare", "synthetc", "--out", "x"), "did you mean 'synthetic'"),
         (("prepare", "synthetic", "--out", "x", "--label", "y"), "has no option 'label'"),
@@ -208,7 +214,7 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("prepare", "synthetic"), "Missing option '--out'"),
         (("evaluate", "RUN", "--bogus"), "No such option"),
         (("evalate", "RUN"), "No such command 'evalate'"),
-        (("list", "moons"), "there is no list 'moons'; there are: backbones"),
+        (("list", "moons"), "there is no list 'moons'; available: backbones"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(command, copy, tmp_path, monkeypatch, words, message):
@@ -272,7 +278,8 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
     status, _, errors = command(name, *words[name], "--out", out)
     assert (status, errors.count("\n")) == (2, 1)
     assert errors == (
-        f"fairexit: another fairexit is writing {out}; wait for it or choose another --out\n"
+        f"fairexit: another fairexit process is writing to {out}; wait until it ends, or choose "
+        "another --out\n"
     )
     assert not out.exists()
     # With its process the lock is gone.
@@ -299,14 +306,17 @@ def test_a_file_that_cannot_be_written_is_named(command, copy, tmp_path):
 
 def test_a_prefix_of_columns_is_for_files(command, copy):
     status, _, errors = command("evaluate", copy, "--prob-prefix", "q_")
-    assert (status, errors) == (2, f"fairexit: --prob-prefix q_ is for a file; {copy} is a run\n")
+    assert (status, errors) == (
+        2,
+        f"fairexit: --prob-prefix applies to a file of predictions, but {copy} is a run\n",
+    )
 
 
 def test_a_report_on_a_file_of_several_exits_without_validation(command, tiny_run, tmp_path):
     file, page = tiny_run.predictions("test"), tmp_path / "r.html"
     status, _, errors = command("report", file, "--out", page)
     assert (status, page.exists()) == (2, False)
-    assert errors.endswith("no rows of split 'val'; give --threshold a number\n")
+    assert errors.endswith("no rows of split 'val'; set --threshold to a number\n")
     assert command("report", file, "--out", page, "--threshold", 0.9)[0] == 0
     assert "0.9" in page.read_text()
     status, _, errors = command("report", file, "--out", page, "--threshold", 1.5)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fairexit.auditing.audit import audit_sources
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source, open_source, source_of
-from fairexit.errors import UserError
+from fairexit.errors import UserError, short
 from fairexit.evaluation.policy import Policy
 from fairexit.predictions.arrays import from_arrays, from_frame
 from fairexit.predictions.arrow import Columns
@@ -75,7 +75,7 @@ def audit(
         UserError: bad input, in one line.
     """
     if table is not None and isinstance(groups, Mapping):
-        raise UserError("a table is given, so groups are names of its columns: groups=['sex']")
+        raise UserError("a table is given, so 'groups' must name its columns, as in groups=['sex']")
     wanted = [groups] if isinstance(groups, str) else list(groups)
     if table is None:
         source = _of_arrays(name, label, prediction, probabilities, classes, groups, cluster, ids)
@@ -86,7 +86,9 @@ def audit(
     if baseline is not None:
         if isinstance(baseline, str | Path | Predictions) or hasattr(baseline, "columns"):
             if table is None:
-                raise UserError("the model is given as arrays; give the baseline as an array too")
+                raise UserError(
+                    "the model is given as arrays, so the baseline must be an array too"
+                )
             other = _of_table(baseline, "the baseline", columns, wanted, classes, split, threshold)
         else:
             other = _in_its_place(source, np.asarray(baseline))
@@ -113,7 +115,9 @@ def _columns(label: Any, prediction: Any, probabilities: Any, cluster: Any, ids:
     named = {key: value for key, value in given.items() if value is not None}
     for key, value in named.items():
         if not isinstance(value, str):
-            raise UserError(f"a table is given, so {key} is the name of a column, not an array")
+            raise UserError(
+                f"a table is given, so '{key}' must be the name of a column, not an array"
+            )
     return Columns(**named)
 
 
@@ -148,10 +152,12 @@ def _of_arrays(
     ids: Any,
 ) -> Source:
     if not isinstance(groups, Mapping):
-        raise UserError("without a table, groups are arrays: groups={'sex': sex}")
+        raise UserError(
+            "no table is given, so 'groups' must hold arrays, as in groups={'sex': sex}"
+        )
     for key, value in {"label": label, "prediction": prediction, "cluster": cluster}.items():
         if isinstance(value, str):
-            raise UserError(f"{key}='{value}' names a column, but no table is given")
+            raise UserError(f"{key}='{short(value)}' names a column, but no table is given")
     predictions = from_arrays(
         label,
         prediction=prediction,

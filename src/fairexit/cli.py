@@ -28,6 +28,14 @@ USAGE_ERROR = cast(
 
 INTERRUPTED = 130
 
+OPTIONS = {
+    "axes": "search",
+    "changes": "set",
+    "classes": "only-present-classes",
+    "groups": "group",
+}
+"""Options that are not called as the parameter whose value they give."""
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -70,6 +78,11 @@ for _command in COMMANDS:
 app.command("list")(list_all)
 
 
+def option_name(parameter: str) -> str:
+    """The option that gives a parameter its value: `--split-file` for `split_file`."""
+    return "--" + OPTIONS.get(parameter, parameter).replace("_", "-")
+
+
 def _stop(message: str) -> NoReturn:
     print(f"fairexit: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
@@ -80,7 +93,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except UserError as error:
-        _stop(str(error))
+        _stop(error.render(option_name))
     except OSError as error:
         # Files are replaced whole, so a full disk has damaged nothing.
         _stop(f"{error.filename or 'a file'}: {error.strerror}")
@@ -93,5 +106,5 @@ def main() -> None:
         status = INTERRUPTED
     # Typer turns Ctrl-C within a command into this status.
     if status == INTERRUPTED:
-        print("fairexit: interrupted; call it again, long work goes on", file=sys.stderr)
+        print("fairexit: interrupted; run the same command again to resume", file=sys.stderr)
     sys.exit(status)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, option, short
 from fairexit.files import read_yaml
 from fairexit.settings import DataConfig, ModelConfig, PruneConfig, TrainConfig
 
@@ -87,7 +87,7 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
     fields = {f.name: f for f in dataclasses.fields(RunConfig)}
     for key in tree:
         if key not in fields:
-            raise UserError(f"unknown key '{key}'; {nearest(str(key), fields)}")
+            raise UserError(f"unknown key '{short(key)}'; {nearest(str(key), fields)}")
     parts: dict[str, Any] = {}
     for key, kind in SECTIONS.items():
         parts[key] = build_section(key, kind, tree.get(key) or {})
@@ -95,11 +95,11 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
         parts["prune"] = build_prune(tree["prune"])
     method = tree.get("method") or {"name": "erm"}
     if not isinstance(method, dict) or not isinstance(method.get("name"), str):
-        keys = f"; it has: {', '.join(map(str, method))}" if isinstance(method, dict) else ""
+        keys = f"; its keys are: {short(', '.join(map(str, method)))}" * isinstance(method, dict)
         raise UserError(f"method needs a name, as in method: {{name: erm}}{keys}")
     seed = tree.get("seed", 0)
     if type(seed) is not int or seed < 0:
-        raise UserError(f"seed is {seed!r}; it must be a whole number, not negative")
+        raise UserError(f"seed is {short(repr(seed))}; it must be a whole number of at least 0")
     return RunConfig(method=dict(method), seed=seed, **parts)
 
 
@@ -124,38 +124,40 @@ def build_section(name: str, kind: type, values: Any) -> Any:
         UserError: it holds no keys, an unknown one, or a value that does not fit.
     """
     if not isinstance(values, dict):
-        raise UserError(f"{name} must hold keys, as in {name}: {{...}}")
+        raise UserError(f"{name} must be a section with keys, as in {name}: {{...}}")
     known = {f.name: str(f.type) for f in dataclasses.fields(kind)}
     for key, value in values.items():
         if key not in known:
-            raise UserError(f"unknown key '{name}.{key}'; {nearest(str(key), known)}")
+            raise UserError(f"unknown key '{name}.{short(key)}'; {nearest(str(key), known)}")
         if isinstance(value, bool) and "bool" not in known[key]:
-            raise UserError(f"{name}.{key} is {value}; true and false mean nothing there")
+            raise UserError(f"{name}.{key} is {str(value).lower()}; it cannot be true or false")
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        if "error" in first.get("ctx", {}):
-            raise UserError(str(first["ctx"]["error"])) from None
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            raise UserError(cause.render(f"{name}.{{}}".format)) from None
         where = first["loc"][0] if first["loc"] else ""
         if first["type"] == "missing":
             raise UserError(f"{name}.{where} is missing") from None
         raise UserError(
-            f"{name}.{where} is {values.get(where)!r}: {first['msg'].lower()}"
+            f"{name}.{where} is {short(repr(values.get(where)))}: {first['msg'].lower()}"
         ) from None
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
+    shown = f"{option('changes')} {short(change)}"
     if not equals or not key:
-        raise UserError(f"--set {change}: write it as key=value, for example train.epochs=10")
+        raise UserError(f"{shown}: write it as KEY=VALUE, for example train.epochs=10")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise UserError(f"--set {change}: the value is not YAML") from None
+        raise UserError(f"{shown}: the value is not valid YAML") from None
     *path, last = key.split(".")
     for step in path:
         tree = tree.setdefault(step, {})
         if not isinstance(tree, dict):
-            raise UserError(f"--set {change}: '{step}' holds no keys")
+            raise UserError(f"{shown}: '{short(step)}' is not a section, so it has no keys")
     tree[last] = value

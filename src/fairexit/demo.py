@@ -6,7 +6,7 @@ from fairexit.config import build_config
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.data.prepared import open_prepared
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import Assessment, Choice, assess
 from fairexit.inference.predict import predict
 from fairexit.report.page import write_page
@@ -38,7 +38,7 @@ def demo(out: Path, *, images: int = 2500, epochs: int = 6, seed: int = 0) -> li
     prepared = open_prepared(data)
     drawn_with = prepared.info.get("dataset", {})
     if (drawn_with.get("images"), drawn_with.get("seed")) != (images, seed):
-        raise UserError(f"{out} holds a demo with other settings; choose another --out")
+        raise UserError(f"{out} holds a demo with other settings; choose another {option('out')}")
     assessments = []
     for name, exits in MODELS.items():
         config = build_config(

@@ -1,7 +1,24 @@
-"""The one exception that is the user's to mend."""
+"""Errors that the user can fix, and how their messages name options, choices and long values."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+
+_OPTION = re.compile("\ue000(.*?)\ue001")
+
+
+def option(name: str) -> str:
+    """A parameter as a message names it; each front end writes it in its own way.
+
+    Args:
+        name: of the Python parameter.
+    Returns:
+        The name between two private-use characters, which `UserError.render` replaces.
+
+    >>> str(UserError(f"choose another {option('out')}"))
+    "choose another 'out'"
+    """
+    return f"\ue000{name}\ue001"
 
 
 class UserError(ValueError):
@@ -9,6 +26,24 @@ class UserError(ValueError):
 
     The command line prints it and exits with status 2; library callers catch a ValueError.
     """
+
+    def __str__(self) -> str:
+        return self.render("'{}'".format)
+
+    def render(self, write: Callable[[str], str]) -> str:
+        """The message with every option written as a front end calls it.
+
+        Args:
+            write: from the name of a Python parameter to the text in its place.
+
+        >>> UserError(f"set {option('rule')}").render("policy.{}".format)
+        'set policy.rule'
+        """
+        return _OPTION.sub(lambda mark: write(mark[1]), super().__str__())
+
+    def at(self, where: str) -> "UserError":
+        """The same error with "where: " before its message."""
+        return type(self)(f"{where}: {super().__str__()}")
 
 
 class DivergedError(UserError):
@@ -25,14 +60,26 @@ def reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def short(value: object, limit: int = 80) -> str:
+    """A user's value as a message shows it: on one line, and cut off where it is long.
+
+    >>> short("a name\\nthat goes on and on", limit=17)
+    'a name that go...'
+    """
+    text = " ".join(str(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The tail of an unknown-name message: the nearest known name, or all of them.
+    """The end of a message on an unknown name: the nearest known name, or all of them.
 
     >>> nearest("resnet81", ["resnet18", "vgg11"])
     "did you mean 'resnet18'?"
     >>> nearest("x", ["resnet18", "vgg11"])
-    'there are: resnet18, vgg11'
+    'available: resnet18, vgg11'
     """
     known = sorted(known)
     close = get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+    if close:
+        return f"did you mean '{short(close[0])}'?"
+    return f"available: {short(', '.join(known), limit=300)}" if known else "none is available"

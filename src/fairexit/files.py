@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option, short
 
 
 @contextmanager
@@ -69,7 +69,10 @@ class _Loader(yaml.SafeLoader):
         for name in names:
             if names.count(name) > 1:
                 line = node.start_mark.line + 1
-                raise UserError(f"two entries are called '{name}' below line {line}; rename one")
+                raise UserError(
+                    f"two entries of the section at line {line} are called '{short(name)}'; "
+                    "rename one"
+                )
         return super().construct_mapping(node, deep)
 
 
@@ -80,15 +83,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: no such file, not YAML, no keys, or a name that occurs twice in one place.
     """
     if not path.is_file():
-        raise UserError(f"no file {path}")
+        raise UserError(f"there is no file {path}")
     try:
         tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise error.at(str(path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not valid YAML: {short(error, 300)}") from None
     if not isinstance(tree, dict):
-        raise UserError(f"{path} must hold keys")
+        raise UserError(f"{path} must hold keys and values, as in seed: 0")
     return tree
 
 
@@ -104,14 +107,15 @@ def alone(folder: Path, wait: float = 0) -> Iterator[None]:
     """
     place = folder.absolute()
     if not place.name:
-        raise UserError(f"--out {folder}: give a folder below it")
+        raise UserError(f"{option('out')} is {folder}; name a folder below it")
     lock = FileLock(place.with_name(f".{place.name}.lock"))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait)
     except Timeout:
         raise UserError(
-            f"another fairexit is writing {folder}; wait for it or choose another --out"
+            f"another fairexit process is writing to {folder}; wait until it ends, or choose "
+            f"another {option('out')}"
         ) from None
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}") from None

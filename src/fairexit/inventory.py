@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.registry import Registry
 from fairexit.tables import Table
 
@@ -25,7 +25,7 @@ def inventory(kind: str | None = None) -> list[Table]:
     if kind is None:
         return [make() for make in kinds.values()]
     if kind not in kinds:
-        raise UserError(f"there is no list '{kind}'; {nearest(kind, kinds)}")
+        raise UserError(f"there is no list '{short(kind)}'; {nearest(kind, kinds)}")
     return [kinds[kind]()]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -62,7 +62,9 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> type[T]:
         self._scan()
         if name not in self._entries:
-            raise UserError(f"no {self.kind} '{name}'; {nearest(name, self._entries)}")
+            raise UserError(
+                f"there is no {self.kind} '{short(name)}'; {nearest(name, self._entries)}"
+            )
         return self._entries[name]
 
     def options(self, name: str) -> dict[str, Option]:
@@ -87,7 +89,7 @@ class Registry(Generic[T]):
         for key in options:
             if key not in known:
                 hint = nearest(key, known) if known else "it has none"
-                raise UserError(f"{self.kind} '{name}' has no option '{key}'; {hint}")
+                raise UserError(f"{self.kind} '{name}' has no option '{short(key)}'; {hint}")
         for option in known.values():
             if option.required and option.name not in options:
                 raise UserError(f"{self.kind} '{name}' needs the option '{option.name}'")
@@ -96,14 +98,15 @@ class Registry(Generic[T]):
             try:
                 checked[key] = TypeAdapter(known[key].hint).validate_python(value)
             except ValidationError as error:
-                reason = error.errors()[0]["msg"]
+                problem = error.errors()[0]["msg"].lower()
                 raise UserError(
-                    f"{self.kind} '{name}', option '{key}': {value!r} does not fit: {reason}"
+                    f"{self.kind} '{name}': option '{key}' is {short(repr(value))}: {problem}"
                 ) from None
             # Pydantic reads true as 1, and infinity as a number like any other.
             is_flag = isinstance(value, bool) and not isinstance(checked[key], bool)
             if is_flag or checked[key] in (math.inf, -math.inf):
-                raise UserError(f"{self.kind} '{name}', option '{key}': {value!r} does not fit")
+                wanted = "cannot be true or false" if is_flag else "must be finite"
+                raise UserError(f"{self.kind} '{name}': option '{key}' is {value!r}; it {wanted}")
         return checked
 
     def create(self, name: str, /, *args: Any, **options: Any) -> T:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fairexit.config import RunConfig, build_config
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option, short
 from fairexit.files import read_json, write_atomically
 
 FORMAT = 2
 """2: `eodd` in logs, metrics and policies is the usual form of equalised odds."""
-ANEW = "train the run anew in another folder"
+ANEW = "train the run again in another folder"
 INACTIVE = 0.01
 """Penalties whose gradient on the trunk is a smaller share of the target loss's are marked."""
 
@@ -103,7 +103,7 @@ class Run:
         if stamp.is_file():
             check_same(self.path, read_json(stamp, ANEW), wanted)
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.glob("[!.]*"))):
-            raise UserError(f"{self.path} exists and is no run; choose another --out")
+            raise UserError(f"{self.path} exists but is not a run; choose another {option('out')}")
         else:
             # The stamp first: without it a folder is somebody else's.
             write_atomically(stamp, json.dumps(wanted, indent=2) + "\n")
@@ -118,19 +118,22 @@ def open_run(path: Path) -> Run:
     """
     run = Run(path)
     if not path.is_dir():
-        raise UserError(f"no run folder {path}")
+        raise UserError(f"there is no folder {path}")
     if not run.finished:
-        what = "has not finished training" if (path / "started.json").is_file() else "is no run"
-        raise UserError(f"{path} {what}; call fairexit train ... --out {path}")
+        if (path / "started.json").is_file():
+            raise UserError(f"{path} has not finished training; call `fairexit train` again")
+        raise UserError(f"{path} is not a run; make one with `fairexit train`")
     version = run.description.get("format")
     if version != FORMAT:
-        raise UserError(f"{path} has format {version}, this version reads {FORMAT}; train it anew")
+        raise UserError(
+            f"{path} has format {version}, but this version reads {FORMAT}; train it again"
+        )
     missing = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
     missing |= {f"preprocessing.{key}" for key in ("size", "fit")} - {
         f"preprocessing.{key}" for key in run.description.get("preprocessing", {})
     }
     if missing:
-        raise UserError(f"{path}/config.json lacks '{min(missing)}'; train the run anew")
+        raise UserError(f"{path}/config.json lacks '{min(missing)}'; train the run again")
     return run
 
 
@@ -141,8 +144,8 @@ def read_record(run: Run) -> dict[str, Any]:
         UserError: the run has not been pruned, or the file is damaged.
     """
     if not run.pruning.is_file():
-        raise UserError(f"{run.path} has not been pruned; see fairexit prune")
-    remedy = "prune anew into another folder"
+        raise UserError(f"{run.path} has not been pruned; prune it with `fairexit prune`")
+    remedy = "prune again into another folder"
     found = read_json(run.pruning, remedy)
     try:
         found["path"][found["chosen"]]["fraction"]
@@ -160,20 +163,23 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """
     if old.get("format") != new["format"]:
         raise UserError(
-            f"{path} has format {old.get('format')}, this version writes {new['format']}; "
-            "choose another --out"
+            f"{path} has format {old.get('format')}, but this version writes {new['format']}; "
+            f"choose another {option('out')}"
         )
     if not {"run", "data"} <= set(old):
-        raise UserError(f"{path} is damaged; choose another --out")
+        raise UserError(f"{path} is damaged; choose another {option('out')}")
     before, after = _flat(old["run"]), _flat(new["run"])
     for key in [*after, *before]:
         if before.get(key) != after.get(key):
             raise UserError(
-                f"{path} holds a run with {key} = {before.get(key)}, asked is {after.get(key)}; "
-                "choose another --out"
+                f"{path} holds a run with {key} = {short(before.get(key))}, but this one has "
+                f"{short(after.get(key))}; choose another {option('out')}"
             )
     if old["data"] != new["data"]:
-        raise UserError(f"{path}: its data have changed since it was started; choose another --out")
+        raise UserError(
+            f"the data of {path} have changed since its training started; choose another "
+            f"{option('out')}"
+        )
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

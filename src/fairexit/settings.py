@@ -95,7 +95,9 @@ class TrainConfig:
             hint = nearest(self.select, [*METRICS, "loss"])
             raise UserError(f"train.select is '{self.select}', which is no metric; {hint}")
         if self.clip is not None and not self.clip > 0:
-            raise UserError(f"train.clip is {self.clip}; it must be positive, or null for none")
+            raise UserError(
+                f"train.clip is {self.clip}; it must be positive, or null for no clipping"
+            )
 
 
 @checked(frozen=True, config=STRICT)
@@ -176,7 +178,7 @@ class PruneConfig:
             if getattr(self, name) < 1:
                 raise UserError(f"prune.{name} is {getattr(self, name)}; it must be positive")
         if self.steps > 255:
-            raise UserError(f"prune.steps is {self.steps}; at most 255 are allowed")
+            raise UserError(f"prune.steps is {self.steps}; it must be at most 255")
         for name in ("tolerance", "finetune"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"prune.{name} is {getattr(self, name)}; it cannot be negative")
@@ -184,5 +186,6 @@ class PruneConfig:
             raise UserError(f"prune.finetune_lr is {self.finetune_lr}; it must be positive")
         if self.sweeps and not self.stop:
             raise UserError(
-                "prune.stop is false, but validation chooses from a sweep: leave one out"
+                "prune.stop is false, but validation must choose among several ratios or betas; "
+                "set it to true or give one ratio and one beta"
             )

@@ -204,23 +204,30 @@ def test_a_model_against_itself_differs_by_nothing():
 @pytest.mark.parametrize(
     ("groups", "options", "message"),
     [
-        ([], {}, "name the sensitive attribute with --group; there are: sex, site"),
-        (["sx"], {}, r"no group column 'sx'; did you mean 'sex'\?"),
-        (["sex"], {"intersections": True}, "--intersections needs two attributes or more"),
-        (["sex"], {"positives": ["x"]}, "--positive x: no such class; there are: bcc, mel, nev"),
+        ([], {}, "name the column of the sensitive attribute with 'groups'; available: sex, site"),
+        (["sx"], {}, r"there is no column of an attribute 'sx'; did you mean 'sex'\?"),
+        (["sex"], {"intersections": True}, "^'intersections' needs at least two attributes"),
+        (
+            ["sex"],
+            {"positives": ["x"]},
+            "^'positive' is 'x', which is not a class; available: bcc, mel, nev",
+        ),
     ],
 )
 def test_what_cannot_be_audited(groups, options, message):
     with pytest.raises(UserError, match=message):
         perform([source()], groups, settings=QUICK, **options)
-    with pytest.raises(UserError, match="2 models and 1 baselines: give as many"):
+    with pytest.raises(UserError, match="there are 2 models but 1 baselines; give 'baseline' once"):
         perform([source(), source()], ["sex"], baselines=[source()], settings=QUICK)
 
 
 def test_a_group_of_one_value_and_one_of_a_hundred():
     found = source(n=400)
     one = found.predictions.take(found.predictions.attributes["sex"] == 0)
-    with pytest.raises(UserError, match=r"group 'sex' has one value only \('f'\); a gap needs two"):
+    with pytest.raises(
+        UserError,
+        match=r"attribute 'sex' has only one value \('f'\); at least two groups are needed",
+    ):
         perform([replace(found, predictions=one)], ["sex"], settings=QUICK)
     # Four images of each of a hundred doctors.
     many = {"doctor": np.arange(400) // 4}
@@ -323,13 +330,22 @@ def test_figures_and_page(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"label": ["a"], "groups": ["sex"]}, "groups are arrays: groups={'sex': sex}"),
+        (
+            {"label": ["a"], "groups": ["sex"]},
+            "'groups' must hold arrays, as in groups={'sex': sex}",
+        ),
         ({"groups": {"sex": ["f"]}}, "label='label' names a column, but no table is given"),
-        ({"table": draw(n=20), "label": ["a"], "groups": ["sex"]}, "a table is given, so label is"),
-        ({"table": draw(n=20), "groups": {"sex": ["f"]}}, "a table is given, so groups are names"),
+        (
+            {"table": draw(n=20), "label": ["a"], "groups": ["sex"]},
+            "a table is given, so 'label' must be the name of a column",
+        ),
+        (
+            {"table": draw(n=20), "groups": {"sex": ["f"]}},
+            "a table is given, so 'groups' must name its columns",
+        ),
         (
             {"label": ["a"], "prediction": ["b"], "groups": {"s": ["f"]}, "baseline": "x.csv"},
-            "given as arrays; give the baseline as an array too",
+            "given as arrays, so the baseline must be an array too",
         ),
     ],
 )
@@ -352,7 +368,7 @@ def test_numbers_without_spread_get_no_interval():
 
 def test_settings_in_range():
     for name in ("confidence_level", "alpha", "specificity"):
-        with pytest.raises(UserError, match=f"{name} is 2; it lies between 0 and 1"):
+        with pytest.raises(UserError, match=f"{name} is 2; it must be between 0 and 1"):
             AuditSettings(**{name: 2})
 
 

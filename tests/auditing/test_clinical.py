@@ -79,11 +79,15 @@ def test_hard_answers_have_no_area_and_no_cut():
 
 
 def test_what_is_no_class_of_the_samples():
-    with pytest.raises(UserError, match=r"--positive mell: no such class; did you mean 'mel'\?"):
+    with pytest.raises(
+        UserError, match=r"^'positive' is 'mell', which is not a class; did you mean 'mel'\?"
+    ):
         read(source(), "mell")
     found = source()
     none = type(found)("x", found.predictions.take(found.predictions.labels != 0), found.policy)
-    with pytest.raises(UserError, match="--positive mel: no sample of this class is measured"):
+    with pytest.raises(
+        UserError, match=r"^'positive' is 'mel', but no measured sample has this class"
+    ):
         read(none)
 
 

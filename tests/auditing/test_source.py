@@ -58,9 +58,9 @@ def test_rows_and_classes_are_put_in_order():
     ("changes", "message"),
     [
         ({"ids": np.array([f"x{i}" for i in range(20)])}, "not measured on the same samples: 40"),
-        ({"labels": np.zeros(20, int)}, "give it different labels"),
+        ({"labels": np.zeros(20, int)}, "have different labels for it"),
         ({"clusters": np.full(20, "")}, "different clusters for the same samples"),
-        ({"classes": ("mel", "nev", "scc")}, "have different classes; only one has 'bcc'"),
+        ({"classes": ("mel", "nev", "scc")}, "have different classes: only one has 'bcc'"),
     ],
 )
 def test_two_models_that_do_not_fit(changes, message):
@@ -91,7 +91,10 @@ def test_a_file_of_two_splits(tmp_path):
     assert len(found.predictions) == len(found.validation) == 60
     assert (found.name, found.cluster_name) == ("p", "cluster")
     assert open_source(tmp_path / "p.parquet", split="val", threshold=0.9).validation is None
-    with pytest.raises(UserError, match="theta is chosen for an attribute; name it with --group"):
+    with pytest.raises(
+        UserError,
+        match="the threshold is chosen for a sensitive attribute; name its column with 'groups'",
+    ):
         open_source(tmp_path / "p.parquet")
 
 

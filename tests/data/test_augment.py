@@ -424,5 +424,7 @@ def test_errors_name_what_is_wrong() -> None:
         UserError, match=r"must be \(B, 3, H, W\) uint8, not \(2, 3, 8, 8\) float32"
     ):
         Augment("none", 0)(torch.zeros(2, 3, 8, 8), np.arange(2), 0)
-    with pytest.raises(UserError, match=r"one position per image, got shape \(3,\) for 2 images"):
+    with pytest.raises(
+        UserError, match=r"one position per image, but the shape is \(3,\) for 2 images"
+    ):
         Augment("none", 0)(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), np.arange(3), 0)

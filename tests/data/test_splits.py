@@ -75,18 +75,18 @@ def test_folds_are_equal_and_each_one_is_test_once():
     assert (tests.sum(0) == 1).all()
     names = split_of_fold(folds, 4)
     assert set(names[folds == 0]) == {"val"}
-    with pytest.raises(UserError, match="fold 5 does not exist; the data has folds 0 to 4"):
+    with pytest.raises(UserError, match="there is no fold 5; the data have the folds 0 to 4"):
         split_of_fold(folds, 5)
-    with pytest.raises(UserError, match="--folds 2: at least 3"):
+    with pytest.raises(UserError, match=r"^'folds' is 2; it must be at least 3"):
         stratified_folds(data, "sex", 2, seed=0)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image,part\na,train\n", "needs an id column and a column 'split'"),
+        ("image,part\na,train\n", "needs a column of ids and a column 'split'"),
         ("image,split\na,train\nb,dev\n", "row 2: split 'dev' is not one of train, val, test"),
-        ("image,split\na,train\na,test\n", "id 'a' stands there twice"),
+        ("image,split\na,train\na,test\n", "id 'a' occurs twice"),
         ("image,split\n", "has no rows"),
     ],
 )

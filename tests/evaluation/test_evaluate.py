@@ -138,12 +138,12 @@ def test_the_papers_table() -> None:
 
 def test_bad_questions() -> None:
     predictions = make()
-    with pytest.raises(UserError, match="no group column 'age'"):
+    with pytest.raises(UserError, match="there is no column of an attribute 'age'"):
         evaluate(predictions, "age", 0.7)
-    with pytest.raises(UserError, match=r"theta 1.5 is out of range"):
+    with pytest.raises(UserError, match=r"threshold 1.5 is out of range"):
         evaluate(predictions, "sex", 1.5)
     predictions.split[0] = "tes"
-    with pytest.raises(UserError, match=r"rows of several splits \(tes, val\)"):
+    with pytest.raises(UserError, match=r"the rows are of several splits \(tes, val\)"):
         evaluate(predictions, "sex", 0.7)
 
 

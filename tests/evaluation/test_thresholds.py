@@ -144,26 +144,29 @@ def test_a_plain_network_has_a_single_exit() -> None:
 
 
 def test_theta_is_never_chosen_on_test() -> None:
-    with pytest.raises(UserError, match="rows of split 'val' only; these are of: test"):
+    with pytest.raises(UserError, match="only on rows of split 'val', but these rows are of: test"):
         choose_theta(make(split="test"), "sex")
-    with pytest.raises(UserError, match="these are of: no split"):
+    with pytest.raises(UserError, match="these rows are of: no split"):
         choose_theta(make(split=""), "sex")
     mixed = make()
     mixed.split[0] = "tes"
-    with pytest.raises(UserError, match="these are of: tes, val"):
+    with pytest.raises(UserError, match="these rows are of: tes, val"):
         choose_theta(mixed, "sex")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"thetas": [0.9, 1.5]}, r"theta 1.5 is out of range: \(0, 1\] is allowed"),
-        ({"thetas": [0.0]}, "theta 0 is out of range"),
-        ({"thetas": [float("nan")]}, "theta nan is out of range"),
-        ({"thetas": []}, "there is no theta"),
+        (
+            {"thetas": [0.9, 1.5]},
+            r"threshold 1.5 is out of range; it must be above 0 and at most 1",
+        ),
+        ({"thetas": [0.0]}, "threshold 0 is out of range"),
+        ({"thetas": [float("nan")]}, "threshold nan is out of range"),
+        ({"thetas": []}, "there is no threshold"),
         ({"rule": "eod"}, "no rule 'eod'; did you mean 'eodd'"),
-        ({"fallback": "last"}, "no fallback 'last'; there are: final, most_confident"),
-        ({"group": "sexx"}, "no group column 'sexx'; did you mean 'sex'"),
+        ({"fallback": "last"}, "there is no fallback 'last'; available: final, most_confident"),
+        ({"group": "sexx"}, "there is no column of an attribute 'sexx'; did you mean 'sex'"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
@@ -176,12 +179,12 @@ def test_eodd_must_be_defined() -> None:
     apart = replace(
         predictions, attributes=predictions.attributes | {"sex": predictions.labels.copy()}
     )
-    with pytest.raises(UserError, match="Eodd of group 'sex' is not defined"):
+    with pytest.raises(UserError, match="Eodd of attribute 'sex' is not defined"):
         choose_theta(apart, "sex")
 
 
 def test_wrong_number_of_thetas() -> None:
-    with pytest.raises(UserError, match="2 thetas for 3 internal exits"):
+    with pytest.raises(UserError, match="2 thresholds but 3 internal exits"):
         select(coarse(0), [0.5, 0.9])
 
 
@@ -202,11 +205,11 @@ def test_policy_survives_its_file(tmp_path: Path, policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"theta": 1.5}', "policy.json: theta 1.5 is out of range"),
-        ('{"thet": 0.5}', "a policy has no 'thet'; did you mean 'theta'"),
-        ("{}", "the policy has no 'theta'"),
-        ("[]", "it holds no policy"),
-        ("{", "policy.json: Expecting"),
+        ('{"theta": 1.5}', "policy.json: threshold 1.5 is out of range"),
+        ('{"thet": 0.5}', "a policy has no key 'thet'; did you mean 'theta'"),
+        ("{}", "the policy lacks the key 'theta'"),
+        ("[]", "the file does not hold a policy"),
+        ("{", "policy.json is not a policy: Expecting"),
         ('{"theta": 0.5, "fallback": "x"}', "no fallback 'x'"),
     ],
 )
@@ -224,5 +227,5 @@ def test_policy_paths(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="file"):
         Policy(0.5).save(tmp_path / "file" / "policy.json")
     (tmp_path / "policy.json").write_text('{"theta": {"a": 1}}')
-    with pytest.raises(UserError, match=r"policy.json: "):
+    with pytest.raises(UserError, match=r"policy.json is not a policy: "):
         Policy.load(tmp_path / "policy.json")

@@ -67,8 +67,8 @@ def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--images", "nowhere", "--out", "a.csv"), "--images nowhere: no such folder"),
-        (("--images", "{empty}", "--out", "a.csv"), "no image in it"),
+        (("--images", "nowhere", "--out", "a.csv"), "--images is 'nowhere', which is not a folder"),
+        (("--images", "{empty}", "--out", "a.csv"), "which holds no image"),
         (("--images", "{empty}"), "--images needs --out FILE.csv"),
         (("--images", "{empty}", "--out", "folder"), "--images needs --out FILE.csv"),
         (("--images", "{empty}", "--out", "a.csv", "--last"), "goes without --data, --split"),
@@ -84,5 +84,7 @@ def test_what_is_refused(command, judged, tmp_path, options, message):
 
 def test_without_a_policy_there_is_no_answer(judged):
     judged.policy.unlink()
-    with pytest.raises(UserError, match="has no policy yet; call fairexit evaluate"):
+    with pytest.raises(
+        UserError, match="has no stored policy; choose a threshold with `fairexit evaluate`"
+    ):
         fairexit.load_model(judged.path)

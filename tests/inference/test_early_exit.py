@@ -130,11 +130,11 @@ def test_half_precision_is_chosen_in_full():
 @pytest.mark.parametrize(
     ("threshold", "message"),
     [
-        (1.5, "theta 1.5 is out of range"),
-        (-0.1, r"is out of range: \(0, 1\] is allowed"),
-        (float("nan"), r"is out of range: \(0, 1\] is allowed"),
-        ([0.5, 0.5, 0.5, 2], r"is out of range: \(0, 1\] is allowed"),
-        ([0.5, 0.5], "2 thresholds for 4 internal exits"),
+        (1.5, "threshold 1.5 is out of range"),
+        (-0.1, r"is out of range; it must be above 0 and at most 1"),
+        (float("nan"), r"is out of range; it must be above 0 and at most 1"),
+        ([0.5, 0.5, 0.5, 2], r"is out of range; it must be above 0 and at most 1"),
+        ([0.5, 0.5], "2 thresholds but 4 internal exits"),
     ],
 )
 def test_bad_thresholds(threshold, message):
@@ -143,9 +143,11 @@ def test_bad_thresholds(threshold, message):
 
 
 def test_bad_calls():
-    with pytest.raises(UserError, match="no fallback 'last'; there are: final, most_confident"):
+    with pytest.raises(
+        UserError, match="there is no fallback 'last'; available: final, most_confident"
+    ):
         early_exit(NET, IMAGES, 0.5, "last")
-    with pytest.raises(UserError, match="at least 28x28 px, got 20x20"):
+    with pytest.raises(UserError, match="at least 28x28 px, but these have 20x20 px"):
         early_exit(NET, IMAGES[..., :20, :20], 0.5)
     with pytest.raises(UserError, match=r"call net.eval\(\) first"):
         early_exit(create_model("resnet18", 3), torch.rand(1, 3, 32, 32), 0.5)

@@ -235,9 +235,9 @@ def test_no_mean_of_unlike_runs():
     with pytest.raises(UserError, match="b was measured with scale 'unit', run with 'none'"):
         mean_over_runs([one, one_result([0.6, 0.3], name="b", scale="unit")])
     other = replace(one, rows=one.rows.assign(temperature=0.2))
-    with pytest.raises(UserError, match="run has other positions or temperatures than run"):
+    with pytest.raises(UserError, match="run and run have different positions or temperatures"):
         mean_over_runs([one, other])
-    with pytest.raises(UserError, match="no entanglement to take the mean of"):
+    with pytest.raises(UserError, match="there is no entanglement to average"):
         mean_over_runs([])
 
 
@@ -254,7 +254,7 @@ def test_files_hold_all_and_read_back(measured, tmp_path):
     assert table["position"].tolist() == measured.rows["position"].tolist()
     assert (table["unit"] == "T in mean squared distances").all()
     (tmp_path / "entanglement.json").write_text(json.dumps({"name": "x"}))
-    with pytest.raises(UserError, match="is damaged; call fairexit entangle again"):
+    with pytest.raises(UserError, match="is damaged; make it again with `fairexit entangle`"):
         read_entanglement(tmp_path / "entanglement.json")
     with pytest.raises(UserError, match=r"cannot read .*nowhere.json: No such file"):
         read_entanglement(tmp_path / "nowhere.json")
@@ -306,17 +306,17 @@ def test_the_command(command, copy, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--temperatures", "0.1,0"), "temperature 0: it must be above zero"),
-        (("--temperatures", "-1"), "temperature -1: it must be above zero"),
-        (("--temperatures", "nan"), "temperature nan: it must be above zero"),
-        (("--temperatures", "1,1"), "a temperature is given twice"),
+        (("--temperatures", "0.1,0"), "--temperatures has 0; each must be finite and above 0"),
+        (("--temperatures", "-1"), "--temperatures has -1; each must be finite and above 0"),
+        (("--temperatures", "nan"), "--temperatures has nan; each must be finite and above 0"),
+        (("--temperatures", "1,1"), "--temperatures has the same number twice"),
         (("--temperatures", "warm"), "--temperatures warm: give numbers"),
         (("--split", "tset"), "no split 'tset'; did you mean 'test'"),
         (("--group", "skin"), "has no attribute 'skin'; did you mean 'skin_tone'"),
         (("--scale", "unti"), "Invalid value for '--scale'"),
         (("--data", "x"), "--data needs --out"),
         (("RUN",), "is named twice"),
-        (("--device", "abacus"), "--device abacus"),
+        (("--device", "abacus"), "--device is 'abacus'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(command, copy, words, message):
@@ -329,7 +329,7 @@ def test_bad_input_is_one_line_and_status_2(command, copy, words, message):
 
 
 def test_bad_runs(command, copy, tmp_path):
-    assert "no run folder" in command("entangle", tmp_path / "nowhere")[2]
+    assert "there is no folder" in command("entangle", tmp_path / "nowhere")[2]
     other = tmp_path / "other"
     shutil.copytree(copy, other)
     info = json.loads((other / "config.json").read_text())
@@ -342,9 +342,9 @@ def test_bad_runs(command, copy, tmp_path):
 
 def test_a_split_that_cannot_be_measured():
     groups = torch.tensor([0, 0, 0, -1])
-    with pytest.raises(UserError, match="here: fewer than two values of sex"):
+    with pytest.raises(UserError, match="here: there are fewer than two values of sex"):
         entanglement._check_labels(groups, "here", "sex")
-    with pytest.raises(UserError, match="here: fewer than two values of sex"):
+    with pytest.raises(UserError, match="here: there are fewer than two values of sex"):
         entanglement._check_labels(groups[3:], "here", "sex")
     with pytest.raises(UserError, match="here: no two images have the same sex"):
         entanglement._check_labels(torch.tensor([0, 1, -1]), "here", "sex")
@@ -353,7 +353,9 @@ def test_a_split_that_cannot_be_measured():
 def test_one_exit_has_no_depth(tiny_run, monkeypatch):
     plain = create_model("resnet18", 5, exits="none").eval()
     monkeypatch.setattr(entanglement, "load_net", lambda run: plain)
-    with pytest.raises(UserError, match="has one exit only; leave --features exits out"):
+    with pytest.raises(
+        UserError, match="has a single exit, so set 'features' to pooled, not exits"
+    ):
         measure_entanglement(tiny_run, features="exits")
 
 
@@ -369,5 +371,7 @@ def test_an_attribute_called_target(tiny_run, tiny, monkeypatch):
     info = {**tiny.info, "attributes": {"target": ["dark", "light"]}}
     renamed = replace(tiny, info=info, frame=tiny.frame.rename(columns={"skin_tone": "target"}))
     monkeypatch.setattr(entanglement, "open_data", lambda run, data: renamed)
-    with pytest.raises(UserError, match="cannot be told from the target; prepare it under another"):
+    with pytest.raises(
+        UserError, match="cannot be distinguished from the target; prepare the data with another"
+    ):
         measure_entanglement(tiny_run, group="target")

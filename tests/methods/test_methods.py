@@ -271,9 +271,9 @@ def test_a_teacher_is_frozen_and_no_part_of_the_module():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_classes": 4}, "the teacher has 4 classes, the student 3"),
-        ({"exits": [1]}, "the teacher has the exits 1, f, the student 1, 2, 3, 4, f"),
-        ({"head": "pool"}, "the teacher's head is pool, the student's conv"),
+        ({"num_classes": 4}, "the teacher has 4 classes, but the student has 3"),
+        ({"exits": [1]}, "the teacher has the exits 1, f, but the student has 1, 2, 3, 4, f"),
+        ({"head": "pool"}, "the teacher's head is pool, but the student's is conv"),
     ],
 )
 def test_a_teacher_that_does_not_fit(change, message):
@@ -285,7 +285,7 @@ def test_a_teacher_that_does_not_fit(change, message):
 
 @pytest.mark.parametrize("weight", [-1, math.nan, math.inf, True, "much"])
 def test_weights_that_are_none(weight):
-    with pytest.raises(UserError, match=r"method 'hsic', option 'weight': .* does not fit"):
+    with pytest.raises(UserError, match=r"method 'hsic': option 'weight' is "):
         build("hsic", weight=weight)
     build("advrev", warmup=True)
 
@@ -332,7 +332,7 @@ def test_mfd_takes_a_run_as_teacher(tiny, tiny_run, tmp_path):
     config = settings(tiny.path, method={"name": "mfd", "teacher": str(tiny_run.path)})
     run = train(config, tmp_path / "r")
     assert not (run.path / "teacher").exists()
-    with pytest.raises(UserError, match="no run folder nowhere"):
+    with pytest.raises(UserError, match="there is no folder nowhere"):
         train(settings(tiny.path, method={"name": "mfd", "teacher": "nowhere"}), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
@@ -340,7 +340,7 @@ def test_mfd_takes_a_run_as_teacher(tiny, tiny_run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight": -1}, "option 'weight': -1 does not fit: Input should be greater than or equal"),
+        ({"weight": -1}, "option 'weight' is -1: input should be greater than or equal"),
         ({"wieght": 1}, "method 'hsic' has no option 'wieght'; did you mean 'weight'"),
     ],
 )

@@ -40,12 +40,12 @@ def test_small_integer_types_do_not_overflow() -> None:
 @pytest.mark.parametrize(
     ("labels", "predicted", "groups", "message"),
     [
-        ([0, 2], [0, 1], [0, 0], "label 2 is out of range: from 0 to 1 is allowed"),
+        ([0, 2], [0, 1], [0, 0], "label 2 is out of range; it must be from 0 to 1"),
         ([0, -1], [0, 1], [0, 0], "label -1 is out of range"),
-        ([0, 1], [0, 5], [0, 0], "prediction 5 is out of range: from 0 to 1 is allowed"),
-        ([0, 1], [0, 1], [0, 3], "group 3 is out of range: from -1 to 2 is allowed"),
+        ([0, 1], [0, 5], [0, 0], "prediction 5 is out of range; it must be from 0 to 1"),
+        ([0, 1], [0, 1], [0, 3], "group 3 is out of range; it must be from -1 to 2"),
         ([0, 1], [0, 1], [0, -2], "group -2 is out of range"),
-        ([0, 1], [0, 1, 1], [0, 0], "not of one length"),
+        ([0, 1], [0, 1, 1], [0, 0], "must have the same length"),
     ],
 )
 def test_bad_indices(

@@ -235,7 +235,7 @@ def test_unknown_groups_count_nowhere() -> None:
     ("ask", "message"),
     [
         ({"names": ["eood"]}, "no metric 'eood'; did you mean 'eodd'?"),
-        ({"empty": "zeros"}, "empty='zeros' is not known; did you mean 'zero'?"),
+        ({"empty": "zeros"}, "'empty' is 'zeros'; did you mean 'zero'?"),
     ],
 )
 def test_unknown_names(ask: dict[str, Any], message: str) -> None:

@@ -77,7 +77,9 @@ def test_exits_sit_where_asked(exits, names, positions):
 
 @pytest.mark.parametrize("exits", ["some", [0], [5], [1, 1], [True], ["1"], 2, None])
 def test_other_exits_are_an_error(exits):
-    with pytest.raises(UserError, match="not 'all', 'none' or a list of different stages 1 to 4"):
+    with pytest.raises(
+        UserError, match="it must be 'all', 'none' or a list of different stages from 1 to 4"
+    ):
         create_model("resnet18", C, exits=exits)
 
 
@@ -86,12 +88,12 @@ def test_other_exits_are_an_error(exits):
     [
         ({"name": "resnet81"}, "no backbone 'resnet81'; did you mean 'resnet18'?"),
         ({"name": "convnext_ato"}, "did you mean 'timm/convnext_atto'?"),
-        ({"name": "#"}, r"no backbone '#'; list_models\(\) names them all"),
+        ({"name": "#"}, r"there is no backbone '#'; fairexit\.list_models\(\) returns all of them"),
         ({"head": "cnov", "exits": "none"}, "no head 'cnov'; did you mean 'conv'?"),
         ({"stem": "smal"}, "resnet18 has no stem 'smal'; did you mean 'small'?"),
-        ({"name": "vgg11", "stem": "small"}, "vgg11 has no stem 'small'; there are: standard"),
-        ({"num_classes": 1}, "at least 2 classes, got 1"),
-        ({"image_size": 0}, "image_size is a number of pixels, got 0"),
+        ({"name": "vgg11", "stem": "small"}, "vgg11 has no stem 'small'; available: standard"),
+        ({"num_classes": 1}, "num_classes is 1; a classifier needs at least 2 classes"),
+        ({"image_size": 0}, "image_size is 0; it must be a number of pixels of at least 1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -106,7 +108,7 @@ def test_bad_arguments_are_named(arguments, message):
 def test_smallest_image(name, stem, smallest):
     net = create_model(name, C, stem=stem, image_size=smallest).eval()
     assert net(images(1, smallest))[-1].logits.shape == (1, C)
-    message = f"{name} needs images of at least {smallest}x{smallest} px, got "
+    message = f"{name} needs images of at least {smallest}x{smallest} px, but these have "
     with pytest.raises(UserError, match=message + f"{smallest}x{smallest - 1}"):
         net(torch.rand(1, 3, smallest, smallest - 1))
     with pytest.raises(UserError, match=message + f"{smallest - 1}x{smallest - 1}"):
@@ -119,7 +121,10 @@ def test_small_stem_halves_the_image_once():
 
 
 def test_released_head_names_the_map_it_needs():
-    message = "ReleasedHead needs a map of at least 3x3 but gets 2x2; take images of 65 px, earlier"
+    message = (
+        "ReleasedHead needs a feature map of at least 3x3, but gets 2x2; "
+        "use images of 65 px, earlier"
+    )
     with pytest.raises(UserError, match=message):
         create_model("resnet18", C, head="released", image_size=64)
     net = create_model("resnet18", C, head="released")

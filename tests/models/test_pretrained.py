@@ -75,12 +75,15 @@ def test_position_embedding_is_resized(saved):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("bn1.weight"), "it lacks 1 entries, the first 'bn1.weight'"),
-        (lambda s: s.pop("fc.bias"), "it lacks 1 entries, the first 'fc.bias'"),
-        (lambda s: s.update(extra=torch.ones(1)), "1 entries have no place, the first 'extra'"),
+        (lambda s: s.pop("bn1.weight"), "it lacks 1 entries, of which the first is 'bn1.weight'"),
+        (lambda s: s.pop("fc.bias"), "it lacks 1 entries, of which the first is 'fc.bias'"),
+        (
+            lambda s: s.update(extra=torch.ones(1)),
+            "it has 1 entries that the network lacks, of which the first is 'extra'",
+        ),
         (
             lambda s: s.update({"conv1.weight": torch.ones(64, 3, 3, 3)}),
-            r"'conv1.weight' is \(64, 3, 3, 3\), not \(64, 3, 7, 7\)",
+            r"'conv1.weight' has the shape \(64, 3, 3, 3\), not \(64, 3, 7, 7\)",
         ),
     ],
 )
@@ -94,7 +97,7 @@ def test_weights_of_another_network_are_an_error(change, message, saved):
 
 def test_small_stem_does_not_take_standard_weights(saved):
     path = saved(library_network("resnet18", 3).state_dict())
-    with pytest.raises(UserError, match=r"'conv1\.weight' is"):
+    with pytest.raises(UserError, match=r"'conv1\.weight' has the shape"):
         create_model("resnet18", 3, stem="small", pretrained=path)
 
 

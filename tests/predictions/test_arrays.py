@@ -46,16 +46,16 @@ def test_probabilities_may_be_rounded_to_two_digits():
     [
         ({}, "give either the predictions or the probabilities"),
         ({"prediction": "ab", "probabilities": []}, "give either the predictions or the prob"),
-        ({"prediction": ["a"]}, "1 values of prediction for 2 labels"),
-        ({"prediction": ["a", "b"], "groups": {"sex": ["f"]}}, "1 values of group 'sex' for 2"),
+        ({"prediction": ["a"]}, "1 values of prediction but 2 labels"),
+        ({"prediction": ["a", "b"], "groups": {"sex": ["f"]}}, "1 values of group 'sex' but 2"),
         ({"prediction": ["a", "c"], "classes": ["a", "b"]}, r"row 2 \(id '2'\): prediction 'c' is"),
-        ({"prediction": ["a", "b"], "classes": ["a", "bb"]}, r"label 'b' is no class; did you"),
+        ({"prediction": ["a", "b"], "classes": ["a", "bb"]}, r"label 'b' is not a class; did you"),
         ({"probabilities": [[1, 0, 0]] * 2}, r"shape \(2, 3\); 2 labels and 2 classes need \(2, 2"),
         ({"probabilities": [[0.9, 0.2], [1, 0]]}, r"row 1 \(id '1'\): the prob.* sum to 1.1, not"),
         ({"probabilities": [[np.nan, 0.2], [1, 0]]}, "negative or not a number"),
-        ({"prediction": ["a", "b"], "ids": ["x", "x"]}, "this id occurred before"),
-        ({"prediction": ["a", "b"], "classes": ["a"]}, "label 'b' is no class"),
-        ({"prediction": [None, "b"]}, r"row 1 \(id '1'\): prediction '' is no class"),
+        ({"prediction": ["a", "b"], "ids": ["x", "x"]}, "an earlier row has the same id"),
+        ({"prediction": ["a", "b"], "classes": ["a"]}, "label 'b' is not a class"),
+        ({"prediction": [None, "b"]}, r"row 1 \(id '1'\): prediction '' is not a class"),
     ],
 )
 def test_arrays_that_do_not_fit(given, message):
@@ -97,19 +97,21 @@ def test_a_frame_of_probabilities():
 
 
 def test_columns_that_are_not_there():
-    with pytest.raises(UserError, match=r"^no column 'label'; there are: answer"):
+    with pytest.raises(UserError, match=r"^there is no column 'label'; available: answer"):
         from_frame(frame())
     with pytest.raises(UserError, match=r"has no column 'sx'; did you mean 'sex'\?"):
         from_frame(frame(), Columns(label="y"), ["sx"])
-    with pytest.raises(UserError, match="no column 'prediction' and none of probabilities"):
+    with pytest.raises(
+        UserError, match="neither a column 'prediction' nor columns of probabilities"
+    ):
         from_frame(frame(), Columns(label="y"))
-    with pytest.raises(UserError, match=r"^no column 'lesion'; there are: answer"):
+    with pytest.raises(UserError, match=r"^there is no column 'lesion'; available: answer"):
         from_frame(frame(), Columns(label="y", prediction="answer", cluster="lesion"))
     twice = pd.concat([frame(), frame()[["sex"]]], axis=1)
     with pytest.raises(UserError, match="two columns are called 'sex'"):
         from_frame(twice, Columns(label="y", prediction="answer"))
     several = frame().assign(**{"p1/a": 1.0, "pf/a": 1.0})
-    with pytest.raises(UserError, match="column 'p1/a': a frame holds one exit"):
+    with pytest.raises(UserError, match="column 'p1/a' is of one exit among several"):
         from_frame(several, Columns(label="y"))
 
 
@@ -119,7 +121,9 @@ def test_labels_and_groups_that_are_missing():
     found, _ = from_frame(table, Columns(label="y", prediction="answer"))
     assert np.flatnonzero(found.attributes["sex"] == -1).tolist() == [3]
     table.loc[4, "y"] = None
-    with pytest.raises(UserError, match=r"row 5 \(id '5'\): label '' is no class; there are: a, b"):
+    with pytest.raises(
+        UserError, match=r"row 5 \(id '5'\): label '' is not a class; available: a, b"
+    ):
         from_frame(table, Columns(label="y", prediction="answer"))
 
 
@@ -128,5 +132,7 @@ def test_answers_that_disagree_with_their_probabilities():
     columns = Columns(label="y", prediction="answer")
     assert not from_frame(table, columns)[0].hard
     table.loc[7, "answer"] = "a"
-    with pytest.raises(UserError, match=r"row 8 \(id '8'\): the prediction has not the largest"):
+    with pytest.raises(
+        UserError, match=r"row 8 \(id '8'\): the predicted class does not have the largest"
+    ):
         from_frame(table, columns)

@@ -41,7 +41,9 @@ def test_columns_with_many_values_are_no_attributes_unless_wanted(file):
     assert kept == ["sex"]
     assert left_out == dict.fromkeys(("note", "image"), "more than 100 values")
     assert attribute_columns(file, COLUMNS, ["note"])[0] == ["sex", "note"]
-    with pytest.raises(UserError, match=r"no group column 'sexx'; did you mean 'sex'\?"):
+    with pytest.raises(
+        UserError, match=r"there is no column of an attribute 'sexx'; did you mean 'sex'\?"
+    ):
         attribute_columns(file, COLUMNS, ["sexx"])
 
 
@@ -65,5 +67,7 @@ def test_a_column_named_by_the_user_must_be_there(file, name):
 def test_a_file_without_attributes(tmp_path):
     (tmp_path / "p.csv").write_text("label,prediction\na,b\n")
     assert attribute_columns(tmp_path / "p.csv", Columns()) == ([], {})
-    with pytest.raises(UserError, match="no group column 'sex'; there is none"):
+    with pytest.raises(
+        UserError, match="there is no column of an attribute 'sex'; none is available"
+    ):
         attribute_columns(tmp_path / "p.csv", Columns(), ["sex"])

@@ -166,7 +166,7 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("label", "lable", r"outside.csv: no column 'label'; did you mean 'lable'\?"),
+        ("label", "lable", r"outside.csv: there is no column 'label'; did you mean 'lable'\?"),
         ("yes,f", "Yes,f", r"row 1 \(id '1'\): 'Yes' in column 'label' is not known; did you mean"),
         ("no,m,1,0", "no,m,1.5,-0.5", r"row 2 \(id '2'\): a probability is negative or not a"),
         ("no,m,1,0", "no,m,1,", r"row 2 \(id '2'\): a probability is negative or not a number"),
@@ -175,10 +175,14 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
         ("no,m,1,0", "no,m,1", "not a readable CSV or Parquet file: .*Expected 4 columns"),
         ("0.5,0.5", "0.5,0.4", r"row 3 \(id '3'\): the probabilities of exit 'f' sum to 0.9, not"),
         ("p/yes", "p/no", "two columns are called 'p/no'"),
-        ("p/no,p/yes", "a,b", "no columns 'p/<class>' and no column 'prediction'; .*--prob-prefix"),
+        ("p/no,p/yes", "a,b", "no columns 'p/<class>' and no column 'prediction'; .*'prob_prefix'"),
         ("p/no,p/yes", "p1/no,p1/yes", "no columns 'pf/<class>' of the final exit"),
         ("p/no,p/yes", "p1/no,pf/yes", "columns 'p1/' and 'pf/' have different classes"),
-        (OUTSIDE, "label,p/yes\nyes,1\n", r"there is one class only \('yes'\), two are needed"),
+        (
+            OUTSIDE,
+            "label,p/yes\nyes,1\n",
+            r"at least two classes are needed, but there is only one \('yes'\)",
+        ),
         (OUTSIDE, "", "outside.csv: the file is empty"),
         (OUTSIDE, "label,p/a,p/b\n", "there are no rows"),
         (OUTSIDE, "\ufeff", "not a readable CSV or Parquet file"),
@@ -187,17 +191,17 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
         (
             OUTSIDE,
             "id,label,prediction\nx,a,a\ny,b,a\nx,b,b\n",
-            r"row 3 \(id 'x'\): this id occurred before; ids must be unique",
+            r"row 3 \(id 'x'\): an earlier row has the same id; ids must be unique",
         ),
         (
             OUTSIDE,
             "label,prediction,p/a,p/b\na,a,0.6,0.4\nb,a,0.3,0.7\n",
-            r"row 2 \(id '2'\): the prediction has not the largest probability",
+            r"row 2 \(id '2'\): the predicted class does not have the largest probability",
         ),
         (
             OUTSIDE,
             "label,prediction\na,a\nb,b\n,a\n",
-            r"row 3 \(id '3'\): '' in column 'label' is not known; there are: a, b",
+            r"row 3 \(id '3'\): '' in column 'label' is not known; available: a, b",
         ),
         (
             OUTSIDE,
@@ -227,16 +231,24 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_groups_by_name(write: Callable[[str], Path]) -> None:
     path = write(OUTSIDE)
-    with pytest.raises(UserError, match=r"outside.csv: no group column 'sx'; did you mean 'sex'\?"):
+    with pytest.raises(
+        UserError,
+        match=r"outside.csv: there is no column of an attribute 'sx'; did you mean 'sex'\?",
+    ):
         read_predictions(path, groups=["sx"])
     predictions = read_predictions(path)
-    with pytest.raises(UserError, match=r"no group column 'Sex'; did you mean 'sex'\?"):
+    with pytest.raises(
+        UserError, match=r"there is no column of an attribute 'Sex'; did you mean 'sex'\?"
+    ):
         predictions.group("Sex")
     one = predictions.take(predictions.attributes["sex"] != 0)
-    with pytest.raises(UserError, match=r"group 'sex' has one value only \('m'\); a gap needs two"):
+    with pytest.raises(
+        UserError,
+        match=r"attribute 'sex' has only one value \('m'\); at least two groups are needed",
+    ):
         one.group("sex")
     none = predictions.take(predictions.attributes["sex"] < 0)
-    with pytest.raises(UserError, match="group 'sex' has no known value"):
+    with pytest.raises(UserError, match="attribute 'sex' has no known value"):
         none.group("sex")
     with pytest.raises(UserError, match="no column begins with 'q_'"):
         read_predictions(path, prob_prefix="q_")
@@ -249,12 +261,14 @@ def test_splits() -> None:
     assert predictions.of_split("tes").ids.tolist() == predictions.ids[:10].tolist()
     with pytest.raises(UserError, match=r"no rows of split 'test'; did you mean 'tes'\?"):
         predictions.of_split("test")
-    with pytest.raises(UserError, match="no rows of split 'val'; the rows name no split"):
+    with pytest.raises(
+        UserError, match="there are no rows of split 'val'; the rows do not name a split"
+    ):
         make(split="").of_split("val")
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"p.xlsx: its name must end with .parquet or .csv"):
+    with pytest.raises(UserError, match=r"p.xlsx: its name must end in .parquet or .csv"):
         write_predictions(make(), tmp_path / "p.xlsx")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/p.csv: "):
@@ -282,15 +296,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     ("change", "message"),
     [
         ({"labels": np.full(60, 4)}, r"row 1 \(id 'img-0'\): label 4 is out of range"),
-        ({"exit_names": ("2", "1", "f")}, "rising numbers, then 'f'"),
-        ({"exit_names": ("1", "f")}, "do not fit"),
-        ({"group_names": {"sex": ("a", "b")}}, "different keys"),
+        ({"exit_names": ("2", "1", "f")}, "they must be rising numbers and then 'f'"),
+        ({"exit_names": ("1", "f")}, "must have the shape"),
+        ({"group_names": {"sex": ("a", "b")}}, "must have the same keys"),
         ({"group_names": {"sex": ("a",), "skin tone": ("d", "l")}}, "group 'sex' 1 is out of"),
         (
             {"attributes": {"exit": np.zeros(60, int)}, "group_names": {"exit": ("a",)}},
             "an attribute cannot be called 'exit'",
         ),
-        ({"clusters": np.full(3, "")}, "do not fit"),
+        ({"clusters": np.full(3, "")}, "must have the shape"),
         ({"classes": ("a", "b", "a")}, "a class is named twice: a, b, a"),
     ],
 )

@@ -287,7 +287,7 @@ def test_layers_by_name():
     net = create_model("resnet18", 4, exits=[1])
     chosen = choose_layers(net, PruneConfig(layers=["heads", "backbone.head.classifier"]))
     assert list(chosen) == ["backbone.head.classifier", "heads.1.reduce.0", "heads.1.classifier"]
-    with pytest.raises(UserError, match=r"no prunable layer 'heads\.2'"):
+    with pytest.raises(UserError, match=r"there is no layer 'heads\.2'"):
         choose_layers(net, PruneConfig(layers=["heads.2"]))
     assert choose_layers(net, PruneConfig()) == prunable_layers(net)
 
@@ -304,7 +304,7 @@ def test_smooth_networks_are_known():
 def test_layers_that_run_twice_or_never(tiny_net):
     images = torch.rand(1, 3, 9, 9).double()
     layers = prunable_layers(tiny_net)
-    with pytest.raises(UserError, match="layer 'idle' does not run"):
+    with pytest.raises(UserError, match="layer 'idle' takes no part"):
         curvature_sums(tiny_net, [images], ALPHA, {**layers, "idle": nn.Linear(2, 2)}, EXACT)
 
     class Twice(nn.Module):
@@ -327,8 +327,8 @@ def test_layers_that_run_twice_or_never(tiny_net):
             return [Exit(z, z)]
 
     net = Windows().eval()
-    with pytest.raises(UserError, match="layer 'layer' does not see image by image"):
+    with pytest.raises(UserError, match="layer 'layer' does not process one image at a time"):
         curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), EXACT)
     net = Twice().eval()
-    with pytest.raises(UserError, match="layer 'layer' runs twice"):
+    with pytest.raises(UserError, match="layer 'layer' runs twice for each image"):
         curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), EXACT)

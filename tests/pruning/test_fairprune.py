@@ -179,9 +179,12 @@ def test_a_killed_pruning_goes_on(tiny_run, pruned, tmp_path, monkeypatch):
     [
         ({"group": "sex"}, "has no attribute 'sex'"),
         ({"privileged": "drak"}, "skin_tone has no group 'drak'; did you mean 'dark'"),
-        ({"privileged": "dark", "unprivileged": "dark"}, "'dark' cannot be the privileged and"),
-        ({"layers": ["stages.9"]}, r"prune\.layers: no prunable layer 'stages\.9'"),
-        ({"device": "abacus"}, "--device abacus"),
+        (
+            {"privileged": "dark", "unprivileged": "dark"},
+            "'dark' cannot be both the privileged and",
+        ),
+        ({"layers": ["stages.9"]}, r"prune\.layers: there is no layer 'stages\.9'"),
+        ({"device": "abacus"}, "--device is 'abacus'"),
     ],
 )
 def test_settings_that_do_not_fit(tiny_run, tmp_path, change, message):
@@ -191,7 +194,7 @@ def test_settings_that_do_not_fit(tiny_run, tmp_path, change, message):
 
 
 def test_other_settings_or_networks_in_the_same_folder(tiny, tiny_run, pruned, tmp_path):
-    with pytest.raises(UserError, match=r"with prune\.ratio = 0\.35, asked is 0\.2"):
+    with pytest.raises(UserError, match=r"with prune\.ratio = 0\.35, but this one has 0\.2"):
         prune(tiny_run, pruned.path, PruneConfig(**WHOLE, ratio=0.2))
     with pytest.raises(UserError, match=r"holds a run with prune"):
         prune(tiny_run, tiny_run.path, PruneConfig(**WHOLE))
@@ -292,7 +295,7 @@ def test_the_command(tiny_run, tmp_path, monkeypatch, capsys):
         (["--ratio", 1.2], "prune.ratio is 1.2; it must be from 0 to below 1"),
         (["--beta", -1], "prune.beta is -1.0; it must be 0 or more"),
         (["--ratio", "much"], "--ratio much: give a number"),
-        (["--ratio", "0.1,0.2", "--no-stop"], "validation chooses from a sweep"),
+        (["--ratio", "0.1,0.2", "--no-stop"], "validation must choose among several ratios"),
     ]:
         assert call(monkeypatch, *start, tmp_path / "q", *options) == 2
         lines = capsys.readouterr().err.strip().splitlines()

@@ -79,9 +79,9 @@ def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
     plain = open_run(run.path / "unpruned")
     assert plain.config == replace(config, prune=None)
     assert make_run(config, tmp_path / "r").finished
-    with pytest.raises(UserError, match="is pruned already"):
+    with pytest.raises(UserError, match="is already pruned"):
         prune(run, tmp_path / "again", PruneConfig())
-    with pytest.raises(UserError, match="training alone does not prune"):
+    with pytest.raises(UserError, match="train does not prune"):
         train(config, tmp_path / "x")
 
 
@@ -92,9 +92,12 @@ def test_without_prune_it_is_plain_training(tiny, tiny_run):
 def test_what_cannot_be_trained_and_pruned(tiny, tmp_path):
     for change, message in [
         ({"prune": {"group": "sex"}}, "has no attribute 'sex'"),
-        ({"prune": {"layers": ["x"]}}, "no prunable layer 'x'"),
-        ({"prune": {"device": "abacus"}}, "--device abacus"),
-        ({"prune": {}, "train__devices": 2}, "with several devices train first"),
+        ({"prune": {"layers": ["x"]}}, "there is no layer 'x' to prune"),
+        ({"prune": {"device": "abacus"}}, "--device is 'abacus'"),
+        (
+            {"prune": {}, "train__devices": 2},
+            "train.devices is 2, but training and pruning in one step needs a single device",
+        ),
         (
             {"prune": {"finetune": 1}, "method": {"name": "domainindep"}},
             "method 'domainindep' cannot be fine-tuned",

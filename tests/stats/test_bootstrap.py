@@ -410,10 +410,10 @@ ARRAYS = {
     [
         ({"answers": np.array([0, 1, 0])}, r"answers \(3,\) and clusters \(3,\) do not fit 3"),
         ({"clusters": np.array([""])}, r"answers \(1, 3\) and clusters \(1,\) do not fit 3"),
-        ({"groups": np.full(3, UNKNOWN)}, "no sample of a known group, so there is nothing to"),
-        ({"labels": np.array([0, 1, 2])}, "label 2 is out of range: from 0 to 1 is allowed"),
+        ({"groups": np.full(3, UNKNOWN)}, "no sample has a known group, so there is nothing to"),
+        ({"labels": np.array([0, 1, 2])}, "label 2 is out of range; it must be from 0 to 1"),
         ({"metrics": ("acuracy",)}, r"no metric 'acuracy'; did you mean 'accuracy'\?"),
-        ({"n_resamples": 0}, "n_resamples is 0; draw at least once"),
+        ({"n_resamples": 0}, "n_resamples is 0; it must be at least 1"),
     ],
 )
 def test_bad_input(change: dict[str, Any], message: str) -> None:
@@ -426,15 +426,15 @@ def test_bad_input(change: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda b: b.interval("f1_dif"), r"'f1_dif' was not drawn; did you mean 'f1_diff'\?"),
+        (lambda b: b.interval("f1_dif"), r"'f1_dif' was not resampled; did you mean 'f1_diff'\?"),
         (lambda b: b.interval("f1", method="bcs"), r"no interval method 'bcs'; did you mean 'bca'"),
         (
             lambda b: b.interval("f1", confidence_level=95),
-            "confidence_level 95: it lies between 0 and 1",
+            "confidence_level is 95; it must be between 0 and 1",
         ),
         (
             lambda b: b.difference("f1", 0, 0, confidence_level=0),
-            "confidence_level 0: it lies between 0 and 1",
+            "confidence_level is 0; it must be between 0 and 1",
         ),
         (lambda b: b.over_seeds("f1", [0], [0, 0]), "give one model for each seed"),
         (lambda b: b.over_seeds("f1", []), "give one model for each seed"),
@@ -446,5 +446,5 @@ def test_bad_questions(call: Any, message: str) -> None:
 
 
 def test_scores_need_a_known_group() -> None:
-    with pytest.raises(UserError, match="no sample of a known group"):
+    with pytest.raises(UserError, match="no sample has a known group"):
         bootstrap_scores({}, scored_sample(np.full(2, UNKNOWN), np.array(["", ""]), 2))

@@ -113,19 +113,19 @@ def test_the_corrected_gap_is_the_median_unbiased_one() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda a: invert(as_sample(*a), n_resamples=0), "n_resamples is 0; draw at least once"),
+        (lambda a: invert(as_sample(*a), n_resamples=0), "n_resamples is 0; it must be at least 1"),
         (lambda a: invert(as_sample(*a), metrics=("f3",)), r"no metric 'f3'"),
         (
             lambda a: invert(as_sample(*a), n_resamples=2).interval("eopp1", 2),
-            "confidence_level 2: it lies between 0 and 1",
+            "confidence_level is 2; it must be between 0 and 1",
         ),
         (
             lambda a: invert(as_sample(*a), n_resamples=2).interval("eop1"),
-            r"'eop1' was not drawn; did you mean",
+            r"'eop1' was not resampled; did you mean",
         ),
         (
             lambda a: invert(as_sample(*a), n_resamples=2).difference("eopp1", [0], []),
-            "give one model for each seed, and as many of the baseline",
+            "give one model for each seed, and as many baselines",
         ),
     ],
 )

@@ -142,14 +142,14 @@ def test_a_real_gap_is_found_and_none_is_not() -> None:
 @pytest.mark.parametrize("question", ["null_mean", "null_quantile", "p_value", "corrected"])
 def test_only_what_was_drawn_can_be_asked_for(question: str) -> None:
     found = permute(as_sample(*clustered(0)), n_resamples=2)
-    with pytest.raises(UserError, match=r"'eop1' was not drawn; did you mean 'eopp1'\?"):
+    with pytest.raises(UserError, match=r"'eop1' was not resampled; did you mean 'eopp1'\?"):
         getattr(found, question)("eop1")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_resamples": 0}, "n_resamples is 0; draw at least once"),
+        ({"n_resamples": 0}, "n_resamples is 0; it must be at least 1"),
         ({"metrics": ("eop1",)}, r"no metric 'eop1'; did you mean 'eopp1'\?"),
     ],
 )

@@ -1,5 +1,6 @@
 """Running a study: order, resuming, failures, killed processes; with pretended training."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from fake_runs import write_run
 
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
+from fairexit.inference.predict import choose_device
 from fairexit.study import engine
 from fairexit.study import job as jobs
 from fairexit.study.collect import pool
@@ -149,12 +152,44 @@ def test_a_log_that_cannot_be_opened_is_one_failed_run(load, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ({"unknown": "grey"}, r"^datasets\.x\.prepare\.unknown is 'grey'; choose drop"),
+        (
+            {"dataset": "isic2019", "source": "here", "options": {"age_cut": 0}},
+            r"^datasets\.x\.prepare\.options\.age_cut is 0; it must be between 1 and 89",
+        ),
+    ],
+)
+def test_wrong_preparations_are_told_by_their_settings(load, tmp_path, prepare, message):
+    places = {"x": {"data.path": str(tmp_path / "new"), "prepare": prepare}}
+    study = load({"ResNet18": {}}, datasets=places)
+    with pytest.raises(UserError, match=message):
+        run_study(study, Folder(tmp_path / "s"), 1, 1)
+
+
+def test_a_failed_run_is_told_by_its_settings(load, tmp_path, monkeypatch, capsys):
+    study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
+    job = folder.job(study.runs[0], study, 1)
+    monkeypatch.setattr(jobs, "_die_with_the_study", lambda: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(job)) + "\n"))
+
+    def work(job):
+        choose_device("abacus")
+
+    assert jobs.main(work) == 2
+    assert capsys.readouterr().err.startswith("train.device is 'abacus': ")
+
+
 def test_data_that_are_not_there_are_named_before_anything_is_made(load, tmp_path):
     places = {"here": {"data.path": str(tmp_path / "data")}, "gone": {"data.path": "nowhere"}}
     study, folder = load({"ResNet18": {}}, datasets=places), Folder(tmp_path / "s")
     rows = overview(study, folder, 1).rows
-    assert [row[2] for row in rows] == ["to do", "to do: no data at nowhere"]
-    with pytest.raises(UserError, match="dataset 'gone' of the study: no data at nowhere"):
+    assert [row[2] for row in rows] == ["to do", "to do: there are no data at nowhere"]
+    with pytest.raises(
+        UserError, match="dataset 'gone' of the study: there are no data at nowhere"
+    ):
         run_study(study, folder, 1, 1)
     assert not (folder.path / "runs").exists()
 
@@ -172,12 +207,14 @@ def test_numbers_made_in_another_way_are_not_taken_for_the_studys(load, tmp_path
     write_results(study, folder)
     before = {p.name: p.read_bytes() for p in (folder.path / "tables" / "isic").iterdir()}
     assess(folder.run("isic-ResNet18-seed0").path, empty="zero")
-    with pytest.raises(UserError, match="was made in another way than the study's; call fairexit"):
+    with pytest.raises(
+        UserError, match="was not evaluated under the run's stored policy; evaluate the run"
+    ):
         write_results(study, folder)
     after = {p.name: p.read_bytes() for p in (folder.path / "tables" / "isic").iterdir()}
     assert after == before
     other = load({"ResNet18": {}}, policy={"grid": [0.7]})
-    with pytest.raises(UserError, match="1 are trained, and not evaluated in this way"):
+    with pytest.raises(UserError, match="1 are trained but not evaluated in this way"):
         write_results(other, folder)
 
 
@@ -207,8 +244,11 @@ def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train.epochs": 2}, "holds a run with train.epochs = 2, asked is 3"),
-        ({"format": 0}, "has format 0, this version reads 1; train it anew"),
+        (
+            {"train.epochs": 2},
+            "holds a run with train.epochs = 2, but this one has 3; choose another folder",
+        ),
+        ({"format": 0}, "has format 0, but this version reads 1; train it again"),
     ],
 )
 def test_a_run_of_other_settings_or_version_is_refused_and_kept(load, tmp_path, change, message):
@@ -238,15 +278,23 @@ def test_data_that_have_changed_are_noticed(load, tmp_path):
     write_run(folder.run(run.name).path, elsewhere)
     assert folder.state(run, study).what == "trained"
     (data / "dataset.json").write_text(json.dumps(info | {"checksums": {"images.npy": "1"}}))
-    assert "its data have changed" in folder.state(run, study).note
+    assert (
+        "have changed since its training started; choose another folder"
+        in folder.state(run, study).note
+    )
 
 
 def test_another_folder_or_version_is_refused(load, tmp_path):
     study = load()
     for place, name, content, message in (
-        ("letters", "letter.txt", "hello", "exists and is no study"),
-        ("old", "study.json", '{"format": 0}', "has format 0, this version writes 1"),
-        ("damaged", "study.json", "[", r"study\.json is damaged; move its runs"),
+        ("letters", "letter.txt", "hello", "exists but is not a study"),
+        ("old", "study.json", '{"format": 0}', "has format 0, but this version writes 1"),
+        (
+            "damaged",
+            "study.json",
+            "[",
+            r"study\.json is damaged; choose another 'out', and move the runs",
+        ),
     ):
         out = tmp_path / place
         out.mkdir()
@@ -260,11 +308,15 @@ def test_another_folder_or_version_is_refused(load, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("status/isic-ResNet18-seed0.json", "", "is damaged; remove it and call again"),
-        ("status/isic-ResNet18-seed0.json", "[]", "is damaged; remove it and call again"),
-        ("runs/isic-ResNet18-seed0/metrics.json", "{", "is damaged; call fairexit evaluate"),
-        ("runs/isic-ResNet18-seed0/metrics.json", "{}", "has no numbers for sex; call fairexit"),
-        ("runs/isic-ResNet18-seed0/pruning.json", "{}", "is damaged; prune anew"),
+        ("status/isic-ResNet18-seed0.json", "", "is damaged; remove it and run the study again"),
+        ("status/isic-ResNet18-seed0.json", "[]", "is damaged; remove it and run the study again"),
+        ("runs/isic-ResNet18-seed0/metrics.json", "{", "is damaged; evaluate the run again"),
+        (
+            "runs/isic-ResNet18-seed0/metrics.json",
+            "{}",
+            "has no results for attribute 'sex'; evaluate the run",
+        ),
+        ("runs/isic-ResNet18-seed0/pruning.json", "{}", "is damaged; prune again"),
     ],
 )
 def test_a_damaged_file_is_named(load, tmp_path, file, content, message):

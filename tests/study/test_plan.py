@@ -128,7 +128,9 @@ def test_searched_settings_come_with_their_number_of_trials(study, tmp_path):
     assert found.runs[0].config.method == {"name": "hsic", "weight": 2.5}
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(best | {"trials": 4}))
     rows["MFD"] = {"method.name": "mfd", "best": "other.yaml"}
-    with pytest.raises(UserError, match="HSIC was searched over 8 trials, row MFD over 4"):
+    with pytest.raises(
+        UserError, match="row 'HSIC' was searched over 8 trials, but row 'MFD' over 4"
+    ):
         study(rows=rows)
 
 
@@ -144,64 +146,72 @@ rows:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"text": TWICE}, "two entries are called 'HSIC' below line 5"),
-        ({"text": "a: ["}, "is not YAML"),
+        ({"text": TWICE}, "two entries of the section at line 5 are called 'HSIC'"),
+        ({"text": "a: ["}, "is not valid YAML"),
         ({"text": "- a"}, "must hold keys"),
         ({"row": {}}, "unknown key 'row'; did you mean 'rows'"),
         ({"rows": {"A-B": {}}, "axes": {"x": {"A": {}}, "y": {"B": {}}}}, "two rows are called"),
-        ({"rows": {"a b": {}}}, "row 'a b': a name is made of"),
+        ({"rows": {"a b": {}}}, "row 'a b': a name must begin with a letter or digit"),
         ({"rows": {"x": {"trian.lr": 1}}}, "run isic-x-seed0: unknown key 'trian'"),
         ({"rows": {"x": {"method.name": "hsci"}}}, "did you mean 'hsic'"),
         ({"rows": {"x": {"method": {"name": "hsic", "wight": 1}}}}, "no option 'wight'"),
         ({"rows": {}}, "has no rows"),
-        ({"rows": [1]}, "rows must hold names"),
-        ({"rows": {"x": 3}}, "rows.x must hold settings"),
+        ({"rows": [1]}, "rows must be a section with names"),
+        ({"rows": {"x": 3}}, "rows.x must be a section of settings"),
         ({"datasets": {}}, "lacks 'datasets'"),
         ({"base": "nowhere.yaml"}, "no file .*nowhere.yaml"),
-        ({"seeds": [0, 0]}, "seeds is .0, 0.; give a list of different whole numbers"),
+        ({"seeds": [0, 0]}, "seeds is .0, 0.; it must be a list of different whole numbers"),
         ({"seeds": 3}, "seeds is 3"),
         ({"folds": ["a"]}, "folds is"),
-        ({"seeds": [[0]]}, "seeds is ..0..; give a list"),
-        ({"base": 5}, "base is 5; give a file, or the settings themselves"),
-        ({"base": [1]}, "base is .1.; give a file"),
-        ({"datasets": {"../x": {}}}, "dataset '../x': a name is made of"),
-        ({"datasets": {"x": {"prepare": 5}}}, "datasets.x.prepare must hold keys"),
+        ({"seeds": [[0]]}, "seeds is ..0..; it must be a list"),
+        ({"base": 5}, "base is 5; it must be a file name or a section of settings"),
+        ({"base": [1]}, "base is .1.; it must be a file name"),
+        ({"datasets": {"../x": {}}}, "dataset '../x': a name must begin with a letter or digit"),
+        ({"datasets": {"x": {"prepare": 5}}}, "datasets.x.prepare must be a section"),
         (
             {"datasets": {"x": {"prepare": {"sise": 3}}}},
             "unknown key 'datasets.x.prepare.sise'; did you mean 'size'",
         ),
-        ({"datasets": {"x": {"prepare": {"options": 3}}}}, "x.prepare.options must hold keys"),
-        ({"rows": {"ERM": {}, "ResNet18": {}}}, "'ERM' and 'ResNet18' are one row of the paper"),
+        (
+            {"datasets": {"x": {"prepare": {"size": 3}}}},
+            r"^datasets\.x\.prepare\.size is 3; it must be from 8 to 4096 pixels",
+        ),
+        ({"datasets": {"x": {"prepare": {"options": 3}}}}, "x.prepare.options must be a section"),
+        (
+            {"rows": {"ERM": {}, "ResNet18": {}}},
+            "'ERM' and 'ResNet18' are the same row of the paper",
+        ),
         ({"rows": {"HSIC": {"best": "best.yaml"}}}, "best.yaml.trials is missing"),
         ({"policy": {"rul": "f1"}}, "unknown key 'policy.rul'; did you mean 'rule'"),
         ({"policy": {"grid": 0.9}}, "policy.grid is 0.9"),
         ({"policy": {"tolerance": "abc"}}, "policy.tolerance is 'abc'"),
         ({"policy": {"fallback": 3}}, "policy.fallback is 3"),
-        ({"policy": 3}, "policy must hold keys"),
+        ({"policy": 3}, "policy must be a section with keys"),
         ({"policy": {"grid": [2]}}, "out of range"),
-        ({"policy": {"tolerance": -1}}, r"^policy\.tolerance -1\.0: it is a loss of F1"),
-        ({"policy": {"rule": "eood"}}, r"there is no rule 'eood'; did you mean 'eodd'"),
+        ({"policy": {"tolerance": -1}}, r"^policy\.tolerance is -1\.0; it is a loss of F1"),
+        ({"policy": {"rule": "eood"}}, r"^policy\.rule is 'eood'; did you mean 'eodd'"),
         (
             {"rows": {"MFD": {"method": {"name": "mfd", "teacher": "Resnet18"}}, "ResNet18": {}}},
-            "run isic-MFD-seed0: method.teacher is 'Resnet18', neither .*; did you mean 'ResNet18'",
+            "run isic-MFD-seed0: method.teacher is 'Resnet18', which is neither a row nor .*; "
+            "did you mean 'ResNet18'",
         ),
-        ({"against": ["HSIC"]}, "against must hold names of rows"),
-        ({"against": {"MDF": "MFD"}}, "against.MDF: no row 'MDF'; did you mean 'MFD'"),
-        ({"against": {"MFD": "none"}}, "against.MFD: no row 'none'; there are: "),
-        ({"against": {"MFD": "MFD"}}, "against.MFD is the row itself"),
-        ({"against": {"MFD": ["ResNet18"]}}, r"against.MFD: no row '\['ResNet18'\]'"),
+        ({"against": ["HSIC"]}, "against must map rows to rows"),
+        ({"against": {"MDF": "MFD"}}, "against.MDF: there is no row 'MDF'; did you mean 'MFD'"),
+        ({"against": {"MFD": "none"}}, "against.MFD: there is no row 'none'; available: "),
+        ({"against": {"MFD": "MFD"}}, "against.MFD is the same row"),
+        ({"against": {"MFD": ["ResNet18"]}}, r"against.MFD: there is no row '\['ResNet18'\]'"),
         (
             {"rows": {"A": {"seed": 7}}},
-            r"run isic-A-seed0: its seed is set by 'seeds', as seeds: \[7\]",
+            r"run isic-A-seed0: the seed is set by 'seeds', as in seeds: \[7\]",
         ),
         (
             {
                 "datasets": {"a": {"data.path": "x"}, "a-b": {"data.path": "x"}},
                 "rows": {"b-c": {}, "c": {}},
             },
-            "two runs would be called a-b-c-seed0; rename a dataset or a row",
+            "two runs would be called 'a-b-c-seed0'; rename a dataset or a row",
         ),
-        ({"entangle": "always"}, "entangle is 'always'; give true or false"),
+        ({"entangle": "always"}, "entangle is 'always'; it must be true or false"),
         (
             {
                 "rows": {
@@ -209,7 +219,7 @@ rows:
                     "B": {"method": {"name": "mfd", "teacher": "A"}},
                 }
             },
-            "need each other: isic-[AB]-seed0 -> isic-[AB]-seed0",
+            "depend on each other in a circle: isic-[AB]-seed0 -> isic-[AB]-seed0",
         ),
     ],
 )

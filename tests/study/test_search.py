@@ -120,9 +120,9 @@ def test_whole_numbers_stay_so_and_a_setting_is_named_once(tuned):
     run, _ = tuned
     (_, trials), _ = run(trials=3, axes=[parse_axis("train.batch_size=32:128")])
     assert all(type(t.settings["train.batch_size"]) is int for t in trials)
-    with pytest.raises(UserError, match=r"--search method\.weight is given twice"):
+    with pytest.raises(UserError, match=r"^'axes' names method\.weight twice"):
         run(out="o", axes=[parse_axis("method.weight=1,2")])
-    with pytest.raises(UserError, match=r"--tolerance -0\.1: it is a loss of F1"):
+    with pytest.raises(UserError, match=r"^'tolerance' is -0\.1; it is a loss of F1"):
         best_trial([Trial(0, {}, {"f1": 0.5, "eodd": 0.1})], "eodd", -0.1)
 
 
@@ -133,7 +133,7 @@ def test_another_search_or_folder_is_refused(tuned):
         run(trials=2, train={"epochs": 3})
     (folder / "o").mkdir()
     (folder / "o" / "letter.txt").write_text("hello")
-    with pytest.raises(UserError, match="exists and is no search"):
+    with pytest.raises(UserError, match="exists but is not a search"):
         run(out="o")
-    with pytest.raises(UserError, match="no rule 'eod'"):
+    with pytest.raises(UserError, match=r"^'rule' is 'eod'; did you mean 'eodd'"):
         best_trial([Trial(0, {}, {"f1": 0.5, "eodd": 0.1})], "eod", 0.01)

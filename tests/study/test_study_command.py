@@ -53,7 +53,7 @@ def test_a_bad_study_is_one_line(command, tmp_path):
     (tmp_path / "s.yaml").write_text("base: {}\nrows: {}\nrows: {}\n")
     status, _, err = command("study", tmp_path / "s.yaml", "--out", tmp_path / "s")
     assert status == 2
-    assert "two entries are called 'rows'" in err
+    assert "two entries of the section at line 1 are called 'rows'" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "s").exists()
 

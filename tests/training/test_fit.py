@@ -172,11 +172,13 @@ def test_a_finished_run_is_not_trained_again(tiny, tiny_run, monkeypatch):
 
 
 def test_other_settings_or_data_in_the_same_folder(tiny, tiny_run, tmp_path):
-    with pytest.raises(UserError, match=r"run with train\.lr = 0\.02, asked is 0\.5"):
+    with pytest.raises(
+        UserError, match=r"run with train\.lr = 0\.02, but this one has 0\.5; choose another 'out'"
+    ):
         train(settings(tiny.path, train__lr=0.5), tiny_run.path)
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="exists and is no run"):
+    with pytest.raises(UserError, match="exists but is not a run"):
         train(settings(tiny.path), tmp_path / "x")
     stamp = json.loads((tiny_run.path / "started.json").read_text())
     run = Run(tmp_path / "r")
@@ -185,10 +187,10 @@ def test_other_settings_or_data_in_the_same_folder(tiny, tiny_run, tmp_path):
     (run.path / "config.yaml").unlink()
     run.start(config, stamp["data"])  # killed between its first two files
     assert (run.path / "config.yaml").exists()
-    with pytest.raises(UserError, match="its data have changed since it was started"):
+    with pytest.raises(UserError, match=r"the data of .* have changed since its training started"):
         run.start(config, {**stamp["data"], "images.npy": "other"})
     (run.path / "started.json").write_text(json.dumps({**stamp, "format": 0}))
-    with pytest.raises(UserError, match="has format 0, this version writes 1"):
+    with pytest.raises(UserError, match="has format 0, but this version writes 1"):
         run.start(config, stamp["data"])
 
 
@@ -213,17 +215,20 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train__exit_weights": [1.0]}, "give 3 weights, none negative, for the exits 1, 3, f"),
+        (
+            {"train__exit_weights": [1.0]},
+            "give 3 weights that are not negative, for the exits 1, 3, f",
+        ),
         ({"data__group": "sex"}, "has no attribute 'sex'; .*skin_tone"),
         ({"data__fold": 1}, "has no folds"),
         ({"train__batch_size": 1}, "batch normalisation needs at least 2"),
-        ({"train__exit_weights": [1.0, 1.0, float("nan")]}, "give 3 weights, none negative"),
-        ({"model__backbone": "resnet17"}, "no backbone 'resnet17'; did you mean"),
-        ({"model__head": "cnov"}, "no head 'cnov'; did you mean 'conv'"),
-        ({"method": {"name": "ermm"}}, "no method 'ermm'; did you mean 'erm'"),
+        ({"train__exit_weights": [1.0, 1.0, float("nan")]}, "give 3 weights that are not negative"),
+        ({"model__backbone": "resnet17"}, "there is no backbone 'resnet17'; did you mean"),
+        ({"model__head": "cnov"}, "there is no head 'cnov'; did you mean 'conv'"),
+        ({"method": {"name": "ermm"}}, "there is no method 'ermm'; did you mean 'erm'"),
         ({"method": {"name": "erm", "x": 1}}, "method 'erm' has no option 'x'; it has none"),
         ({"train__device": "abacus"}, r"train\.device abacus"),
-        ({"train__devices": 3}, "does not divide into 3 devices"),
+        ({"train__devices": 3}, "it must be a multiple of train.devices, 3"),
     ],
 )
 def test_settings_that_do_not_fit(tiny, tmp_path, change, message):
@@ -236,7 +241,9 @@ def test_no_batch_of_one_is_left_over(tiny, tmp_path, monkeypatch):
     odd = tiny.rows("train")[: 2 * (len(tiny.rows("train")) // 2) - 1]
     monkeypatch.setattr(Prepared, "rows", lambda *_: odd)
     for change in ({"train__batch_size": 2}, {"train__batch_size": 4, "train__devices": 2}):
-        with pytest.raises(UserError, match=f"cuts {len(odd)} images into batches down to 1"):
+        with pytest.raises(
+            UserError, match=f"divides {len(odd)} images into batches of as few as 1"
+        ):
             train(settings(tiny.path, **change), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
@@ -304,7 +311,7 @@ def test_order_depends_on_seed_and_epoch_only(tiny):
     ("file", "content", "message"),
     [
         ("checkpoints/last.ckpt", "", r"last\.ckpt is damaged"),
-        ("started.json", '{"format": 1}', "is damaged; choose another --out"),
+        ("started.json", '{"format": 1}', "is damaged; choose another 'out'"),
         ("started.json", "", r"started\.json is damaged"),
     ],
 )
@@ -326,22 +333,22 @@ def test_an_unfinished_run_without_its_best_weights(tiny, tmp_path, monkeypatch)
             train(config, run.path)
     (run.checkpoints / "best-1.safetensors").unlink()
     with pytest.raises(
-        UserError, match=r"best-1\.safetensors is missing; remove .* and train anew"
+        UserError, match=r"best-1\.safetensors is missing; remove .* and train again"
     ):
         train(config, run.path)
 
 
 def test_damaged_runs(tiny_run, tmp_path):
-    with pytest.raises(UserError, match="no run folder"):
+    with pytest.raises(UserError, match="there is no folder"):
         open_run(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="is no run"):
+    with pytest.raises(UserError, match="is not a run; make one with `fairexit train`"):
         open_run(tmp_path)
     (tmp_path / "started.json").write_text("{}")
-    with pytest.raises(UserError, match="has not finished training"):
+    with pytest.raises(UserError, match="has not finished training; call `fairexit train` again"):
         open_run(tmp_path)
     info = json.loads((tiny_run.path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**info, "format": 7}))
-    with pytest.raises(UserError, match="has format 7, this version reads 1"):
+    with pytest.raises(UserError, match="has format 7, but this version reads 1"):
         open_run(tmp_path)
     for damage, message in [("[1]", "is damaged"), ('{"format": 1}', "lacks 'data'")]:
         (tmp_path / "config.json").write_text(damage)

@@ -13,7 +13,8 @@ from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.slices import search_slices
 from fairexit.auditing.source import Source, align
 from fairexit.cluster_index import cluster_index
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
+from fairexit.evaluation.assess import unnamed_attribute
 from fairexit.types import UNKNOWN
 from fairexit.version import __version__
 
@@ -49,14 +50,17 @@ def audit_sources(
     baselines = [align(other, source) for other in baselines]
     if baselines and len(baselines) != len(seeds):
         raise UserError(
-            f"{len(seeds)} models and {len(baselines)} baselines: give as many --baseline as "
-            "models, in the order of the seeds"
+            f"there are {len(seeds)} models but {len(baselines)} baselines; give "
+            f"{option('baseline')} once for each model, in the same order of seeds"
         )
     attributes = list(dict.fromkeys(groups))
     slices = search_slices(source, settings)
     if intersections:
         if len(attributes) < 2:
-            raise UserError("--intersections needs two attributes or more; name them with --group")
+            raise UserError(
+                f"{option('intersections')} needs at least two attributes; name their columns with "
+                f"{option('groups')}"
+            )
         source = _crossed(source, attributes)
         attributes.append(CROSS.join(attributes))
     found = tuple(
@@ -76,8 +80,7 @@ def audit_sources(
 def _default_groups(source: Source) -> list[str]:
     names = [source.group] if source.group else list(source.predictions.attributes)
     if len(names) != 1:
-        there = f"there are: {', '.join(names)}" if names else "it has no group column"
-        raise UserError(f"{source.name}: name the sensitive attribute with --group; {there}")
+        raise UserError(f"{source.name}: {unnamed_attribute(names, 'groups')}")
     return names
 
 
@@ -87,7 +90,9 @@ def _crossed(source: Source, attributes: Sequence[str]) -> Source:
     columns = [p.group(name) for name in attributes]
     known = np.all([values != UNKNOWN for values, _ in columns], axis=0)
     if not known.any():
-        raise UserError("no sample has a known value of every attribute, so none can be crossed")
+        raise UserError(
+            "no sample has a known value of every attribute, so the attributes cannot be crossed"
+        )
     rows = np.stack([values for values, _ in columns], axis=1)
     combinations, index = np.unique(rows[known], axis=0, return_inverse=True)
     names = tuple(

@@ -11,7 +11,7 @@ from fairexit.auditing.results import Clinical, Estimate
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
 from fairexit.auditing.source import Source
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, option, short
 from fairexit.metrics.rates import Values, npv, ppv, tnr, tpr
 from fairexit.metrics.scores import auroc
 from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
@@ -43,10 +43,14 @@ def read_clinically(
     """
     if positive not in samples.classes:
         hint = nearest(positive, samples.classes)
-        raise UserError(f"--positive {positive}: no such class; {hint}")
+        raise UserError(
+            f"{option('positive')} is '{short(positive)}', which is not a class; {hint}"
+        )
     c = samples.classes.index(positive)
     if not (samples.sample.labels == c).any():
-        raise UserError(f"--positive {positive}: no sample of this class is measured")
+        raise UserError(
+            f"{option('positive')} is '{positive}', but no measured sample has this class"
+        )
     scores = source.probabilities[samples.rows, c]
     answered = _yes_or_no(samples.sample, c, samples.sample.answers[0] == c, settings)
     hard = source.predictions.hard

@@ -41,7 +41,7 @@ class AuditSettings:
         for name in ("confidence_level", "alpha", "specificity"):
             value = getattr(self, name)
             if not 0 < value < 1:
-                raise UserError(f"{name} is {value}; it lies between 0 and 1, such as 0.9")
+                raise UserError(f"{name} is {value}; it must be between 0 and 1, such as 0.9")
 
 
 def verdict_on(p_value: float, alpha: float) -> str:

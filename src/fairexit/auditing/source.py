@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.cluster_index import cluster_index
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option, short
 from fairexit.evaluation.assess import Choice, choose_policy, of_run
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
@@ -178,7 +178,10 @@ def _choose(
 ) -> Policy:
     several = len(predictions.exit_names) > 1
     if several and choice.threshold == "auto" and not groups:
-        raise UserError("theta is chosen for an attribute; name it with --group")
+        raise UserError(
+            "the threshold is chosen for a sensitive attribute; name its column with "
+            f"{option('groups')}"
+        )
     return choose_policy(choice, groups[0] if groups else "", "exclude", predictions, run)
 
 
@@ -195,24 +198,24 @@ def align(other: Source, to: Source) -> Source:
     if len(only):
         where = to.name if only[0] in mine.ids else other.name
         raise UserError(
-            f"{who} were not measured on the same samples: {len(only)} ids are in one only, such "
-            f"as '{only[0]}' in {where}; give predictions of the same split"
+            f"{who} were not measured on the same samples: {len(only)} ids occur in only one of "
+            f"them, such as '{short(only[0])}' in {where}; use predictions of the same split"
         )
     if set(mine.classes) != set(its.classes):
         extra = sorted(set(mine.classes) ^ set(its.classes))
-        raise UserError(f"{who} have different classes; only one has '{extra[0]}'")
+        raise UserError(f"{who} have different classes: only one has '{short(extra[0])}'")
     rows = np.empty(len(order), np.int64)
     rows[place] = order
     to_mine = np.array([mine.classes.index(name) for name in its.classes])
     labels = to_mine[its.labels[rows]]
     if (labels != mine.labels).any():
         raise UserError(
-            f"{first_row(mine.ids, labels != mine.labels)}: {who} give it different labels"
+            f"{first_row(mine.ids, labels != mine.labels)}: {who} have different labels for it"
         )
     if not same_partition(its.clusters[rows], mine.clusters):
         raise UserError(
-            f"{who} have different clusters for the same samples; pair them on one column of "
-            "clusters"
+            f"{who} have different clusters for the same samples; use the same column of clusters "
+            "for both"
         )
     classes = np.argsort(to_mine)
     aligned = replace(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from fairexit.data.colour import COLOUR, jitter
 from fairexit.data.draws import OPERATIONS, Channel, autoaugment, uniforms
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 
 Array = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ class Augment:
     def __init__(self, policy: str, seed: int) -> None:
         if policy not in POLICIES:
             hint = nearest(policy, POLICIES)
-            raise UserError(f"unknown augmentation '{policy}'; {hint}")
+            raise UserError(f"unknown augmentation '{short(policy)}'; {hint}")
         self.policy = POLICIES[policy]
         self.seed = seed
 
@@ -148,10 +148,10 @@ class Augment:
 def _check(images: Tensor, positions: Tensor | NDArray[np.int64]) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
         found = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
-        raise UserError(f"augmentation: images must be (B, 3, H, W) uint8, not {found}")
+        raise UserError(f"the images to augment must be (B, 3, H, W) uint8, not {found}")
     if tuple(positions.shape) != (len(images),):
         found = f"{tuple(positions.shape)} for {len(images)} images"
-        raise UserError(f"augmentation: needs one position per image, got shape {found}")
+        raise UserError(f"augmentation needs one position per image, but the shape is {found}")
 
 
 def _send(array: NDArray[np.generic], device: torch.device) -> Tensor:

@@ -18,7 +18,7 @@ from fairexit.data.prepared import FORMAT, RECORDS, Prepared, open_prepared
 from fairexit.data.records import SPLITS, Dataset, Listing
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
 from fairexit.data.store import Skipped, store_images
-from fairexit.errors import UserError
+from fairexit.errors import UserError, nearest, option, short
 from fairexit.files import alone
 
 
@@ -51,17 +51,21 @@ class PrepareOptions:
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 4096:
-            raise UserError(f"--size {self.size}: give a side between 8 and 4096 pixels")
+            raise UserError(f"{option('size')} is {self.size}; it must be from 8 to 4096 pixels")
         if self.fit not in FITS:
-            raise UserError(f"--fit {self.fit}: there are {' and '.join(FITS)}")
+            raise UserError(f"{option('fit')} is '{short(self.fit)}'; {nearest(self.fit, FITS)}")
         if self.split_file and self.folds:
-            raise UserError("--split-file and --folds exclude each other; give one")
+            raise UserError(
+                f"{option('split_file')} and {option('folds')} exclude each other; give only one"
+            )
         if self.folds is not None and self.folds < 3:
-            raise UserError(f"--folds {self.folds}: at least 3 (train, val, test)")
+            raise UserError(
+                f"{option('folds')} is {self.folds}; it must be at least 3 (train, val, test)"
+            )
         if self.seed < 0:
-            raise UserError(f"--seed {self.seed}: it cannot be negative")
+            raise UserError(f"{option('seed')} is {self.seed}; it cannot be negative")
         if self.workers < 1:
-            raise UserError(f"--workers {self.workers}: at least one")
+            raise UserError(f"{option('workers')} is {self.workers}; it must be at least 1")
 
 
 def prepare(
@@ -82,9 +86,9 @@ def prepare(
         UserError: bad input; nothing is left behind.
     """
     if out.exists():
-        raise UserError(f"{out} exists already; remove it or choose another --out")
+        raise UserError(f"{out} already exists; remove it or choose another {option('out')}")
     if source is None and dataset.needs_source:
-        raise UserError(f"dataset '{name}' needs a SOURCE: the folder or file of the download")
+        raise UserError(f"dataset '{name}' needs a source: the folder or file that was downloaded")
     listing = dataset.read(source or Path())
     skipped = Skipped()
     frame = _choose(listing, options, skipped)
@@ -130,7 +134,7 @@ def _write(
         partial_folder.rename(out)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise UserError(f"the disk of {out} is full; nothing was kept") from None
+            raise UserError(f"the disk of {out} is full; nothing was written") from None
         raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
@@ -140,9 +144,10 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
     """The rows that are wanted, with their split where a file gives it."""
     frame, main = listing.frame, listing.main
     if options.unknown not in {"drop", "keep", *listing.attributes[main]}:
-        groups = ", ".join(listing.attributes[main])
+        groups = short(", ".join(listing.attributes[main]), 300)
         raise UserError(
-            f"--unknown {options.unknown}: there are drop, keep and the groups {groups}"
+            f"{option('unknown')} is '{short(options.unknown)}'; choose drop, keep or a group of "
+            f"{main}: {groups}"
         )
     frame = skipped.take(frame, frame["label"].isna().to_numpy(), "no label")
     if options.unknown == "drop":
@@ -153,17 +158,17 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
         splits = read_split_file(options.split_file)
         absent = ~frame["id"].isin(splits.index).to_numpy()
         if absent.all():
-            raise UserError(f"{options.split_file}: none of its ids is an image of this dataset")
+            raise UserError(
+                f"{options.split_file}: none of its ids belongs to an image of this dataset"
+            )
         frame = skipped.take(frame, absent, "not in the split file")
         frame = frame.assign(split=frame["id"].map(splits))
     if "path" in frame:
         frame = skipped.take(frame, (frame["path"] == "").to_numpy(), "missing file")
     if frame.empty:
         lost = skipped.counts().get("missing file")
-        hint = "; an image is found by its path below the folder, its name, or its stem" * bool(
-            lost
-        )
-        raise UserError(f"no image is left; left out: {skipped}{hint}")
+        hint = "; an id must be the path of its image, the file name, or that without its ending"
+        raise UserError(f"no usable image remains; left out: {skipped}{hint * bool(lost)}")
     if options.split_file:
         _check_splits(frame)  # Before hours of decoding.
     return frame.reset_index(drop=True)
@@ -172,7 +177,9 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
 def _check_splits(frame: pd.DataFrame) -> None:
     for split in SPLITS:
         if not (frame["split"] == split).any():
-            raise UserError(f"split '{split}' has no images; give more, or another --split-file")
+            raise UserError(
+                f"split '{split}' has no images; use more images, or another {option('split_file')}"
+            )
 
 
 def _merge(
@@ -242,7 +249,7 @@ def _divide(frame: pd.DataFrame, group: str, options: PrepareOptions) -> pd.Data
         folds = stratified_folds(frame, group, options.folds, options.seed)
         empty = sorted(set(range(options.folds)) - set(folds))
         if empty:
-            raise UserError(f"fold {empty[0]} has no images; ask for fewer --folds")
+            raise UserError(f"fold {empty[0]} has no images; choose fewer {option('folds')}")
         return frame.assign(fold=folds)
     if not options.split_file:
         frame = frame.assign(split=stratified_split(frame, group, options.seed))
@@ -268,8 +275,8 @@ def _warnings(frame: pd.DataFrame, listing: Listing, options: PrepareOptions) ->
     absent = len(listing.classes) - len(counts)
     if absent and options.classes == "all":
         lines.append(
-            f"{absent} of {len(listing.classes)} classes have no image; they stay classes unless "
-            "--only-present-classes is given"
+            f"{absent} of {len(listing.classes)} classes have no image; they remain classes unless "
+            "the data are prepared with only the classes that are present"
         )
     return lines
 

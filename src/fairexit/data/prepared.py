@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fairexit.cluster_index import cluster_index
 from fairexit.data.records import SPLITS
 from fairexit.data.splits import split_of_fold
-from fairexit.errors import UserError, nearest, reason
+from fairexit.errors import UserError, nearest, reason, short
 from fairexit.types import UNKNOWN, Task
 
 FORMAT = 1
@@ -60,7 +60,7 @@ class Prepared:
         name = group or next(iter(self.attributes))
         if name not in self.attributes:
             raise UserError(
-                f"{self.path} has no attribute '{name}'; {nearest(name, self.attributes)}"
+                f"{self.path} has no attribute '{short(name)}'; {nearest(name, self.attributes)}"
             )
         return Task(self.classes, name, self.attributes[name])
 
@@ -84,16 +84,18 @@ class Prepared:
         """(N,) train, val or test. Data in folds wants the number of the test fold."""
         if "fold" in self.frame:
             if fold is None:
-                raise UserError(f"{self.path} is divided into folds; say which with data.fold")
+                raise UserError(
+                    f"{self.path} is divided into folds; choose the test fold with data.fold"
+                )
             return split_of_fold(self.frame["fold"].to_numpy(), fold)
         if fold is not None:
-            raise UserError(f"{self.path} has no folds; leave data.fold out")
+            raise UserError(f"{self.path} has no folds; leave out data.fold")
         return self.frame["split"].to_numpy(object)
 
     def rows(self, split: str, fold: int | None = None) -> NDArray[np.int64]:
         """Rows of one split, in the order of the records."""
         if split not in SPLITS:
-            raise UserError(f"no split '{split}'; {nearest(split, SPLITS)}")
+            raise UserError(f"there is no split '{short(split)}'; {nearest(split, SPLITS)}")
         return np.flatnonzero(self.splits(fold) == split)
 
 
@@ -104,24 +106,29 @@ def open_prepared(path: Path) -> Prepared:
         UserError: not such a folder, of another version, or damaged.
     """
     if not (path / "dataset.json").is_file():
-        raise UserError(f"{path} is no prepared dataset (no dataset.json); see fairexit prepare")
+        raise UserError(
+            f"{path} is not a prepared dataset: it has no dataset.json; make one with "
+            "`fairexit prepare`"
+        )
     try:
         info = json.loads((path / "dataset.json").read_text())
         if info["format"] != FORMAT:
             raise UserError(
-                f"{path} has format {info['format']}, this version reads {FORMAT}; prepare it anew"
+                f"{path} has format {info['format']}, but this version reads {FORMAT}; prepare it "
+                "again"
             )
         frame = pd.read_parquet(path / RECORDS)
         images = np.load(path / "images.npy", mmap_mode="r")
         missing = NEEDED - set(info)
         if missing:
-            raise UserError(f"{path}/dataset.json lacks '{min(missing)}'; prepare the data anew")
+            raise UserError(f"{path}/dataset.json lacks '{min(missing)}'; prepare the data again")
     except UserError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({reason(error)}); prepare it anew") from None
+        raise UserError(f"{path} is damaged ({reason(error)}); prepare it again") from None
     if len(images) != len(frame):
         raise UserError(
-            f"{path} is damaged: {len(frame)} records but {len(images)} images; prepare it anew"
+            f"{path} is damaged: it has {len(frame)} records but {len(images)} images; prepare it "
+            "again"
         )
     return Prepared(path, info, frame, images)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from fairexit.data.images import Decoded, decode
-from fairexit.errors import UserError, reason
+from fairexit.errors import UserError, option, reason, short
 from fairexit.types import PROBABILITY, RESERVED
 
 SPLITS = ("train", "val", "test")
@@ -37,20 +37,25 @@ class Listing:
         if self.frame.empty:
             raise UserError("the dataset has no rows")
         if not self.attributes:
-            raise UserError("the dataset has no sensitive attribute; name one with --group")
+            raise UserError(
+                f"the dataset has no sensitive attribute; name one with {option('group')}"
+            )
         for name in self.attributes:
             if name in RESERVED or PROBABILITY.fullmatch(name):
-                raise UserError(f"an attribute cannot be called '{name}'; rename that column")
+                raise UserError(
+                    f"an attribute cannot be called '{short(name)}'; rename that column"
+                )
         _check_ids(self.frame["id"])
         _check_values(self.frame, "label", self.classes)
         for name, values in self.attributes.items():
             _check_values(self.frame, name, values)
         present = self.frame[self.main].dropna().unique()
         if len(present) < 2:
-            what = f"one value ('{present[0]}')" if len(present) else "no value"
-            raise UserError(f"attribute '{self.main}' has {what}; two groups at least are needed")
+            what = f"only one value ('{short(present[0])}')" if len(present) else "no known value"
+            raise UserError(f"attribute '{self.main}' has {what}; at least two groups are needed")
         if len(self.classes) < 2:
-            raise UserError(f"there are not two classes ({', '.join(self.classes) or 'none'})")
+            there = f"only one ('{short(self.classes[0])}')" if self.classes else "none"
+            raise UserError(f"at least two classes are needed, but there is {there}")
 
     @property
     def main(self) -> str:
@@ -84,7 +89,7 @@ def read_table(path: Path) -> pd.DataFrame:
         UserError: no such file, not readable as a table, or without rows.
     """
     if not path.is_file():
-        raise UserError(f"no file {path}")
+        raise UserError(f"there is no file {path}")
     try:
         if path.suffix == ".parquet":
             frame = pd.read_parquet(path)
@@ -104,9 +109,9 @@ def read_table(path: Path) -> pd.DataFrame:
     if frame.empty:
         raise UserError(f"{path} has no rows")
     if twice := _twice(path, separator):
-        raise UserError(f"{path}: two columns are called '{twice}'; rename one")
+        raise UserError(f"{path}: two columns are called '{short(twice)}'; rename one")
     if not isinstance(frame.index, pd.RangeIndex):
-        raise UserError(f"{path}: rows have more fields than the header has names")
+        raise UserError(f"{path}: the rows have more fields than the header has column names")
     return frame.astype(object).where(frame.notna(), None)
 
 
@@ -123,18 +128,18 @@ def need_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> Non
     """Raise a UserError that names the first column the file lacks."""
     for column in columns:
         if column not in frame.columns:
-            names = ", ".join(map(str, frame.columns))
-            raise UserError(f"{path} has no column '{column}'; it has: {names}")
+            names = short(", ".join(map(str, frame.columns)), 300)
+            raise UserError(f"{path} has no column '{short(column)}'; available: {names}")
 
 
 def file_of(path: Path, candidates: Sequence[str]) -> Path:
     """The first of the named files in a folder, or a UserError that names the wanted one."""
     if not path.is_dir():
-        raise UserError(f"no folder {path}")
+        raise UserError(f"there is no folder {path}")
     for name in candidates:
         if (path / name).exists():
             return path / name
-    raise UserError(f"{path} has no {' or '.join(candidates)}; give the folder that holds it")
+    raise UserError(f"{path} has no {' or '.join(candidates)}; name the folder that holds it")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -161,7 +166,9 @@ def find_images(folder: Path, ids: Iterable[str]) -> dict[str, str]:
         found = [by_path[name]] if name in by_path else by_name.get(name, [])
         if len(found) > 1:
             one, other, *_ = (path.relative_to(folder).as_posix() for path in found)
-            raise UserError(f"id '{name}' is {one} and {other}; give the path as id")
+            raise UserError(
+                f"id '{short(name)}' fits both {one} and {other}; use the path as the id"
+            )
         if found:
             files[name] = str(found[0])
     return files
@@ -174,8 +181,8 @@ def _check_ids(ids: "pd.Series[str]") -> None:
     twice = ids[ids.duplicated()]
     if len(twice):
         raise UserError(
-            f"id '{twice.iloc[0]}' stands in more than one row ({len(twice)} such rows); "
-            "ids must be unique"
+            f"id '{short(twice.iloc[0])}' occurs in more than one row; ids must be unique "
+            f"({len(twice)} rows repeat an id)"
         )
 
 
@@ -184,6 +191,6 @@ def _check_values(frame: pd.DataFrame, column: str, known: tuple[str, ...]) -> N
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise UserError(
-            f"row {row + 1} (id '{frame['id'].iloc[row]}'): {column} "
-            f"'{frame[column].iloc[row]}' is not one of {', '.join(known)}"
+            f"row {row + 1} (id '{short(frame['id'].iloc[row])}'): {column} "
+            f"'{short(frame[column].iloc[row])}' is not one of {short(', '.join(known), 300)}"
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fairexit.cluster_index import cluster_index
 from fairexit.data.records import SPLITS, read_table
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option, short
 
 FRACTIONS = (0.6, 0.2, 0.2)
 ALIASES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
@@ -61,7 +61,10 @@ def stratified_split(frame: pd.DataFrame, group: str, seed: int) -> "pd.Series[s
 def stratified_folds(frame: pd.DataFrame, group: str, folds: int, seed: int) -> "pd.Series[int]":
     """A fold number per sample, stratified by class and group, clusters kept whole."""
     if not 3 <= folds <= len(frame):
-        raise UserError(f"--folds {folds}: at least 3 (train, val, test), at most one per image")
+        raise UserError(
+            f"{option('folds')} is {folds}; it must be at least 3 (train, val, test) and at most "
+            f"the number of images, {len(frame)}"
+        )
     shares = [1 / folds] * folds
     parts = partition(_strata(frame, group), cluster_index(frame["cluster"]), shares, seed)
     return pd.Series(parts, index=frame.index)
@@ -71,7 +74,7 @@ def split_of_fold(folds: NDArray[np.int64], fold: int) -> NDArray[np.object_]:
     """Fold `fold` is the test set, the next one the validation set, the rest trains."""
     k = int(folds.max()) + 1
     if not 0 <= fold < k:
-        raise UserError(f"fold {fold} does not exist; the data has folds 0 to {k - 1}")
+        raise UserError(f"there is no fold {fold}; the data have the folds 0 to {k - 1}")
     names = np.full(len(folds), "train", object)
     names[folds == fold] = "test"
     names[folds == (fold + 1) % k] = "val"
@@ -86,17 +89,17 @@ def read_split_file(path: Path) -> "pd.Series[str]":
     """
     table = read_table(path)
     if "split" not in table.columns or table.shape[1] < 2:
-        names = ", ".join(map(str, table.columns))
-        raise UserError(f"{path} needs an id column and a column 'split'; it has: {names}")
+        names = short(", ".join(map(str, table.columns)), 300)
+        raise UserError(f"{path} needs a column of ids and a column 'split'; it has: {names}")
     ids = table["id"] if "id" in table.columns else table.drop(columns="split").iloc[:, 0]
     splits = table["split"].astype(str).str.strip().str.lower().replace(ALIASES)
     wrong = ~splits.isin(SPLITS)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise UserError(
-            f"{path}, row {row + 1}: split '{table['split'].iloc[row]}' is not one of "
+            f"{path}, row {row + 1}: split '{short(table['split'].iloc[row])}' is not one of "
             f"{', '.join(SPLITS)}"
         )
     if ids.duplicated().any():
-        raise UserError(f"{path}: id '{ids[ids.duplicated()].iloc[0]}' stands there twice")
+        raise UserError(f"{path}: id '{short(ids[ids.duplicated()].iloc[0])}' occurs twice")
     return pd.Series(splits.to_numpy(object), index=ids.to_numpy(object))

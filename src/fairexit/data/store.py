@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fairexit.data.images import Decoded
 from fairexit.data.records import Dataset
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.progress import track
 
 CHUNK = 64
@@ -88,7 +88,7 @@ def store_images(
         stream.seek(0)
         stream.write(header(len(digests), size))
     if not digests:
-        raise UserError(f"no image is left; left out: {skipped}")
+        raise UserError(f"no usable image remains; left out: {skipped}")
     kept = frame[np.array(good)].drop(columns="path", errors="ignore").reset_index(drop=True)
     return kept, np.array(digests, object)
 
@@ -115,8 +115,8 @@ def _in_order(
             yield from pool.map(read, chunks)
     except BrokenProcessPool:
         raise UserError(
-            "a process that reads images was killed, perhaps for want of memory; give fewer "
-            "--workers"
+            "a process that reads images was killed, perhaps because memory ran out; choose fewer "
+            f"{option('workers')}"
         ) from None
 
 

@@ -1,13 +1,14 @@
 """From a run's folder, or a file of predictions, to its numbers: what `fairexit evaluate` does."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option, short
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
 from fairexit.evaluation.thresholds import DEFAULT_RULE, GRID, check_rule, choose_theta
@@ -47,8 +48,10 @@ def parse_choice(
     check_fallback(fallback)
     check_rule(rule)
     if not 0 <= tolerance <= 1:
-        raise UserError(f"--tolerance {tolerance}: it is a loss of F1, from 0 to 1")
-    tried = GRID if grid is None else _numbers("--grid", grid)
+        raise UserError(
+            f"{option('tolerance')} is {tolerance}; it is a loss of F1 and must be between 0 and 1"
+        )
+    tried = GRID if grid is None else _numbers("grid", grid)
     return Choice(parse_threshold(threshold), tried, rule, tolerance, cast(Fallback, fallback))
 
 
@@ -60,15 +63,18 @@ def parse_threshold(text: str) -> str | float | tuple[float, ...]:
     """
     if text in ("auto", "policy"):
         return text
-    given = _numbers("--threshold", text)
+    given = _numbers("threshold", text)
     return given if len(given) > 1 else given[0]
 
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
+def _numbers(name: str, text: str) -> tuple[float, ...]:
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(f"{option} {text}: give a theta such as 0.9, or several: 0.8,0.9") from None
+        raise UserError(
+            f"{option(name)} is '{short(text)}'; give a number such as 0.9, or several such as "
+            "0.8,0.9"
+        ) from None
     check_theta(values)
     return values
 
@@ -113,7 +119,9 @@ def assess(
     if path.is_dir():
         run = open_run(path)
         if prob_prefix is not None:
-            raise UserError(f"--prob-prefix {prob_prefix} is for a file; {path} is a run")
+            raise UserError(
+                f"{option('prob_prefix')} applies to a file of predictions, but {path} is a run"
+            )
         group = group or run.description["group"]
         predictions = of_run(run, split)
         policy = choose_policy(choice, group, empty, predictions, run)
@@ -129,7 +137,10 @@ def assess(
     group = group or _only_attribute(everything, path)
     splits = np.unique(everything.split).tolist()
     if splits == [""] and split != "test":
-        raise UserError(f"{path} has no column 'split'; leave out --split {split}")
+        raise UserError(
+            f"{path} has no column 'split', so there is no split '{short(split)}'; leave out "
+            f"{option('split')}"
+        )
     predictions = everything if splits == [""] else everything.of_split(split)
     policy = choose_policy(choice, group, empty, everything, None)
     return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)
@@ -156,8 +167,8 @@ def of_run(run: Run, split: str) -> Predictions:
     file = run.predictions(split)
     if not file.is_file():
         raise UserError(
-            f"{run.path} has no predictions for split '{split}'; call fairexit predict {run.path} "
-            f"--split {split}"
+            f"{run.path} has no predictions for split '{short(split)}'; make them with "
+            "`fairexit predict`"
         )
     return read_predictions(file)
 
@@ -174,7 +185,9 @@ def choose_policy(
         policy = Policy(None, choice.fallback, "single exit")
     elif choice.threshold == "policy":
         if run is None or not run.policy.is_file():
-            raise UserError("there is no stored policy; choose one with --threshold auto")
+            raise UserError(
+                f"there is no stored policy; set {option('threshold')} to auto to choose one"
+            )
         return Policy.load(run.policy)
     elif choice.threshold != "auto":
         return Policy(cast(float | tuple[float, ...], choice.threshold), choice.fallback)
@@ -185,8 +198,8 @@ def choose_policy(
             validation = predictions.of_split("val")
         else:
             raise UserError(
-                "theta is chosen on validation, and this file has no rows of split 'val'; give "
-                "--threshold a number"
+                "the threshold is chosen on validation, but this file has no rows of split 'val'; "
+                f"set {option('threshold')} to a number"
             )
         policy = choose_theta(
             validation, group, choice.grid, choice.rule, choice.tolerance, choice.fallback, empty
@@ -205,9 +218,19 @@ def _store(run: Run, split: str, group: str, evaluation: Evaluation) -> None:
     write_atomically(run.metrics, json.dumps(known, indent=2) + "\n")
 
 
+def unnamed_attribute(names: Sequence[str], parameter: str) -> str:
+    """What to say where the sensitive attribute is not named and there is not exactly one.
+
+    Args:
+        names: of the attributes that there are.
+        parameter: the parameter that names one.
+    """
+    there = f"available: {short(', '.join(names), 300)}" if names else "the table has none"
+    return f"name the column of the sensitive attribute with {option(parameter)}; {there}"
+
+
 def _only_attribute(predictions: Predictions, path: Path) -> str:
     names = list(predictions.attributes)
     if len(names) != 1:
-        there = f"there are: {', '.join(names)}" if names else "it has no group column"
-        raise UserError(f"{path}: name the sensitive attribute with --group; {there}")
+        raise UserError(f"{path}: {unnamed_attribute(names, 'group')}")
     return names[0]

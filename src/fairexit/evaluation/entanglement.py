@@ -73,7 +73,7 @@ def read_entanglement(path: Path) -> Entanglement:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged; call fairexit entangle again") from None
+        raise UserError(f"{path} is damaged; make it again with `fairexit entangle`") from None
 
 
 def depth_table(
@@ -183,17 +183,20 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
 def _stack(found: Sequence[Entanglement]) -> tuple[pd.DataFrame, dict[str, Array]]:
     """The rows' keys, and each number of R results as (R, rows); refuses results unlike others."""
     if not found:
-        raise UserError("no entanglement to take the mean of")
+        raise UserError("there is no entanglement to average; give at least one")
     first = found[0]
     for other in found[1:]:
         for key, value in first.settings.items():
             if other.settings.get(key) != value:
                 raise UserError(
                     f"{other.name} was measured with {key} '{other.settings.get(key)}', "
-                    f"{first.name} with '{value}'; no mean of the two"
+                    f"{first.name} with '{value}', so they cannot be averaged"
                 )
         if other.rows[KEY].values.tolist() != first.rows[KEY].values.tolist():
-            raise UserError(f"{other.name} has other positions or temperatures than {first.name}")
+            raise UserError(
+                f"{other.name} and {first.name} have different positions or temperatures, so they "
+                "cannot be averaged"
+            )
     stacked = {c: np.stack([one.rows[c] for one in found]) for c in first.rows if c not in KEY}
     return first.rows[KEY].copy(), stacked
 

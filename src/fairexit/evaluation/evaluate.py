@@ -71,7 +71,9 @@ def evaluate(
     """
     splits = np.unique(predictions.split)
     if len(splits) > 1:
-        raise UserError(f"rows of several splits ({', '.join(splits)}); evaluate one at a time")
+        raise UserError(
+            f"the rows are of several splits ({', '.join(splits)}); evaluate one split at a time"
+        )
     policy = _policy(policy, predictions)
     groups, names = predictions.group(group)
     known = predictions.take(groups != UNKNOWN)

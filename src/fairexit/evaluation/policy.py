@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, reason, short
 from fairexit.files import write_atomically
 
 Fallback = Literal["final", "most_confident"]
@@ -63,9 +63,9 @@ class Policy:
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
-                raise UserError(f"a policy has no '{key}'; {nearest(key, known)}")
+                raise UserError(f"a policy has no key '{short(key)}'; {nearest(key, known)}")
         if "theta" not in values:
-            raise UserError("the policy has no 'theta'")
+            raise UserError("the policy lacks the key 'theta'")
         theta = values["theta"]
         return cls(**{**values, "theta": tuple(theta) if isinstance(theta, list) else theta})
 
@@ -83,26 +83,30 @@ class Policy:
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
             if not isinstance(values, dict):
-                raise UserError("it holds no policy")
+                raise UserError("the file does not hold a policy")
             return cls.from_dict(values)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from None
+        except UserError as error:
+            raise error.at(str(path)) from None
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: {error}") from None
+            raise UserError(f"{path} is not a policy: {reason(error)}") from None
 
 
 def check_theta(theta: Theta, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
     """Theta as an array of `dtype`, after a look at its range."""
     values = np.asarray(theta, np.float64)
     if not values.size:
-        raise UserError("there is no theta; give at least one in (0, 1]")
+        raise UserError("there is no threshold; give at least one, above 0 and at most 1")
     wrong = ~((values > 0) & (values <= 1))
     if wrong.any():
-        raise UserError(f"theta {values[wrong].flat[0]:g} is out of range: (0, 1] is allowed")
+        raise UserError(
+            f"threshold {values[wrong].flat[0]:g} is out of range; it must be above 0 and at most 1"
+        )
     return values.astype(dtype)
 
 
 def check_fallback(fallback: str) -> None:
     """A `UserError` unless the name is known."""
     if fallback not in FALLBACKS:
-        raise UserError(f"no fallback '{fallback}'; {nearest(fallback, FALLBACKS)}")
+        raise UserError(f"there is no fallback '{short(fallback)}'; {nearest(fallback, FALLBACKS)}")

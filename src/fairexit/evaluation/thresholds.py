@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, option, short
 from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
 from fairexit.metrics.counts import count
 from fairexit.metrics.rates import Empty, Values
@@ -29,7 +29,7 @@ def check_rule(rule: str) -> Metric:
         UserError: there is no such metric.
     """
     if rule not in METRICS:
-        raise UserError(f"there is no rule '{rule}'; {nearest(rule, METRICS)}")
+        raise UserError(f"{option('rule')} is '{short(rule)}'; {nearest(rule, METRICS)}")
     return METRICS[rule]
 
 
@@ -79,7 +79,9 @@ def select(
         return np.full(len(probabilities), last)
     thetas = check_theta(theta)
     if thetas.ndim and len(thetas) != last:
-        raise UserError(f"{len(thetas)} thetas for {last} internal exits")
+        raise UserError(
+            f"there are {len(thetas)} thresholds but {last} internal exits; give one for each"
+        )
     confidence = probabilities.max(-1).astype(np.float32)
     confident = confidence[:, :-1] >= thetas
     otherwise = np.full(len(confidence), last) if fallback == "final" else confidence.argmax(1)
@@ -174,7 +176,10 @@ def choose_theta(
     splits = np.unique(predictions.split).tolist()
     if splits != ["val"]:
         there = ", ".join(split or "no split" for split in splits)
-        raise UserError(f"theta is chosen on rows of split 'val' only; these are of: {there}")
+        raise UserError(
+            "a threshold is chosen only on rows of split 'val', but these rows are of: "
+            f"{short(there)}"
+        )
     metric = check_rule(rule)
     groups, names = predictions.group(group)
     if len(predictions.exit_names) == 1:
@@ -184,7 +189,8 @@ def choose_theta(
     values = compute(counts, ("f1", rule), empty)
     if np.isnan(values[rule]).any():
         raise UserError(
-            f"{metric.label} of group '{group}' is not defined: no class occurs in two groups"
+            f"{metric.label} of attribute '{group}' is not defined on validation, because no class "
+            "occurs in two of its groups"
         )
     final = predictions.probabilities[:, -1].argmax(-1)
     last = count(

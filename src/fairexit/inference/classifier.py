@@ -11,7 +11,7 @@ import torch
 from fairexit.data.augment import Augment
 from fairexit.data.images import decode
 from fairexit.data.records import image_files
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import ANSWER, answer_table, early_exit
@@ -99,10 +99,10 @@ def classify_folder(run: Run, folder: Path, out: Path, device: str, batch_size: 
         UserError: no folder, or no image in it.
     """
     if not folder.is_dir():
-        raise UserError(f"--images {folder}: no such folder")
+        raise UserError(f"{option('images')} is '{folder}', which is not a folder")
     files = image_files(folder)
     if not files:
-        raise UserError(f"--images {folder}: no image in it")
+        raise UserError(f"{option('images')} is '{folder}', which holds no image")
     table = load_model(run.path, device)(files, batch_size)
     table["file"] = [file.relative_to(folder).as_posix() for file in files]
     write_atomically(out, table.to_csv(index=False, float_format="%.6g"))

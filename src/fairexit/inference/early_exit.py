@@ -51,7 +51,7 @@ def early_exit(
             that it cannot take.
     """
     if net.training:
-        raise UserError("early exit needs the network in evaluation mode: call net.eval() first")
+        raise UserError("early exit needs the network in evaluation mode; call net.eval() first")
     check_fallback(fallback)
     thresholds = _thresholds(threshold, net.num_exits - 1)
     net.check_size(*x.shape[-2:])
@@ -91,7 +91,9 @@ def _thresholds(threshold: Theta | None, count: int) -> list[float]:
         return [math.inf] * count
     given = check_theta(threshold, np.float64)
     if given.ndim and len(given) != count:
-        raise UserError(f"{len(given)} thresholds for {count} internal exits: give one each")
+        raise UserError(
+            f"there are {len(given)} thresholds but {count} internal exits; give one for each"
+        )
     return [float(value) for value in given] if given.ndim else [float(given)] * count
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.evaluation.entanglement import Entanglement, depth_table
 from fairexit.inference.predict import choose_device, open_data
 from fairexit.losses.snnl import ExactSnnl, exact_snnl
@@ -78,13 +78,16 @@ def measure_entanglement(
     task = prepared.task(group or run.description["group"])
     if task.group == TARGET:
         raise UserError(
-            f"attribute '{TARGET}' cannot be told from the target; prepare it under another name"
+            f"an attribute called '{TARGET}' cannot be distinguished from the target; prepare the "
+            "data with another name for it"
         )
     rows = prepared.rows(split, run.config.data.fold)
     where = choose_device(device)
     net = load_net(run).to(where)
     if features == "exits" and net.num_exits == 1:
-        raise UserError(f"{run.path} has one exit only; leave --features exits out")
+        raise UserError(
+            f"{run.path} has a single exit, so set {option('features')} to pooled, not exits"
+        )
     loader = Loader(prepared, rows, task.group, batch_size, where)
     _check_labels(loader.groups, f"{prepared.path}, split '{split}'", task.group)
     _check_labels(loader.labels, f"{prepared.path}, split '{split}'", "label")
@@ -93,7 +96,7 @@ def measure_entanglement(
     found = []
     for name, z in depth.features.items():
         if not z.isfinite().all():
-            raise UserError(f"{run.path}: features at position {name} are not finite")
+            raise UserError(f"{run.path}: the features at position {name} are not finite")
         z = F.normalize(z) if scale == "unit" else z
         found.append(exact_snnl(z, [depth.groups, depth.labels], temperatures, relative))
     clusters = pd.factorize(prepared.clusters[rows])[0]
@@ -170,18 +173,24 @@ def _rows(
 
 def _check(temperatures: Sequence[float]) -> None:
     if not temperatures:
-        raise UserError("no temperature given; give one above zero at least")
+        raise UserError(f"{option('temperatures')} is empty; give at least one number above 0")
     for temperature in temperatures:
         if not 0 < temperature < float("inf"):
-            raise UserError(f"temperature {temperature:g}: it must be above zero and finite")
+            raise UserError(
+                f"{option('temperatures')} has {temperature:g}; each must be finite and above 0"
+            )
     if len(set(temperatures)) < len(temperatures):
-        raise UserError("a temperature is given twice")
+        raise UserError(f"{option('temperatures')} has the same number twice; give different ones")
 
 
 def _check_labels(labels: Tensor, where: str, what: str) -> None:
     """At least two values, one of which two images share."""
     counts = labels[labels != UNKNOWN].bincount()
     if (counts > 0).sum() < 2:
-        raise UserError(f"{where}: fewer than two values of {what}; nothing to tell apart")
+        raise UserError(
+            f"{where}: there are fewer than two values of {what}, so entanglement is not defined"
+        )
     if counts.max() < 2:
-        raise UserError(f"{where}: no two images have the same {what}")
+        raise UserError(
+            f"{where}: no two images have the same {what}, so entanglement is not defined"
+        )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared, open_prepared
-from fairexit.errors import UserError, reason
+from fairexit.errors import UserError, option, reason, short
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import answer_table, early_exit
@@ -34,9 +34,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: {reason(error)}") from None
+        raise UserError(f"{option('device')} is '{short(name)}': {reason(error)}") from None
     if device.type == "meta":
-        raise UserError(f"--device {name}: it computes nothing")
+        raise UserError(f"{option('device')} is '{name}', which computes nothing; try cpu")
     return device
 
 
@@ -50,20 +50,21 @@ def open_data(run: Run, path: Path | None = None) -> Prepared:
     info = run.description
     if data.info["options"]["fit"] != info["preprocessing"]["fit"]:
         raise UserError(
-            f"{data.path} was prepared with --fit {data.info['options']['fit']}, {run.path} was "
-            f"trained with {info['preprocessing']['fit']}"
+            f"{data.path} was prepared with fit '{data.info['options']['fit']}', but {run.path} "
+            f"was trained with '{info['preprocessing']['fit']}'; prepare the data with that "
+            f"{option('fit')}"
         )
     if list(data.classes) != list(info["label2id"]):
-        raise UserError(f"{data.path} has other classes than {run.path} was trained for")
+        raise UserError(f"the classes of {data.path} are not those that {run.path} was trained for")
     if data.size != info["preprocessing"]["size"]:
         raise UserError(
-            f"{data.path} has images of {data.size} px, {run.path} was trained on "
-            f"{info['preprocessing']['size']} px; prepare them with that --size"
+            f"{data.path} has images of {data.size} px, but {run.path} was trained on "
+            f"{info['preprocessing']['size']} px; prepare the data with that {option('size')}"
         )
     if path is None and data.info["checksums"] != info["data"]["checksums"]:
         raise UserError(
-            f"{data.path} has changed since {run.path} was trained; its splits may differ: train "
-            "anew, or name the data with --data"
+            f"{data.path} has changed since {run.path} was trained, so its splits may differ; "
+            f"train again, or name the data with {option('data')} if they are meant"
         )
     return data
 
@@ -166,7 +167,9 @@ def stored_policy(run: Run) -> Policy:
         UserError: there is none.
     """
     if not run.policy.is_file():
-        raise UserError(f"{run.path} has no policy yet; call fairexit evaluate {run.path}")
+        raise UserError(
+            f"{run.path} has no stored policy; choose a threshold with `fairexit evaluate`"
+        )
     return Policy.load(run.policy)
 
 
@@ -177,7 +180,10 @@ def _rows(run: Run, data: Prepared, splits: Sequence[str]) -> dict[str, NDArray[
 
 def _folder(run: Run, data: Path | None, last: bool, out: Path | None) -> Path:
     if out is None and (data is not None or last):
-        raise UserError("--data and --last need --out: they are not the run's own predictions")
+        raise UserError(
+            f"{option('data')} and {option('last')} need {option('out')}, because the results are "
+            "not the run's own predictions"
+        )
     return out or run.path / "predictions"
 
 

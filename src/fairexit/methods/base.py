@@ -144,16 +144,19 @@ class Distilled(Method):
         """
         if teacher.num_classes != self.net.num_classes:
             raise UserError(
-                f"the teacher has {teacher.num_classes} classes, the student "
+                f"the teacher has {teacher.num_classes} classes, but the student has "
                 f"{self.net.num_classes}; train a teacher on the same data"
             )
         mine, theirs = self.net.config, teacher.config
         for key in ("name", "head", "stem"):
             if mine[key] != theirs[key]:
-                raise UserError(f"the teacher's {key} is {theirs[key]}, the student's {mine[key]}")
+                raise UserError(
+                    f"the teacher's {key} is {theirs[key]}, but the student's is {mine[key]}; "
+                    "train a teacher with the same network"
+                )
         if teacher.exit_names != self.net.exit_names:
             raise UserError(
-                f"the teacher has the exits {', '.join(teacher.exit_names)}, the student "
+                f"the teacher has the exits {', '.join(teacher.exit_names)}, but the student has "
                 f"{', '.join(self.net.exit_names)}; train a teacher with the same exits"
             )
         # In a tuple it is no part of the module: not trained, not saved, not put in training mode.

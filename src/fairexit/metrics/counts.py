@@ -85,7 +85,7 @@ def check_samples(
     if not labels.shape == groups.shape == predicted.shape[-1:]:
         raise UserError(
             f"labels {labels.shape}, predictions {predicted.shape} and groups {groups.shape} "
-            "are not of one length"
+            "must have the same length"
         )
     _check_range("label", labels, 0, num_classes)
     _check_range("prediction", predicted, 0, num_classes)
@@ -95,7 +95,7 @@ def check_samples(
 def _check_range(what: str, values: NDArray[np.integer[Any]], low: int, end: int) -> None:
     if values.size and (values.min() < low or values.max() >= end):
         wrong = values[(values < low) | (values >= end)].flat[0]
-        raise UserError(f"{what} {wrong} is out of range: from {low} to {end - 1} is allowed")
+        raise UserError(f"{what} {wrong} is out of range; it must be from {low} to {end - 1}")
 
 
 def empty_cells(

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, option, short
 from fairexit.metrics.counts import Counts, Margins, margins
 
 Values = NDArray[np.float64]
@@ -152,5 +152,5 @@ def _negatives(m: Margins) -> Counts:
 
 def _fill(empty: Empty) -> float:
     if empty not in _FILL:
-        raise UserError(f"empty='{empty}' is not known; {nearest(empty, _FILL)}")
+        raise UserError(f"{option('empty')} is '{short(empty)}'; {nearest(empty, _FILL)}")
     return _FILL[empty]

@@ -107,7 +107,7 @@ class GroupFairness(Metric):
         if not answers.shape == target.shape == groups.shape == (len(answers),):
             raise UserError(
                 f"predictions {tuple(preds.shape)}, target {tuple(target.shape)} and groups "
-                f"{tuple(groups.shape)} are not one batch"
+                f"{tuple(groups.shape)} must have the same length"
             )
         for name, values in (("target", target), ("groups", groups)):
             if values.is_floating_point():

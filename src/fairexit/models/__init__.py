@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.models.backbone import Backbone, Family, backbones
 from fairexit.models.exitnet import ExitNet
 from fairexit.models.heads import Head, heads
@@ -46,13 +46,13 @@ def create_model(
         UserError: an unknown name or option, images too small, or weights that cannot be had.
     """
     if num_classes < 2:
-        raise UserError(f"a classifier needs at least 2 classes, got {num_classes}")
+        raise UserError(f"num_classes is {num_classes}; a classifier needs at least 2 classes")
     if image_size is not None and image_size < 1:
-        raise UserError(f"image_size is a number of pixels, got {image_size}")
+        raise UserError(f"image_size is {image_size}; it must be a number of pixels of at least 1")
     heads.check(head, {})  # a misspelt head counts without exits too
     family = _family(name)
     if stem not in family.stems:
-        raise UserError(f"{name} has no stem '{stem}'; {nearest(stem, family.stems)}")
+        raise UserError(f"{name} has no stem '{short(stem)}'; {nearest(stem, family.stems)}")
     network = family.network(name, num_classes, stem=stem, image_size=image_size)
     if pretrained:
         load_pretrained(family, name, network, pretrained)
@@ -98,8 +98,8 @@ def _family(name: str) -> Family:
             return family
     known = list_models()
     close = get_close_matches(name, known, n=1)
-    hint = nearest(name, close) if close else "list_models() names them all"
-    raise UserError(f"no backbone '{name}'; {hint}")
+    hint = nearest(name, close) if close else "fairexit.list_models() returns all of them"
+    raise UserError(f"there is no backbone '{short(name)}'; {hint}")
 
 
 def _stage_numbers(exits: str | Sequence[int], count: int) -> list[int]:
@@ -114,6 +114,7 @@ def _stage_numbers(exits: str | Sequence[int], count: int) -> list[int]:
         or len(set(exits)) < len(exits)
     ):
         raise UserError(
-            f"exits: {exits!r} is not 'all', 'none' or a list of different stages 1 to {count}"
+            f"exits is {short(repr(exits))}; it must be 'all', 'none' or a list of different "
+            f"stages from 1 to {count}"
         )
     return sorted(exits)

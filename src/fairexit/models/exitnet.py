@@ -97,7 +97,7 @@ class ExitNet(nn.Module):
         if min(height, width) < smallest or (fixed and max(height, width) > smallest):
             raise UserError(
                 f"{self.config['name']} needs images of {'exactly' if fixed else 'at least'} "
-                f"{smallest}x{smallest} px, got {height}x{width}"
+                f"{smallest}x{smallest} px, but these have {height}x{width} px"
             )
 
     def internal_exit(self, position: int, x: Tensor) -> Exit | None:
@@ -134,7 +134,7 @@ class ExitNet(nn.Module):
             yield from self._walk(x)
         except SmallMapError as error:
             larger = "" if self.backbone.fixed_size else f"images of {self._smallest_side()} px, "
-            raise UserError(f"{error}; take {larger}earlier exits or head 'conv'") from None
+            raise UserError(f"{error}; use {larger}earlier exits or head 'conv'") from None
 
     def _smallest_side(self) -> int:
         """Pixels from which every exit can take the images; found on shapes alone."""

@@ -61,8 +61,8 @@ class Head(nn.Module):
         height, width = x.shape[-2:]
         if min(height, width) < self.min_map:
             raise SmallMapError(
-                f"{type(self).__name__} needs a map of at least {self.min_map}x{self.min_map} but "
-                f"gets {height}x{width}"
+                f"{type(self).__name__} needs a feature map of at least "
+                f"{self.min_map}x{self.min_map}, but gets {height}x{width}"
             )
         z: Tensor = self.reduce(x)
         return z

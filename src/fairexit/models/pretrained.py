@@ -49,7 +49,7 @@ def _download(family: Family, name: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the pretrained weights of {name} cannot be fetched ({type(error).__name__}); set "
-            "pretrained to the path of a local safetensors file with the library's state dict"
+            "pretrained to the path of a local safetensors file that holds the weights"
         ) from error
 
 
@@ -65,13 +65,17 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _check(own: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing:
-        raise UserError(f"{problem}: it lacks {len(missing)} entries, the first '{missing[0]}'")
+        raise UserError(
+            f"{problem}: it lacks {len(missing)} entries, of which the first is '{missing[0]}'"
+        )
     if unexpected:
         raise UserError(
-            f"{problem}: {len(unexpected)} entries have no place, the first '{unexpected[0]}'"
+            f"{problem}: it has {len(unexpected)} entries that the network lacks, of which the "
+            f"first is '{unexpected[0]}'"
         )
     for key, tensor in own.items():
         if tensor.shape != state[key].shape:
             raise UserError(
-                f"{problem}: '{key}' is {tuple(state[key].shape)}, not {tuple(tensor.shape)}"
+                f"{problem}: '{key}' has the shape {tuple(state[key].shape)}, not "
+                f"{tuple(tensor.shape)}"
             )

@@ -90,7 +90,7 @@ class TimmFamily(Family):
         size: dict[str, Any] = {}
         if config is not None and config.fixed_input_size:
             if image_size is None:
-                raise UserError(f"{name} is built for one image size: set image_size")
+                raise UserError(f"{name} is built for a single image size; set image_size")
             size = {"img_size": image_size}
         try:
             network: nn.Module = timm.create_model(short, num_classes=num_classes, **size)
@@ -228,8 +228,8 @@ def _check_patches(name: str, network: Any, image_size: int) -> None:
     patch = max(getattr(getattr(network, "patch_embed", None), "patch_size", (1,)))
     if image_size % patch:
         raise UserError(
-            f"{name} reads patches of {patch} px, so its images must be a multiple of {patch} px, "
-            f"got {image_size}"
+            f"image_size is {image_size}; {name} reads patches of {patch} px, so it must be a "
+            f"multiple of {patch}"
         )
 
 

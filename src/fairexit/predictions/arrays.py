@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.predictions.arrow import MOST_VALUES, Columns
 from fairexit.predictions.data import Predictions, check_answers, first_row
 from fairexit.types import PROBABILITY, UNKNOWN, UNKNOWN_NAMES
@@ -42,7 +42,7 @@ def from_arrays(
             that is no class, or what `Predictions` refuses.
     """
     if (prediction is None) == (probabilities is None):
-        raise UserError("give either the predictions or the probabilities")
+        raise UserError("give either the predictions or the probabilities, and not both")
     true = _texts(labels)
     n = len(true)
     given = {"prediction": prediction, "clusters": clusters, "ids": ids, "splits": splits}
@@ -50,7 +50,9 @@ def from_arrays(
     texts = {name: _texts(values) for name, values in given.items() if values is not None}
     for name, values in texts.items():
         if len(values) != n:
-            raise UserError(f"{len(values)} values of {name} for {n} labels")
+            raise UserError(
+                f"there are {len(values)} values of {name} but {n} labels; give one for each sample"
+            )
     names = texts.get("ids", np.arange(1, n + 1).astype(np.str_))
     seen = np.concatenate([true, texts.get("prediction", true)])
     there = np.unique(seen[seen != ""])
@@ -64,8 +66,8 @@ def from_arrays(
         rows = np.asarray(probabilities, np.float32)
         if rows.shape != (n, len(known)):
             raise UserError(
-                f"probabilities have the shape {rows.shape}; {n} labels and {len(known)} classes "
-                "need " + f"({n}, {len(known)})"
+                f"the probabilities have the shape {rows.shape}; {n} labels and {len(known)} "
+                f"classes need ({n}, {len(known)})"
             )
     attributes, group_names = {}, {}
     for name in groups or {}:
@@ -114,15 +116,16 @@ def from_frame(
     columns.check(names)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"two columns are called '{twice}'")
+        raise UserError(f"two columns are called '{short(twice)}'; rename one")
     for name in groups:
         if name not in names:
-            raise UserError(f"the frame has no column '{name}'; {nearest(name, names)}")
+            raise UserError(f"the frame has no column '{short(name)}'; {nearest(name, names)}")
     chosen = [name for name in names if columns.is_probability(name)]
     if not chosen and columns.prediction not in names:
         raise UserError(
-            f"the frame has no column '{columns.prediction}' and none of probabilities; say how "
-            "they are called"
+            f"the frame has neither a column '{short(columns.prediction)}' nor columns of "
+            "probabilities; name the column of predictions, or the beginning of the names of the "
+            "probability columns"
         )
     kept, left_out = {}, {}
     for name in names:
@@ -156,7 +159,10 @@ def _class_of(column: str, columns: Columns) -> str:
         return column.removeprefix(columns.prob_prefix)
     match = PROBABILITY.fullmatch(column)
     if match is None or match[1] not in (None, "f"):
-        raise UserError(f"column '{column}': a frame holds one exit; audit the file instead")
+        raise UserError(
+            f"column '{short(column)}' is of one exit among several, and a frame must hold a "
+            "single exit; audit the file instead"
+        )
     return match[2]
 
 
@@ -180,6 +186,7 @@ def _indices(
     if (found < 0).any():
         value = str(values[np.argmax(found < 0)])
         raise UserError(
-            f"{first_row(ids, found < 0)}: {what} '{value}' is no class; {nearest(value, known)}"
+            f"{first_row(ids, found < 0)}: {what} '{short(value)}' is not a class; "
+            f"{nearest(value, known)}"
         )
     return found

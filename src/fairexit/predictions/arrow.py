@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from fairexit.errors import UserError, nearest, reason
+from fairexit.errors import UserError, nearest, reason, short
 from fairexit.types import PROBABILITY, RESERVED
 
 MOST_VALUES = 100
@@ -33,7 +33,7 @@ class Columns:
         for key, name in asdict(self).items():
             named = name != getattr(Columns, key) and key != "prob_prefix"
             if name not in names and (named or key == "label"):
-                raise UserError(f"no column '{name}'; {nearest(name, names)}")
+                raise UserError(f"there is no column '{short(name)}'; {nearest(name, names)}")
 
     def is_probability(self, name: str) -> bool:
         """Whether a column holds probabilities of a class."""
@@ -70,7 +70,7 @@ def column_names(path: Path) -> list[str]:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{path}: two columns are called '{twice}'")
+        raise UserError(f"{path}: two columns are called '{short(twice)}'; rename one")
     return names
 
 
@@ -86,12 +86,12 @@ def read_table(path: Path, columns: Columns, attributes: Collection[str] | None)
     """
     names = column_names(path)
     if len(names) == 1 and ";" in names[0]:
-        raise UserError(f"{path} is separated by semicolons; save it with commas")
+        raise UserError(f"{path} is separated by semicolons; save it with commas instead")
     try:
         if names:
             columns.check(names)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise error.at(str(path)) from None
     there = _attributes(path, names, columns, attributes or ())
     unwanted = set(there) - set(there if attributes is None else attributes)
     kept = [name for name in names if name not in unwanted]
@@ -145,8 +145,10 @@ def _attributes(
     there = [name for name in names if columns.is_attribute(name)]
     for name in wanted:
         if name not in there:
-            hint = nearest(name, there) if there else "there is none"
-            raise UserError(f"{path}: no group column '{name}'; {hint}")
+            raise UserError(
+                f"{path}: there is no column of an attribute '{short(name)}'; "
+                f"{nearest(name, there)}"
+            )
     return there
 
 
@@ -164,4 +166,4 @@ def _csv_options(columns: Columns, kept: list[str]) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: not a readable CSV or Parquet file: {reason(error)}")
+    return UserError(f"{path} is not a readable CSV or Parquet file: {short(reason(error), 300)}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.types import PROBABILITY, RESERVED, UNKNOWN
 
 
@@ -47,7 +47,8 @@ class Predictions:
             repeated = np.ones(len(self), bool)
             repeated[first] = False
             raise UserError(
-                f"{first_row(self.ids, repeated)}: this id occurred before; ids must be unique"
+                f"{first_row(self.ids, repeated)}: an earlier row has the same id; "
+                "ids must be unique"
             )
         indices = [("label", self.labels, 0, len(self.classes))]
         indices += [
@@ -66,22 +67,32 @@ class Predictions:
         if not len(self):
             raise UserError("there are no rows")
         if len(set(self.classes)) < len(self.classes):
-            raise UserError(f"a class is named twice: {', '.join(self.classes)}")
+            raise UserError(f"a class is named twice: {short(', '.join(self.classes), 300)}")
         if len(self.classes) < 2:
-            raise UserError(f"there is one class only ('{''.join(self.classes)}'), two are needed")
+            there = f"only one ('{short(self.classes[0])}')" if self.classes else "none"
+            raise UserError(f"at least two classes are needed, but there is {there}")
         numbers = [int(name) for name in self.exit_names[:-1] if name.isdecimal()]
         rising = len(set(numbers)) == len(self.exit_names) - 1 and numbers == sorted(numbers)
         if self.exit_names[-1:] != ("f",) or not rising:
-            raise UserError(f"exit names are {self.exit_names}: rising numbers, then 'f', are due")
+            raise UserError(
+                f"the exit names are {', '.join(self.exit_names)}; they must be rising numbers and "
+                "then 'f'"
+            )
         if self.attributes.keys() != self.group_names.keys():
-            raise UserError("attributes and group_names have different keys")
+            raise UserError("attributes and group_names must have the same keys")
         for name in self.attributes:
             if name in RESERVED or PROBABILITY.fullmatch(name):
-                raise UserError(f"an attribute cannot be called '{name}': that column has its use")
+                raise UserError(
+                    f"an attribute cannot be called '{short(name)}', because that column has "
+                    "another meaning; rename it"
+                )
         columns = (self.clusters, self.split, self.labels, *self.attributes.values())
         shape = (len(self), len(self.exit_names), len(self.classes))
         if self.probabilities.shape != shape or any(c.shape != shape[:1] for c in columns):
-            raise UserError(f"columns and probabilities do not fit (N, exits, classes) = {shape}")
+            raise UserError(
+                f"the probabilities must have the shape (N, exits, classes) = {shape}, and every "
+                f"column the length {len(self)}"
+            )
 
     def _check_probabilities(self) -> None:
         wrong = np.any(~(self.probabilities >= 0), axis=(1, 2))
@@ -124,8 +135,8 @@ class Predictions:
         rows = self.split == name
         if not rows.any():
             there = [split for split in np.unique(self.split).tolist() if split]
-            hint = nearest(name, there) if there else "the rows name no split"
-            raise UserError(f"no rows of split '{name}'; {hint}")
+            hint = nearest(name, there) if there else "the rows do not name a split"
+            raise UserError(f"there are no rows of split '{short(name)}'; {hint}")
         return self.take(rows)
 
     def group(self, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -135,20 +146,22 @@ class Predictions:
             UserError: no such attribute, or fewer than two of its values occur.
         """
         if name not in self.attributes:
-            hint = nearest(name, self.attributes) if self.attributes else "there is none"
-            raise UserError(f"no group column '{name}'; {hint}")
+            raise UserError(
+                f"there is no column of an attribute '{short(name)}'; "
+                f"{nearest(name, self.attributes)}"
+            )
         values, names = self.attributes[name], self.group_names[name]
         present = np.unique(values[values != UNKNOWN])
         if len(present) < 2:
-            only = f"one value only ('{names[present[0]]}')" if len(present) else "no known value"
-            raise UserError(f"group '{name}' has {only}; a gap needs two")
+            only = f"only one value ('{names[present[0]]}')" if len(present) else "no known value"
+            raise UserError(f"attribute '{name}' has {only}; at least two groups are needed")
         return values, names
 
 
 def first_row(ids: NDArray[np.str_], wrong: NDArray[np.bool_]) -> str:
     """The first marked row as messages name it; rows count from 1."""
     index = int(np.argmax(wrong))
-    return f"row {index + 1} (id '{ids[index]}')"
+    return f"row {index + 1} (id '{short(ids[index])}')"
 
 
 def check_answers(
@@ -164,6 +177,6 @@ def check_answers(
     wrong = probabilities[np.arange(len(answers)), answers] < probabilities.max(1)
     if wrong.any():
         raise UserError(
-            f"{first_row(ids, wrong)}: the prediction has not the largest probability; "
-            "leave out the column 'prediction' or the probabilities"
+            f"{first_row(ids, wrong)}: the predicted class does not have the largest probability; "
+            "leave out the column of predictions or the probabilities"
         )

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError, nearest, reason
+from fairexit.errors import UserError, nearest, option, reason, short
 from fairexit.files import replacing
 from fairexit.predictions.arrow import Columns, read_table
 from fairexit.predictions.data import Predictions, check_answers, first_row
@@ -54,7 +54,7 @@ def read_predictions(
     try:
         return _Reader(table, columns).predictions(groups)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise error.at(str(path)) from None
 
 
 def write_predictions(predictions: Predictions, path: str | Path) -> None:
@@ -65,7 +65,7 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix not in (".parquet", ".csv"):
-        raise UserError(f"cannot write {path}: its name must end with .parquet or .csv")
+        raise UserError(f"cannot write {path}: its name must end in .parquet or .csv")
     columns: dict[str, Any] = {
         "id": predictions.ids,
         "label": np.array(predictions.classes)[predictions.labels],
@@ -149,8 +149,8 @@ class _Reader:
         if wrong.any():
             value = str(values[np.argmax(wrong)])
             raise UserError(
-                f"{first_row(self.ids, wrong)}: '{value}' in column '{column}' is not known; "
-                f"{nearest(value, names)}"
+                f"{first_row(self.ids, wrong)}: '{short(value)}' in column '{short(column)}' is "
+                f"not known; {nearest(value, names)}"
             )
         return indices
 
@@ -179,7 +179,7 @@ class _Reader:
             return self.one_hot()
         exits = tuple(sorted(columns, key=lambda name: (name == "f", name.zfill(9))))
         if exits[-1] != "f":
-            raise UserError("no columns 'pf/<class>' of the final exit")
+            raise UserError("there are no columns 'pf/<class>' of the final exit")
         classes = tuple(columns["f"])
         for name in exits:
             if columns[name].keys() != columns["f"].keys():
@@ -197,18 +197,24 @@ class _Reader:
         try:
             values: NDArray[np.float32] = self.table[column].cast(pa.float32()).to_numpy()
         except pa.ArrowException as error:
-            raise UserError(f"column '{column}' does not hold numbers: {reason(error)}") from None
+            raise UserError(
+                f"column '{short(column)}' does not hold numbers: {reason(error)}"
+            ) from None
         return values
 
     def one_hot(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
         """The column `prediction` as probabilities."""
         if self.prefix:
-            raise UserError(f"no column begins with '{self.prefix}'; there are: {self.names}")
+            raise UserError(
+                f"no column begins with '{short(self.prefix)}'; available: "
+                f"{short(', '.join(self.names), 300)}"
+            )
         label, answer = self.columns.label, self.columns.prediction
         if answer not in self.names:
             raise UserError(
-                f"no columns 'p/<class>' and no column '{answer}'; if the probabilities have "
-                "other names, say with --prob-prefix what they begin with"
+                f"there are no columns 'p/<class>' and no column '{short(answer)}'; if the columns "
+                f"of probabilities have other names, give their beginning as "
+                f"{option('prob_prefix')}"
             )
         seen = np.concatenate([self.strings(label), self.strings(answer)])
         classes = tuple(np.unique(seen[seen != ""]).tolist())

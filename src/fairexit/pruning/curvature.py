@@ -89,7 +89,9 @@ def curvature_sums(
             exits = net(images.detach().requires_grad_())
             idle = layers.keys() - taps.inputs.keys()
             if idle:
-                raise UserError(f"layer '{min(idle)}' does not run; name others in prune.layers")
+                raise UserError(
+                    f"layer '{min(idle)}' takes no part; name other layers in prune.layers"
+                )
             logits = [widen(exits[k].logits) for k, _ in weights]
             factors = [
                 softmax_factor(z.detach()) * alpha**0.5
@@ -161,11 +163,13 @@ class _Taps:
     def _hook(self, name: str) -> Any:
         def remember(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if name in self.inputs:
-                raise UserError(f"layer '{name}' runs twice per image; name others in prune.layers")
+                raise UserError(
+                    f"layer '{name}' runs twice for each image; name other layers in prune.layers"
+                )
             if len(inputs[0]) != self.images:
                 raise UserError(
-                    f"layer '{name}' does not see image by image (windows in the batch?); name "
-                    "others in prune.layers"
+                    f"layer '{name}' does not process one image at a time (perhaps windows of "
+                    "images); name other layers in prune.layers"
                 )
             self.inputs[name] = inputs[0].detach()
             # The edge, not the tensor: a ReLU may overwrite that in place.

@@ -9,7 +9,7 @@ import numpy as np
 
 from fairexit.config import PruneConfig, RunConfig
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import alone, write_atomically
@@ -50,7 +50,10 @@ def make_run(config: RunConfig, out: Path) -> Run:
     if config.prune is None:
         return train(config, out)
     if config.train.devices > 1:
-        raise UserError("with several devices train first, without prune:, then fairexit prune")
+        raise UserError(
+            f"train.devices is {config.train.devices}, but training and pruning in one step needs "
+            "a single device; train without the section prune, then use `fairexit prune`"
+        )
     plain = replace(config, prune=None)
     data = open_training(plain)
     check_task(config.prune, data, config.data.group)
@@ -77,7 +80,7 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
     """
     run = open_run(run.path)
     if run.config.prune is not None:
-        raise UserError(f"{run.path} is pruned already; prune the run that it was made from")
+        raise UserError(f"{run.path} is already pruned; prune the run that it was made from")
     data = open_data(run)
     task = check_task(config, data, run.description["group"])
     full, pruned = replace(run.config, prune=config), Run(out)
@@ -88,7 +91,9 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
         if pruned.pruning.is_file():
             pruned.start(full, data.info["checksums"])
             if read_record(pruned)["unpruned"] != stamp:
-                raise UserError(f"{out} holds a pruning of another network; choose another --out")
+                raise UserError(
+                    f"{out} holds a pruning of another network; choose another {option('out')}"
+                )
         else:
             _Pruning(pruned, full, config, data, task, net, stamp).run_path()
         if not pruned.finished:
@@ -181,8 +186,8 @@ class _Pruning:
         final = evaluate(predictions, group, None)
         if np.isnan([answer.metrics[CRITERION], final.metrics[CRITERION]]).any():
             raise UserError(
-                f"{METRICS[CRITERION].label} is not defined on validation: no class occurs in two "
-                f"groups of {group}"
+                f"{METRICS[CRITERION].label} of attribute '{group}' is not defined on validation, "
+                "because no class occurs in two of its groups"
             )
         theta = answer.policy.theta
         assert theta is None or isinstance(theta, float)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from fairexit.config import PruneConfig
 from fairexit.data.loaders import balancing_weights
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.predictions.files import Predictions
 from fairexit.types import Task
@@ -28,9 +28,11 @@ def check_task(config: PruneConfig, data: Prepared, own_group: str | None) -> Ta
     named = [name for name in (config.privileged, config.unprivileged) if name != "auto"]
     for name in named:
         if name not in task.groups:
-            raise UserError(f"{task.group} has no group '{name}'; {nearest(name, task.groups)}")
+            raise UserError(
+                f"{task.group} has no group '{short(name)}'; {nearest(name, task.groups)}"
+            )
     if len(named) == 2 and named[0] == named[1]:
-        raise UserError(f"'{named[0]}' cannot be the privileged and the unprivileged group")
+        raise UserError(f"'{named[0]}' cannot be both the privileged and the unprivileged group")
     return task
 
 
@@ -81,8 +83,8 @@ def draw_rows(
     rows = rows[np.isin(data.groups(task.group)[rows], wanted)]
     if not len(rows):
         raise UserError(
-            f"{data.path} has no training image of {task.group} {' or '.join(groups)}: there is no "
-            "sample for its curvature"
+            f"{data.path} has no training image of {task.group} {' or '.join(groups)}, so the "
+            "curvature cannot be computed"
         )
     rng = np.random.default_rng(seed)
     if config.sampling == "balanced":

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairexit.config import PruneConfig
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 
 BLOCK = 2**20
 """Numbers of per-sample gradients that are held at a time; small enough for a CPU's cache."""
@@ -51,7 +51,9 @@ def choose_layers(net: nn.Module, config: PruneConfig) -> dict[str, nn.Module]:
     for name in config.layers:
         found = {k: v for k, v in layers.items() if k == name or k.startswith(f"{name}.")}
         if not found:
-            raise UserError(f"prune.layers: no prunable layer '{name}'; {nearest(name, layers)}")
+            raise UserError(
+                f"prune.layers: there is no layer '{short(name)}' to prune; {nearest(name, layers)}"
+            )
         chosen |= found
     return {name: layer for name, layer in layers.items() if name in chosen}
 

@@ -44,11 +44,13 @@ def load_masks(run: Run, net: nn.Module) -> Masks:
         UserError: it has none, or they are damaged.
     """
     if not run.masks.is_file():
-        raise UserError(f"{run.path} has not been pruned; see fairexit prune")
+        raise UserError(f"{run.path} has not been pruned; prune it with `fairexit prune`")
     try:
         return unpack(load_file(run.masks), net)
     except Exception as error:
-        raise UserError(f"{run.masks} is damaged ({reason(error)})") from None
+        raise UserError(
+            f"{run.masks} is damaged ({reason(error)}); prune again into another folder"
+        ) from None
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fairexit.config import PruneConfig
-from fairexit.errors import UserError, reason
+from fairexit.errors import UserError, option, reason
 from fairexit.evaluation.thresholds import DEFAULT_RULE
 from fairexit.files import write_atomically
 from fairexit.metrics.record import METRICS
@@ -110,11 +110,12 @@ class Trace:
             steps = [Step(**s | {"measured": Measured(**s["measured"])}) for s in about["steps"]]
         except Exception as error:
             raise UserError(
-                f"{path} is damaged ({reason(error)}); remove it and call again"
+                f"{path} is damaged ({reason(error)}); remove it and prune again"
             ) from None
         if about["stamp"] != stamp:
             raise UserError(
-                f"{path.parent.parent} holds a pruning of another network; choose another --out"
+                f"{path.parent.parent} holds a pruning of another network; choose another "
+                f"{option('out')}"
             )
         return cls(steps, removed, about["ended"])
 
@@ -173,7 +174,9 @@ def remove(removed: Tensor, scores: Mapping[str, Tensor], fraction: float, numbe
     """
     flat = torch.cat([score.flatten() for score in scores.values()])
     if not flat.isfinite().all():
-        raise UserError("the saliency is not finite; the network's weights or loss are not either")
+        raise UserError(
+            "the saliency is not finite, so the network's weights or loss are not finite either"
+        )
     flat[removed > 0] = torch.inf
     missing = round(fraction * len(flat)) - int((removed > 0).sum())
     removed[torch.sort(flat, stable=True).indices[:missing]] = number

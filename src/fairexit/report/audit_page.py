@@ -130,10 +130,9 @@ def class_tip(gap: ClassGap) -> str:
     return "\n".join([gap.name, *rows])
 
 
-def tint(share: float) -> Markup:
-    """The background of a cell of a confusion matrix."""
-    strength = 0 if math.isnan(share) else round(45 * share)
-    return Markup(f"background:color-mix(in srgb,var(--c0) {strength}%,var(--paper))")
+def tint(share: float) -> str:
+    """How much colour the background of a cell of a confusion matrix has."""
+    return f"{0 if math.isnan(share) else round(45 * share)}%"
 
 
 def errors_of(attribute: AttributeAudit, classes: Sequence[str], group: int) -> list[list[str]]:

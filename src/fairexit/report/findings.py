@@ -215,7 +215,7 @@ def next_steps(audit: AuditResults) -> tuple[str, ...]:
     steps = [step for a in audit.attributes for step in _attribute_steps(a)]
     if not facts.cluster_name:
         steps.append(
-            "If lesions or patients have several images, name the column that tells them apart."
+            "If a lesion or patient has several images, name the column that identifies it."
         )
     if _leaked(facts):
         steps.append("Split anew so that no lesion or patient is in both training and test.")

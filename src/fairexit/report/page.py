@@ -7,7 +7,7 @@ from typing import Any
 from fairexit.auditing.exits import theta_curve
 from fairexit.auditing.source import Source
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import Assessment
 from fairexit.files import write_atomically
 from fairexit.report.evaluation_tables import (
@@ -36,7 +36,10 @@ def write_page(
     """
     groups = {a.group for a in assessments}
     if len(groups) > 1:
-        raise UserError(f"the models are of different attributes ({', '.join(sorted(groups))})")
+        raise UserError(
+            f"the models have different sensitive attributes ({', '.join(sorted(groups))}); choose "
+            f"one with {option('group')}"
+        )
     if data is not None:
         data.task(assessments[0].group)  # an attribute that the data lack says so now
     multi = [a for a in assessments if len(a.predictions.exit_names) > 1]

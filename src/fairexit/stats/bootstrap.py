@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.cluster_index import cluster_index
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.metrics.rates import Empty, Values
 from fairexit.metrics.record import METRICS
 from fairexit.stats.clusters import common_group, find_clusters
@@ -99,7 +99,7 @@ class Bootstrap:
             UserError: an unknown name, a confidence_level out of range, kinds of different lengths.
         """
         if not models or (baseline is not None and len(baseline) != len(models)):
-            raise UserError("give one model for each seed, and as many of the baseline")
+            raise UserError("give one model for each seed, and as many baselines")
 
         def pairs(values: Values) -> Values:
             chosen = values[:, list(models)]
@@ -114,7 +114,9 @@ class Bootstrap:
         self, name: str, reduce: Callable[[Values], Values], confidence_level: float, method: Method
     ) -> Interval:
         if method not in METHODS:
-            raise UserError(f"no interval method '{method}'; {nearest(method, METHODS)}")
+            raise UserError(
+                f"there is no interval method '{short(method)}'; {nearest(method, METHODS)}"
+            )
         check_question(name, self.point, confidence_level)
         return METHODS[method](*self._reduced(name, reduce), confidence_level)
 

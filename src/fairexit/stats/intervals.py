@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.metrics.counts import Margins
 from fairexit.metrics.rates import Values
 from fairexit.stats.clusters import Clusters, rarest_class
@@ -205,8 +205,8 @@ def with_seeds(points: Values, draws: Values) -> Values:
 def check_question(name: str, drawn: Iterable[str], confidence_level: float = 0.95) -> None:
     """Raise a UserError unless this was drawn, and the confidence level is possible."""
     if name not in drawn:
-        raise UserError(f"'{name}' was not drawn; {nearest(name, drawn)}")
+        raise UserError(f"'{short(name)}' was not resampled; {nearest(name, drawn)}")
     if not 0 < confidence_level < 1:
         raise UserError(
-            f"confidence_level {confidence_level}: it lies between 0 and 1, such as 0.95"
+            f"confidence_level is {confidence_level}; it must be between 0 and 1, such as 0.95"
         )

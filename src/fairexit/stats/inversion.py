@@ -110,7 +110,7 @@ class Inversion:
         """
         check_question(name, self.point, confidence_level)
         if not models or len(baseline) != len(models):
-            raise UserError("give one model for each seed, and as many of the baseline")
+            raise UserError("give one model for each seed, and as many baselines")
 
         def pairs(values: Values) -> Values:
             return values[:, list(models)] - values[:, list(baseline)]

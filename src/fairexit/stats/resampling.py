@@ -129,4 +129,6 @@ def measure_margins(
 def check_resamples(number: int) -> None:
     """Raise a UserError unless there is something to draw."""
     if number < 1:
-        raise UserError(f"n_resamples is {number}; draw at least once, for intervals 1000 times")
+        raise UserError(
+            f"n_resamples is {number}; it must be at least 1, and 1000 or more for intervals"
+        )

@@ -49,11 +49,11 @@ class Sample:
         if not many or self.clusters.shape != self.labels.shape:
             raise UserError(
                 f"answers {self.answers.shape} and clusters {self.clusters.shape} do not fit "
-                f"{len(self.labels)} labels: answers are (models, samples), and every sample has a "
-                "cluster"
+                f"{len(self.labels)} labels; answers must be (models, samples), and every sample "
+                "must have a cluster"
             )
         if not (self.groups != UNKNOWN).any():
-            raise UserError("there is no sample of a known group, so there is nothing to resample")
+            raise UserError("no sample has a known group, so there is nothing to resample")
 
     def __len__(self) -> int:
         return len(self.labels)

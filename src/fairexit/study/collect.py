@@ -133,8 +133,8 @@ def pool(study: Study, folder: Folder, states: Mapping[str, State], dataset: str
             found.append(_read(row, seed, [open_run(folder.run(run.name).path) for run in planned]))
             if not np.array_equal(found[-1].ids, found[0].ids):
                 raise UserError(
-                    f"{found[-1].runs[0].path} was tested on other images than "
-                    f"{found[0].runs[0].path}; remove its predictions and call again"
+                    f"{found[-1].runs[0].path} was not tested on the same images as "
+                    f"{found[0].runs[0].path}; remove its predictions and run the study again"
                 )
     return found
 
@@ -166,14 +166,16 @@ def run_tables(
             continue
         run = folder.run(planned.name)
         group = run.description["group"]
-        remedy = f"call fairexit evaluate {run.path}"
+        remedy = "evaluate the run again with `fairexit evaluate`"
         found = read_json(run.metrics, remedy).get(group)
         if found is None:
-            raise UserError(f"{run.metrics} has no numbers for {group}; {remedy}")
+            raise UserError(f"{run.metrics} has no results for attribute '{group}'; {remedy}")
         own = Policy.load(run.policy).theta
         theta = list(own) if isinstance(own, tuple) else own
         if found["policy"]["theta"] != theta or found.get("empty", "exclude") != "exclude":
-            raise UserError(f"{run.metrics} was made in another way than the study's; {remedy}")
+            raise UserError(
+                f"{run.metrics} was not evaluated under the run's stored policy; {remedy}"
+            )
         ratio = run.description.get("penalty_ratio")
         rows[-1] |= {"group": group, "penalty_ratio": ratio, "zeros": _zeros(run)} | _flat(found)
         for exit in found["exits"]:

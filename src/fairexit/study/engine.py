@@ -19,6 +19,7 @@ from fairexit.files import alone
 from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
 from fairexit.study.plan import Planned, Study
+from fairexit.study.wording import preparation_setting
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -162,7 +163,9 @@ def _error_line(status: int, said: str) -> str | None:
         return None
     if status < 0:
         return f"its process was killed ({signal.Signals(-status).name})"
-    return said.splitlines()[-1] if said else f"its process ended with status {status}, wordless"
+    return (
+        said.splitlines()[-1] if said else f"its process ended with status {status} and no message"
+    )
 
 
 def prepare_data(study: Study) -> None:
@@ -170,8 +173,11 @@ def prepare_data(study: Study) -> None:
     for run in study.runs:
         path, wanted = run.config.data.path, study.prepare.get(run.dataset)
         if wanted and not path.exists():
-            drawn = datasets.create(wanted.dataset, **wanted.options)
-            prepare(wanted.dataset, drawn, wanted.source, path, wanted.how)
+            try:
+                drawn = datasets.create(wanted.dataset, **wanted.options)
+                prepare(wanted.dataset, drawn, wanted.source, path, wanted.how)
+            except UserError as error:
+                raise UserError(error.render(preparation_setting(run.dataset))) from None
 
 
 def _check_data(study: Study, folder: Folder) -> None:
@@ -180,8 +186,8 @@ def _check_data(study: Study, folder: Folder) -> None:
         path = run.config.data.path
         if not path.is_dir() and not folder.run(run.name).finished:
             raise UserError(
-                f"dataset '{run.dataset}' of the study: no data at {path}; call fairexit prepare, "
-                "or take the dataset out"
+                f"dataset '{run.dataset}' of the study: there are no data at {path}; prepare them "
+                "with `fairexit prepare`, or remove the dataset from the study"
             )
 
 

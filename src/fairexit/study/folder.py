@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from fairexit.config import RunConfig
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import Choice
 from fairexit.files import read_json, write_atomically
 from fairexit.runs import FORMAT, Run, check_same, open_run
 from fairexit.study.paper import ENTANGLED, common_name
 from fairexit.study.plan import Planned, Study
+from fairexit.study.wording import run_setting
 
 STUDY_FORMAT = 1
-MOVE = "move its runs into the folder 'runs' of a new --out"
+MOVE = f"choose another {option('out')}, and move the runs into its folder 'runs'"
 VALIDATION = 1.1
 """What validation after each epoch adds to the seconds in the log: about a tenth."""
 
@@ -80,11 +81,14 @@ class Folder:
             found = read_json(stamp, MOVE).get("format")
             if found != STUDY_FORMAT:
                 raise UserError(
-                    f"{self.path} has format {found}, this version writes {STUDY_FORMAT}; {MOVE}"
+                    f"{self.path} has format {found}, but this version writes {STUDY_FORMAT}; "
+                    f"{MOVE}"
                 )
             return True
         if self.path.exists() and any(p.name != "runs" for p in self.path.glob("[!.]*")):
-            raise UserError(f"{self.path} exists and is no study; choose another --out")
+            raise UserError(
+                f"{self.path} exists but is not a study; choose another {option('out')}"
+            )
         return False
 
     def run(self, name: str) -> Run:
@@ -112,7 +116,7 @@ class Folder:
     def status(self, name: str) -> dict[str, Any]:
         """What was written down after the last attempt at a run."""
         file = self.path / "status" / f"{name}.json"
-        return read_json(file, "remove it and call again") if file.is_file() else {}
+        return read_json(file, "remove it and run the study again") if file.is_file() else {}
 
     def set_status(self, name: str, **values: Any) -> None:
         file = self.path / "status" / f"{name}.json"
@@ -126,11 +130,11 @@ class Folder:
             if run.finished:
                 _check(open_run(run.path), self.config(planned))
         except UserError as error:
-            return State("refused", str(error), epochs)
+            return State("refused", error.render(run_setting), epochs)
         if not run.finished:
             done, note = len(read_log(run)), status.get("error", "")
             if not planned.config.data.path.is_dir() and planned.dataset not in study.prepare:
-                note = f"no data at {planned.config.data.path}"
+                note = f"there are no data at {planned.config.data.path}"
             return State("started" if done else "to do", note, done)
         files = [run.predictions("val"), run.predictions("test"), run.metrics, run.policy]
         if _entangled(planned, study):
@@ -182,14 +186,14 @@ def read_log(run: Run) -> pd.DataFrame:
         log = pd.read_csv(file)
         log["seconds"]
     except (ValueError, KeyError):
-        raise UserError(f"{file} is damaged; remove {run.path} and call again") from None
+        raise UserError(f"{file} is damaged; remove {run.path} and run the study again") from None
     return log
 
 
 def dataset_info(path: Path) -> dict[str, Any] | None:
     """What `dataset.json` says, None where the data are not here."""
     file = path / "dataset.json"
-    return read_json(file, "prepare the data anew") if file.is_file() else None
+    return read_json(file, "prepare the data again") if file.is_file() else None
 
 
 def _kinds(run: Planned) -> list[tuple[Any, ...]]:

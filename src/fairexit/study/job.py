@@ -12,6 +12,7 @@ from fairexit.errors import UserError
 from fairexit.evaluation.assess import Choice, assess
 from fairexit.runs import Run, open_run
 from fairexit.study.folder import Job
+from fairexit.study.wording import run_setting
 
 
 def make(job: Job) -> None:
@@ -50,7 +51,7 @@ def main(work: Callable[[Job], None] = make) -> int:
     try:
         work(job)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(error.render(run_setting), file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{error.filename or job.out}: {error.strerror}", file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fairexit.config import RunConfig, build_config, build_section
 from fairexit.data.prepare import PrepareOptions
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.assess import Choice, parse_choice
 from fairexit.evaluation.thresholds import DEFAULT_RULE
 from fairexit.files import read_yaml
@@ -57,7 +57,9 @@ def load_study(path: Path) -> Study:
     if isinstance(base, str):
         base = read_yaml(path.parent / base)
     if not isinstance(base, dict):
-        raise UserError(f"{path}: base is {base!r}; give a file, or the settings themselves")
+        raise UserError(
+            f"{path}: base is {short(repr(base))}; it must be a file name or a section of settings"
+        )
     datasets = _mapping(tree["datasets"], "datasets")
     for name in datasets:
         _check_name("dataset", name)
@@ -78,16 +80,20 @@ def load_study(path: Path) -> Study:
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{path}: two runs would be called {twice}; rename a dataset or a row")
+        raise UserError(
+            f"{path}: two runs would be called '{short(twice)}'; rename a dataset or a row"
+        )
     try:
         sorter(runs)
     except CycleError as error:
         circle = " -> ".join(error.args[1])
-        raise UserError(f"{path}: these runs need each other: {circle}") from None
+        raise UserError(
+            f"{path}: these runs depend on each other in a circle: {short(circle, 300)}"
+        ) from None
     choice = _choice(tree.get("policy") or {})
     entangle = tree.get("entangle", False)
     if not isinstance(entangle, bool):
-        raise UserError(f"entangle is '{entangle}'; give true or false")
+        raise UserError(f"entangle is '{short(entangle)}'; it must be true or false")
     return Study(tuple(runs), choice, prepare, trials, entangle, _against(tree, rows))
 
 
@@ -119,14 +125,16 @@ def _planned(
     tree: dict[str, Any] = {}
     for part in parts[1:]:
         if "seed" in part:
-            raise UserError(f"run {name}: its seed is set by 'seeds', as seeds: [{part['seed']}]")
+            raise UserError(
+                f"run {name}: the seed is set by 'seeds', as in seeds: [{short(part['seed'])}]"
+            )
     for part in (*parts, {"seed": seed}, {} if fold is None else {"data.fold": fold}):
         tree = merge(tree, part)
     try:
         config = build_config(tree)
         _check_method(config)
     except UserError as error:
-        raise UserError(f"run {name}: {error}") from None
+        raise error.at(f"run {name}") from None
     return Planned(name, dataset, row, seed, fold, config)
 
 
@@ -155,11 +163,12 @@ def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]
     for name, changes in named:
         _check_name("row", name)
         if name in rows:
-            raise UserError(f"two rows are called '{name}'; names must differ")
+            raise UserError(f"two rows are called '{name}'; rename one")
         for other in rows:
             if common_name(name) == common_name(other):
                 raise UserError(
-                    f"rows '{other}' and '{name}' are one row of the paper's tables; rename one"
+                    f"rows '{other}' and '{name}' are the same row of the paper's tables; "
+                    "rename one"
                 )
         if "best" in changes:
             file = path.parent / str(changes["best"])
@@ -171,8 +180,8 @@ def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]
         first, *others = trials
         other = next(name for name in others if trials[name] != trials[first])
         raise UserError(
-            f"row {first} was searched over {trials[first]} trials, row {other} over "
-            f"{trials[other]}; every method gets the same"
+            f"row '{first}' was searched over {trials[first]} trials, but row '{other}' over "
+            f"{trials[other]}; every method must have the same number of trials"
         )
     return rows, trials
 
@@ -181,14 +190,16 @@ def _against(tree: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, str]
     """Which row is compared with which."""
     values = tree.get("against") or {}
     if not isinstance(values, dict):
-        raise UserError("against must hold names of rows, as against: {ME-HSIC: HSIC}")
+        raise UserError("against must map rows to rows, as in against: {ME-HSIC: HSIC}")
     named = {str(row): str(other) for row, other in values.items()}
     for row, other in named.items():
         for name in (row, other):
             if name not in rows:
-                raise UserError(f"against.{row}: no row '{name}'; {nearest(name, rows)}")
+                raise UserError(
+                    f"against.{row}: there is no row '{short(name)}'; {nearest(name, rows)}"
+                )
         if row == other:
-            raise UserError(f"against.{row} is the row itself; name another one")
+            raise UserError(f"against.{row} is the same row; name another one")
     return named
 
 
@@ -197,18 +208,20 @@ def _choice(values: Any) -> Choice:
     grid = None if policy.grid is None else ",".join(map(str, policy.grid))
     try:
         return parse_choice("auto", grid, policy.rule, policy.tolerance, policy.fallback)
-    except UserError as error:  # it speaks of the options of `fairexit evaluate`
-        raise UserError(str(error).replace("--", "policy.", 1)) from None
+    except UserError as error:
+        raise UserError(error.render("policy.{}".format)) from None
 
 
 def _preparation(name: str, values: Any) -> Preparation:
     if not isinstance(values, dict):
-        raise UserError(f"{name} must hold keys, as in prepare: {{dataset: synthetic, size: 32}}")
+        raise UserError(
+            f"{name} must be a section, as in prepare: {{dataset: synthetic, size: 32}}"
+        )
     tree = dict(values)
     dataset, source = tree.pop("dataset", "synthetic"), tree.pop("source", None)
     options = tree.pop("options", None) or {}
     if not isinstance(options, dict):
-        raise UserError(f"{name}.options must hold keys, as in options: {{images: 1000}}")
+        raise UserError(f"{name}.options must be a section, as in options: {{images: 1000}}")
     how = build_section(name, PrepareOptions, tree)
     return Preparation(str(dataset), None if source is None else Path(source), options, how)
 
@@ -216,7 +229,10 @@ def _preparation(name: str, values: Any) -> Preparation:
 def _check_name(what: str, name: str) -> None:
     """It is part of the names of folders."""
     if not NAME.fullmatch(name):
-        raise UserError(f"{what} '{name}': a name is made of letters, digits and . _ + = -")
+        raise UserError(
+            f"{what} '{short(name)}': a name must begin with a letter or digit and have only "
+            "letters, digits and . _ + = -"
+        )
 
 
 def _seeds(tree: Mapping[str, Any], key: str, default: list[Any]) -> list[Any]:
@@ -225,20 +241,25 @@ def _seeds(tree: Mapping[str, Any], key: str, default: list[Any]) -> list[Any]:
         return default
     whole = isinstance(values, list) and all(type(value) is int for value in values)
     if not whole or not values or len(set(values)) < len(values):
-        raise UserError(f"{key} is {values}; give a list of different whole numbers, as [0, 1, 2]")
+        raise UserError(
+            f"{key} is {short(values)}; it must be a list of different whole numbers, as in "
+            "[0, 1, 2]"
+        )
     return values
 
 
 def _mapping(value: Any, key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(f"{key} must hold names, as {key}: {{...}}")
+        raise UserError(f"{key} must be a section with names, as in {key}: {{...}}")
     for name, inside in value.items():
         if not isinstance(inside or {}, dict):
-            raise UserError(f"{key}.{name} must hold settings, as {name}: {{...}}")
+            raise UserError(
+                f"{key}.{short(name)} must be a section of settings, as in {short(name)}: {{...}}"
+            )
     return {str(name): inside or {} for name, inside in value.items()}
 
 
 def _check_keys(tree: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in tree:
         if key not in known:
-            raise UserError(f"{where}: unknown key '{key}'; {nearest(str(key), known)}")
+            raise UserError(f"{where}: unknown key '{short(key)}'; {nearest(str(key), known)}")

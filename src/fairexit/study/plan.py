@@ -9,7 +9,7 @@ from typing import Any
 
 from fairexit.config import RunConfig
 from fairexit.data.prepare import PrepareOptions
-from fairexit.errors import UserError, nearest
+from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.assess import Choice
 
 
@@ -148,8 +148,8 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
             return replace(run, teacher=place[str(teacher), run.fold])
         if teacher is not None and not Path(str(teacher)).is_dir():
             raise UserError(
-                f"run {run.name}: method.teacher is '{teacher}', neither a row nor a run's folder; "
-                f"{nearest(str(teacher), rows)}"
+                f"run {run.name}: method.teacher is '{short(teacher)}', which is neither a row nor "
+                f"the folder of a run; {nearest(str(teacher), rows)}"
             )
         if teacher is None and _has_teacher(config):
             erm = replace(config, method={"name": "erm"})

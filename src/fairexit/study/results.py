@@ -56,7 +56,7 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         states = folder.states(study)
         if all(state.what != "done" for state in states.values()):
             trained = sum(state.what == "trained" for state in states.values())
-            why = f"; {trained} are trained, and not evaluated in this way: call without --collect"
+            why = f"; {trained} are trained but not evaluated in this way: run the study to do so"
             raise UserError(f"{folder.path}: no run of the study is done" + why * bool(trained))
         write_runs(study, folder, states)
         # Wholly made anew, so that nothing in it is older than the runs.

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from fairexit.config import RunConfig, build_config
-from fairexit.errors import DivergedError, UserError
+from fairexit.errors import DivergedError, UserError, option, short
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import DEFAULT_RULE, best_option, check_rule, choose_theta
@@ -21,6 +21,7 @@ from fairexit.metrics.record import METRICS
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.study.load import merge
+from fairexit.study.wording import run_setting
 from fairexit.tables import Table, number
 
 STARTUP = 4
@@ -33,7 +34,7 @@ class Axis:
     """One setting that is searched.
 
     Attributes:
-        key: as in `--set`.
+        key: of the setting, such as `method.weight`.
         values: what is tried; of a range its two ends.
         log: a range is searched by its logarithm; None: the values are a list.
     """
@@ -90,7 +91,8 @@ def parse_axis(text: str) -> Axis:
         return Axis(key, (low, high), bool(kind))
     except (ValueError, yaml.YAMLError):
         raise UserError(
-            f"--search {text}: write KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C; LOW below HIGH"
+            f"{option('axes')} {short(text)}: write KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C, "
+            "with LOW below HIGH"
         ) from None
 
 
@@ -106,10 +108,14 @@ def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial:
     """
     metric = check_rule(rule)
     if not 0 <= tolerance <= 1:
-        raise UserError(f"--tolerance {tolerance}: it is a loss of F1, from 0 to 1")
+        raise UserError(
+            f"{option('tolerance')} is {tolerance}; it is a loss of F1 and must be between 0 and 1"
+        )
     sound = [trial for trial in trials if not trial.diverged]
     if not sound:
-        raise UserError("every trial diverged; search lower values, or set train.clip")
+        raise UserError(
+            "the training of every trial diverged; search lower values, or set train.clip"
+        )
     values, f1 = (np.array([trial.values[name] for trial in sound]) for name in (rule, "f1"))
     best = best_option(metric, values, f1, float(f1.max()) - tolerance)
     if best is None:
@@ -154,7 +160,7 @@ def search(
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise UserError(f"--search {twice} is given twice; name each setting once")
+        raise UserError(f"{option('axes')} names {twice} twice; name each setting once")
     check_rule(rule)
     names = criteria(rule)
     best_trial([Trial(0, {}, dict.fromkeys(names, 0.0))], rule, tolerance)
@@ -176,7 +182,7 @@ def search(
             values = _measure(run, names, tolerance)
             study.tell(proposal, [*values.values()])
         except DivergedError as error:
-            print(f"trial {index}: {error}", file=sys.stderr)
+            print(f"trial {index}: {error.render(run_setting)}", file=sys.stderr)
             values = dict.fromkeys(names, math.nan)
             study.tell(proposal, state=optuna.trial.TrialState.FAIL)
         found.append(Trial(index, settings, values))
@@ -247,11 +253,13 @@ def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, floa
 
 def _check_folder(stamp: Path, asked: dict[str, Any]) -> None:
     if stamp.is_file():
-        if read_json(stamp, "choose another --out") != asked:
+        if read_json(stamp, f"choose another {option('out')}") != asked:
             raise UserError(
-                f"{stamp.parent} holds a search with other settings; choose another --out"
+                f"{stamp.parent} holds a search with other settings; choose another {option('out')}"
             )
     elif stamp.parent.exists() and any(stamp.parent.glob("[!.]*")):
-        raise UserError(f"{stamp.parent} exists and is no search; choose another --out")
+        raise UserError(
+            f"{stamp.parent} exists but is not a search; choose another {option('out')}"
+        )
     else:
         write_atomically(stamp, json.dumps(asked, indent=2) + "\n")

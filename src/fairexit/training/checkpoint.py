@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError, reason
+from fairexit.errors import UserError, reason, short
 from fairexit.files import write_atomically
 from fairexit.methods import Method, methods
 from fairexit.models import ExitNet, create_model
@@ -41,8 +41,8 @@ def exit_weights(net: ExitNet, wanted: str | list[float]) -> list[float]:
     if isinstance(wanted, list):
         if len(wanted) != net.num_exits or not all(0 <= w < math.inf for w in wanted):
             raise UserError(
-                f"train.exit_weights {wanted}: give {net.num_exits} weights, none negative, "
-                f"for the exits {', '.join(net.exit_names)}"
+                f"train.exit_weights is {short(wanted)}; give {net.num_exits} weights that are not "
+                f"negative, for the exits {', '.join(net.exit_names)}"
             )
         return wanted
     if wanted == "equal" or net.num_exits == 1:
@@ -138,7 +138,7 @@ class Checkpoints:
         progress = load_checkpoint(self.run, self.parts)
         if progress.epoch and not self.best(progress).is_file():
             raise UserError(
-                f"{self.best(progress)} is missing; remove {self.run.path} and train anew"
+                f"{self.best(progress)} is missing; remove {self.run.path} and train again"
             )
         return progress
 
@@ -175,7 +175,7 @@ def load_checkpoint(run: Run, parts: Mapping[str, Stateful]) -> Progress:
         return Progress(**state["progress"])
     except Exception as error:
         raise UserError(
-            f"{path} is damaged ({reason(error)}); remove {run.path} and train anew"
+            f"{path} is damaged ({reason(error)}); remove {run.path} and train again"
         ) from None
 
 
@@ -224,10 +224,14 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
     try:
         net = create_model(**run.description["model"])
     except TypeError as error:
-        raise UserError(f"{run.path}/config.json is damaged ({reason(error)})") from None
+        raise UserError(
+            f"{run.path}/config.json is damaged ({reason(error)}); train the run again"
+        ) from None
     path = run.last_weights if last else run.weights
     try:
         net.load_state_dict(load_file(path))
     except Exception as error:
-        raise UserError(f"{path} does not fit its config.json ({reason(error)})") from None
+        raise UserError(
+            f"{path} does not fit its config.json ({reason(error)}); train the run again"
+        ) from None
     return net.eval()

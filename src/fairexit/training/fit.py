@@ -19,7 +19,7 @@ from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
-from fairexit.errors import DivergedError, UserError
+from fairexit.errors import DivergedError, UserError, option, short
 from fairexit.files import alone, write_atomically
 from fairexit.methods import Distilled, Method
 from fairexit.models import ExitNet
@@ -52,7 +52,10 @@ def train(config: RunConfig, out: Path) -> Run:
         UserError: settings that do not fit the data or the machine, or a loss that diverges.
     """
     if config.prune is not None:
-        raise UserError("training alone does not prune; call fairexit.pruning.fairprune.make_run")
+        raise UserError(
+            "the configuration has a section prune, but train does not prune; leave it out, or "
+            "call fairexit.pruning.fairprune.make_run"
+        )
     data = open_training(config)
     task = data.task(config.data.group)
     fabric = _fabric(config)
@@ -67,7 +70,10 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, fabric: Fabr
         if method.teacher_run:
             teach(method, open_run(method.teacher_run))
         elif fabric.world_size > 1:
-            raise UserError("with several devices train a teacher first: method.teacher")
+            raise UserError(
+                f"method '{config.method['name']}' needs a teacher, and on several devices it must "
+                "be trained before; give its run as method.teacher"
+            )
     if fabric.is_global_zero:
         run.start(config, data.info["checksums"])
     fabric.barrier()
@@ -113,7 +119,8 @@ def _fabric(config: RunConfig) -> Fabric:
     wanted = config.train
     if wanted.batch_size % wanted.devices:
         raise UserError(
-            f"train.batch_size {wanted.batch_size} does not divide into {wanted.devices} devices"
+            f"train.batch_size is {wanted.batch_size}; it must be a multiple of train.devices, "
+            f"{wanted.devices}"
         )
     try:
         fabric = Fabric(
@@ -121,8 +128,10 @@ def _fabric(config: RunConfig) -> Fabric:
         )
         fabric.launch()
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"train.device {wanted.device} x {wanted.devices}: {reason}") from None
+        raise UserError(
+            f"train.device is '{short(wanted.device)}' and train.devices {wanted.devices}: "
+            f"{short(error, 300)}"
+        ) from None
     return fabric
 
 
@@ -247,7 +256,7 @@ class _Trainer:
         if not np.isfinite(means[0]):
             raise DivergedError(
                 f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
-                "set train.clip, with a new --out"
+                f"set train.clip, and choose another {option('out')}"
             )
         names = self.method.net.exit_names
         row = {"lr": learning_rate(train, epoch, steps - 1, steps), "train_loss": means[0]}
@@ -269,8 +278,8 @@ class _Trainer:
         progress, criterion = self.progress, self.config.train.select
         if np.isnan(row[f"val_{criterion}"]):
             raise UserError(
-                f"{criterion} is not defined on validation (no class in two groups of "
-                f"{self.task.group}?); choose another train.select"
+                f"{criterion} is not defined on validation, perhaps because no class occurs in two "
+                f"groups of {self.task.group}; choose another train.select"
             )
         progress.epoch = epoch + 1
         progress.rows.append(row)
@@ -283,9 +292,9 @@ class _Trainer:
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
         except OSError as error:
-            kept = "; it goes on where it was last stored" if epoch else ""
+            kept = ", and training resumes from the last stored epoch" if epoch else ""
             raise UserError(
-                f"{self.run.path} cannot be written ({error.strerror}); free the disk and call "
+                f"{self.run.path} cannot be written ({error.strerror}); free some space and start "
                 f"again{kept}"
             ) from None
 

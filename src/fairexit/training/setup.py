@@ -26,14 +26,14 @@ def open_training(config: RunConfig) -> Prepared:
         rows = data.rows(split, config.data.fold)
         present = np.unique(data.groups(group)[rows])
         if (present != UNKNOWN).sum() < 2:
-            raise UserError(f"split '{split}' of {data.path} has fewer than two {group}s")
+            raise UserError(f"split '{split}' of {data.path} has fewer than two groups of {group}")
     images, settings = len(data.rows("train", config.data.fold)), config.train
     steps = -(-images // settings.batch_size)
     smallest = images // steps // settings.devices
     if smallest < 2:
         raise UserError(
-            f"train.batch_size {settings.batch_size} cuts {images} images into batches down to "
-            f"{smallest} on a device; batch normalisation needs at least 2"
+            f"train.batch_size is {settings.batch_size}, which divides {images} images into "
+            f"batches of as few as {smallest} on a device; batch normalisation needs at least 2"
         )
     return data
 
@@ -62,7 +62,7 @@ def teach(method: Distilled, teacher: Run) -> None:
         UserError: it was trained for other classes, or is another network.
     """
     if tuple(teacher.description["label2id"]) != method.task.classes:
-        raise UserError(f"the teacher {teacher.path} was trained for other classes")
+        raise UserError(f"the teacher {teacher.path} was not trained for the same classes")
     method.set_teacher(load_net(teacher))
 
 
@@ -79,7 +79,7 @@ def finetune_config(config: RunConfig) -> RunConfig:
     assert prune is not None
     if methods[name].fold is not Method.fold:
         raise UserError(
-            f"method '{name}' cannot be fine-tuned: its own heads are not stored; set "
+            f"method '{name}' cannot be fine-tuned, because its training heads are not stored; set "
             "prune.finetune to 0"
         )
     lr = prune.finetune_lr or config.train.lr / 10

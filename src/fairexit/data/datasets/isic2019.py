@@ -7,7 +7,7 @@ import pandas as pd
 
 from fairexit.data.datasets import datasets
 from fairexit.data.records import Dataset, Listing, file_of, find_images, need_columns, read_table
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option, short
 
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
 TRUTH = "ISIC_2019_Training_GroundTruth.csv"
@@ -30,7 +30,7 @@ class Isic2019(Dataset):
 
     def __init__(self, *, age_cut: int = 60) -> None:
         if not 0 < age_cut < 90:
-            raise UserError(f"--age-cut {age_cut}: give an age between 1 and 89")
+            raise UserError(f"{option('age_cut')} is {age_cut}; it must be between 1 and 89")
         self.age_cut = age_cut
 
     def read(self, source: Path) -> Listing:
@@ -73,7 +73,7 @@ def _numbers(frame: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFram
     if wrong.any():
         row, column = (int(i) for i in np.argwhere(wrong)[0])
         raise UserError(
-            f"{path}, id '{frame['image'].iloc[row]}': {columns[column]} "
-            f"'{frame[columns[column]].iloc[row]}' is no number"
+            f"{path}, id '{short(frame['image'].iloc[row])}': {columns[column]} "
+            f"'{short(frame[columns[column]].iloc[row])}' is not a number"
         )
     return numbers

@@ -28,6 +28,10 @@ LOOKS = np.array(
 )
 
 
+def _wrong(name: str, value: float, wanted: str) -> str:
+    return f"dataset 'synthetic': option '{name}' is {value}; it {wanted}"
+
+
 @datasets.register("synthetic")
 class Synthetic(Dataset):
     """Lesions of five kinds on two skin tones, the dark one rare and harder to read.
@@ -58,14 +62,14 @@ class Synthetic(Dataset):
     ) -> None:
         for name, value in [("dark_share", dark_share), ("shortcut", shortcut)]:
             if not 0 <= value <= 1:
-                raise UserError(f"synthetic: {name} {value} must lie between 0 and 1")
+                raise UserError(_wrong(name, value, "must be between 0 and 1"))
         for name, value in [("noise", noise), ("spread", spread), ("dark_contrast", dark_contrast)]:
             if not 0 <= value < float("inf"):
-                raise UserError(f"synthetic: {name} {value} must be a number, not negative")
+                raise UserError(_wrong(name, value, "must be a finite number of at least 0"))
         if seed < 0:
-            raise UserError(f"synthetic: seed {seed} cannot be negative")
+            raise UserError(_wrong("seed", seed, "cannot be negative"))
         if images < 30:
-            raise UserError(f"synthetic: {images} images are too few; give at least 30")
+            raise UserError(_wrong("images", images, "must be at least 30"))
         self.images, self.dark_share, self.dark_contrast = images, dark_share, dark_contrast
         self.shortcut, self.noise, self.spread, self.seed = shortcut, noise, spread, seed
 

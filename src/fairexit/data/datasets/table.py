@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fairexit.data.datasets import datasets
 from fairexit.data.records import Dataset, Listing, find_images, need_columns, read_table
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option, short
 from fairexit.types import UNKNOWN_NAMES
 
 
@@ -32,7 +32,9 @@ class Table(Dataset):
         columns = [id, label, *group]
         twice = next((name for name in columns if columns.count(name) > 1), None)
         if twice is not None:
-            raise UserError(f"column '{twice}' is named twice; id, label and groups must differ")
+            raise UserError(
+                f"column '{short(twice)}' is named twice; id, label and groups must differ"
+            )
         self.id, self.label, self.group = id, label, group
         self.cluster, self.images = cluster, images
 
@@ -42,7 +44,10 @@ class Table(Dataset):
         need_columns(table, wanted, source)
         folder = self.images or source.parent
         if not folder.is_dir():
-            raise UserError(f"no folder {folder}; name the images' folder with --images")
+            raise UserError(
+                f"there is no folder {folder}; name the folder of the images with "
+                f"{option('images')}"
+            )
         frame = table[[self.id, self.label, *self.group]].copy()
         frame.columns = ["id", "label", *self.group]
         frame["cluster"] = table[self.cluster].fillna("") if self.cluster else ""
