@@ -1,6 +1,7 @@
 """A run's folder: what lies where, and what may be done with it. Imports no torch."""
 
 import json
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 from fairexit.config import RunConfig, build_config
 from fairexit.errors import UserError
 from fairexit.files import read_json, write_atomically
+from fairexit.plugins import HOW_TO_GIVE, changed, missing
+from fairexit.registry import UnknownNameError
 
 FORMAT = 1
 ANEW = "train the run anew in another folder"
@@ -88,6 +91,18 @@ class Run:
         """The settings, as the run stored them."""
         return build_config(self.description["run"])
 
+    @property
+    def plugins(self) -> dict[str, str]:
+        """File name -> SHA-256 of the plugin files that the run was trained with."""
+        recorded = self.description["run"].get("plugins", {})
+        return recorded if isinstance(recorded, dict) else {}
+
+    def without_plugin(self, error: UnknownNameError) -> UserError:
+        """The error for a name of the run that is unknown, with the plugin that it may need."""
+        if absent := missing(self.plugins):
+            return UserError(f"{self.path} needs {' and '.join(absent)}: {error}; {HOW_TO_GIVE}")
+        return error
+
     def start(self, config: RunConfig, checksums: dict[str, str]) -> None:
         """Enter the settings into a new folder, or check that an old one has the same.
 
@@ -124,12 +139,14 @@ def open_run(path: Path) -> Run:
     version = run.description.get("format")
     if version != FORMAT:
         raise UserError(f"{path} has format {version}, this version reads {FORMAT}; train it anew")
-    missing = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
-    missing |= {f"preprocessing.{key}" for key in ("size", "fit")} - {
+    absent = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
+    absent |= {f"preprocessing.{key}" for key in ("size", "fit")} - {
         f"preprocessing.{key}" for key in run.description.get("preprocessing", {})
     }
-    if missing:
-        raise UserError(f"{path}/config.json lacks '{min(missing)}'; train the run anew")
+    if absent:
+        raise UserError(f"{path}/config.json lacks '{min(absent)}'; train the run anew")
+    for line in changed(run.plugins):
+        print(f"warning: {path}: {line}", file=sys.stderr)
     return run
 
 

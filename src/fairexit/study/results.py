@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 
 from fairexit.errors import UserError
 from fairexit.files import alone, write_atomically
+from fairexit.plugins import portable
 from fairexit.runs import Run
 from fairexit.stats.seeds import MOST
 from fairexit.study.against import against_others, against_table
@@ -62,7 +63,7 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         shutil.rmtree(fresh, ignore_errors=True)
         workers = min(len(study.datasets), os.cpu_count() or 1)
         parts = Parallel(n_jobs=workers, backend="loky")(
-            delayed(_write_dataset)(study, folder, states, fresh / dataset, dataset)
+            delayed(portable(_write_dataset))(study, folder, states, fresh / dataset, dataset)
             for dataset in study.datasets
         )
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)

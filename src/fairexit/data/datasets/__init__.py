@@ -3,4 +3,4 @@
 from fairexit.data.records import Dataset
 from fairexit.registry import Registry
 
-datasets: Registry[Dataset] = Registry("dataset", __name__)
+datasets: Registry[Dataset] = Registry("dataset", __name__, Dataset)
