@@ -6,8 +6,7 @@ registry: whatever is registered while a plugin is imported comes from that plug
 
 import hashlib
 import sys
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fairexit.errors import UserError, reason
+from fairexit.errors import UserError
+from fairexit.plugin_errors import describe, is_within
 
 GROUP = "fairexit.plugins"
 """Entry points of this group are modules that are imported at the first look-up of a name."""
@@ -96,7 +96,7 @@ def load_file(path: Path, sha256: str | None = None) -> Origin:
         raise UserError(f"plugin {path} cannot be read: {error.strerror}") from None
     origin = Origin(path.name, path.resolve(), hashlib.sha256(source).hexdigest())
     if sha256 is not None and origin.sha256 != sha256:
-        raise UserError(f"plugin {path} has changed: {_differs(sha256, origin.sha256)}")
+        raise UserError(f"plugin {path} has changed: {differs(sha256, origin.sha256)}")
     if origin.module in _files:
         return _files[origin.module].origin
     for other in loaded_files():
@@ -104,18 +104,14 @@ def load_file(path: Path, sha256: str | None = None) -> Origin:
             _forget(_files.pop(other.module))
         elif other.name == origin.name:
             raise UserError(f"two plugins are called {path.name}: {other} and {path}; rename one")
-    with _importing(origin, lambda file: file == str(path), shown=path) as loading:
+    with _importing(origin, origin.module, str(path)) as loading:
         module = ModuleType(origin.module)
         module.__file__ = str(path)
         sys.modules[origin.module] = module
-        try:
-            # Compiled here, so that what runs is what the checksum was taken of.
-            exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
-            if not loading.undo:
-                raise UserError('it registers nothing; see docs/methods.md for "register"')
-        except BaseException:
-            _forget(loading)
-            raise
+        # Compiled here, so that what runs is what the checksum was taken of.
+        exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
+        if not loading.undo:
+            raise UserError('it registers nothing; see "A method of your own" in docs/methods.md')
     _files[origin.module] = loading
     return origin
 
@@ -156,57 +152,15 @@ def owner(undo: Callable[[], None]) -> Origin | None:
 def origin_of(thing: object) -> Origin:
     """Where a class or function comes from that no plugin registered, by its module."""
     module = getattr(thing, "__module__", None) or "__main__"
-    package = module.partition(".")[0]
-    if package == "fairexit":
+    if is_within(module, "fairexit"):
         return FAIREXIT
-    origins = (o for entry, o in _packages.items() if entry.module.partition(".")[0] == package)
-    return next(origins, Origin(module))
+    packages = (o for entry, o in _packages.items() if is_within(module, _scope(entry)))
+    return next(packages, Origin(module))
 
 
 def loaded_files() -> tuple[Origin, ...]:
     """The plugin files that this process has imported."""
     return tuple(loading.origin for loading in _files.values())
-
-
-def checksums(classes: Iterable[type]) -> dict[str, str]:
-    """File name -> SHA-256 of the plugin files that hold these classes or a base of them."""
-    modules = {base.__module__ for cls in classes for base in cls.__mro__}
-    return {file.name: file.sha256 for file in loaded_files() if file.module in modules}
-
-
-def missing(recorded: Mapping[str, str]) -> list[str]:
-    """A phrase for each recorded plugin file (name -> SHA-256) of which no version is imported."""
-    names, digests = _names_and_digests()
-    return [
-        f"the plugin {name} (SHA-256 {digest})"
-        for name, digest in recorded.items()
-        if digest not in digests and name not in names
-    ]
-
-
-def changed(recorded: Mapping[str, str]) -> list[str]:
-    """A phrase for each recorded plugin file (name -> SHA-256) imported with other content."""
-    names, digests = _names_and_digests()
-    return [
-        f"plugin {name} has changed: {_differs(digest, names[name])}"
-        for name, digest in recorded.items()
-        if digest not in digests and name in names
-    ]
-
-
-def require(recorded: Mapping[str, str], who: str) -> None:
-    """Check that recorded plugin files (name -> SHA-256) are imported, with the same content.
-
-    Raises:
-        UserError: one is not.
-    """
-    if absent := missing(recorded):
-        raise UserError(f"{who} needs {absent[0]}; {HOW_TO_GIVE}")
-    if other := changed(recorded):
-        raise UserError(f"{who}: {other[0]}; give the file that has the first checksum")
-
-
-HOW_TO_GIVE = "give that file as a plugin, see docs/methods.md"
 
 
 def portable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -222,12 +176,8 @@ def _call(_: tuple[Origin, ...], function: Callable[..., Any], *args: Any) -> An
     return function(*args)
 
 
-def _names_and_digests() -> tuple[dict[str, str], set[str]]:
-    files = loaded_files()
-    return {file.name: file.sha256 for file in files}, {file.sha256 for file in files}
-
-
-def _differs(recorded: str, given: str) -> str:
+def differs(recorded: str, given: str) -> str:
+    """How a message says that a file is not the one of a recorded checksum."""
     return f"its SHA-256 was {recorded}, the given file's is {given}"
 
 
@@ -236,60 +186,43 @@ def _installed() -> Iterable[EntryPoint]:
 
 
 def _load_package(entry: EntryPoint) -> None:
-    origin, package = Origin(_distribution(entry)), entry.module.partition(".")[0]
+    name = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
     is_new = entry.module not in sys.modules
-
-    def inside(file: str) -> bool:
-        return package in (*Path(file).parts, Path(file).stem)
-
-    with _importing(origin, inside) as loading:
+    with _importing(Origin(name), _scope(entry), name) as loading:
         entry.load()
         if is_new and not loading.undo:
-            raise UserError(f"its module {entry.value} registers nothing")
-    _packages[entry] = origin
+            raise UserError(f"its module {entry.module} registers nothing")
+    _packages[entry] = loading.origin
 
 
-def _distribution(entry: EntryPoint) -> str:
-    if entry.dist is None:
-        return entry.value
-    return f"{entry.dist.name} {entry.dist.version}"
+def _scope(entry: EntryPoint) -> str:
+    """The package of the plugin's module, or the module itself."""
+    return entry.module.rpartition(".")[0] or entry.module
 
 
 @contextmanager
-def _importing(
-    origin: Origin, inside: Callable[[str], bool], shown: Path | None = None
-) -> Iterator[_Loading]:
-    """Name `origin` as the owner of what is registered; any error becomes one line."""
-    loading = _Loading(origin)
+def _importing(origin: Origin, scope: str, shown: str) -> Iterator[_Loading]:
+    """Name `origin` as the owner of what is registered; an error becomes one line.
+
+    A failed import is undone as a whole, so that the next attempt is like the first.
+
+    Args:
+        origin: the plugin.
+        scope: the module, or the package, that is the plugin's.
+        shown: the plugin as messages name it.
+    """
+    loading, before = _Loading(origin), set(sys.modules)
     _loading.append(loading)
     try:
         yield loading
     except (Exception, SystemExit) as error:
-        where = _place(error, inside)
-        if where and shown is None:
-            place = f", {where[0]}, line {where[1]}"
-        else:
-            place = f", line {where[1]}" if where else ""
-        what = str(error) if isinstance(error, UserError) else _what(error)
-        raise UserError(f"plugin {shown or origin}{place}: {what}") from error
+        _forget(loading)
+        for name in set(sys.modules) - before:
+            if is_within(name, scope):
+                del sys.modules[name]
+        raise UserError(f"plugin {shown}{describe(error, scope, shown)}") from error
     finally:
         _loading.remove(loading)
-
-
-def _what(error: BaseException) -> str:
-    kind = type(error).__name__
-    if isinstance(error, SyntaxError):
-        return f"{kind}: {error.msg}"
-    text = reason(Exception(*error.args))
-    return f"{kind}: {text}" if error.args else kind
-
-
-def _place(error: BaseException, inside: Callable[[str], bool]) -> tuple[str, int] | None:
-    """File and line of the plugin where an error was raised, the innermost."""
-    if isinstance(error, SyntaxError) and error.lineno and inside(error.filename or ""):
-        return str(error.filename), error.lineno
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if inside(f.filename)]
-    return (frames[-1].filename, frames[-1].lineno or 0) if frames else None
 
 
 def _forget(loading: _Loading) -> None:

@@ -9,9 +9,11 @@ import importlib
 import inspect
 import math
 import pkgutil
+import sys
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fairexit.contracts import check_class
@@ -46,9 +48,17 @@ class _Entry(Generic[T]):
         return self.plugin or origin_of(self.cls)
 
     def is_redefined_by(self, cls: type) -> bool:
-        """Whether a module was run again, or a cell of a notebook."""
-        old = self.cls
-        return (old.__module__, old.__qualname__) == (cls.__module__, cls.__qualname__)
+        """Whether a cell of a notebook was run again, or a plugin was a plain module before."""
+        if self.cls.__qualname__ != cls.__qualname__:
+            return False
+        if self.cls.__module__ == cls.__module__:
+            return True
+        return self.plugin is None and _file(self.cls) == _file(cls) is not None
+
+
+def _file(cls: type) -> Path | None:
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return Path(file).resolve() if file else None
 
 
 class Registry(Generic[T]):

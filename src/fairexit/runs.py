@@ -10,7 +10,7 @@ from typing import Any
 from fairexit.config import RunConfig, build_config
 from fairexit.errors import UserError
 from fairexit.files import read_json, write_atomically
-from fairexit.plugins import HOW_TO_GIVE, changed, missing
+from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
 
 FORMAT = 1

@@ -15,7 +15,7 @@ from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import alone, write_atomically
 from fairexit.inference.predict import choose_device, open_data, predict_split
 from fairexit.models import ExitNet
-from fairexit.plugins import require
+from fairexit.plugin_records import require
 from fairexit.predictions.files import Predictions
 from fairexit.pruning.groups import check_task, draw_rows, split_groups
 from fairexit.pruning.layers import (

@@ -10,7 +10,8 @@ from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError
 from fairexit.methods import Distilled, Method, methods
 from fairexit.models import backbone_family, heads
-from fairexit.plugins import checksums, loaded_files, require
+from fairexit.plugin_records import checksums, require
+from fairexit.plugins import loaded_files
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
 from fairexit.types import UNKNOWN
