@@ -24,6 +24,8 @@ from fairexit.pruning.fairprune import prune
 from fairexit.registry import Registry
 from fairexit.runs import Run, open_run
 from fairexit.settings import PruneConfig
+from fairexit.study import job as jobs
+from fairexit.study.folder import Folder
 from fairexit.study.load import load_study
 from fairexit.training.fit import train
 
@@ -265,6 +267,24 @@ def test_a_study_shares_the_teacher_of_a_method_of_ones_own(files, tiny, tmp_pat
         ("ERM", None),
         ("Quiet", "tiny-ERM-seed0"),
     ]
+
+
+def test_a_run_of_a_study_does_not_take_a_plugin_that_was_edited_meanwhile(files, tiny, tmp_path):
+    tree = {
+        "plugins": [f"plugins/own_{kind}.py" for kind in SOURCES],
+        "base": own_settings(tiny.path),
+        "datasets": {"tiny": {}},
+        "rows": {"Quiet": {}},
+    }
+    study = load_study(write(tmp_path / "s.yaml", yaml.safe_dump(tree)))
+    job = Folder(tmp_path / "s").job(study.runs[0], study, 1)
+    forget()
+    before = sha256(files["head"])
+    files["head"].write_text(HEAD + "# edited\n")
+    load_plugins(job.plugins)
+    wanted = rf"plugin own_head\.py has changed: its SHA-256 was {before}, .*; give the file that"
+    with pytest.raises(UserError, match=wanted):
+        jobs.make(job)
 
 
 def test_plugins_of_a_study_are_not_those_of_a_row(tiny, tmp_path):
