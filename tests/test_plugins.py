@@ -356,7 +356,7 @@ def test_a_changed_plugin_is_a_warning_when_a_finished_run_is_opened(own_run, fi
     file.write_text(HEAD + "# edited\n")
     words = [word for kind in ("head", "backbone") for word in ("--plugin", files[kind])]
     status, _, errors = command("predict", own_run.path, *words)
-    assert status == 0
+    assert (status, open_run(own_run.path)) == (0, own_run)
     assert errors == (
         f"warning: {own_run.path}: plugin own_head.py has changed: its SHA-256 was {before}, the "
         f"given file's is {sha256(file)}\n"

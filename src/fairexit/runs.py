@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,8 @@ class Run:
     @property
     def plugins(self) -> dict[str, str]:
         """File name -> SHA-256 of the plugin files that the run was trained with."""
-        recorded = self.description["run"].get("plugins", {})
+        settings = self.description["run"]
+        recorded = settings.get("plugins") if isinstance(settings, dict) else None
         return recorded if isinstance(recorded, dict) else {}
 
     def without_plugin(self, error: UnknownNameError) -> UserError:
@@ -146,8 +147,14 @@ def open_run(path: Path) -> Run:
     if absent:
         raise UserError(f"{path}/config.json lacks '{min(absent)}'; train the run anew")
     for line in changed(run.plugins):
-        print(f"warning: {path}: {line}", file=sys.stderr)
+        _warn(f"warning: {path}: {line}")
     return run
+
+
+@cache
+def _warn(line: str) -> None:
+    """Print a line once, however often a run is opened."""
+    print(line, file=sys.stderr)
 
 
 def read_record(run: Run) -> dict[str, Any]:
