@@ -8,9 +8,13 @@ from fairexit.plugins import differs, loaded_files
 HOW_TO_GIVE = "give that file as a plugin, see docs/methods.md"
 
 
-def checksums(classes: Iterable[type]) -> dict[str, str]:
-    """File name -> SHA-256 of the plugin files that hold these classes or a base of them."""
-    modules = {base.__module__ for cls in classes for base in cls.__mro__}
+def checksums(entries: Iterable[object]) -> dict[str, str]:
+    """File name -> SHA-256 of the plugin files that entries of registries come from.
+
+    A class comes from the files of all its bases.
+    """
+    parts = (part for entry in entries for part in getattr(entry, "__mro__", (entry,)))
+    modules = {part.__module__ for part in parts}
     return {file.name: file.sha256 for file in loaded_files() if file.module in modules}
 
 

@@ -67,12 +67,17 @@ class Registry(Generic[T]):
     Args:
         kind: what one entry is called in messages ("method").
         package: dotted name of the package whose modules are imported at the first look-up.
-        base: the class of which every entry is a subclass.
+        base: the class of which every entry is a subclass; None for entries that are no classes. Those
+            need `__module__` and `__qualname__`, which say where they come from.
         arguments: names of the positional arguments that `create` passes on.
     """
 
     def __init__(
-        self, kind: str, package: str, base: type[Any], arguments: tuple[str, ...] = ()
+        self,
+        kind: str,
+        package: str,
+        base: type[Any] | None = None,
+        arguments: tuple[str, ...] = (),
     ) -> None:
         self.kind = kind
         self.base = base
@@ -91,7 +96,8 @@ class Registry(Generic[T]):
             raise UserError(f"a {self.kind} is registered under a name: register('own')")
 
         def enter(cls: type[C]) -> type[C]:
-            check_class(f"{self.kind} '{name}'", cls, self.base, self.arguments)
+            if self.base is not None:
+                check_class(f"{self.kind} '{name}'", cls, self.base, self.arguments)
             is_outside = origin_of(cls) != FAIREXIT
             if is_outside:
                 self._import_package()  # so that a name of the package's own is taken
