@@ -67,8 +67,8 @@ class Registry(Generic[T]):
     Args:
         kind: what one entry is called in messages ("method").
         package: dotted name of the package whose modules are imported at the first look-up.
-        base: the class of which every entry is a subclass; None for entries that are no classes. Those
-            need `__module__` and `__qualname__`, which say where they come from.
+        base: the class of which every entry is a subclass; None for entries that are no classes:
+            their `__module__` and `__qualname__` say where they come from.
         arguments: names of the positional arguments that `create` passes on.
     """
 
