@@ -175,8 +175,8 @@ def build_section(name: str, kind: type, values: Any) -> Any:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        if "error" in first.get("ctx", {}):
-            raise UserError(str(first["ctx"]["error"])) from None
+        if isinstance(cause := first.get("ctx", {}).get("error"), UserError):
+            raise cause from None
         where = first["loc"][0] if first["loc"] else ""
         if first["type"] == "missing":
             raise UserError(f"{name}.{where} is missing") from None

@@ -89,7 +89,10 @@ class Run:
     @cached_property
     def config(self) -> RunConfig:
         """The settings, as the run stored them."""
-        return build_config(self.description["run"])
+        try:
+            return build_config(self.description["run"])
+        except UnknownNameError as error:
+            raise self.without_plugin(error) from None
 
     @property
     def plugins(self) -> dict[str, str]:
