@@ -22,7 +22,9 @@ def draw(n: int = 50, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def of_table(logits: Tensor, target: Tensor, groups: Tensor, empty: Empty = "exclude") -> Any:
-    counts = count(target.numpy(), logits.argmax(1).numpy(), groups.numpy(), num_classes=4, num_groups=3)
+    counts = count(
+        target.numpy(), logits.argmax(1).numpy(), groups.numpy(), num_classes=4, num_groups=3
+    )
     return {name: value.item() for name, value in compute(counts, empty=empty).items()}
 
 

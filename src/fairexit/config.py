@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fairexit.errors import UserError, nearest, option, short
 from fairexit.files import read_yaml
+from fairexit.plugins import load_plugins
 from fairexit.settings import DataConfig, ModelConfig, PruneConfig, TrainConfig
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "build_prune",
     "build_section",
     "load_config",
+    "load_listed_plugins",
     "parse_changes",
 ]
 
@@ -35,6 +38,8 @@ class RunConfig:
         method: `name` and the method's own options.
         prune: what is done after training, or nothing.
         seed: of weights, sampling, augmentation and pruning.
+        plugins: file name -> SHA-256 of the plugin files that the method, head and backbone come
+            from; training fills it in.
     """
 
     data: DataConfig
@@ -43,6 +48,7 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     prune: PruneConfig | None = None
     seed: int = 0
+    plugins: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, everything spelled out."""
@@ -56,18 +62,48 @@ class RunConfig:
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
 
 
-def load_config(path: Path, changes: list[str] | None = None) -> RunConfig:
+def load_config(
+    path: Path, changes: list[str] | None = None, plugins: Sequence[str | Path] = ()
+) -> RunConfig:
     """Read a YAML file and apply changes like `train.epochs=10`.
 
-    A relative `data.path` is meant from the current folder.
+    A relative `data.path` refers to the current folder, the files that `plugins` lists in the YAML
+    file to the folder of that file.
 
+    Args:
+        path: the YAML file.
+        changes: what to change, as `key=value`.
+        plugins: further plugin files, relative to the current folder.
     Raises:
-        UserError: no such file, bad YAML, an unknown key or a value that does not fit.
+        UserError: no such file, bad YAML, an unknown key, a value that does not fit, or a plugin
+            that cannot be imported.
     """
     tree = read_yaml(path)
     for change in changes or []:
         _apply(tree, change)
+    load_plugins(plugins)
+    load_listed_plugins(tree, path)
     return build_config(tree)
+
+
+def load_listed_plugins(tree: dict[str, Any], path: Path) -> None:
+    """Import the plugin files that a YAML file lists, and take the list out of its keys.
+
+    A run's own config.yaml has checksums in place of the list. They stay, and nothing is imported.
+
+    Args:
+        tree: the keys of the file.
+        path: the file.
+    Raises:
+        UserError: `plugins` is no list of files, or one of them cannot be imported.
+    """
+    listed = tree.get("plugins")
+    if isinstance(listed, dict):
+        return
+    files = tree.pop("plugins", None) or []
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        raise UserError(f"{path}: plugins is {listed!r}; give a list of files, as [my_method.py]")
+    load_plugins(files, path.parent)
 
 
 def parse_changes(changes: list[str]) -> dict[str, Any]:
@@ -100,7 +136,13 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
     seed = tree.get("seed", 0)
     if type(seed) is not int or seed < 0:
         raise UserError(f"seed is {short(repr(seed))}; it must be a whole number of at least 0")
-    return RunConfig(method=dict(method), seed=seed, **parts)
+    plugins = tree.get("plugins") or {}
+    if not isinstance(plugins, dict):
+        raise UserError(
+            f"plugins is {short(repr(plugins))}; here it holds checksums, as {{FILE.py: SHA-256}}"
+        )
+    plugins = {str(name): str(digest) for name, digest in plugins.items()}
+    return RunConfig(method=dict(method), seed=seed, plugins=plugins, **parts)
 
 
 def build_prune(values: dict[str, Any]) -> PruneConfig:

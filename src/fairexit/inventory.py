@@ -37,8 +37,9 @@ def _of_registry(title: str, registry: Registry[Any]) -> Table:
             f"{o.name}: {_hint(o.hint)}" + ("" if o.required else f" = {o.default}")
             for o in options
         ]
-        rows.append([name, _first_line(registry[name]), ", ".join(texts) or "-"])
-    return Table(title, ["Name", "What it is", "Options"], rows, names=3)
+        cells = [name, _first_line(registry[name]), ", ".join(texts) or "-"]
+        rows.append([*cells, registry.origin(name).name])
+    return Table(title, ["Name", "What it is", "Options", "Origin"], rows, names=4)
 
 
 def _methods() -> Table:
@@ -67,13 +68,18 @@ def _metrics() -> Table:
 
 
 def _backbones() -> Table:
-    from fairexit.models import list_models
+    from fairexit.models import backbones
 
-    names = list_models()
-    own = [[name, "torchvision"] for name in names if "/" not in name]
-    count = len(names) - len(own)
-    own.append(["timm/<name>", f"timm: {count} names, those that run in stages can be cut"])
-    return Table("Backbones (model.backbone)", ["Name", "From"], own, names=2)
+    rows = []
+    for key in backbones.names():
+        family, origin = backbones.create(key), backbones.origin(key).name
+        names = family.names()
+        if family.prefix:
+            about = f"{len(names)} names; the networks that run in stages can be cut"
+            rows.append([f"{family.prefix}<name>", about, origin])
+        else:
+            rows += [[name, _first_line(type(family)), origin] for name in names]
+    return Table("Backbones (model.backbone)", ["Name", "What it is", "Origin"], rows, names=3)
 
 
 def _first_line(thing: object) -> str:

@@ -1,22 +1,31 @@
-"""Names for classes: a package is scanned, and what registers itself there can be chosen by name.
+"""Names for classes: what registers itself can be chosen by name.
 
-A registered class takes its options as keyword-only arguments; their type hints are the schema
-against which values from YAML or the command line are checked.
+A registry fills itself at its first look-up: the modules of its package are imported, and the
+plugins of installed packages. A registered class takes its options as keyword-only arguments; their
+type hints are the schema against which values from YAML or the command line are checked.
 """
 
 import importlib
 import inspect
 import math
 import pkgutil
+import sys
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from fairexit.errors import UserError, nearest, short
+from fairexit.contracts import check_class
+from fairexit.errors import UserError, nearest, reason, short
+from fairexit.plugins import FAIREXIT, Origin, load_installed, origin_of, owner
 
 T = TypeVar("T")
 C = TypeVar("C")
+
+
+class UnknownNameError(UserError):
+    """A name that nothing has registered; a plugin may be missing."""
 
 
 @dataclass(frozen=True)
@@ -29,48 +38,109 @@ class Option:
     required: bool
 
 
+@dataclass(frozen=True)
+class _Entry(Generic[T]):
+    cls: type[T]
+    plugin: Origin | None
+
+    @property
+    def origin(self) -> Origin:
+        return self.plugin or origin_of(self.cls)
+
+    def is_redefined_by(self, cls: type) -> bool:
+        """Whether a cell of a notebook was run again, or a plugin was a plain module before."""
+        if self.cls.__qualname__ != cls.__qualname__:
+            return False
+        if self.cls.__module__ == cls.__module__:
+            return True
+        return self.plugin is None and _file(self.cls) == _file(cls) is not None
+
+
+def _file(cls: type) -> Path | None:
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return Path(file).resolve() if file else None
+
+
 class Registry(Generic[T]):
     """Classes of one kind by name.
 
     Args:
         kind: what one entry is called in messages ("method").
         package: dotted name of the package whose modules are imported at the first look-up.
+        base: the class of which every entry is a subclass; None for entries that are no classes:
+            their `__module__` and `__qualname__` say where they come from.
+        arguments: names of the positional arguments that `create` passes on.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        base: type[Any] | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
         self.kind = kind
+        self.base = base
+        self.arguments = arguments
         self._package = package
-        self._entries: dict[str, type[T]] = {}
-        self._scanned = False
+        self._entries: dict[str, _Entry[T]] = {}
+        self._is_complete = self._is_importing = False
 
     def register(self, name: str) -> Callable[[type[C]], type[C]]:
-        """Class decorator that enters a class under `name`."""
+        """Class decorator that enters a class under `name`.
+
+        Raises:
+            UserError: the name is taken, or the class is not what the registry holds.
+        """
+        if not isinstance(name, str):
+            raise UserError(f"a {self.kind} is registered under a name: register('own')")
 
         def enter(cls: type[C]) -> type[C]:
-            if name in self._entries:
-                raise ValueError(f"two entries named {self.kind} '{name}'")
-            self._entries[name] = typing.cast(type[T], cls)
+            if self.base is not None:
+                check_class(f"{self.kind} '{name}'", cls, self.base, self.arguments)
+            is_outside = origin_of(cls) != FAIREXIT
+            if is_outside:
+                self._import_package()  # so that a name of the package's own is taken
+            old = self._entries.get(name)
+            if old is not None and not old.is_redefined_by(cls):
+                raise UserError(
+                    f"{self.kind} '{name}' is registered already, by {old.origin}; choose another "
+                    "name"
+                )
+            plugin = owner(lambda: self._remove(name)) if is_outside else None
+            self._entries[name] = _Entry(typing.cast(type[T], cls), plugin)
             return cls
 
         return enter
 
     def names(self) -> list[str]:
         """All names, sorted."""
-        self._scan()
+        self._fill()
         return sorted(self._entries)
 
     def __getitem__(self, name: str) -> type[T]:
-        self._scan()
+        self._fill()
         if name not in self._entries:
-            raise UserError(
+            raise UnknownNameError(
                 f"there is no {self.kind} '{short(name)}'; {nearest(name, self._entries)}"
             )
-        return self._entries[name]
+        return self._entries[name].cls
+
+    def origin(self, name: str) -> Origin:
+        """The package, plugin file or installed package that an entry comes from."""
+        self[name]
+        return self._entries[name].origin
 
     def options(self, name: str) -> dict[str, Option]:
         """The options of one entry, in the order of its signature."""
         cls = self[name]
-        hints = typing.get_type_hints(cls.__init__, include_extras=True)
+        try:
+            hints = typing.get_type_hints(cls.__init__, include_extras=True)
+        except Exception as error:
+            raise UserError(
+                f"{self.kind} '{name}': the type hints of {cls.__name__} cannot be read "
+                f"({reason(error)})"
+            ) from None
         return {
             p.name: Option(p.name, hints.get(p.name, Any), p.default, p.default is p.empty)
             for p in inspect.signature(cls).parameters.values()
@@ -113,10 +183,23 @@ class Registry(Generic[T]):
         """Build one entry with checked options."""
         return self[name](*args, **self.check(name, options))
 
-    def _scan(self) -> None:
-        if self._scanned:
+    def _fill(self) -> None:
+        """Import all that registers itself; what fails is tried again at the next look-up."""
+        if self._is_complete or self._is_importing:
             return
-        self._scanned = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
+        self._import_package()
+        self._is_complete = load_installed()
+
+    def _import_package(self) -> None:
+        if self._is_importing or self._is_complete:
+            return
+        self._is_importing = True
+        try:
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+        finally:
+            self._is_importing = False
+
+    def _remove(self, name: str) -> None:
+        self._entries.pop(name, None)

@@ -1,14 +1,17 @@
 """A run's folder: what lies where, and what may be done with it. Imports no torch."""
 
 import json
+import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from fairexit.config import RunConfig, build_config
 from fairexit.errors import UserError, option, short
 from fairexit.files import read_json, write_atomically
+from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
+from fairexit.registry import UnknownNameError
 
 FORMAT = 2
 """2: `eodd` in logs, metrics and policies is the usual form of equalised odds."""
@@ -87,7 +90,23 @@ class Run:
     @cached_property
     def config(self) -> RunConfig:
         """The settings, as the run stored them."""
-        return build_config(self.description["run"])
+        try:
+            return build_config(self.description["run"])
+        except UnknownNameError as error:
+            raise self.without_plugin(error) from None
+
+    @property
+    def plugins(self) -> dict[str, str]:
+        """File name -> SHA-256 of the plugin files that the run was trained with."""
+        settings = self.description["run"]
+        recorded = settings.get("plugins") if isinstance(settings, dict) else None
+        return recorded if isinstance(recorded, dict) else {}
+
+    def without_plugin(self, error: UnknownNameError) -> UserError:
+        """The error for a name of the run that is unknown, with the plugin that it may need."""
+        if absent := missing(self.plugins):
+            return UserError(f"{self.path} needs {' and '.join(absent)}: {error}; {HOW_TO_GIVE}")
+        return error
 
     def start(self, config: RunConfig, checksums: dict[str, str]) -> None:
         """Enter the settings into a new folder, or check that an old one has the same.
@@ -128,13 +147,21 @@ def open_run(path: Path) -> Run:
         raise UserError(
             f"{path} has format {version}, but this version reads {FORMAT}; train it again"
         )
-    missing = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
-    missing |= {f"preprocessing.{key}" for key in ("size", "fit")} - {
+    absent = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
+    absent |= {f"preprocessing.{key}" for key in ("size", "fit")} - {
         f"preprocessing.{key}" for key in run.description.get("preprocessing", {})
     }
-    if missing:
-        raise UserError(f"{path}/config.json lacks '{min(missing)}'; train the run again")
+    if absent:
+        raise UserError(f"{path}/config.json lacks '{min(absent)}'; train the run again")
+    for line in changed(run.plugins):
+        _warn(f"warning: {path}: {line}")
     return run
+
+
+@cache
+def _warn(line: str) -> None:
+    """Print a line once, however often a run is opened."""
+    print(line, file=sys.stderr)
 
 
 def read_record(run: Run) -> dict[str, Any]:

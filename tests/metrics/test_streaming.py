@@ -189,7 +189,12 @@ def test_bad_values(preds: Any, target: Any, groups: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("classes", "preds", "target", "message"),
     [
-        (2, [0, 1], [0, 1, 1], "predictions (2,), target (3,) and groups (2,) must have the same length"),
+        (
+            2,
+            [0, 1],
+            [0, 1, 1],
+            "predictions (2,), target (3,) and groups (2,) must have the same length",
+        ),
         (2, [[0.1, 0.2, 0.7]] * 2, [0, 1], "predictions have the shape (2, 3) and the type torch"),
         (3, [0.1, 0.2], [0, 1], "give scores (B, 3) of a floating type or classes (B,) of an int"),
         (2, [[0, 1], [1, 0]], [0, 1], "the shape (2, 2) and the type torch.int64; give scores"),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import check_page, show
+from fairexit.commands.common import Plugins, check_page, show
 
 Several = list[str] | None
 STDOUT = Path("-")
@@ -60,6 +60,7 @@ def audit(
     as_json: Annotated[
         Path | None, typer.Option("--json", help="All numbers; - prints them.")
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Tell whether the gaps between groups are real, from predictions alone."""
     # Reading and drawing take their time: say at once what happens.

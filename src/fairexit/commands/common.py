@@ -19,6 +19,26 @@ Group = Annotated[
 ]
 
 
+def _load(files: list[Path] | None) -> list[Path] | None:
+    if files:
+        from fairexit.plugins import load_plugins
+
+        load_plugins(files)
+    return files
+
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        callback=_load,
+        help="A Python file with a method, dataset, head or backbone of your own. Repeatable.",
+    ),
+]
+"""Plugin files; they are imported while the command line is read."""
+
+
 def check_page(out: Path) -> None:
     """Raise a UserError where a page would go into a file that is named as something else."""
     from fairexit.errors import UserError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import Device, Group, OtherData, show
+from fairexit.commands.common import Device, Group, OtherData, Plugins, show
 from fairexit.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def entangle(
     ] = None,
     data: OtherData = None,
     device: Device = "auto",
+    plugins: Plugins = None,
 ) -> None:
     """Measure by depth how entangled features are with the attribute and the target."""
     from fairexit.evaluation.entanglement import Entanglement, mean_over_runs

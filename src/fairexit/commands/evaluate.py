@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import Group, show
+from fairexit.commands.common import Group, Plugins, show
 
 
 def evaluate(
@@ -33,6 +33,7 @@ def evaluate(
         str | None, typer.Option(help="What probability columns of a file begin with.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Print the paper's table; for a run, write metrics.json and the policy."""
     from fairexit.evaluation.assess import assess, parse_choice

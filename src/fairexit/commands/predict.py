@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fairexit.commands.common import Device, OtherData, RunPath
+from fairexit.commands.common import Device, OtherData, Plugins, RunPath
 
 
 def predict(
@@ -29,6 +29,7 @@ def predict(
         typer.Option(help="Folder of images, no labels needed: answers go to --out, a CSV."),
     ] = None,
     device: Device = "auto",
+    plugins: Plugins = None,
 ) -> None:
     """Write the predictions of all exits, or the policy's answers."""
     from fairexit.errors import UserError

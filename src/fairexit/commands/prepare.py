@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fairexit.commands.common import show
+from fairexit.commands.common import Plugins, show
 
 
 def prepare(
@@ -47,6 +47,7 @@ def prepare(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any option of the dataset. Repeatable."),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Turn a download into the prepared form: decoded once, split, checked for leaks."""
     from fairexit.config import parse_changes

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import Group, RunPath, show
+from fairexit.commands.common import Group, Plugins, RunPath, show
 
 
 def prune(
@@ -63,11 +63,12 @@ def prune(
     chunk: Annotated[int | None, typer.Option(help="Images at a time [16]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ... [auto]")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes for the curvature [1]")] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Prune a run into a fairer one. Killed and called again, it goes on where it was."""
     settings = {key: value for key, value in locals().items() if value is not None}
-    for key in ("run", "out"):
-        del settings[key]
+    for key in ("run", "out", "plugins"):
+        settings.pop(key, None)
     from fairexit.config import build_prune
     from fairexit.pruning.fairprune import prune as prune_run
     from fairexit.pruning.record import notes, path_table, sparsity_table

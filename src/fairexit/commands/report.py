@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Group, check_page
+from fairexit.commands.common import Group, Plugins, check_page
 
 
 def report(
@@ -19,6 +19,7 @@ def report(
         str, typer.Option(help="Where no policy is stored: auto (on validation) or theta.")
     ] = "auto",
     title: Annotated[str, typer.Option(help="Heading.")] = "Fairness of image classifiers",
+    plugins: Plugins = None,
 ) -> None:
     """Write a self-contained page that compares runs, each under its stored policy."""
     from fairexit.data.prepared import open_prepared

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import show
+from fairexit.commands.common import Plugins, show
 
 
 def study(
@@ -24,6 +24,7 @@ def study(
     collect: Annotated[
         bool, typer.Option("--collect", help="Train nothing; tables and verdicts of what is done.")
     ] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Make every run of a grid, then tables, figures and a verdict on each claim of the paper."""
     from fairexit.errors import UserError

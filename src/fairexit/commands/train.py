@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from fairexit.commands.common import Plugins
+
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
@@ -14,6 +16,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As train.epochs=10. Repeatable."),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Train a run, and prune it if asked. Killed and called again, it goes on where it was."""
     from fairexit.config import load_config

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import show
+from fairexit.commands.common import Plugins, show
 
 
 def tune(
@@ -25,6 +25,7 @@ def tune(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As train.epochs=10. Repeatable."),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Search hyper-parameters on validation. Killed and called again, it goes on where it was."""
     from fairexit.config import load_config

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fairexit.data.images import Decoded
 from fairexit.data.records import Dataset
 from fairexit.errors import UserError, option
+from fairexit.plugins import portable
 from fairexit.progress import track
 
 CHUNK = 64
@@ -71,7 +72,7 @@ def store_images(
     """
     digests: list[str] = []
     good: list[bool] = []
-    read = partial(dataset.pixels, size=size, fit=fit)
+    read = portable(partial(dataset.pixels, size=size, fit=fit))
     # Plain writes: on a full disk they fail, where a memory map would kill the process.
     with file.open("wb") as stream:
         stream.write(header(len(frame), size))
@@ -102,7 +103,7 @@ def header(count: int, size: int) -> bytes:
 
 
 def _in_order(
-    read: "partial[list[Decoded]]", frame: pd.DataFrame, workers: int
+    read: Callable[[pd.DataFrame], list[Decoded]], frame: pd.DataFrame, workers: int
 ) -> Iterator[list[Decoded]]:
     chunks = [frame.iloc[i : i + CHUNK] for i in range(0, len(frame), CHUNK)]
     if workers == 1 or len(chunks) < 4:

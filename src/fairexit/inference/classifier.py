@@ -17,6 +17,7 @@ from fairexit.files import write_atomically
 from fairexit.inference.early_exit import ANSWER, answer_table, early_exit
 from fairexit.inference.predict import choose_device, stored_policy
 from fairexit.models import ExitNet
+from fairexit.plugins import load_plugins
 from fairexit.progress import track
 from fairexit.runs import Run, open_run
 from fairexit.training.checkpoint import load_net
@@ -72,15 +73,20 @@ class Classifier:
         return table.join(answers)[["file", *ANSWER, "problem"]]
 
 
-def load_model(path: str | Path, device: str = "auto") -> Classifier:
+def load_model(
+    path: str | Path, device: str = "auto", *, plugins: Sequence[str | Path] = ()
+) -> Classifier:
     """A finished and evaluated run as a classifier.
 
     Args:
         path: the run's folder; `config.json`, `model.safetensors` and `policy.json` of it suffice.
         device: where to compute.
+        plugins: files with the head or the backbone, if the run was trained with one of your own;
+            a run itself never names code that is imported.
     Raises:
-        UserError: no finished run, no policy yet, or no such device.
+        UserError: no finished run, no policy yet, no such device, or a plugin that is missing.
     """
+    load_plugins(plugins)
     run = open_run(Path(path))
     info = run.description
     return Classifier(

@@ -163,4 +163,6 @@ class Distilled(Method):
         self._teacher = (teacher.eval().requires_grad_(False),)
 
 
-methods: Registry[Method] = Registry("method", "fairexit.methods")
+methods: Registry[Method] = Registry(
+    "method", "fairexit.methods", Method, ("net", "task", "exit_weights")
+)

@@ -10,8 +10,18 @@ from fairexit.models.backbone import Backbone, Family, backbones
 from fairexit.models.exitnet import ExitNet
 from fairexit.models.heads import Head, heads
 from fairexit.models.pretrained import load_pretrained
+from fairexit.registry import UnknownNameError
 
-__all__ = ["Backbone", "ExitNet", "Head", "backbones", "create_model", "heads", "list_models"]
+__all__ = [
+    "Backbone",
+    "ExitNet",
+    "Head",
+    "backbone_family",
+    "backbones",
+    "create_model",
+    "heads",
+    "list_models",
+]
 
 
 def create_model(
@@ -50,7 +60,7 @@ def create_model(
     if image_size is not None and image_size < 1:
         raise UserError(f"image_size is {image_size}; it must be a number of pixels of at least 1")
     heads.check(head, {})  # a misspelt head counts without exits too
-    family = _family(name)
+    family = backbone_family(name)
     if stem not in family.stems:
         raise UserError(f"{name} has no stem '{short(stem)}'; {nearest(stem, family.stems)}")
     network = family.network(name, num_classes, stem=stem, image_size=image_size)
@@ -90,16 +100,27 @@ def list_models(pattern: str = "*") -> list[str]:
     return [n for family in families for n in family.names() if fnmatchcase(n, pattern)]
 
 
-def _family(name: str) -> Family:
+def backbone_family(name: str) -> Family:
+    """The family of networks that a name belongs to.
+
+    Raises:
+        UserError: no family has it, or two have.
+    """
+    families = {}
     for key in backbones.names():
         family = backbones.create(key)
         # timm is imported only for a name of its own
         if name.startswith(family.prefix) and name in family.names():
-            return family
+            families[key] = family
+    if len(families) > 1:
+        origins = " and ".join(f"'{key}' ({backbones.origin(key)})" for key in families)
+        raise UserError(f"backbone '{name}' belongs to two families, {origins}; rename one")
+    if families:
+        return families.popitem()[1]
     known = list_models()
     close = get_close_matches(name, known, n=1)
     hint = nearest(name, close) if close else "fairexit.list_models() returns all of them"
-    raise UserError(f"there is no backbone '{short(name)}'; {hint}")
+    raise UnknownNameError(f"there is no backbone '{short(name)}'; {hint}")
 
 
 def _stage_numbers(exits: str | Sequence[int], count: int) -> list[int]:

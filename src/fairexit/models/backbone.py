@@ -94,4 +94,4 @@ class TorchvisionFamily(Family):
         return dict(best.get_state_dict(progress=False, check_hash=True))
 
 
-backbones: Registry[Family] = Registry("backbone family", "fairexit.models")
+backbones: Registry[Family] = Registry("backbone", "fairexit.models", Family)

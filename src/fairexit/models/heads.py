@@ -76,7 +76,7 @@ class SmallMapError(UserError):
     """A map that is smaller than the head can take; larger images have larger maps."""
 
 
-heads: Registry[Head] = Registry("head", "fairexit.models")
+heads: Registry[Head] = Registry("head", "fairexit.models", Head, ("width", "num_classes"))
 
 
 @heads.register("conv")

@@ -16,6 +16,7 @@ from fairexit.files import alone, write_atomically
 from fairexit.inference.predict import choose_device, open_data, predict_split
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.models import ExitNet
+from fairexit.plugin_records import require
 from fairexit.predictions.files import Predictions
 from fairexit.pruning.groups import check_task, draw_rows, split_groups
 from fairexit.pruning.layers import (
@@ -31,7 +32,7 @@ from fairexit.pruning.saliency import Saliency
 from fairexit.runs import Run, open_run, read_record
 from fairexit.training.checkpoint import build, describe, exit_weights, load_net, save_tensors
 from fairexit.training.fit import finetune, train
-from fairexit.training.setup import finetune_config, open_training
+from fairexit.training.setup import finetune_config, open_training, record_plugins
 from fairexit.types import Task
 
 
@@ -54,15 +55,15 @@ def make_run(config: RunConfig, out: Path) -> Run:
             f"train.devices is {config.train.devices}, but training and pruning in one step needs "
             "a single device; train without the section prune, then use `fairexit prune`"
         )
-    plain = replace(config, prune=None)
-    data = open_training(plain)
+    data = open_training(config)
+    plain = record_plugins(replace(config, prune=None))
     check_task(config.prune, data, config.data.group)
     if config.prune.finetune:
         finetune_config(config)
     choose_device(config.prune.device)
     blank = replace(plain, model=replace(plain.model, pretrained=False))
     choose_layers(build(blank, data.task(config.data.group), data.size).net, config.prune)
-    Run(out).start(config, data.info["checksums"])
+    Run(out).start(replace(plain, prune=config.prune), data.info["checksums"])
     return prune(train(plain, out / "unpruned"), out, config.prune)
 
 
@@ -85,6 +86,7 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
     task = check_task(config, data, run.description["group"])
     full, pruned = replace(run.config, prune=config), Run(out)
     if config.finetune:
+        require(full.plugins, f"fine-tuning {run.path}")
         finetune_config(full)
     net, stamp = load_net(run), hashlib.sha256(run.weights.read_bytes()).hexdigest()
     with alone(out):

@@ -12,6 +12,7 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.models import ExitNet
+from fairexit.plugins import portable
 from fairexit.pruning.curvature import Estimate, curvature_sums
 from fairexit.pruning.groups import Rows
 
@@ -79,7 +80,7 @@ class Saliency:
             shares = [self._share(rows, step, 0)]
         else:
             shares = Parallel(n_jobs=world)(
-                delayed(self._share)(rows, step, rank) for rank in range(world)
+                delayed(portable(self._share))(rows, step, rank) for rank in range(world)
             )
         return {
             name: torch.stack([share[name] for share in shares]).sum(0) / len(rows)

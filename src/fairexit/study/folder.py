@@ -13,6 +13,7 @@ from fairexit.config import RunConfig
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import Choice
 from fairexit.files import read_json, write_atomically
+from fairexit.plugins import loaded_files
 from fairexit.runs import FORMAT, Run, check_same, open_run
 from fairexit.study.paper import ENTANGLED, common_name
 from fairexit.study.plan import Planned, Study
@@ -52,6 +53,7 @@ class Job:
     choice: dict[str, Any]
     entangle: bool
     threads: int
+    plugins: list[str]
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class Folder:
             _plain(study.choice),
             _entangled(planned, study),
             threads,
+            [str(file) for file in loaded_files()],
         )
 
     def status(self, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from fairexit.config import build_config
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import Choice, assess
+from fairexit.plugins import load_plugins
 from fairexit.runs import Run, open_run
 from fairexit.study.folder import Job
 from fairexit.study.wording import run_setting
@@ -49,6 +50,7 @@ def main(work: Callable[[Job], None] = make) -> int:
     job = Job(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_die_with_the_study, daemon=True).start()
     try:
+        load_plugins(job.plugins)
         work(job)
     except UserError as error:
         print(error.render(run_setting), file=sys.stderr)

@@ -1,23 +1,35 @@
 """A study's YAML file."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fairexit.config import RunConfig, build_config, build_section
+from fairexit.config import RunConfig, build_config, build_section, load_listed_plugins
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.assess import Choice, parse_choice
 from fairexit.evaluation.thresholds import DEFAULT_RULE
 from fairexit.files import read_yaml
+from fairexit.plugins import load_plugins
 from fairexit.study.paper import common_name
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 
-KEYS = ("base", "datasets", "rows", "axes", "seeds", "folds", "policy", "entangle", "against")
+KEYS = (
+    "base",
+    "datasets",
+    "rows",
+    "axes",
+    "seeds",
+    "folds",
+    "policy",
+    "entangle",
+    "against",
+    "plugins",
+)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 REPLACED = ("method", "prune")
 """Sections whose options mean nothing to another choice, so they are replaced as a whole."""
@@ -41,25 +53,24 @@ class Best:
     settings: dict[str, Any]
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
     """Read a study; relative data paths are meant from the current folder.
 
+    Args:
+        path: the YAML file; the plugin files that it lists are relative to its folder.
+        plugins: further plugin files, relative to the current folder.
     Raises:
         UserError: no such file, an unknown key, two rows of one name, runs that need each other in
-            a circle, or settings that do not fit.
+            a circle, settings that do not fit, or a plugin that cannot be imported.
     """
     tree = read_yaml(path)
     _check_keys(tree, KEYS, str(path))
+    load_plugins(plugins)
+    load_listed_plugins(tree, path)
     for key in ("base", "datasets"):
         if not tree.get(key):
             raise UserError(f"{path} lacks '{key}'; see docs/studies.md")
-    base = tree["base"]
-    if isinstance(base, str):
-        base = read_yaml(path.parent / base)
-    if not isinstance(base, dict):
-        raise UserError(
-            f"{path}: base is {short(repr(base))}; it must be a file name or a section of settings"
-        )
+    base = _base(tree["base"], path)
     datasets = _mapping(tree["datasets"], "datasets")
     for name in datasets:
         _check_name("dataset", name)
@@ -118,9 +129,24 @@ def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def _base(base: Any, path: Path) -> dict[str, Any]:
+    """The settings that all runs share, their plugins imported."""
+    if isinstance(base, str):
+        path = path.parent / base
+        base = read_yaml(path)
+    if not isinstance(base, dict):
+        raise UserError(
+            f"{path}: base is {short(repr(base))}; it must be a file name or a section of settings"
+        )
+    load_listed_plugins(base, path)
+    return base
+
+
 def _planned(
     dataset: str, row: str, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
 ) -> Planned:
+    from fairexit.training.setup import record_plugins
+
     name = f"{dataset}-{row}-seed{seed}" + (f"-fold{fold}" if fold is not None else "")
     tree: dict[str, Any] = {}
     for part in parts[1:]:
@@ -128,11 +154,14 @@ def _planned(
             raise UserError(
                 f"run {name}: the seed is set by 'seeds', as in seeds: [{short(part['seed'])}]"
             )
+        if "plugins" in part:
+            raise UserError(f"run {name}: 'plugins' is a key of the whole study, like 'rows'")
     for part in (*parts, {"seed": seed}, {} if fold is None else {"data.fold": fold}):
         tree = merge(tree, part)
     try:
         config = build_config(tree)
         _check_method(config)
+        config = record_plugins(config)
     except UserError as error:
         raise error.at(f"run {name}") from None
     return Planned(name, dataset, row, seed, fold, config)

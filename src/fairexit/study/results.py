@@ -14,6 +14,7 @@ from joblib import Parallel, delayed
 from fairexit.errors import UserError
 from fairexit.files import alone, write_atomically
 from fairexit.metrics.record import main_gaps
+from fairexit.plugins import portable
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.stats.seeds import MOST
@@ -64,7 +65,7 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         shutil.rmtree(fresh, ignore_errors=True)
         workers = min(len(study.datasets), os.cpu_count() or 1)
         parts = Parallel(n_jobs=workers, backend="loky")(
-            delayed(_write_dataset)(study, folder, states, fresh / dataset, dataset)
+            delayed(portable(_write_dataset))(study, folder, states, fresh / dataset, dataset)
             for dataset in study.datasets
         )
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)

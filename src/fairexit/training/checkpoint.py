@@ -20,6 +20,7 @@ from fairexit.errors import UserError, reason, short
 from fairexit.files import write_atomically
 from fairexit.methods import Method, methods
 from fairexit.models import ExitNet, create_model
+from fairexit.registry import UnknownNameError
 from fairexit.runs import FORMAT, Run
 from fairexit.training.log import kept_epoch
 from fairexit.types import Task
@@ -223,6 +224,8 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
     """
     try:
         net = create_model(**run.description["model"])
+    except UnknownNameError as error:
+        raise run.without_plugin(error) from None
     except TypeError as error:
         raise UserError(
             f"{run.path}/config.json is damaged ({reason(error)}); train the run again"

@@ -34,7 +34,13 @@ from fairexit.training.checkpoint import (
 )
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import build_optimizer, learning_rate
-from fairexit.training.setup import finetune_config, open_training, slow_precision, teach
+from fairexit.training.setup import (
+    finetune_config,
+    open_training,
+    record_plugins,
+    slow_precision,
+    teach,
+)
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
 
@@ -57,6 +63,7 @@ def train(config: RunConfig, out: Path) -> Run:
             "call fairexit.pruning.fairprune.make_run"
         )
     data = open_training(config)
+    config = record_plugins(config)
     task = data.task(config.data.group)
     fabric = _fabric(config)
     with alone(out) if fabric.is_global_zero else nullcontext():

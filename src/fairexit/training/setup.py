@@ -9,9 +9,27 @@ from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError
 from fairexit.methods import Distilled, Method, methods
+from fairexit.models import backbone_family, heads
+from fairexit.plugin_records import checksums, require
+from fairexit.plugins import loaded_files
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
 from fairexit.types import UNKNOWN
+
+
+def record_plugins(config: RunConfig) -> RunConfig:
+    """The settings with the checksums of the plugin files that they use.
+
+    Raises:
+        UserError: a name is unknown, or a recorded plugin is not imported, or with other content.
+    """
+    require(config.plugins, "the configuration")
+    if not loaded_files():
+        return config
+    model = config.model
+    family = type(backbone_family(model.backbone))
+    classes = (methods[config.method["name"]], heads[model.head], family)
+    return replace(config, plugins=checksums(classes))
 
 
 def open_training(config: RunConfig) -> Prepared:
