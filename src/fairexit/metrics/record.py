@@ -43,7 +43,9 @@ class Metric:
     moved: tuple[bool, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "__doc__", self.function.__doc__)
+        # As a decorated function has them; a registry reads from them where a metric comes from.
+        for name in ("__doc__", "__module__", "__qualname__"):
+            object.__setattr__(self, name, getattr(self.function, name))
 
     def __call__(self, counts: Counts | Margins, empty: Empty = "exclude") -> Values:
         """The metric, (...).
