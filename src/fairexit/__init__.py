@@ -1,11 +1,12 @@
 """fairexit: image classifiers that are fair across groups of people.
 
-Names load when they are first used, so that what works on tables imports no torch.
+Names load when they are first used, so that what works on tables neither imports nor needs torch.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fairexit.extras import is_installed, require
 from fairexit.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -28,13 +29,19 @@ _HOMES = {
     "load_model": "fairexit.inference.classifier",
     "read_predictions": "fairexit.predictions.files",
 }
+_EXTRAS = dict.fromkeys(("create_model", "early_exit", "list_models", "load_model"), "train")
+"""Name -> the extra without which its home cannot be imported."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'fairexit' has no attribute '{name}'")
+    if name in _EXTRAS:
+        require(_EXTRAS[name], f"fairexit.{name}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    # What lists all names, such as help(fairexit), also gets every one of them.
+    absent = {name for name, extra in _EXTRAS.items() if not is_installed(extra)}
+    return sorted({*globals(), *_HOMES} - absent)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_predictions import make
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from fairexit.errors import UserError
@@ -18,6 +17,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
 from fairexit.metrics import group_metrics as metrics
 from fairexit.metrics.counts import count
+from random_predictions import make
 
 KEYS = (
     "policy empty n groups avg diff eopp0 eopp1 eodd eodd_usual accuracy balanced_accuracy auroc "

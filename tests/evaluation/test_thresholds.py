@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_predictions import FEW, make
 
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Fallback, Policy
@@ -17,6 +16,7 @@ from fairexit.evaluation.thresholds import GRID, choose_theta, select, sweep
 from fairexit.metrics.counts import count
 from fairexit.metrics.group_metrics import compute
 from fairexit.predictions.files import Predictions
+from random_predictions import FEW, make
 
 FALLBACKS = st.sampled_from(["final", "most_confident"])
 TENTHS = st.lists(st.integers(1, 10).map(lambda t: t / 10), min_size=1, max_size=12)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_predictions import FEW
 
 from fairexit.errors import UserError
 from fairexit.metrics.counts import count
+from random_predictions import FEW
 
 
 @FEW

@@ -10,7 +10,6 @@ from fairlearn.metrics import MetricFrame, true_positive_rate
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from random_predictions import FEW
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -22,6 +21,7 @@ from fairexit.errors import UserError
 from fairexit.metrics import group_metrics as metrics
 from fairexit.metrics.counts import count
 from fairexit.metrics.group_metrics import METRICS, Empty, compute
+from random_predictions import FEW
 
 SEEDS = st.integers(0, 2**32)
 Samples = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]

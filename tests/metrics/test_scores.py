@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from random_predictions import FEW
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from fairexit.metrics.scores import auroc, auroc_by_group, brier, ece
+from random_predictions import FEW
 
 SEEDS = st.integers(0, 2**32)
 

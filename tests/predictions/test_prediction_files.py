@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from random_predictions import make
 
 from fairexit.errors import UserError
 from fairexit.predictions.files import Predictions, read_predictions, write_predictions
+from random_predictions import make
 
 OUTSIDE = "label,sex,p/no,p/yes\nyes,f,0.25,0.75\nno,m,1,0\nno,,0.5,0.5\n"
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fairexit.extras import require
 from fairexit.metrics.counts import count
 from fairexit.metrics.group_metrics import (
     METRICS,
@@ -61,6 +62,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Late, so that metrics of a table do without torch.
     if name == "GroupFairness":
+        require("train", "fairexit.metrics.GroupFairness")
         from fairexit.metrics.streaming import GroupFairness
 
         return GroupFairness

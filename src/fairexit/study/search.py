@@ -15,6 +15,7 @@ from fairexit.errors import DivergedError, UserError
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
+from fairexit.extras import require
 from fairexit.files import read_json, write_atomically
 from fairexit.runs import Run
 from fairexit.study.load import merge
@@ -127,10 +128,8 @@ def search(
     Raises:
         UserError: settings that do not fit, or the folder holds another search.
     """
-    try:
-        import optuna
-    except ModuleNotFoundError:
-        raise UserError("a search needs Optuna: pip install 'fairexit[search]'") from None
+    require("search", "the search of hyper-parameters")
+    import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     keys = [axis.key for axis in axes]
