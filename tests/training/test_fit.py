@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -28,6 +27,7 @@ from fairexit.training.checkpoint import exit_weights, load_net
 from fairexit.training.fit import train
 from fairexit.training.optim import learning_rate
 from fairexit.training.setup import slow_precision
+from waiting import wait_until
 
 
 def same_weights(one, two):
@@ -155,13 +155,11 @@ def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):
     process = subprocess.Popen(
         [*command, str(tmp_path / "r")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not (tmp_path / "r" / "log.csv").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
+    wait_until((tmp_path / "r" / "log.csv").exists, lambda: process.poll() is None)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.wait(60)
     assert not Run(tmp_path / "r").finished
-    subprocess.run([*command, str(tmp_path / "r")], check=True, capture_output=True)
+    subprocess.run([*command, str(tmp_path / "r")], check=True, capture_output=True, timeout=300)
     again = train(config, tmp_path / "whole")
     assert same_weights(again.weights, tmp_path / "r" / "model.safetensors")
 
