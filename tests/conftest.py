@@ -40,7 +40,7 @@ def tiny(tmp_path_factory):
     """A prepared synthetic dataset of 160 images of 28 px."""
     out = tmp_path_factory.mktemp("tiny") / "data"
     drawn = datasets.create("synthetic", images=160, seed=1, dark_share=0.4)
-    return prepare("synthetic", drawn, None, out, PrepareOptions(size=28, workers=1))
+    return prepare("synthetic", drawn, None, out, options=PrepareOptions(size=28, workers=1))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ Names load when they are first used, so that what works on tables neither import
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fairexit.extras import is_installed, require
 from fairexit.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -29,19 +28,22 @@ _HOMES = {
     "load_model": "fairexit.inference.classifier",
     "read_predictions": "fairexit.predictions.files",
 }
-_EXTRAS = dict.fromkeys(("create_model", "early_exit", "list_models", "load_model"), "train")
-"""Name -> the extra without which its home cannot be imported."""
+_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'fairexit' has no attribute '{name}'")
-    if name in _EXTRAS:
-        require(_EXTRAS[name], f"fairexit.{name}")
+    if name in _NEED_TORCH:
+        from fairexit.extras import require
+
+        require("train", f"fairexit.{name}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    # What lists all names, such as help(fairexit), also gets every one of them.
-    absent = {name for name, extra in _EXTRAS.items() if not is_installed(extra)}
+    from fairexit.extras import is_installed
+
+    # help(fairexit) gets every name that is listed here.
+    absent = set() if is_installed("train") else _NEED_TORCH
     return sorted({*globals(), *_HOMES} - absent)

@@ -263,7 +263,15 @@ def test_every_epoch_asked_for_is_trained(tiny, tmp_path):
 
 def loader(tiny, rank=0, world=1, batch_size=32):
     rows = tiny.rows("train")
-    return Loader(tiny, rows, "skin_tone", batch_size, torch.device("cpu"), rank, world)
+    return Loader(
+        tiny,
+        rows,
+        "skin_tone",
+        batch_size=batch_size,
+        device=torch.device("cpu"),
+        rank=rank,
+        world=world,
+    )
 
 
 def test_batches_are_even_and_complete(tiny):
@@ -383,6 +391,8 @@ def test_an_emulated_precision_is_told(tiny, tmp_path, monkeypatch, capsys):
 def test_images_without_a_cluster_are_each_their_own(tiny):
     frame = tiny.frame.assign(cluster=["", None, "a", "a", *tiny.frame["cluster"][4:]])
     data = Prepared(tiny.path, tiny.info, frame, tiny.images)
-    clusters = Loader(data, np.arange(4), "skin_tone", 4, torch.device("cpu")).clusters.tolist()
+    clusters = Loader(
+        data, np.arange(4), "skin_tone", batch_size=4, device=torch.device("cpu")
+    ).clusters.tolist()
     assert len(set(clusters)) == 3
     assert clusters[2] == clusters[3]

@@ -179,7 +179,9 @@ def _choose(
     several = len(predictions.exit_names) > 1
     if several and choice.threshold == "auto" and not groups:
         raise UserError("theta is chosen for an attribute; name it with --group")
-    return choose_policy(choice, groups[0] if groups else "", "exclude", predictions, run)
+    return choose_policy(
+        choice, groups[0] if groups else "", "exclude", predictions=predictions, run=run
+    )
 
 
 def align(other: Source, to: Source) -> Source:

@@ -48,6 +48,7 @@ def store_images(
     dataset: Dataset,
     frame: pd.DataFrame,
     file: Path,
+    *,
     size: int,
     fit: str,
     workers: int,

@@ -125,6 +125,7 @@ def shares(left: NDArray[np.int64]) -> NDArray[np.float64]:
 def choose_theta(
     predictions: Predictions,
     group: str,
+    *,
     thetas: Sequence[float] = GRID,
     rule: str = "eodd",
     tolerance: float = 0.01,

@@ -85,7 +85,7 @@ def measure_entanglement(
     net = load_net(run).to(where)
     if features == "exits" and net.num_exits == 1:
         raise UserError(f"{run.path} has one exit only; leave --features exits out")
-    loader = Loader(prepared, rows, task.group, batch_size, where)
+    loader = Loader(prepared, rows, task.group, batch_size=batch_size, device=where)
     _check_labels(loader.groups, f"{prepared.path}, split '{split}'", task.group)
     _check_labels(loader.labels, f"{prepared.path}, split '{split}'", "label")
     batches = track(loader.evaluation(Augment("none", 0)), f"{run.path.name}", loader.steps())
@@ -95,7 +95,7 @@ def measure_entanglement(
         if not z.isfinite().all():
             raise UserError(f"{run.path}: features at position {name} are not finite")
         z = F.normalize(z) if scale == "unit" else z
-        found.append(exact_snnl(z, [depth.groups, depth.labels], temperatures, relative))
+        found.append(exact_snnl(z, [depth.groups, depth.labels], temperatures, relative=relative))
     clusters = pd.factorize(prepared.clusters[rows])[0]
     names = {task.group: depth.groups, TARGET: depth.labels}
     return Entanglement(
@@ -108,7 +108,7 @@ def measure_entanglement(
             "unit": UNITS[relative],
         },
         f"{clusters.max() + 1} clusters",
-        _rows(found, list(depth.features), names, temperatures, clusters),
+        _rows(found, list(depth.features), names, temperatures=temperatures, clusters=clusters),
     )
 
 
@@ -148,6 +148,7 @@ def _rows(
     found: Sequence[ExactSnnl],
     positions: Sequence[str],
     names: dict[str, Tensor],
+    *,
     temperatures: Sequence[float],
     clusters: NDArray[np.int64],
 ) -> pd.DataFrame:

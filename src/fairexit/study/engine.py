@@ -171,7 +171,7 @@ def prepare_data(study: Study) -> None:
         path, wanted = run.config.data.path, study.prepare.get(run.dataset)
         if wanted and not path.exists():
             drawn = datasets.create(wanted.dataset, **wanted.options)
-            prepare(wanted.dataset, drawn, wanted.source, path, wanted.how)
+            prepare(wanted.dataset, drawn, wanted.source, path, options=wanted.how)
 
 
 def _check_data(study: Study, folder: Folder) -> None:

@@ -70,7 +70,7 @@ def load_study(path: Path) -> Study:
     for dataset, seed in product(datasets, _seeds(tree, "seeds", [base.get("seed", 0)])):
         here = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
         grid = [
-            _planned(dataset, row, seed, fold, (base, here, changes))
+            _planned(dataset, row, seed=seed, fold=fold, parts=(base, here, changes))
             for (row, changes), fold in product(rows.items(), _seeds(tree, "folds", [None]))
         ]
         runs += linked(grid, rows)
@@ -112,7 +112,7 @@ def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _planned(
-    dataset: str, row: str, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
+    dataset: str, row: str, *, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
 ) -> Planned:
     name = f"{dataset}-{row}-seed{seed}" + (f"-fold{fold}" if fold is not None else "")
     tree: dict[str, Any] = {}

@@ -215,7 +215,9 @@ def _measure(run: Run, tolerance: float) -> tuple[float, float]:
     policy = None
     if len(validation.exit_names) > 1:
         choice = Choice(tolerance=tolerance)
-        policy = choose_theta(validation, group, choice.grid, choice.rule, choice.tolerance)
+        policy = choose_theta(
+            validation, group, thetas=choice.grid, rule=choice.rule, tolerance=choice.tolerance
+        )
     found = evaluate(validation, group, policy)
     return found.avg["f1"], found.eodd
 
