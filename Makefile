@@ -24,7 +24,7 @@ bench: .venv/installed-dev
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[train]'
 	touch $@
 
 .venv/installed-dev: .venv/bin/python pyproject.toml

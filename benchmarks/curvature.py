@@ -48,7 +48,7 @@ def training_step(net: ExitNet, images: Tensor) -> Callable[[], None]:
 
 def ours(net: ExitNet, images: Tensor, draws: int | None) -> Callable[[], dict[str, Tensor]]:
     layers = prunable_layers(net)
-    return lambda: curvature_sums(net, images.split(16), ALPHA, layers, Estimate(draws))
+    return lambda: curvature_sums(net, images.split(16), ALPHA, layers, estimate=Estimate(draws))
 
 
 def theirs(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:

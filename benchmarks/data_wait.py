@@ -55,8 +55,10 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         drawn = datasets.create("synthetic", images=2 * BATCH * (steps + 1))
-        data = prepare("synthetic", drawn, None, Path(folder) / "d", PrepareOptions(size=SIZE))
-        loader = Loader(data, data.rows("train"), "skin_tone", BATCH, device)
+        data = prepare(
+            "synthetic", drawn, None, Path(folder) / "d", options=PrepareOptions(size=SIZE)
+        )
+        loader = Loader(data, data.rows("train"), "skin_tone", batch_size=BATCH, device=device)
         rows = [measure(loader, policy, steps, device) for policy in POLICIES]
     print(f"Waiting for data, {machine()}, {device.type}, median of {steps} steps\n")
     print(table(["augmentation", "data, ms/image", "step, ms/image", "share of both"], rows))

@@ -5,11 +5,11 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-
 
 def machine() -> str:
     """One line on the machine and the library."""
+    import torch
+
     return (
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, "
         f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"

@@ -63,7 +63,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         drawn = datasets.create("synthetic", images=options.images, seed=0, dark_share=0.3)
-        data = prepare("synthetic", drawn, None, Path(folder) / "data", PrepareOptions(size=32))
+        data = prepare(
+            "synthetic", drawn, None, Path(folder) / "data", options=PrepareOptions(size=32)
+        )
         file = Path(folder) / "predictions.parquet"
         write_predictions(fit(data, options.epochs), data, file)
         found = fairexit.audit(file, groups=["skin_tone"], positive=data.classes[0])

@@ -1,6 +1,6 @@
 """Small data and a small run that many tests share."""
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.inference.predict import predict
 from fairexit.training.fit import train
+from skips import pytest_sessionfinish as pytest_sessionfinish
+from skips import pytest_terminal_summary as pytest_terminal_summary
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -38,7 +40,7 @@ def tiny(tmp_path_factory):
     """A prepared synthetic dataset of 160 images of 28 px."""
     out = tmp_path_factory.mktemp("tiny") / "data"
     drawn = datasets.create("synthetic", images=160, seed=1, dark_share=0.4)
-    return prepare("synthetic", drawn, None, out, PrepareOptions(size=28, workers=1))
+    return prepare("synthetic", drawn, None, out, options=PrepareOptions(size=28, workers=1))
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,7 @@ def real_data(tmp_path_factory):
     if not (SHARED / "unpack").exists():
         pytest.skip("the research images of ../shared/data are not here")
     out = tmp_path_factory.mktemp("real")
-    assert os.system(f"{SHARED / 'unpack'} {out} >/dev/null") == 0
+    subprocess.run([SHARED / "unpack", out], check=True, capture_output=True, timeout=300)
     return out
 
 

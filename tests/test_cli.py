@@ -235,7 +235,7 @@ def test_help_needs_no_torch():
         "except SystemExit: pass\n"
         "assert not {'torch', 'pandas', 'lightning'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
 
 
 def test_version(command):
@@ -274,7 +274,7 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    other.stdout.readline()
+    assert other.stdout.readline() == b"1\n"
     status, _, errors = command(name, *words[name], "--out", out)
     assert (status, errors.count("\n")) == (2, 1)
     assert errors == (
@@ -284,7 +284,7 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
     assert not out.exists()
     # With its process the lock is gone.
     other.kill()
-    other.wait()
+    other.wait(60)
     with alone(out):
         pass
     assert [file.name for file in tmp_path.glob(".*")] == []

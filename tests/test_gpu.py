@@ -60,9 +60,11 @@ def test_losses():
         mine = z.to(device, copy=True).requires_grad_()
         y, a, t = labels.to(device), groups.to(device), teacher.to(device)
         loss = hsic_by_class(mine, a, y, 4).values.sum()
-        loss = loss + mmd_by_cell(t, mine, y, a, 4, 2, 0.5).values.sum()
+        loss = (
+            loss + mmd_by_cell(t, mine, y, a, num_classes=4, num_groups=2, sigma=0.5).values.sum()
+        )
         loss.backward()
-        exact = exact_snnl(mine.detach(), [a, y], (0.1, 1.0), True)
+        exact = exact_snnl(mine.detach(), [a, y], (0.1, 1.0), relative=True)
         return [v.detach().cpu() for v in (loss, mine.grad, exact.value, exact.influence)]
 
     for here, there in zip(values("cpu"), values(GPU), strict=True):

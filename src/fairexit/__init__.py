@@ -1,6 +1,6 @@
 """fairexit: image classifiers that are fair across groups of people.
 
-Names load when they are first used, so that what works on tables imports no torch.
+Names load when they are first used, so that what works on tables neither imports nor needs torch.
 """
 
 import importlib
@@ -28,13 +28,22 @@ _HOMES = {
     "load_model": "fairexit.inference.classifier",
     "read_predictions": "fairexit.predictions.files",
 }
+_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'fairexit' has no attribute '{name}'")
+    if name in _NEED_TORCH:
+        from fairexit.extras import require
+
+        require("train", f"fairexit.{name}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    from fairexit.extras import is_installed
+
+    # help(fairexit) gets every name that is listed here.
+    absent = set() if is_installed("train") else _NEED_TORCH
+    return sorted({*globals(), *_HOMES} - absent)

@@ -34,7 +34,7 @@ def demo(out: Path, *, images: int = 2500, epochs: int = 6, seed: int = 0) -> li
     data = out / "data"
     if not data.exists():
         drawn = datasets.create("synthetic", images=images, seed=seed)
-        prepare("synthetic", drawn, None, data, PrepareOptions(size=32, seed=seed))
+        prepare("synthetic", drawn, None, data, options=PrepareOptions(size=32, seed=seed))
     prepared = open_prepared(data)
     drawn_with = prepared.info.get("dataset", {})
     if (drawn_with.get("images"), drawn_with.get("seed")) != (images, seed):

@@ -1,19 +1,24 @@
 """What can be chosen by name: every registry, with options and defaults."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_args, get_origin
 
 from fairexit.errors import UserError, nearest, short
+from fairexit.extras import is_installed, require
 from fairexit.registry import Registry
 from fairexit.tables import Table
+
+NEED_TORCH = ("methods", "heads", "backbones")
 
 
 def inventory(kind: str | None = None) -> list[Table]:
     """Tables of methods, heads, datasets, metrics and backbones, or of one kind.
 
+    Where torch is not installed, a table of all that needs it takes the place of those lists.
+
     Raises:
-        UserError: an unknown kind.
+        UserError: an unknown kind, or one that needs torch where that is not installed.
     """
     kinds: dict[str, Callable[[], Table]] = {
         "methods": _methods,
@@ -23,10 +28,19 @@ def inventory(kind: str | None = None) -> list[Table]:
         "backbones": _backbones,
     }
     if kind is None:
-        return [make() for make in kinds.values()]
+        absent = () if is_installed("train") else NEED_TORCH
+        tables = [make() for name, make in kinds.items() if name not in absent]
+        return [*tables, _not_shown(absent)] if absent else tables
     if kind not in kinds:
         raise UserError(f"there is no list '{short(kind)}'; {nearest(kind, kinds)}")
+    if kind in NEED_TORCH:
+        require("train", f"the list of {kind}")
     return [kinds[kind]()]
+
+
+def _not_shown(kinds: Sequence[str]) -> Table:
+    rows = [[kind, "pip install 'fairexit[train]'"] for kind in kinds]
+    return Table("Not shown: these lists need torch", ["List", "Install with"], rows, names=2)
 
 
 def _of_registry(title: str, registry: Registry[Any]) -> Table:

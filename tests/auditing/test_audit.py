@@ -322,7 +322,7 @@ def test_figures_and_page(tmp_path):
     )
     figures = found.figures()
     assert set(figures) == {"classes by sex", "theta by sex", "exits by sex"}
-    assert all(len(figure.data) >= 2 for figure in figures.values())
+    assert all(len(figure.axes[0].get_legend().texts) >= 2 for figure in figures.values())
     found.save(tmp_path / "r.html")
     assert "Audit" in (tmp_path / "r.html").read_text()
 

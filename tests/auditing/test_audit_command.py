@@ -124,7 +124,7 @@ def test_no_network_is_imported(file):
         "except SystemExit as stop: assert not stop.code\n"
         "assert not {'torch', 'lightning', 'torchmetrics'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
 
 
 def test_the_images_that_leave_first_and_last(command, tiny_run, tiny, tmp_path):

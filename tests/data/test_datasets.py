@@ -103,7 +103,7 @@ def test_synthetic_dark_skin_is_harder():
     kind = np.zeros(200, np.int64)
     spread = {}
     for tone in ("light", "dark"):
-        images = made.draw(number, number, kind, np.full(200, tone, object), 32).astype(float)
+        images = made.draw(number, number, kind, np.full(200, tone, object), size=32).astype(float)
         skin = images[:, 0, 0].mean()
         spread[tone] = np.abs(images.mean(3) - images[:, :1, :1].mean(3)).mean() / skin
     assert spread["dark"] < 0.7 * spread["light"]
@@ -122,7 +122,9 @@ def test_the_real_isic(real_data, tmp_path):
     assert listing.frame["label"].value_counts()["DF"] == 239
     paper = PrepareOptions(size=8, split_file=real_data / "isic2019" / "paper_split.csv")
     source = real_data / "isic2019"
-    data = prepare("isic2019", datasets.create("isic2019"), source, tmp_path / "isic", paper)
+    data = prepare(
+        "isic2019", datasets.create("isic2019"), source, tmp_path / "isic", options=paper
+    )
     assert data.frame["split"].value_counts().to_dict() == {
         "train": 14878,
         "val": 4962,
@@ -137,7 +139,7 @@ def test_the_real_fitzpatrick(real_data, tmp_path):
     options = PrepareOptions(size=8, classes="present")
     source = real_data / "fitzpatrick17k"
     data = prepare(
-        "fitzpatrick17k", datasets.create("fitzpatrick17k"), source, tmp_path / "f", options
+        "fitzpatrick17k", datasets.create("fitzpatrick17k"), source, tmp_path / "f", options=options
     )
     assert len(data.classes) == 21
     skipped = pd.read_csv(tmp_path / "f" / "skipped.csv")

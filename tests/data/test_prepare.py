@@ -60,7 +60,9 @@ def table(folder, out="out", options=None, **columns):
     }
     source = folder / "metadata.csv"
     options = options or PrepareOptions(size=16, workers=1)
-    return prepare("table", datasets.create("table", **wanted), source, folder / out, options)
+    return prepare(
+        "table", datasets.create("table", **wanted), source, folder / out, options=options
+    )
 
 
 def change(folder, edit):
@@ -90,7 +92,7 @@ def test_ids_without_ending_subfolders_and_other_formats(clinic):
     for suffix in ("csv", "tsv", "parquet"):
         built = datasets.create("table", **wanted)
         source, out = clinic / f"metadata.{suffix}", clinic / suffix
-        data = prepare("table", built, source, out, PrepareOptions(size=16, workers=1))
+        data = prepare("table", built, source, out, options=PrepareOptions(size=16, workers=1))
         assert len(data.frame) == 80
 
 
@@ -260,7 +262,7 @@ class Deadly(Synthetic):
 if __name__ == "__main__":
     from pathlib import Path
     from fairexit.data.prepare import PrepareOptions, prepare
-    prepare("synthetic", Deadly(images=400), None, Path("out"), PrepareOptions(size=28))
+    prepare("synthetic", Deadly(images=400), None, Path("out"), options=PrepareOptions(size=28))
 """
 
 
@@ -388,7 +390,9 @@ def test_options_are_checked(tmp_path):
     with pytest.raises(UserError, match=r"^'size' is 3; it must be from 8 to 4096"):
         PrepareOptions(size=3)
     with pytest.raises(UserError, match="needs a source"):
-        prepare("isic2019", datasets.create("isic2019"), None, tmp_path / "o", PrepareOptions())
+        prepare(
+            "isic2019", datasets.create("isic2019"), None, tmp_path / "o", options=PrepareOptions()
+        )
 
 
 def test_a_rare_class_is_named(clinic):
@@ -422,4 +426,10 @@ def test_damaged_folders(tiny, tmp_path):
 
 def test_an_existing_folder_is_left_alone(tiny):
     with pytest.raises(UserError, match="already exists"):
-        prepare("synthetic", datasets.create("synthetic"), None, tiny.path, PrepareOptions(size=28))
+        prepare(
+            "synthetic",
+            datasets.create("synthetic"),
+            None,
+            tiny.path,
+            options=PrepareOptions(size=28),
+        )

@@ -159,6 +159,6 @@ def test_a_file_is_evaluated_without_torch(tmp_path: Path) -> None:
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "0.5\n", "")

@@ -113,10 +113,10 @@ def test_choice_equals_a_loop_over_the_grid(seed: int, tolerance: float) -> None
         f1, eodd = score(theta)
         if f1 >= least and (best is None or eodd <= score(best)[1]):
             best = theta
-    policy = choose_theta(predictions, "sex", grid, tolerance=tolerance)
+    policy = choose_theta(predictions, "sex", thetas=grid, tolerance=tolerance)
     assert policy == Policy(best, "final", "eodd", tolerance, "val", "sex")
     highest = max(grid, key=lambda theta: (score(theta)[0], theta))
-    assert choose_theta(predictions, "sex", grid, rule="f1").theta == highest
+    assert choose_theta(predictions, "sex", thetas=grid, rule="f1").theta == highest
 
 
 def test_of_equals_the_larger_theta() -> None:

@@ -104,7 +104,9 @@ def test_features_of_the_exits_are_what_their_last_layers_read():
 @pytest.mark.parametrize("scale", ["none", "unit"])
 def test_a_run_is_measured_as_the_batch_form_measures_its_features(tiny, tiny_run, scale):
     found = measure_entanglement(tiny_run, temperatures=[0.2, 1], scale=scale, batch_size=7)
-    loader = Loader(tiny, tiny.rows("test"), "skin_tone", 512, torch.device("cpu"))
+    loader = Loader(
+        tiny, tiny.rows("test"), "skin_tone", batch_size=512, device=torch.device("cpu")
+    )
     batch = next(loader.evaluation(Augment("none", 0)))
     features = by_hooks(load_net(tiny_run), batch.images)
     for row in found.rows[found.rows["position"] != "mean"].itertuples():

@@ -23,7 +23,7 @@ def test_all_cells_equal_the_loops():
     torch.manual_seed(0)
     teacher, student = torch.randn(30, 4), torch.randn(30, 4) + 0.3
     labels, groups = torch.randint(0, 3, (30,)), torch.randint(-1, 3, (30,))
-    found = mmd_by_cell(teacher, student, labels, groups, 4, 3, 0.5)
+    found = mmd_by_cell(teacher, student, labels, groups, num_classes=4, num_groups=3, sigma=0.5)
     for c in range(3):
         for g in range(3):
             if found.valid[c, g]:
@@ -38,7 +38,7 @@ def test_the_teacher_itself_has_no_discrepancy():
     torch.manual_seed(1)
     z = torch.randn(20, 4)
     labels, groups = torch.zeros(20, dtype=torch.long), torch.zeros(20, dtype=torch.long)
-    found = mmd_by_cell(z, z.clone(), labels, groups, 1, 1, 0.5)
+    found = mmd_by_cell(z, z.clone(), labels, groups, num_classes=1, num_groups=1, sigma=0.5)
     assert float(found.values) == pytest.approx(0, abs=1e-6)
 
 
@@ -47,7 +47,9 @@ def test_gradient_stops_at_the_scale():
     torch.manual_seed(2)
     teacher, student = torch.randn(8, 3), torch.randn(8, 3, requires_grad=True)
     labels, groups = torch.zeros(8, dtype=torch.long), torch.zeros(8, dtype=torch.long)
-    found = mmd_by_cell(teacher, student, labels, groups, 1, 1, 0.5).values.sum()
+    found = mmd_by_cell(
+        teacher, student, labels, groups, num_classes=1, num_groups=1, sigma=0.5
+    ).values.sum()
     (mine,) = torch.autograd.grad(found, student)
     scale = 0.5 * float((teacher[:, None] - student.detach()[None]).square().sum(-1).mean())
 
@@ -63,7 +65,9 @@ def test_gradient_stops_at_the_scale():
 def test_tiny_batches(n):
     student = torch.randn(n, 3, requires_grad=True)
     zeros = torch.zeros(n, dtype=torch.long)
-    found = mmd_by_cell(torch.randn(n, 3), student, zeros, zeros, 2, 2, 0.5)
+    found = mmd_by_cell(
+        torch.randn(n, 3), student, zeros, zeros, num_classes=2, num_groups=2, sigma=0.5
+    )
     found.values.sum().backward()
     assert torch.isfinite(found.values).all()
     assert torch.isfinite(student.grad).all()

@@ -95,7 +95,7 @@ def many(n=60, dtype=torch.float64):
 def test_exact_equals_the_batch_form_for_any_block(block, relative):
     z, _, classes = many()
     temperatures = [0.05, 0.3, 2.0]
-    found = exact_snnl(z, [classes], temperatures, relative, block)
+    found = exact_snnl(z, [classes], temperatures, relative=relative, block=block)
     for k, temperature in enumerate(temperatures):
         batch = snnl(z, classes, temperature, relative)
         assert float(found.value[0, k]) == pytest.approx(float(batch.value), rel=1e-12)

@@ -77,7 +77,7 @@ def test_exact_is_the_hessian_diagonal_with_shared_trunk_and_exits(tiny_net):
     images, labels = torch.rand(5, 3, 9, 9).double(), torch.tensor([0, 1, 2, 1, 0])
     layers = prunable_layers(tiny_net, "all")
     assert list(layers) == ["one.0", "one.1", "two.0", "heads.0", "heads.1", "heads.2"]
-    found = curvature_sums(tiny_net, [images[:3], images[3:]], ALPHA, layers, EXACT)
+    found = curvature_sums(tiny_net, [images[:3], images[3:]], ALPHA, layers, estimate=EXACT)
     wanted = hessian_diagonal(tiny_net, images, labels, ALPHA)
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
@@ -88,7 +88,7 @@ def test_exact_is_the_hessian_diagonal_with_shared_trunk_and_exits(tiny_net):
 def test_an_exit_without_weight_counts_nothing(tiny_net):
     images = torch.rand(3, 3, 9, 9).double()
     layers = prunable_layers(tiny_net)
-    found = curvature_sums(tiny_net, [images], [0.0, 1.0, 0.0], layers, EXACT)
+    found = curvature_sums(tiny_net, [images], [0.0, 1.0, 0.0], layers, estimate=EXACT)
     assert found["heads.0.weight"].abs().max() == found["heads.2.weight"].abs().max() == 0
     assert found["heads.1.weight"].abs().max() > 0
 
@@ -96,11 +96,11 @@ def test_an_exit_without_weight_counts_nothing(tiny_net):
 def test_monte_carlo_is_unbiased_and_its_error_falls_as_the_root(tiny_net):
     images = torch.rand(2, 3, 9, 9).double()
     layers = prunable_layers(tiny_net, "all")
-    exact = curvature_sums(tiny_net, [images], ALPHA, layers, EXACT)
+    exact = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=EXACT)
     wanted = torch.cat([v.flatten() for v in exact.values()])
 
     def error(draws, seed):
-        found = curvature_sums(tiny_net, [images], ALPHA, layers, Estimate(draws, seed))
+        found = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=Estimate(draws, seed))
         return (torch.cat([v.flatten() for v in found.values()]) - wanted).norm() / wanted.norm()
 
     few, many = (
@@ -114,13 +114,15 @@ def test_draws_belong_to_images_not_to_batches(tiny_net):
     images = torch.rand(6, 3, 9, 9).double()
     layers = prunable_layers(tiny_net)
     estimate = Estimate(2, seed=3)
-    whole = curvature_sums(tiny_net, [images], ALPHA, layers, estimate)
-    parts = curvature_sums(tiny_net, images.split(1), ALPHA, layers, estimate)
+    whole = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=estimate)
+    parts = curvature_sums(tiny_net, images.split(1), ALPHA, layers, estimate=estimate)
     shares = [
-        curvature_sums(tiny_net, [images[rank::2]], ALPHA, layers, estimate, rank, 2)
+        curvature_sums(
+            tiny_net, [images[rank::2]], ALPHA, layers, estimate=estimate, first=rank, stride=2
+        )
         for rank in range(2)
     ]
-    other = curvature_sums(tiny_net, [images], ALPHA, layers, Estimate(2, seed=3, step=1))
+    other = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=Estimate(2, seed=3, step=1))
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value)
         torch.testing.assert_close(shares[0][name] + shares[1][name], value)
@@ -132,7 +134,7 @@ def test_draws_belong_to_images_not_to_batches(tiny_net):
 def test_both_ways_of_summing_squares_agree(tiny_net, monkeypatch, few, block):
     images = torch.rand(4, 3, 9, 9).double()
     layers = prunable_layers(tiny_net, "all")
-    usual = curvature_sums(tiny_net, [images], ALPHA, layers, EXACT)
+    usual = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=EXACT)
     original = layers_module.Squares.__init__
 
     def forced(self, *args):
@@ -141,7 +143,7 @@ def test_both_ways_of_summing_squares_agree(tiny_net, monkeypatch, few, block):
 
     monkeypatch.setattr(layers_module.Squares, "__init__", forced)
     monkeypatch.setattr(layers_module, "BLOCK", block)
-    again = curvature_sums(tiny_net, [images], ALPHA, layers, EXACT)
+    again = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=EXACT)
     for name, value in usual.items():
         torch.testing.assert_close(again[name], value, rtol=1e-9, atol=1e-13)
 
@@ -173,7 +175,7 @@ def test_real_networks_against_one_gradient_at_a_time(name):
     layers = prunable_layers(net)
     layers = {k: layers[k] for k in list(layers)[:3] + list(layers)[-4:]}
     parameters = prunable_parameters(layers)
-    found = curvature_sums(net, [images], alpha, layers, EXACT)
+    found = curvature_sums(net, [images], alpha, layers, estimate=EXACT)
     wanted = {k: torch.zeros_like(p) for k, p in parameters.items()}
     for image in images:
         for a, exit in zip(alpha, net(image[None]), strict=True):
@@ -196,7 +198,7 @@ def test_real_networks_against_one_gradient_at_a_time(name):
 
 def test_against_backpack():
     """BackPACK's recipe: each exit's path as a sequential network of its own, summed with alpha."""
-    backpack = pytest.importorskip("backpack")
+    import backpack
     from backpack.extensions import DiagGGNExact
 
     torch.manual_seed(0)
@@ -218,7 +220,7 @@ def test_against_backpack():
 
     net = Both().eval()
     images, alpha = torch.rand(5, 3, 8, 8), [0.3, 0.9]
-    found = curvature_sums(net, [images], alpha, prunable_layers(net, "all"), EXACT)
+    found = curvature_sums(net, [images], alpha, prunable_layers(net, "all"), estimate=EXACT)
     wanted = {}
     for k, a in enumerate(alpha):
         names = [*(f"trunk.{i}" for i in range(k + 1)), f"heads.{k}"]
@@ -252,7 +254,7 @@ def test_layer_norm_and_tokens_against_one_gradient_at_a_time():
 
     net = Tokens().double().eval()
     images = torch.rand(3, 3, 2, 3).double()
-    found = curvature_sums(net, [images], [1.0], prunable_layers(net, "all"), EXACT)
+    found = curvature_sums(net, [images], [1.0], prunable_layers(net, "all"), estimate=EXACT)
     parameters = dict(net.named_parameters())
     wanted = {k: torch.zeros_like(p) for k, p in parameters.items()}
     for image in images:
@@ -305,7 +307,9 @@ def test_layers_that_run_twice_or_never(tiny_net):
     images = torch.rand(1, 3, 9, 9).double()
     layers = prunable_layers(tiny_net)
     with pytest.raises(UserError, match="layer 'idle' takes no part"):
-        curvature_sums(tiny_net, [images], ALPHA, {**layers, "idle": nn.Linear(2, 2)}, EXACT)
+        curvature_sums(
+            tiny_net, [images], ALPHA, {**layers, "idle": nn.Linear(2, 2)}, estimate=EXACT
+        )
 
     class Twice(nn.Module):
         def __init__(self):
@@ -328,7 +332,7 @@ def test_layers_that_run_twice_or_never(tiny_net):
 
     net = Windows().eval()
     with pytest.raises(UserError, match="layer 'layer' does not process one image at a time"):
-        curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), EXACT)
+        curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), estimate=EXACT)
     net = Twice().eval()
     with pytest.raises(UserError, match="layer 'layer' runs twice for each image"):
-        curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), EXACT)
+        curvature_sums(net, [torch.rand(1, 3, 2, 2)], [1.0], prunable_layers(net), estimate=EXACT)

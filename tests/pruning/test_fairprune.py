@@ -250,23 +250,32 @@ def test_groups_by_f1_or_by_name(tiny, tiny_run):
 def test_the_sample_is_bounded_seeded_and_of_its_group(tiny):
     task, train_rows = tiny.task(), tiny.rows("train")
     groups, labels = tiny.groups(task.group), tiny.labels
-    rows = draw_rows(tiny, task, ["dark"], None, PruneConfig(images=10), 0)
+    rows = draw_rows(tiny, task, ["dark"], fold=None, config=PruneConfig(images=10), seed=0)
     assert len(set(rows)) == 10
     assert set(rows) <= set(train_rows)
     assert (groups[rows] == task.groups.index("dark")).all()
-    assert np.array_equal(rows, draw_rows(tiny, task, ["dark"], None, PruneConfig(images=10), 0))
-    other = draw_rows(tiny, task, ["dark"], None, PruneConfig(images=10), 1)
+    assert np.array_equal(
+        rows, draw_rows(tiny, task, ["dark"], fold=None, config=PruneConfig(images=10), seed=0)
+    )
+    other = draw_rows(tiny, task, ["dark"], fold=None, config=PruneConfig(images=10), seed=1)
     assert not np.array_equal(rows, other)
-    everything = draw_rows(tiny, task, list(task.groups), None, PruneConfig(images=9999), 0)
+    everything = draw_rows(
+        tiny, task, list(task.groups), fold=None, config=PruneConfig(images=9999), seed=0
+    )
     assert sorted(everything) == sorted(train_rows)
     balanced = PruneConfig(images=4000, sampling="balanced")
-    rows = draw_rows(tiny, task, ["dark"], None, balanced, 0)
+    rows = draw_rows(tiny, task, ["dark"], fold=None, config=balanced, seed=0)
     present = np.bincount(labels[rows])
     present = present[present > 0]
     assert present.max() / present.min() < 1.3
     with pytest.raises(UserError, match="no training image of skin_tone blue"):
         draw_rows(
-            tiny, replace(task, groups=("dark", "light", "blue")), ["blue"], None, balanced, 0
+            tiny,
+            replace(task, groups=("dark", "light", "blue")),
+            ["blue"],
+            fold=None,
+            config=balanced,
+            seed=0,
         )
 
 

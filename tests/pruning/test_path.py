@@ -69,7 +69,14 @@ def walked(config, answers, trace=None, stored=None):
         seen.append((step, beta))
         return {name: p.abs() for name, p in held.items()}
 
-    walk(held, config, score, lambda: queue.pop(0), trace, stored or (lambda now: None))
+    walk(
+        held,
+        config,
+        score=score,
+        measure=lambda: queue.pop(0),
+        trace=trace,
+        stored=stored or (lambda now: None),
+    )
     return trace, held, seen
 
 

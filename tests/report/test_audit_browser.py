@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
+from axe_core_python.sync_playwright import Axe
 from made_audit import made_audit
+from playwright.sync_api import sync_playwright
 
 from fairexit.report.audit_page import write_audit
 
@@ -18,8 +20,7 @@ LONG = "a name of a class that goes on " * 4 + "Pneumonoultramicroscopicsilicovo
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as play:
+    with sync_playwright() as play:
         found = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield found
         found.close()
@@ -133,13 +134,12 @@ def test_a_name_that_looks_like_markup_shows_as_text(opened):
     ("scheme", "size"), [("light", WIDE), ("dark", PHONE)], ids=["wide light", "phone dark"]
 )
 def test_axe_finds_nothing_serious(browser, tmp_path, scheme, size):
-    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe is not installed")
     write_audit(made_audit(("MEL", "NV", "BCC"), exits=("1", "f")), tmp_path / "small.html")
     context = browser.new_context(color_scheme=scheme, viewport=size)
     page = context.new_page()
     page.goto((tmp_path / "small.html").as_uri())
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
-    found = axe.Axe().run(page)["violations"]
+    found = Axe().run(page)["violations"]
     bad = [
         (v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")
     ]

@@ -91,18 +91,18 @@ def test_one_seed_decides_nothing_of_a_method():
 
 def test_what_would_decide_the_printed_difference():
     lower = Comparison("eopp1", Side("a"), Side("b"), -1)
-    seeds, images = needed(lower, -0.02, 0.0004, 0.0001, 5000)
+    seeds, images = needed(lower, -0.02, of_seeds=0.0004, of_images=0.0001, images=5000)
     # The images leave half of the variance (0.02 / 2.8)^2 that finds 0.02 in 80 of 100 studies.
     half = (0.02 / 2.8016) ** 2 / 2
     assert images == math.ceil(0.0001 * 5000 / half)
     assert seeds == seeds_needed(0.02, half, 0.0004)
-    assert needed(lower, 0.01, 0.0004, 0.0001, 5000) is None
+    assert needed(lower, 0.01, of_seeds=0.0004, of_images=0.0001, images=5000) is None
     margin = Comparison("eopp1", Side("a"), Side("b"), -1, 0.03)
-    assert needed(margin, 0.01, 0.0004, 0.0001, 5000) == (seeds, images)
-    assert needed(lower, -0.02, 0.0, 0.0, 5000) == (2, 0)
+    assert needed(margin, 0.01, of_seeds=0.0004, of_images=0.0001, images=5000) == (seeds, images)
+    assert needed(lower, -0.02, of_seeds=0.0, of_images=0.0, images=5000) == (2, 0)
     # One seed tells what images its networks take, and nothing of seeds.
     alone = math.ceil(0.0001 * 5000 / (2 * half))
-    assert needed(lower, -0.02, math.nan, 0.0001, 5000) == (None, alone)
+    assert needed(lower, -0.02, of_seeds=math.nan, of_images=0.0001, images=5000) == (None, alone)
 
 
 def test_the_claims_are_those_of_the_paper():

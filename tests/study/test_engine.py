@@ -3,10 +3,8 @@
 import io
 import json
 import multiprocessing
-import os
 import random
 import shutil
-import signal
 import sys
 import time
 from dataclasses import asdict
@@ -27,6 +25,7 @@ from fairexit.study.folder import Folder
 from fairexit.study.load import load_study
 from fairexit.study.overview import overview
 from fairexit.study.results import write_results, write_runs
+from waiting import wait_until
 
 ROWS = {
     "ResNet18": {},
@@ -57,6 +56,12 @@ def load(tmp_path, monkeypatch):
     return load
 
 
+def end(process):
+    process.kill()
+    process.join(60)
+    assert process.exitcode is not None
+
+
 def results(study, out):
     write_runs(study, Folder(out), Folder(out).states(study))
     return (out / "results.csv").read_bytes(), (out / "exits.csv").read_bytes()
@@ -73,8 +78,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_results(load, tmp_path, 
         process = fork.Process(target=run_study, args=(study, Folder(killed), 2, 1))
         process.start()
         process.join(random.uniform(0.3, 2))
-        process.kill()
-        process.join()
+        end(process)
     assert run_study(study, Folder(killed), 3, 1) == {}
     assert results(study, whole) == results(study, killed)
     assert b"trained" not in results(study, whole)[0]
@@ -91,10 +95,8 @@ def test_a_run_dies_with_its_study(load, tmp_path):
     process = fork.Process(target=run_study, args=(study, Folder(tmp_path / "s"), 1, 1))
     process.start()
     log = tmp_path / "s" / "runs" / "isic-ResNet18-seed0" / "log.csv"
-    while not log.exists():
-        time.sleep(0.1)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    wait_until(log.exists, process.is_alive)
+    end(process)
     time.sleep(1)
     before = log.read_bytes()
     time.sleep(0.3)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -28,6 +27,7 @@ from fairexit.training.checkpoint import exit_weights, load_net
 from fairexit.training.fit import train
 from fairexit.training.optim import learning_rate
 from fairexit.training.setup import slow_precision
+from waiting import wait_until
 
 
 def same_weights(one, two):
@@ -155,13 +155,11 @@ def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):
     process = subprocess.Popen(
         [*command, str(tmp_path / "r")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not (tmp_path / "r" / "log.csv").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
+    wait_until((tmp_path / "r" / "log.csv").exists, lambda: process.poll() is None)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.wait(60)
     assert not Run(tmp_path / "r").finished
-    subprocess.run([*command, str(tmp_path / "r")], check=True, capture_output=True)
+    subprocess.run([*command, str(tmp_path / "r")], check=True, capture_output=True, timeout=300)
     again = train(config, tmp_path / "whole")
     assert same_weights(again.weights, tmp_path / "r" / "model.safetensors")
 
@@ -272,7 +270,15 @@ def test_every_epoch_asked_for_is_trained(tiny, tmp_path):
 
 def loader(tiny, rank=0, world=1, batch_size=32):
     rows = tiny.rows("train")
-    return Loader(tiny, rows, "skin_tone", batch_size, torch.device("cpu"), rank, world)
+    return Loader(
+        tiny,
+        rows,
+        "skin_tone",
+        batch_size=batch_size,
+        device=torch.device("cpu"),
+        rank=rank,
+        world=world,
+    )
 
 
 def test_batches_are_even_and_complete(tiny):
@@ -392,6 +398,8 @@ def test_an_emulated_precision_is_told(tiny, tmp_path, monkeypatch, capsys):
 def test_images_without_a_cluster_are_each_their_own(tiny):
     frame = tiny.frame.assign(cluster=["", None, "a", "a", *tiny.frame["cluster"][4:]])
     data = Prepared(tiny.path, tiny.info, frame, tiny.images)
-    clusters = Loader(data, np.arange(4), "skin_tone", 4, torch.device("cpu")).clusters.tolist()
+    clusters = Loader(
+        data, np.arange(4), "skin_tone", batch_size=4, device=torch.device("cpu")
+    ).clusters.tolist()
     assert len(set(clusters)) == 3
     assert clusters[2] == clusters[3]

@@ -18,21 +18,21 @@ def drawn(n=2000, width=8, images=1, seed=0):
 
 
 def test_features_that_know_nothing_give_chance():
-    assert abs(probe_accuracy(*drawn(), 2) - 0.5) < 0.05
+    assert abs(probe_accuracy(*drawn(), num_groups=2) - 0.5) < 0.05
 
 
 def test_features_that_know_all_give_one():
     z, groups, clusters = drawn()
     z[:, 0] += 10 * groups
-    assert probe_accuracy(z, groups, clusters, 2) > 0.99
+    assert probe_accuracy(z, groups, clusters, num_groups=2) > 0.99
 
 
 def test_a_lesion_is_not_recognised_by_its_other_image():
     # As many features as lesions, so that an image of a lesion seen before would be known again.
     z, groups, clusters = drawn(400, width=200, images=2)
-    assert abs(probe_accuracy(z, groups, clusters, 2) - 0.5) < 0.1
+    assert abs(probe_accuracy(z, groups, clusters, num_groups=2) - 0.5) < 0.1
     halves = torch.arange(400)
-    assert probe_accuracy(z, groups, halves, 2) > 0.8, "images on both sides would be"
+    assert probe_accuracy(z, groups, halves, num_groups=2) > 0.8, "images on both sides would be"
 
 
 def test_groups_weigh_the_same_and_unknown_ones_are_left_out():
@@ -40,11 +40,13 @@ def test_groups_weigh_the_same_and_unknown_ones_are_left_out():
     few = groups.clone()
     few[(groups == 1) & (torch.arange(2000) % 7 > 0)] = -1
     z[:, 0] += 10 * groups
-    assert probe_accuracy(z, few, clusters, 2) > 0.99
+    assert probe_accuracy(z, few, clusters, num_groups=2) > 0.99
 
 
 def test_one_group_alone_cannot_be_read():
     z, _, clusters = drawn()
-    assert math.isnan(probe_accuracy(z, torch.zeros(2000, dtype=torch.long), clusters, 2))
+    assert math.isnan(
+        probe_accuracy(z, torch.zeros(2000, dtype=torch.long), clusters, num_groups=2)
+    )
     groups = (clusters % 2).clone()  # the one group in the one half, the other in the other
-    assert math.isnan(probe_accuracy(z, groups, clusters, 2))
+    assert math.isnan(probe_accuracy(z, groups, clusters, num_groups=2))

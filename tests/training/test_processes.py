@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 
 import numpy as np
@@ -24,7 +25,8 @@ def test_two_processes_validate_each_image_once(tiny, tmp_path):
     config.write_text(
         settings(tiny.path, train__device="cpu", train__devices=2, train__epochs=2).to_yaml()
     )
-    done = subprocess.run([*TRAIN, config, "--out", out], capture_output=True, text=True)
+    command = [*TRAIN, config, "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("trained:") == 1
     assert open_run(out).description["batch_per_process"] == 16
@@ -57,11 +59,14 @@ def test_interrupted_says_how_to_go_on(tiny, tmp_path):
     # What runs in the background of a shell ignores Ctrl-C, and so would its children.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=heed) as process:
+        end = threading.Timer(120, process.kill)
+        end.start()
         for line in process.stderr:
             if "epoch 1/500" in line:
                 break
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
+        end.cancel()
     assert process.returncode == 130
     assert "fairexit: interrupted; run the same command again to resume" in rest
     assert "Traceback" not in rest

@@ -182,7 +182,9 @@ def _choose(
             "the threshold is chosen for a sensitive attribute; name its column with "
             f"{option('groups')}"
         )
-    return choose_policy(choice, groups[0] if groups else "", "exclude", predictions, run)
+    return choose_policy(
+        choice, groups[0] if groups else "", "exclude", predictions=predictions, run=run
+    )
 
 
 def align(other: Source, to: Source) -> Source:

@@ -77,7 +77,7 @@ def prepare(
         merge_near_duplicates=merge_near_duplicates,
         workers=workers,
     )
-    data = run(dataset, built, source, out, options)
+    data = run(dataset, built, source, out, options=options)
     main = next(iter(data.attributes))
     show(cell_table(data, main))
     show(leak_table(data.info["leaks"]))

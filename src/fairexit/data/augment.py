@@ -139,7 +139,7 @@ class Augment:
         values = images.float()
         if policy.moves:
             aspect = images.shape[-1] / images.shape[-2]
-            values = warp(values, _inverse_map(policy, u, operations, magnitudes, aspect))
+            values = warp(values, _inverse_map(policy, u, operations, magnitudes, aspect=aspect))
         if policy.cutout:
             values.mul_(_outside(policy, u, values))
         return values.div_(255).clamp_(max=1)
@@ -197,7 +197,7 @@ def shear(slope: Array) -> Array:
 
 
 def _inverse_map(
-    policy: Policy, u: Array, operations: NDArray[np.int64], magnitudes: Array, aspect: float
+    policy: Policy, u: Array, operations: NDArray[np.int64], magnitudes: Array, *, aspect: float
 ) -> Array:
     """From a place in the result to its place in the image, (B, 3, 3), units as in `warp`.
 

@@ -43,6 +43,7 @@ class Loader:
         data: Prepared,
         rows: NDArray[np.int64],
         attribute: str,
+        *,
         batch_size: int,
         device: torch.device,
         rank: int = 0,

@@ -69,7 +69,7 @@ class PrepareOptions:
 
 
 def prepare(
-    name: str, dataset: Dataset, source: Path | None, out: Path, options: PrepareOptions
+    name: str, dataset: Dataset, source: Path | None, out: Path, *, options: PrepareOptions
 ) -> Prepared:
     """Turn a download into the prepared form.
 
@@ -93,7 +93,7 @@ def prepare(
     skipped = Skipped()
     frame = _choose(listing, options, skipped)
     with alone(out):
-        _write(name, dataset, listing, frame, skipped, out, options)
+        _write(name, dataset, listing, frame, skipped=skipped, out=out, options=options)
     return open_prepared(out)
 
 
@@ -102,6 +102,7 @@ def _write(
     dataset: Dataset,
     listing: Listing,
     frame: pd.DataFrame,
+    *,
     skipped: Skipped,
     out: Path,
     options: PrepareOptions,
@@ -113,14 +114,16 @@ def _write(
         partial_folder.mkdir(parents=True)
         images = partial_folder / "images.npy"
         size, fit, workers = options.size, options.fit, options.workers
-        frame, digests = store_images(dataset, frame, images, size, fit, workers, skipped)
+        frame, digests = store_images(
+            dataset, frame, images, size=size, fit=fit, workers=workers, skipped=skipped
+        )
         near = near_pairs(perceptual_hash(np.load(images, mmap_mode="r")), NEAR_DISTANCE)
         if options.merge_near_duplicates:
             frame = _merge(frame, digests, near)
         frame = _divide(frame, listing.main, options)
         _write_tables(partial_folder, frame, listing, skipped)
         leaks = leak_report(frame["cluster"], _parts(frame), digests, near)
-        about = _describe(name, dataset, listing, frame, options)
+        about = _describe(name, dataset, listing, frame, options=options)
         about |= {
             "skipped": skipped.counts(),
             "leaks": leaks,
@@ -218,7 +221,7 @@ def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, skipped: 
 
 
 def _describe(
-    name: str, dataset: Dataset, listing: Listing, frame: pd.DataFrame, options: PrepareOptions
+    name: str, dataset: Dataset, listing: Listing, frame: pd.DataFrame, *, options: PrepareOptions
 ) -> dict[str, Any]:
     """What `dataset.json` says of the data and how they were made."""
     classes = listing.classes

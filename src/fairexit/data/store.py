@@ -49,6 +49,7 @@ def store_images(
     dataset: Dataset,
     frame: pd.DataFrame,
     file: Path,
+    *,
     size: int,
     fit: str,
     workers: int,

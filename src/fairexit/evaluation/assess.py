@@ -124,7 +124,7 @@ def assess(
             )
         group = group or run.description["group"]
         predictions = of_run(run, split)
-        policy = choose_policy(choice, group, empty, predictions, run)
+        policy = choose_policy(choice, group, empty, predictions=predictions, run=run)
         evaluation = evaluate(predictions, group, policy, empty)
         if store:
             chosen = policy.split is not None or policy.rule == "single exit"
@@ -142,7 +142,7 @@ def assess(
             f"{option('split')}"
         )
     predictions = everything if splits == [""] else everything.of_split(split)
-    policy = choose_policy(choice, group, empty, everything, None)
+    policy = choose_policy(choice, group, empty, predictions=everything, run=None)
     return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)
 
 
@@ -174,7 +174,7 @@ def of_run(run: Run, split: str) -> Predictions:
 
 
 def choose_policy(
-    choice: Choice, group: str, empty: Empty, predictions: Predictions, run: Run | None
+    choice: Choice, group: str, empty: Empty, *, predictions: Predictions, run: Run | None
 ) -> Policy:
     """The policy of a run or of a file's rows; on validation where theta is to be chosen.
 
@@ -202,7 +202,13 @@ def choose_policy(
                 f"set {option('threshold')} to a number"
             )
         policy = choose_theta(
-            validation, group, choice.grid, choice.rule, choice.tolerance, choice.fallback, empty
+            validation,
+            group,
+            thetas=choice.grid,
+            rule=choice.rule,
+            tolerance=choice.tolerance,
+            fallback=choice.fallback,
+            empty=empty,
         )
     return policy
 

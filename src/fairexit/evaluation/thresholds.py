@@ -148,6 +148,7 @@ def shares(left: NDArray[np.int64]) -> NDArray[np.float64]:
 def choose_theta(
     predictions: Predictions,
     group: str,
+    *,
     thetas: Sequence[float] = GRID,
     rule: str = DEFAULT_RULE,
     tolerance: float = 0.01,

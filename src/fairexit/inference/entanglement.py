@@ -88,7 +88,7 @@ def measure_entanglement(
         raise UserError(
             f"{run.path} has a single exit, so set {option('features')} to pooled, not exits"
         )
-    loader = Loader(prepared, rows, task.group, batch_size, where)
+    loader = Loader(prepared, rows, task.group, batch_size=batch_size, device=where)
     _check_labels(loader.groups, f"{prepared.path}, split '{split}'", task.group)
     _check_labels(loader.labels, f"{prepared.path}, split '{split}'", "label")
     batches = track(loader.evaluation(Augment("none", 0)), f"{run.path.name}", loader.steps())
@@ -98,7 +98,7 @@ def measure_entanglement(
         if not z.isfinite().all():
             raise UserError(f"{run.path}: the features at position {name} are not finite")
         z = F.normalize(z) if scale == "unit" else z
-        found.append(exact_snnl(z, [depth.groups, depth.labels], temperatures, relative))
+        found.append(exact_snnl(z, [depth.groups, depth.labels], temperatures, relative=relative))
     clusters = pd.factorize(prepared.clusters[rows])[0]
     names = {task.group: depth.groups, TARGET: depth.labels}
     return Entanglement(
@@ -111,7 +111,7 @@ def measure_entanglement(
             "unit": UNITS[relative],
         },
         f"{clusters.max() + 1} clusters",
-        _rows(found, list(depth.features), names, temperatures, clusters),
+        _rows(found, list(depth.features), names, temperatures=temperatures, clusters=clusters),
     )
 
 
@@ -151,6 +151,7 @@ def _rows(
     found: Sequence[ExactSnnl],
     positions: Sequence[str],
     names: dict[str, Tensor],
+    *,
     temperatures: Sequence[float],
     clusters: NDArray[np.int64],
 ) -> pd.DataFrame:

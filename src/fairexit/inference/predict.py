@@ -102,13 +102,13 @@ def predict(
     for split in rows:
         file = folder / f"{split}.parquet"
         fold = run.config.data.fold
-        write_predictions(predict_split(net, prepared, split, fold, batch_size), file)
+        write_predictions(predict_split(net, prepared, split, fold, batch_size=batch_size), file)
         written.append(file)
     return written
 
 
 def predict_split(
-    net: ExitNet, data: Prepared, split: str, fold: int | None, batch_size: int = 256
+    net: ExitNet, data: Prepared, split: str, fold: int | None, *, batch_size: int = 256
 ) -> Predictions:
     """What all exits of a network say of one split.
 
@@ -121,10 +121,16 @@ def predict_split(
     """
     rows = data.rows(split, fold)
     device = next(net.parameters()).device
-    batches = _batches(data, rows, device, batch_size, f"predicting {split}")
+    batches = _batches(data, rows, device, batch_size=batch_size, what=f"predicting {split}")
     with torch.inference_mode():
         answers = [net.probabilities(batch.images).cpu() for batch in batches]
-    return _table(data, rows, split, torch.cat(answers).numpy(), tuple(net.exit_names))
+    return _table(
+        data,
+        rows,
+        split,
+        probabilities=torch.cat(answers).numpy(),
+        exit_names=tuple(net.exit_names),
+    )
 
 
 def classify(
@@ -150,7 +156,9 @@ def classify(
     net = load_net(run, last).to(where)
     written = []
     for split, rows in of_splits.items():
-        batches = _batches(prepared, rows, where, batch_size, f"classifying {split}")
+        batches = _batches(
+            prepared, rows, where, batch_size=batch_size, what=f"classifying {split}"
+        )
         found = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
         table = answer_table(found, net, prepared.classes, prepared.size)
         table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
@@ -188,9 +196,9 @@ def _folder(run: Run, data: Path | None, last: bool, out: Path | None) -> Path:
 
 
 def _batches(
-    data: Prepared, rows: NDArray[np.int64], device: torch.device, batch_size: int, what: str
+    data: Prepared, rows: NDArray[np.int64], device: torch.device, *, batch_size: int, what: str
 ) -> Iterator[Batch]:
-    loader = Loader(data, rows, next(iter(data.attributes)), batch_size, device)
+    loader = Loader(data, rows, next(iter(data.attributes)), batch_size=batch_size, device=device)
     return track(loader.evaluation(Augment("none", 0)), what, loader.steps())
 
 
@@ -198,6 +206,7 @@ def _table(
     data: Prepared,
     rows: NDArray[np.int64],
     split: str,
+    *,
     probabilities: NDArray[np.float32],
     exit_names: tuple[str, ...],
 ) -> Predictions:

@@ -22,6 +22,7 @@ def mmd_by_cell(
     student: Tensor,
     labels: Tensor,
     groups: Tensor,
+    *,
     num_classes: int,
     num_groups: int,
     sigma: float,

@@ -64,6 +64,7 @@ def exact_snnl(
     z: Tensor,
     labels: Sequence[Tensor],
     temperatures: Sequence[float],
+    *,
     relative: bool = True,
     block: int = 256,
 ) -> ExactSnnl:

@@ -52,9 +52,9 @@ class Mfd(Distilled):
             exit.features,
             batch.labels,
             batch.groups,
-            self.task.num_classes,
-            self.task.num_groups,
-            self.sigma,
+            num_classes=self.task.num_classes,
+            num_groups=self.task.num_groups,
+            sigma=self.sigma,
         )
         self.left_out += (~found.valid).sum()
         return self.weight * 0.5 * found.values.sum()

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fairexit.extras import require
 from fairexit.metrics.counts import count, empty_cells
 from fairexit.metrics.rates import (
     average,
@@ -85,6 +86,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "GroupFairness":
+        require("train", "fairexit.metrics.GroupFairness")
     if name in _LAZY:
         return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

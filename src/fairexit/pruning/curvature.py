@@ -59,6 +59,7 @@ def curvature_sums(
     batches: Iterable[Tensor],
     exit_weights: Sequence[float],
     layers: Mapping[str, nn.Module],
+    *,
     estimate: Estimate,
     first: int = 0,
     stride: int = 1,

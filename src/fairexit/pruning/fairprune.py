@@ -99,21 +99,21 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
         else:
             _Pruning(pruned, full, config, data, task, net, stamp).run_path()
         if not pruned.finished:
-            _finish(run, pruned, full, data, net)
+            _finish(run, pruned, full, data=data, net=net)
     return open_run(out)
 
 
-def _finish(run: Run, pruned: Run, full: RunConfig, data: Prepared, net: ExitNet) -> None:
+def _finish(run: Run, pruned: Run, full: RunConfig, *, data: Prepared, net: ExitNet) -> None:
     """Store the pruned network, fine-tuned if wanted."""
     masks = load_masks(pruned, net)
     zero(dict(net.named_parameters()), masks)
     if full.prune is not None and full.prune.finetune:
-        finetune(pruned, full, net, masks, run.path / "teacher")
+        finetune(pruned, full, net, masks, teacher=run.path / "teacher")
         return
     for file in (pruned.last_weights, pruned.weights):
         write_atomically(file, save_tensors(net.state_dict()))
     own_task = data.task(run.description["group"])
-    describe(pruned, full, data, net, own_task, run.description["penalty_ratio"])
+    describe(pruned, full, data, net, task=own_task, penalty_ratio=run.description["penalty_ratio"])
 
 
 @dataclass
@@ -140,7 +140,10 @@ class _Pruning:
         before = self._predict()
         groups = split_groups(before, self.task, config)
         seed = self.full.seed
-        rows = [draw_rows(self.data, self.task, side, fold, config, seed) for side in groups]
+        rows = [
+            draw_rows(self.data, self.task, side, fold=fold, config=config, seed=seed)
+            for side in groups
+        ]
         trace = Trace([Step(0, 0, None, 0.0, self._measure(before))])
         self.run.start(self.full, self.data.info["checksums"])
         state = self.run.checkpoints / "path.safetensors"
@@ -152,7 +155,14 @@ class _Pruning:
             now.save(state, self.stamp)
             print(f"{self.run.path}: {now.steps[-1].text()}", file=sys.stderr, flush=True)
 
-        walk(parameters, config, score, lambda: self._measure(self._predict()), trace, store)
+        walk(
+            parameters,
+            config,
+            score=score,
+            measure=lambda: self._measure(self._predict()),
+            trace=trace,
+            stored=store,
+        )
         chosen, reason = choose(trace.steps, config)
         step = trace.steps[chosen]
         net.cpu()

@@ -64,7 +64,13 @@ def split_groups(
 
 
 def draw_rows(
-    data: Prepared, task: Task, groups: list[str], fold: int | None, config: PruneConfig, seed: int
+    data: Prepared,
+    task: Task,
+    groups: list[str],
+    *,
+    fold: int | None,
+    config: PruneConfig,
+    seed: int,
 ) -> Rows:
     """A bounded, seeded sample of the training images of some groups.
 

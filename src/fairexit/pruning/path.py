@@ -123,6 +123,7 @@ class Trace:
 def walk(
     parameters: Mapping[str, Tensor],
     config: PruneConfig,
+    *,
     score: Score,
     measure: Callable[[], Measured],
     trace: Trace,

@@ -94,9 +94,19 @@ class Saliency:
             device = torch.device("cuda", rank)
         net = self.net.to(device)
         attribute = next(iter(self.data.attributes))
-        loader = Loader(self.data, rows, attribute, config.chunk, device, rank, world)
+        loader = Loader(
+            self.data,
+            rows,
+            attribute,
+            batch_size=config.chunk,
+            device=device,
+            rank=rank,
+            world=world,
+        )
         batches = (batch.images for batch in loader.evaluation(Augment("none", 0)))
         estimate = Estimate(config.draws if config.curvature == "mc" else None, self.seed, step)
         weights = self.exit_weights
-        found = curvature_sums(net, batches, weights, self.layers, estimate, rank, world)
+        found = curvature_sums(
+            net, batches, weights, self.layers, estimate=estimate, first=rank, stride=world
+        )
         return {name: found[name].cpu() for name in self.parameters}

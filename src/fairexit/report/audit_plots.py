@@ -1,15 +1,22 @@
-"""Interactive figures of an audit, for a notebook."""
+"""Figures of an audit, for a notebook or a document."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fairexit.auditing.results import TOO_FEW, AttributeAudit, AuditResults, Curve, Leaving
 from fairexit.report.figures import COLOURS
 from fairexit.report.vocabulary import label
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-RATES = {"tpr": "true positive rate", "fpr": "false positive rate"}
+RATES = ("tpr", "fpr")
+BARS = 0.8
+"""Share of the room of a class or an exit that its bars take."""
 
 
 def plot_audit(audit: AuditResults) -> "dict[str, Figure]":
@@ -25,63 +32,86 @@ def plot_audit(audit: AuditResults) -> "dict[str, Figure]":
 
 
 def plot_classes(attribute: AttributeAudit) -> "Figure":
-    """The gap of each class with its interval, beside what chance gives on average."""
-    import plotly.graph_objects as go
+    """The gap of each class with its 95 % interval; a line marks the mean under chance alone.
 
-    figure = go.Figure()
-    for colour, (rate, name) in zip(COLOURS, RATES.items(), strict=False):
-        gaps = [c for c in attribute.classes if c.rate == rate and c.verdict != TOO_FEW]
-        values = [c.estimate.value for c in gaps]
-        figure.add_bar(
-            x=[c.name for c in gaps],
-            y=values,
-            name=name,
-            marker_color=colour,
-            error_y={
-                "array": [c.estimate.high - c.estimate.value for c in gaps],
-                "arrayminus": [c.estimate.value - c.estimate.low for c in gaps],
-            },
-            hovertext=[f"{c.highest} above {c.lowest}: {c.verdict}" for c in gaps],
+    A class that is too small to compare keeps its place and is marked so.
+    """
+    figure, axes = _figure(f"Gaps by {attribute.attribute}, class by class")
+    names = list(dict.fromkeys(gap.name for gap in attribute.classes))
+    for i, rate in enumerate(RATES):
+        gaps = [g for g in attribute.classes if g.rate == rate and g.verdict != TOO_FEW]
+        estimates = [g.estimate for g in gaps]
+        places, width = (
+            _places([names.index(g.name) for g in gaps], i, len(RATES)),
+            BARS / len(RATES),
         )
-        figure.add_scatter(
-            x=[c.name for c in gaps],
-            y=[c.null_mean for c in gaps],
-            name=f"chance, {name}",
-            mode="markers",
-            marker={"symbol": "line-ew-open", "size": 18, "color": colour},
-        )
-    title = f"Gaps by {attribute.attribute}, class by class"
-    figure.update_layout(title=title, template="plotly_white", yaxis_title="gap")
+        axes.bar(places, [e.value for e in estimates], width, color=COLOURS[i], label=label(rate))
+        # Drawn from low to high: a corrected interval need not contain the value.
+        low, high = [e.low for e in estimates], [e.high for e in estimates]
+        axes.vlines(places, low, high, color="black", lw=1)
+        axes.hlines(
+            [g.null_mean for g in gaps], places - width / 2, places + width / 2,
+            color="black", ls=":", label="" if i else "mean under chance",
+        )  # fmt: skip
+    drawn = {gap.name for gap in attribute.classes if gap.verdict != TOO_FEW}
+    axes.set_xticks(range(len(names)), [n if n in drawn else f"{n}\n({TOO_FEW})" for n in names])
+    axes.set_ylabel("gap between groups")
+    _finish(axes)
     return figure
 
 
 def plot_theta(curve: Curve) -> "Figure":
     """Metrics and cost over theta, the theta in use marked."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
+    figure, axes = _figure("Metrics over theta")
     series = {label(key): values for key, values in curve.metrics.items()}
     if len(curve.cost):
         series["cost"] = curve.cost
-    for colour, (name, values) in zip(COLOURS, series.items(), strict=False):
-        figure.add_scatter(x=curve.thetas, y=values, name=name, line={"color": colour})
-    if curve.used == curve.used:
-        figure.add_vline(x=curve.used, line_dash="dot", annotation_text=f"theta {curve.used:g}")
-    figure.update_layout(title="Metrics over theta", template="plotly_white", xaxis_title="theta")
+    for i, (name, values) in enumerate(series.items()):
+        axes.plot(curve.thetas, values, color=_colour(i), label=name)
+    if not np.isnan(curve.used):
+        axes.axvline(curve.used, color="grey", ls=":", label=f"theta in use, {curve.used:g}")
+    axes.set_xlabel("theta")
+    _finish(axes)
     return figure
 
 
 def plot_exits(leaving: Leaving) -> "Figure":
-    """Which share of each group leaves where."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
+    """Which share of each group leaves at which exit, with 95 % intervals."""
+    figure, axes = _figure("Where each group leaves")
     groups = list(dict.fromkeys(row.group for row in leaving.rows))
+    exits = list(dict.fromkeys(row.exit for row in leaving.rows))
     for i, group in enumerate(groups):
         rows = [row for row in leaving.rows if row.group == group]
-        names = ["final" if row.exit == "f" else f"exit {row.exit}" for row in rows]
+        places = _places([exits.index(row.exit) for row in rows], i, len(groups))
         shares = [row.share.value for row in rows]
-        figure.add_bar(x=names, y=shares, name=group, marker_color=COLOURS[i % len(COLOURS)])
-    figure.update_layout(title="Where each group leaves", template="plotly_white")
-    figure.update_yaxes(tickformat=".0%")
+        axes.bar(places, shares, BARS / len(groups), color=_colour(i), label=group)
+        low, high = [row.share.low for row in rows], [row.share.high for row in rows]
+        axes.vlines(places, low, high, color="black", lw=1)
+    axes.set_xticks(range(len(exits)), ["final" if e == "f" else f"exit {e}" for e in exits])
+    axes.set_ylabel("share of the group")
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    _finish(axes)
     return figure
+
+
+def _colour(i: int) -> str:
+    return COLOURS[i % len(COLOURS)]
+
+
+def _places(ticks: Sequence[int], i: int, bars: int) -> NDArray[np.float64]:
+    """Where the i-th of several bars stands beside the others, at each tick."""
+    return np.asarray(ticks, float) + BARS * ((i + 0.5) / bars - 0.5)
+
+
+def _figure(title: str) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    return figure, figure.subplots()
+
+
+def _finish(axes: "Axes") -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    # Above the axes, where it hides nothing.
+    axes.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)

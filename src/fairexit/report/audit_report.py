@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fairexit.auditing.results import AuditResults, plain
+from fairexit.extras import require
 from fairexit.report.findings import limits, next_steps, summary
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ class AuditReport(AuditResults):
         return to_markdown(self)
 
     def figures(self) -> "dict[str, Figure]":
-        """Matplotlib figures by name: gaps class by class, metrics over theta, exit shares."""
+        """Matplotlib figures by name: gaps class by class, metrics over theta, exit shares.
+
+        Raises:
+            UserError: matplotlib is not installed.
+        """
+        require("figures", "AuditReport.figures()")
         from fairexit.report.audit_plots import plot_audit
 
         return plot_audit(self)

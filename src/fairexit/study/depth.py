@@ -37,7 +37,10 @@ def entanglement_verdict(pooled: Sequence[Pooled], paper: Printed | None) -> Ver
             comparison = Comparison(metric, Side(row), None, -1)
             values = found[row].get((of, temperature))
             comparisons.append(comparison)
-            outcomes.append(values and _fall(comparison, *values, number, falls.get(of), images))
+            outcomes.append(
+                values
+                and _fall(comparison, *values, number=number, printed=falls.get(of), images=images)
+            )
     claim = Claim(
         6, "SNNL of the attribute, and of the target, falls with depth", tuple(comparisons)
     )
@@ -82,6 +85,7 @@ def _fall(
     comparison: Comparison,
     changes: NDArray[np.float64],
     errors: NDArray[np.float64],
+    *,
     number: int,
     printed: float | None,
     images: int,
@@ -97,7 +101,11 @@ def _fall(
     interval = point - half, point + half
     sides = bounds(comparison, interval, (point - strict, point + strict), seeds)
     smallest = min_detectable_difference(half, error**2, spread**2, seeds)
-    enough = None if printed is None else needed(comparison, printed, spread**2, error**2, images)
+    enough = (
+        None
+        if printed is None
+        else needed(comparison, printed, of_seeds=spread**2, of_images=error**2, images=images)
+    )
     return Outcome(
         comparison, seeds, point, math.nan, point, *interval, sides, printed, smallest, enough
     )

@@ -175,7 +175,7 @@ def prepare_data(study: Study) -> None:
         if wanted and not path.exists():
             try:
                 drawn = datasets.create(wanted.dataset, **wanted.options)
-                prepare(wanted.dataset, drawn, wanted.source, path, wanted.how)
+                prepare(wanted.dataset, drawn, wanted.source, path, options=wanted.how)
             except UserError as error:
                 raise UserError(error.render(preparation_setting(run.dataset))) from None
 

@@ -84,7 +84,7 @@ def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
     for dataset, seed in product(datasets, _seeds(tree, "seeds", [base.get("seed", 0)])):
         here = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
         grid = [
-            _planned(dataset, row, seed, fold, (base, here, changes))
+            _planned(dataset, row, seed=seed, fold=fold, parts=(base, here, changes))
             for (row, changes), fold in product(rows.items(), _seeds(tree, "folds", [None]))
         ]
         runs += linked(grid, rows)
@@ -143,7 +143,7 @@ def _base(base: Any, path: Path) -> dict[str, Any]:
 
 
 def _planned(
-    dataset: str, row: str, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
+    dataset: str, row: str, *, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
 ) -> Planned:
     from fairexit.training.setup import record_plugins
 

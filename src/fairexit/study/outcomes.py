@@ -71,7 +71,7 @@ def bounds(
 
 
 def needed(
-    comparison: Comparison, printed: float, of_seeds: float, of_images: float, images: int
+    comparison: Comparison, printed: float, *, of_seeds: float, of_images: float, images: int
 ) -> tuple[int | None, int] | None:
     """Seeds of each row, and test images, that find the printed difference in 80 of 100 studies.
 

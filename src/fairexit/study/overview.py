@@ -86,7 +86,7 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
     task, device = data.task(config.data.group), choose_device(config.train.device)
     method = build(config, task, data.size).to(device)
     rows = data.rows("train", config.data.fold)
-    loader = Loader(data, rows, task.group, config.train.batch_size, device)
+    loader = Loader(data, rows, task.group, batch_size=config.train.batch_size, device=device)
     method.begin(loader.labels, loader.groups)
     if isinstance(method, Distilled):
         method.set_teacher(build(config, task, data.size).net.to(device))

@@ -100,7 +100,7 @@ def split_tables(
 
 
 def write_tables(
-    pooled: Sequence[Pooled], printed: Printed | None, folder: Path, title: str, note: str
+    pooled: Sequence[Pooled], printed: Printed | None, *, folder: Path, title: str, note: str
 ) -> list[tuple[Table, str]]:
     """Write the tables of a dataset as Markdown, LaTeX and CSV.
 

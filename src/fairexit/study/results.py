@@ -81,7 +81,7 @@ def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> Non
 
 
 def _write_dataset(
-    study: Study, folder: Folder, states: Mapping[str, State], out: Path, dataset: str
+    study: Study, folder: Folder, states: Mapping[str, State], *, out: Path, dataset: str
 ) -> list[tuple[Table, str]]:
     pooled = pool(study, folder, states, dataset)
     if not pooled:
@@ -89,7 +89,7 @@ def _write_dataset(
     data = pooled[0].runs[0].description["data"]["name"]
     paper = printed(data, pooled[0].group)
     note = _unlike_print(pooled[0], paper) + settings_note(study, pooled)
-    tables = write_tables(pooled, paper, out, dataset, note)
+    tables = write_tables(pooled, paper, folder=out, title=dataset, note=note)
     write_figures(pooled, out, dataset)
     against = against_others(pooled, study.against)
     write_atomically(out / "against.csv", against.to_csv(index=False, float_format="%.6g"))

@@ -16,6 +16,7 @@ from fairexit.errors import DivergedError, UserError, option, short
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import DEFAULT_RULE, best_option, check_rule, choose_theta
+from fairexit.extras import require
 from fairexit.files import read_json, write_atomically
 from fairexit.metrics.record import METRICS
 from fairexit.report.vocabulary import metric_name
@@ -151,10 +152,8 @@ def search(
     Raises:
         UserError: settings that do not fit, or the folder holds another search.
     """
-    try:
-        import optuna
-    except ModuleNotFoundError:
-        raise UserError("a search needs Optuna: pip install 'fairexit[search]'") from None
+    require("search", "the search of hyper-parameters")
+    import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     keys = [axis.key for axis in axes]
@@ -246,7 +245,9 @@ def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, floa
     policy = None
     if len(validation.exit_names) > 1:
         choice = Choice(tolerance=tolerance)
-        policy = choose_theta(validation, group, choice.grid, choice.rule, choice.tolerance)
+        policy = choose_theta(
+            validation, group, thetas=choice.grid, rule=choice.rule, tolerance=choice.tolerance
+        )
     evaluation = evaluate(validation, group, policy)
     return {name: evaluation.metrics[name] for name in names}
 

@@ -65,8 +65,10 @@ def judge(pooled: Sequence[Pooled], paper: Printed | None, dataset: str) -> list
         outcomes: list[Outcome | None] = []
         for comparison in claim.comparisons:
             found = drawn[comparison.a, comparison.b]
-            sizes = len(claim.comparisons), len(pooled[0].ids)
-            outcomes.append(found and _outcome(comparison, *found, *sizes, paper))
+            number, images = len(claim.comparisons), len(pooled[0].ids)
+            outcomes.append(
+                found and _outcome(comparison, *found, number=number, images=images, paper=paper)
+            )
         word = word_of([outcome.bounds if outcome else None for outcome in outcomes])
         verdicts.append(Verdict(claim, word, tuple(outcomes)))
     verdicts.append(entanglement_verdict(pooled, paper))
@@ -127,6 +129,7 @@ def _outcome(
     comparison: Comparison,
     drawn: Pairs,
     seeds: int,
+    *,
     number: int,
     images: int,
     paper: Printed | None,
@@ -163,5 +166,7 @@ def _outcome(
         bounds(comparison, (low, high), far, seeds),
         printed,
         min_detectable_difference(half, of_images, of_seeds, seeds),
-        None if printed is None else needed(comparison, printed, of_seeds, of_images, images),
+        None
+        if printed is None
+        else needed(comparison, printed, of_seeds=of_seeds, of_images=of_images, images=images),
     )

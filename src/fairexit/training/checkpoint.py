@@ -185,6 +185,7 @@ def describe(
     config: RunConfig,
     data: Prepared,
     net: ExitNet,
+    *,
     task: Task,
     penalty_ratio: float | None,
 ) -> None:

@@ -67,10 +67,10 @@ def train(config: RunConfig, out: Path) -> Run:
     task = data.task(config.data.group)
     fabric = _fabric(config)
     with alone(out) if fabric.is_global_zero else nullcontext():
-        return _train(config, data, task, Run(out), fabric)
+        return _train(config, data, task, Run(out), fabric=fabric)
 
 
-def _train(config: RunConfig, data: Prepared, task: Task, run: Run, fabric: Fabric) -> Run:
+def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: Fabric) -> Run:
     _seed(config.seed, 0)
     method = build(config, task, data.size)
     if isinstance(method, Distilled):
@@ -90,14 +90,14 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, fabric: Fabr
         teacher = run.path / "teacher"
         print(f"{run.path}: the method needs a teacher, in {teacher}", file=sys.stderr)
         teach(method, train(replace(config, method={"name": "erm"}), teacher))
-    trainer = _Trainer(config, data, task, run, fabric, method)
+    trainer = _Trainer(config, data, task, run, fabric=fabric, method=method)
     trainer.fit()
     trainer.finish(config)
     return run
 
 
 def finetune(
-    run: Run, config: RunConfig, net: ExitNet, masks: dict[str, Tensor], teacher: Path
+    run: Run, config: RunConfig, net: ExitNet, masks: dict[str, Tensor], *, teacher: Path
 ) -> None:
     """Train a pruned network on, its zeros held, or go on with that.
 
@@ -117,7 +117,7 @@ def finetune(
     method.net.load_state_dict(net.state_dict())
     if isinstance(method, Distilled):
         teach(method, open_run(method.teacher_run or teacher))
-    trainer = _Trainer(settings, data, task, run, fabric, method, masks)
+    trainer = _Trainer(settings, data, task, run, fabric=fabric, method=method, masks=masks)
     trainer.fit()
     trainer.finish(config)
 
@@ -156,6 +156,7 @@ class _Trainer:
         data: Prepared,
         task: Task,
         run: Run,
+        *,
         fabric: Fabric,
         method: Method,
         masks: dict[str, Tensor] | None = None,
@@ -186,9 +187,15 @@ class _Trainer:
         self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
 
     def _loader(self, rows: NDArray[np.int64]) -> Loader:
-        fabric, size = self.fabric, self.config.train.batch_size
-        where = (fabric.device, fabric.global_rank, fabric.world_size)
-        return Loader(self.data, rows, self.task.group, size, *where)
+        return Loader(
+            self.data,
+            rows,
+            self.task.group,
+            batch_size=self.config.train.batch_size,
+            device=self.fabric.device,
+            rank=self.fabric.global_rank,
+            world=self.fabric.world_size,
+        )
 
     def fit(self) -> None:
         """All epochs that are left."""
@@ -205,8 +212,8 @@ class _Trainer:
                     self.method,
                     self.validation.evaluation(Augment("none", 0)),
                     self.validation.clusters,
-                    self.fabric.autocast,
-                    self._add_up,
+                    autocast=self.fabric.autocast,
+                    add_up=self._add_up,
                 )
                 if self.fabric.is_global_zero:
                     if board is None:
@@ -313,7 +320,9 @@ class _Trainer:
             write_atomically(self.run.weights, best.read_bytes())
             ratios = [row["penalty_ratio"] for row in self.progress.rows]
             ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
-            describe(self.run, config, self.data, self.method.net, self.task, ratio)
+            describe(
+                self.run, config, self.data, self.method.net, task=self.task, penalty_ratio=ratio
+            )
         self.fabric.barrier()
 
 

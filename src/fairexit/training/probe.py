@@ -8,7 +8,7 @@ from fairexit.types import UNKNOWN
 
 
 def probe_accuracy(
-    z: Tensor, groups: Tensor, clusters: Tensor, num_groups: int, ridge: float = 1e-2
+    z: Tensor, groups: Tensor, clusters: Tensor, *, num_groups: int, ridge: float = 1e-2
 ) -> float:
     """Balanced accuracy of a ridge classifier, fitted on every second cluster, on the others.
 

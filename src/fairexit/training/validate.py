@@ -20,6 +20,7 @@ def validate(
     method: Method,
     batches: Iterable[Batch],
     clusters: Tensor,
+    *,
     autocast: Callable[[], AbstractContextManager[None]],
     add_up: Callable[[Tensor], Tensor],
 ) -> dict[str, float]:
@@ -69,6 +70,6 @@ def validate(
     groups = torch.cat(seen_groups)
     for kept, exit_name in zip(features, net.exit_names, strict=True):
         row[f"val_probe{exit_name}"] = probe_accuracy(
-            torch.cat(kept), groups, clusters, task.num_groups
+            torch.cat(kept), groups, clusters, num_groups=task.num_groups
         )
     return row

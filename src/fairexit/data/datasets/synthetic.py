@@ -96,7 +96,7 @@ class Synthetic(Dataset):
         number = rows["id"].str.rsplit("_").str[-1].astype(int).to_numpy()
         lesion = rows["cluster"].str.rsplit("_").str[-1].astype(int).to_numpy()
         kind = np.array([CLASSES.index(name) for name in rows["label"]])
-        images = self.draw(number, lesion, kind, rows["skin_tone"].to_numpy(object), size)
+        images = self.draw(number, lesion, kind, rows["skin_tone"].to_numpy(object), size=size)
         return [Decoded(image) for image in images]
 
     def draw(
@@ -105,6 +105,7 @@ class Synthetic(Dataset):
         lesion: NDArray[np.int64],
         kind: NDArray[np.int64],
         tone: NDArray[np.object_],
+        *,
         size: int,
     ) -> NDArray[np.uint8]:
         """Images of given lesions: (N, size, size, 3). Each depends on its own numbers alone."""
