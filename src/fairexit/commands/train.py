@@ -17,7 +17,7 @@ def train(
 ) -> None:
     """Train a run, and prune it if asked. Killed and called again, it goes on where it was."""
     from fairexit.config import load_config
-    from fairexit.pruning.fairprune import make_run
+    from fairexit.pipeline import make_run
 
     run = make_run(load_config(config, changes), out)
     # With several devices this runs once in each process.

@@ -28,38 +28,10 @@ from fairexit.pruning.path import Measured, Step, Trace, choose, masks_of, walk
 from fairexit.pruning.record import plain_steps, write_record
 from fairexit.pruning.saliency import Saliency
 from fairexit.runs import Run, open_run, read_record
-from fairexit.training.checkpoint import build, describe, exit_weights, load_net, save_tensors
-from fairexit.training.fit import finetune, train
-from fairexit.training.setup import finetune_config, open_training
+from fairexit.training.checkpoint import describe, exit_weights, load_net, save_tensors
+from fairexit.training.fit import finetune
+from fairexit.training.setup import finetune_config
 from fairexit.types import Task
-
-
-def make_run(config: RunConfig, out: Path) -> Run:
-    """Train a run and, where its settings have `prune`, prune it.
-
-    The unpruned run is kept in the folder `unpruned` of the pruned one. Called again after a kill
-    it goes on.
-
-    Args:
-        config: the settings.
-        out: the run's folder.
-    Raises:
-        UserError: as for `train` and `prune`.
-    """
-    if config.prune is None:
-        return train(config, out)
-    if config.train.devices > 1:
-        raise UserError("with several devices train first, without prune:, then fairexit prune")
-    plain = replace(config, prune=None)
-    data = open_training(plain)
-    check_task(config.prune, data, config.data.group)
-    if config.prune.finetune:
-        finetune_config(config)
-    choose_device(config.prune.device)
-    blank = replace(plain, model=replace(plain.model, pretrained=False))
-    choose_layers(build(blank, data.task(config.data.group), data.size).net, config.prune)
-    Run(out).start(config, data.info["checksums"])
-    return prune(train(plain, out / "unpruned"), out, config.prune)
 
 
 def prune(run: Run, out: Path, config: PruneConfig) -> Run:

@@ -52,7 +52,7 @@ def train(config: RunConfig, out: Path) -> Run:
         UserError: settings that do not fit the data or the machine, or a loss that diverges.
     """
     if config.prune is not None:
-        raise UserError("training alone does not prune; call fairexit.pruning.fairprune.make_run")
+        raise UserError("training alone does not prune; call fairexit.train")
     data = open_training(config)
     task = data.task(config.data.group)
     fabric = _fabric(config)
