@@ -67,6 +67,18 @@ class Run:
         return read_json(self.path / "config.json", ANEW)
 
     @property
+    def exit_costs(self) -> tuple[float, ...]:
+        """Multiply-adds of one image that leaves at each exit, the final one last.
+
+        Raises:
+            UserError: a version that did not store them has trained the run.
+        """
+        costs = self.description.get("exit_costs")
+        if costs is None:
+            raise UserError(f"{self.path}/config.json lacks 'exit_costs'; {ANEW}")
+        return tuple(costs)
+
+    @property
     def inactive(self) -> tuple[str, ...]:
         """What of its method did next to nothing, in a few words each."""
         ratio, marks = self.description.get("penalty_ratio"), []

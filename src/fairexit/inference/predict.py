@@ -150,8 +150,8 @@ def classify(
     written = []
     for split, rows in of_splits.items():
         batches = _batches(prepared, rows, where, batch_size, f"classifying {split}")
-        found = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
-        table = answer_table(found, net, prepared.classes, prepared.size)
+        answers = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
+        table = answer_table(answers, prepared.classes, net.exit_names, run.exit_costs)
         table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
         file = folder / f"{split}_answers.csv"
         write_atomically(file, table.to_csv(index=False, float_format="%.6g"))
