@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ __all__ = [
     "build_section",
     "load_config",
     "parse_changes",
+    "resolve_config",
 ]
 
 
@@ -56,7 +59,7 @@ class RunConfig:
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
 
 
-def load_config(path: Path, changes: list[str] | None = None) -> RunConfig:
+def load_config(path: Path, changes: Mapping[str, Any] | Sequence[str] = ()) -> RunConfig:
     """Read a YAML file and apply changes like `train.epochs=10`.
 
     A relative `data.path` is meant from the current folder.
@@ -64,13 +67,28 @@ def load_config(path: Path, changes: list[str] | None = None) -> RunConfig:
     Raises:
         UserError: no such file, bad YAML, an unknown key or a value that does not fit.
     """
-    tree = read_yaml(path)
-    for change in changes or []:
-        _apply(tree, change)
-    return build_config(tree)
+    return _changed(read_yaml(path), changes)
 
 
-def parse_changes(changes: list[str]) -> dict[str, Any]:
+def resolve_config(
+    config: str | Path | Mapping[str, Any] | RunConfig,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+) -> RunConfig:
+    """A configuration from a YAML file, nested dictionaries or a `RunConfig`, with changes.
+
+    Args:
+        config: what is changed.
+        changes: `{"train.epochs": 10}` or `["train.epochs=10"]`, applied in order.
+    Raises:
+        UserError: as for `load_config`.
+    """
+    if isinstance(config, str | Path):
+        return load_config(Path(config), changes)
+    tree = config.to_dict() if isinstance(config, RunConfig) else deepcopy(dict(config))
+    return _changed(tree, changes)
+
+
+def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
     """Changes like `dark_share=0.1` as a dictionary."""
     tree: dict[str, Any] = {}
     for change in changes:
@@ -145,6 +163,16 @@ def build_section(name: str, kind: type, values: Any) -> Any:
         ) from None
 
 
+def _changed(tree: dict[str, Any], changes: Mapping[str, Any] | Sequence[str]) -> RunConfig:
+    if isinstance(changes, Mapping):
+        for key, value in changes.items():
+            _set(tree, key, value, f"change '{key}'")
+    else:
+        for change in changes:
+            _apply(tree, change)
+    return build_config(tree)
+
+
 def _apply(tree: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals or not key:
@@ -153,9 +181,14 @@ def _apply(tree: dict[str, Any], change: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UserError(f"--set {change}: the value is not YAML") from None
+    _set(tree, key, value, f"--set {change}")
+
+
+def _set(tree: dict[str, Any], key: str, value: Any, what: str) -> None:
+    """Set `a.b` in nested dictionaries; `what` names the change in messages."""
     *path, last = key.split(".")
     for step in path:
         tree = tree.setdefault(step, {})
         if not isinstance(tree, dict):
-            raise UserError(f"--set {change}: '{step}' holds no keys")
+            raise UserError(f"{what}: '{step}' holds no keys")
     tree[last] = value

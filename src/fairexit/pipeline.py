@@ -12,7 +12,8 @@ from fairexit.pruning.layers import choose_layers
 from fairexit.runs import Run, open_run
 from fairexit.training.checkpoint import build
 from fairexit.training.fit import train
-from fairexit.training.setup import finetune_config, open_training
+from fairexit.training.inputs import open_training
+from fairexit.training.setup import finetune_config
 
 
 def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:

@@ -22,6 +22,10 @@ class Run:
 
     path: Path
 
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "not finished"
+        return f"Run({str(self.path)!r}, {state})"
+
     @property
     def weights(self) -> Path:
         """The network of the best epoch."""

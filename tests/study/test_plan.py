@@ -179,8 +179,8 @@ rows:
         ({"policy": {"fallback": 3}}, "policy.fallback is 3"),
         ({"policy": 3}, "policy must hold keys"),
         ({"policy": {"grid": [2]}}, "out of range"),
-        ({"policy": {"tolerance": -1}}, r"^policy\.tolerance -1\.0: it is a loss of F1"),
-        ({"policy": {"rule": "eood"}}, r"^policy\.rule eood: did you mean 'eodd'"),
+        ({"policy": {"tolerance": -1}}, r"^policy: tolerance is -1\.0; it is a loss of F1"),
+        ({"policy": {"rule": "eood"}}, "^policy: rule is 'eood'; did you mean 'eodd'"),
         (
             {"rows": {"MFD": {"method": {"name": "mfd", "teacher": "Resnet18"}}, "ResNet18": {}}},
             "run isic-MFD-seed0: method.teacher is 'Resnet18', neither .*; did you mean 'ResNet18'",

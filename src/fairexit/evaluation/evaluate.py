@@ -54,6 +54,11 @@ class Evaluation:
     only_answer: str | None
     empty_cells: list[tuple[str, str]]
 
+    def __repr__(self) -> str:
+        numbers = {"f1": self.avg["f1"]} | {key: getattr(self, key) for key in SHORT[1:]}
+        values = ", ".join(f"{key} {value:.3f}" for key, value in numbers.items())
+        return f"Evaluation({self.n} samples, theta {self.policy.theta}: {values})"
+
     def to_dict(self) -> dict[str, Any]:
         """The fields for JSON, None in the place of NaN."""
         plain: dict[str, Any] = _without_nan(asdict(self))

@@ -9,13 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fairexit.data.records import image_files
-from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import ANSWER, answer_table, early_exit
 from fairexit.inference.images import AnyImage, as_list, name_of, to_network
-from fairexit.inference.predict import choose_device, stored_policy
+from fairexit.inference.inputs import images_below, stored_policy
+from fairexit.inference.predict import choose_device
 from fairexit.models import ExitNet
 from fairexit.progress import track
 from fairexit.runs import Run, open_run
@@ -111,17 +110,25 @@ def load_model(path: str | Path, device: str = "auto") -> Classifier:
     )
 
 
-def classify_folder(run: Run, folder: Path, out: Path, device: str, batch_size: int) -> None:
-    """Write the answers for every image below a folder as CSV, by path.
+def classify_folder(
+    run: Run, folder: Path, out: Path | None = None, *, device: str = "auto", batch_size: int = 256
+) -> pd.DataFrame:
+    """Answers for every image below a folder, named by their path in it.
 
+    Args:
+        run: a finished and evaluated run.
+        folder: of images; neither labels nor groups are needed.
+        out: a CSV file for the answers.
+        device: where to compute.
+        batch_size: images at a time; it changes speed and memory only.
+    Returns:
+        As `Classifier.__call__`.
     Raises:
         UserError: no folder, or no image in it.
     """
-    if not folder.is_dir():
-        raise UserError(f"--images {folder}: no such folder")
-    files = image_files(folder)
-    if not files:
-        raise UserError(f"--images {folder}: no image in it")
+    files = images_below(folder)
     table = load_model(run.path, device)(files, batch_size)
     table["file"] = [file.relative_to(folder).as_posix() for file in files]
-    write_atomically(out, table.to_csv(index=False, float_format="%.6g"))
+    if out is not None:
+        write_atomically(out, table.to_csv(index=False, float_format="%.6g"))
+    return table

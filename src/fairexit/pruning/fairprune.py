@@ -13,7 +13,8 @@ from fairexit.errors import UserError
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import alone, write_atomically
-from fairexit.inference.predict import choose_device, open_data, predict_split
+from fairexit.inference.inputs import open_data
+from fairexit.inference.predict import choose_device, predict_split
 from fairexit.models import ExitNet
 from fairexit.predictions.files import Predictions
 from fairexit.pruning.groups import check_task, draw_rows, split_groups

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from graphlib import CycleError
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fairexit.config import RunConfig, build_config, build_section
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest
-from fairexit.evaluation.assess import Choice, parse_choice
+from fairexit.evaluation.assess import Choice
+from fairexit.evaluation.policy import Fallback
+from fairexit.evaluation.thresholds import GRID
 from fairexit.files import read_yaml
 from fairexit.study.paper import common_name
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
@@ -193,11 +195,11 @@ def _against(tree: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, str]
 
 def _choice(values: Any) -> Choice:
     policy = build_section("policy", PolicySettings, values)
-    grid = None if policy.grid is None else ",".join(map(str, policy.grid))
+    grid = GRID if policy.grid is None else tuple(policy.grid)
     try:
-        return parse_choice("auto", grid, policy.rule, policy.tolerance, policy.fallback)
-    except UserError as error:  # it speaks of the options of `fairexit evaluate`
-        raise UserError(str(error).replace("--", "policy.", 1)) from None
+        return Choice("auto", grid, policy.rule, policy.tolerance, cast(Fallback, policy.fallback))
+    except UserError as error:
+        raise UserError(f"policy: {error}") from None
 
 
 def _preparation(name: str, values: Any) -> Preparation:

@@ -32,9 +32,10 @@ from fairexit.training.checkpoint import (
     describe,
     save_tensors,
 )
+from fairexit.training.inputs import open_training
 from fairexit.training.log import csv_text, summary
 from fairexit.training.optim import build_optimizer, learning_rate
-from fairexit.training.setup import finetune_config, open_training, slow_precision, teach
+from fairexit.training.setup import finetune_config, slow_precision, teach
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
 
