@@ -13,7 +13,7 @@ from fairexit.data.prepared import open_prepared
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.evaluation.policy import Policy
-from fairexit.inference.predict import classify
+from fairexit.inference.predict import choose_device, classify
 from fairexit.models import ExitNet
 from fairexit.runs import Run
 
@@ -69,11 +69,11 @@ def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--images", "nowhere", "--out", "a.csv"), "--images nowhere: no such folder"),
+        (("--images", "nowhere", "--out", "a.csv"), "nowhere: no such folder of images"),
         (("--images", "{empty}", "--out", "a.csv"), "no image in it"),
         (("--images", "{empty}"), "--images needs --out FILE.csv"),
         (("--images", "{empty}", "--out", "folder"), "--images needs --out FILE.csv"),
-        (("--images", "{empty}", "--out", "a.csv", "--last"), "goes without --data, --split"),
+        (("--images", "{empty}", "--out", "a.csv", "--last"), "--images excludes --data, --split"),
     ],
 )
 def test_what_is_refused(command, judged, tmp_path, options, message):
@@ -164,3 +164,11 @@ def test_a_classifier_shows_itself_in_a_line(model):
     assert repr(model) == (
         "Classifier(resnet18 with exits 1, 3, f; 5 classes, images of 28 px, theta 0.3)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("abacus", "--device abacus"), ("meta", "--device meta: it computes")]
+)
+def test_a_device_that_cannot_compute(name, message):
+    with pytest.raises(UserError, match=message):
+        choose_device(name)

@@ -310,7 +310,7 @@ def test_the_command(command, copy, tmp_path):
         (("--temperatures", "-1"), "temperature -1: it must be above zero"),
         (("--temperatures", "nan"), "temperature nan: it must be above zero"),
         (("--temperatures", "1,1"), "a temperature is given twice"),
-        (("--temperatures", "warm"), "--temperatures warm: give numbers"),
+        (("--temperatures", "warm"), "--temperatures warm: give a number"),
         (("--split", "tset"), "no split 'tset'; did you mean 'test'"),
         (("--group", "skin"), "has no attribute 'skin'; did you mean 'skin_tone'"),
         (("--scale", "unti"), "Invalid value for '--scale'"),

@@ -75,9 +75,7 @@ Changes = Annotated[
 ]
 OtherData = Annotated[
     Path | None,
-    typer.Option(
-        "--data", help="Other prepared data to use.", show_default="the run's own data"
-    ),
+    typer.Option("--data", help="Other prepared data to use.", show_default="the run's own data"),
 ]
 Device = Annotated[
     str,
