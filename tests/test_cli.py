@@ -184,8 +184,14 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("evaluate", "RUN", "--rule", "eod"), "did you mean 'eodd'"),
         (("evaluate", "RUN", "--group", "sex"), "no group column 'sex'"),
         (("evaluate", "RUN", "--split", "train"), "no predictions for split 'train'"),
-        (("evaluate", "RUN", "--tolerance", "-1"), "it is a loss of F1 and must be between 0 and 1"),
-        (("evaluate", "RUN", "--tolerance", "inf"), "it is a loss of F1 and must be between 0 and 1"),
+        (
+            ("evaluate", "RUN", "--tolerance", "-1"),
+            "it is a loss of F1 and must be between 0 and 1",
+        ),
+        (
+            ("evaluate", "RUN", "--tolerance", "inf"),
+            "it is a loss of F1 and must be between 0 and 1",
+        ),
         (("prune", "RUN", "--out", "/"), "--out /: give a folder below it"),
         (("report", "RUN", "--out", "."), ".: it is a folder"),
         (("report", "RUN", "--out", "x.json"), "--out x.json is an HTML page; call it x.html"),
