@@ -45,7 +45,9 @@ def prepare(
         out: the folder to make.
         options: the dataset's own, such as `{"label": "dx", "group": ["sex"]}` for a table.
         how: `size`, `fit`, `split_file`, `folds`, `seed`, `unknown`, `classes`,
-            `merge_near_duplicates`, `workers`; see `fairexit.data.prepare.PrepareOptions`.
+            `merge_near_duplicates`, `workers`; see `fairexit.data.prepare.PrepareOptions`. Images
+            are decoded in this process unless `workers` says otherwise: processes start anew from
+            the caller's script, which must then guard its main part by `__name__`.
     Raises:
         UserError: bad input; nothing is left behind.
     """
@@ -53,7 +55,7 @@ def prepare(
     from fairexit.data import prepare as preparation
     from fairexit.data.datasets import datasets
 
-    checked = build_section("prepare", preparation.PrepareOptions, how)
+    checked = build_section("prepare", preparation.PrepareOptions, {"workers": 1, **how})
     built = datasets.create(dataset, **dict(options or {}))
     path = None if source is None else Path(source)
     return preparation.prepare(dataset, built, path, Path(out), checked)

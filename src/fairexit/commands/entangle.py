@@ -56,11 +56,12 @@ def entangle(
     from fairexit.extras import require
 
     require("train", "fairexit entangle")
-    from fairexit.inference.inputs import open_data
     from fairexit.runs import open_run
 
     opened = [open_run(path) for path in runs]
     _check_seeds(opened)
+    from fairexit.inference.inputs import open_data
+
     for run in opened:
         open_data(run, data)
     from fairexit.evaluation.entanglement import mean_over_runs

@@ -46,13 +46,15 @@ def study(
     from fairexit.extras import require
 
     require("train", "fairexit study")
+    from fairexit.study.load import load_study
+
+    grid = load_study(plan_file)
     from fairexit.study.engine import run_study
     from fairexit.study.folder import Folder
-    from fairexit.study.load import load_study
     from fairexit.study.overview import overview, share_threads
     from fairexit.study.results import write_results
 
-    grid, folder = load_study(plan_file), Folder(out)
+    folder = Folder(out)
     started = folder.check()
     if plan:
         show(overview(grid, folder, workers, threads, calibrate=calibrate))
