@@ -10,8 +10,12 @@ from fairexit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fairexit.api import audit as audit
+    from fairexit.api import evaluate as evaluate
+    from fairexit.api import predict as predict
+    from fairexit.api import prepare as prepare
+    from fairexit.api import prune as prune
+    from fairexit.api import train as train
     from fairexit.errors import UserError as UserError
-    from fairexit.evaluation.evaluate import evaluate as evaluate
     from fairexit.inference.classifier import load_model as load_model
     from fairexit.inference.early_exit import early_exit as early_exit
     from fairexit.models import create_model as create_model
@@ -23,11 +27,17 @@ _HOMES = {
     "audit": "fairexit.api",
     "create_model": "fairexit.models",
     "early_exit": "fairexit.inference.early_exit",
-    "evaluate": "fairexit.evaluation.evaluate",
+    "evaluate": "fairexit.api",
     "list_models": "fairexit.models",
     "load_model": "fairexit.inference.classifier",
+    "predict": "fairexit.api",
+    "prepare": "fairexit.api",
+    "prune": "fairexit.api",
     "read_predictions": "fairexit.predictions.files",
+    "train": "fairexit.api",
 }
+_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model"}
+
 _NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model"}
 
 

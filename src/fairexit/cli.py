@@ -1,22 +1,12 @@
 """The command line: its commands, and bad input as one line and exit status 2."""
 
 import sys
-from typing import Annotated, NoReturn, cast
+from importlib import import_module
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from fairexit.commands.audit import audit
-from fairexit.commands.demo import demo
-from fairexit.commands.entangle import entangle
-from fairexit.commands.evaluate import evaluate
-from fairexit.commands.list import list_all
-from fairexit.commands.predict import predict
-from fairexit.commands.prepare import prepare
-from fairexit.commands.prune import prune
-from fairexit.commands.report import report
-from fairexit.commands.study import study
-from fairexit.commands.train import train
-from fairexit.commands.tune import tune
 from fairexit.errors import UserError
 from fairexit.version import __version__
 
@@ -36,7 +26,45 @@ OPTIONS = {
 }
 """Options that are not called as the parameter whose value they give."""
 
+COMMANDS = {
+    "prepare": "Turn a download into a prepared dataset: decoded once, split, checked for leaks.",
+    "train": "Train a run and, if its settings say so, prune it.",
+    "prune": "Prune a finished run into a fairer one.",
+    "predict": "Write the predictions of all exits of a run, or the answers for new images.",
+    "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",
+    "audit": "Tell whether the gaps between groups are real, from predictions alone.",
+    "entangle": "Measure by depth how well features tell the attribute and the target.",
+    "study": "Make every run of a grid, then tables, figures and a verdict on each claim.",
+    "tune": "Search for the best settings of a run on validation.",
+    "report": "Write a self-contained page that compares runs.",
+    "demo": "Draw skin lesions, train with and without exits, and compare; nothing is downloaded.",
+    "list": "Show what can be chosen by name, with options and defaults.",
+}
+"""Name -> the first line of its help, so that `fairexit --help` need not import them."""
+
+
+class LazyCommands(TyperGroup):
+    """A group whose commands are imported when they are called, each from a file of its name."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load_command(cast(str, name)), rest
+
+
+def load_command(name: str) -> TyperCommand:
+    """A command: the function of its name, whose signature is the command line."""
+    module = import_module(f"fairexit.commands.{name}")
+    single = typer.Typer(add_completion=False)
+    single.command(name, epilog=f"Example:\n\n{module.EXAMPLE}")(getattr(module, name))
+    return cast(TyperCommand, typer.main.get_command(single))
+
+
 app = typer.Typer(
+    cls=LazyCommands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -53,29 +81,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
-
-
-# In the order of --help.
-COMMANDS = (
-    prepare,
-    train,
-    prune,
-    predict,
-    evaluate,
-    audit,
-    entangle,
-    study,
-    tune,
-    report,
-    demo,
-)
-for _command in COMMANDS:
-    app.command()(_command)
-app.command("list")(list_all)
 
 
 def option_name(parameter: str) -> str:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "load_config",
     "load_listed_plugins",
     "parse_changes",
+    "resolve_config",
 ]
 
 
@@ -63,7 +65,9 @@ SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
 
 
 def load_config(
-    path: Path, changes: list[str] | None = None, plugins: Sequence[str | Path] = ()
+    path: Path,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
 ) -> RunConfig:
     """Read a YAML file and apply changes like `train.epochs=10`.
 
@@ -78,12 +82,28 @@ def load_config(
         UserError: no such file, bad YAML, an unknown key, a value that does not fit, or a plugin
             that cannot be imported.
     """
-    tree = read_yaml(path)
-    for change in changes or []:
-        _apply(tree, change)
     load_plugins(plugins)
+    tree = read_yaml(path)
     load_listed_plugins(tree, path)
-    return build_config(tree)
+    return _changed(tree, changes)
+
+
+def resolve_config(
+    config: str | Path | Mapping[str, Any] | RunConfig,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+) -> RunConfig:
+    """A configuration from a YAML file, nested dictionaries or a `RunConfig`, with changes.
+
+    Args:
+        config: what is changed.
+        changes: `{"train.epochs": 10}` or `["train.epochs=10"]`, applied in order.
+    Raises:
+        UserError: as for `load_config`.
+    """
+    if isinstance(config, str | Path):
+        return load_config(Path(config), changes)
+    tree = config.to_dict() if isinstance(config, RunConfig) else deepcopy(dict(config))
+    return _changed(tree, changes)
 
 
 def load_listed_plugins(tree: dict[str, Any], path: Path) -> None:
@@ -106,7 +126,7 @@ def load_listed_plugins(tree: dict[str, Any], path: Path) -> None:
     load_plugins(files, path.parent)
 
 
-def parse_changes(changes: list[str]) -> dict[str, Any]:
+def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
     """Changes like `dark_share=0.1` as a dictionary."""
     tree: dict[str, Any] = {}
     for change in changes:
@@ -188,6 +208,16 @@ def build_section(name: str, kind: type, values: Any) -> Any:
         ) from None
 
 
+def _changed(tree: dict[str, Any], changes: Mapping[str, Any] | Sequence[str]) -> RunConfig:
+    if isinstance(changes, Mapping):
+        for key, value in changes.items():
+            _set(tree, key, value, f"change '{key}'")
+    else:
+        for change in changes:
+            _apply(tree, change)
+    return build_config(tree)
+
+
 def _apply(tree: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     shown = f"{option('changes')} {short(change)}"
@@ -197,9 +227,14 @@ def _apply(tree: dict[str, Any], change: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UserError(f"{shown}: the value is not valid YAML") from None
+    _set(tree, key, value, shown)
+
+
+def _set(tree: dict[str, Any], key: str, value: Any, what: str) -> None:
+    """Set `a.b` in nested dictionaries; `what` names the change in messages."""
     *path, last = key.split(".")
     for step in path:
         tree = tree.setdefault(step, {})
         if not isinstance(tree, dict):
-            raise UserError(f"{shown}: '{short(step)}' is not a section, so it has no keys")
+            raise UserError(f"{what}: '{short(step)}' is not a section, so it has no keys")
     tree[last] = value

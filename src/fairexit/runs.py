@@ -26,6 +26,10 @@ class Run:
 
     path: Path
 
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "not finished"
+        return f"Run({str(self.path)!r}, {state})"
+
     @property
     def weights(self) -> Path:
         """The network of the best epoch."""
@@ -69,6 +73,18 @@ class Run:
     def description(self) -> dict[str, Any]:
         """What `config.json` says: how to rebuild the network and read its answers."""
         return read_json(self.path / "config.json", ANEW)
+
+    @property
+    def exit_costs(self) -> tuple[float, ...]:
+        """Multiply-adds of one image that leaves at each exit, the final one last.
+
+        Raises:
+            UserError: a version that did not store them has trained the run.
+        """
+        costs = self.description.get("exit_costs")
+        if costs is None:
+            raise UserError(f"{self.path}/config.json lacks 'exit_costs'; {ANEW}")
+        return tuple(costs)
 
     @property
     def inactive(self) -> tuple[str, ...]:

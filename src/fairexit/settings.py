@@ -2,7 +2,7 @@
 
 from dataclasses import field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
@@ -100,58 +100,70 @@ class TrainConfig:
             )
 
 
+def _setting(default: Any, description: str) -> Any:
+    """A field with a sentence that says what it does, which the command line shows as help."""
+    return field(default=default, metadata={"description": description})
+
+
 @checked(frozen=True, config=STRICT)
 class PruneConfig:
-    """How a trained network is pruned; see docs/pruning.md.
+    """How a trained network is pruned; see docs/pruning.md."""
 
-    Attributes:
-        method: `fairprune`, or the plain controls `magnitude` and `random`.
-        ratio: share of the prunable parameters that are zero at the end; several: a sweep.
-        beta: how much the privileged group's curvature counts; several: a sweep.
-        steps: equal steps in which the ratio is reached.
-        one_shot: curvature of the unpruned network only; a sweep always does so.
-        group: the sensitive attribute; by default the run's own.
-        privileged, unprivileged: groups; what is not named is all the other groups. If neither is,
-            the unprivileged group is the one with the lowest macro F1 on validation.
-        curvature: `mc` (random projections) or `exact` generalised Gauss-Newton diagonal.
-        draws: projections per image, for `mc`.
-        images: at most so many training images of each group.
-        sampling: of these images; `natural`, or `balanced` over classes, with replacement.
-        layers: prune these layers only, by name or by the beginning of it.
-        parameters: `weights` of convolutions and linear layers, or `all`, biases and
-            normalisation too.
-        tolerance: loss of macro F1 on validation that is allowed.
-        patience: stop after so many steps without a lower Eodd on validation.
-        stop: false: go to the ratio and take it, whatever validation says.
-        finetune: epochs of further training with the zeros held, on one device.
-        finetune_lr: its highest learning rate; by default a tenth of `train.lr`.
-        chunk: images at a time; it changes memory and speed only.
-        device: `auto`, `cpu`, `cuda` ...
-        devices: processes that share the images of the curvature; on GPUs one each.
-    """
-
-    method: Literal["fairprune", "magnitude", "random"] = "fairprune"
-    ratio: float | list[float] = 0.35
-    beta: float | list[float] = 0.33
-    steps: int = 5
-    one_shot: bool = False
-    group: str | None = None
-    privileged: str = "auto"
-    unprivileged: str = "auto"
-    curvature: Literal["mc", "exact"] = "mc"
-    draws: int = 1
-    images: int = 512
-    sampling: Literal["natural", "balanced"] = "natural"
-    layers: list[str] | None = None
-    parameters: Literal["weights", "all"] = "weights"
-    tolerance: float = 0.02
-    patience: int = 1
-    stop: bool = True
-    finetune: int = 0
-    finetune_lr: float | None = None
-    chunk: int = 16
-    device: str = "auto"
-    devices: int = 1
+    method: Literal["fairprune", "magnitude", "random"] = _setting(
+        "fairprune", "How weights are ranked: FairPrune, or the plain controls."
+    )
+    ratio: float | list[float] = _setting(
+        0.35, "Share of the prunable parameters that are zero at the end; several are a sweep."
+    )
+    beta: float | list[float] = _setting(
+        0.33, "How much the privileged group's curvature counts; several are a sweep."
+    )
+    steps: int = _setting(5, "Number of equal steps in which the ratio is reached.")
+    one_shot: bool = _setting(
+        False, "Compute the curvature only once, for the unpruned network; a sweep always does."
+    )
+    group: str | None = _setting(None, "The sensitive attribute.")
+    privileged: str = _setting(
+        "auto", "The privileged group; auto: every group that is not the unprivileged one."
+    )
+    unprivileged: str = _setting(
+        "auto",
+        "The unprivileged group; auto: every group that is not the privileged one, or, if neither "
+        "is named, the group with the lowest macro F1 on validation.",
+    )
+    curvature: Literal["mc", "exact"] = _setting(
+        "mc", "Estimate the Gauss-Newton diagonal by random projections (mc), or compute it."
+    )
+    draws: int = _setting(1, "Random projections per image, for the curvature mc.")
+    images: int = _setting(512, "Largest number of training images of each group that are used.")
+    sampling: Literal["natural", "balanced"] = _setting(
+        "natural",
+        "How these images are drawn: in their class mix, or balanced over classes.",
+    )
+    layers: list[str] | None = _setting(
+        None, "Prune only the layers whose names begin so; can be repeated."
+    )
+    parameters: Literal["weights", "all"] = _setting(
+        "weights",
+        "Prune the weights of convolutions and linear layers, or biases and normalisation too.",
+    )
+    tolerance: float = _setting(0.02, "Loss of macro F1 on validation that is allowed.")
+    patience: int = _setting(
+        1, "Stop after this many steps in a row without a lower Eodd on validation."
+    )
+    stop: bool = _setting(
+        True,
+        "Let validation stop the pruning and choose a step, or go on to the ratio and take it.",
+    )
+    finetune: int = _setting(0, "Epochs of further training with the zeros held, on one device.")
+    finetune_lr: float | None = _setting(None, "Highest learning rate of the further training.")
+    chunk: int = _setting(
+        16, "Images at a time for the curvature; it changes memory and speed only."
+    )
+    device: str = _setting("auto", "Where to compute: auto, cpu, cuda, cuda:1 and so on.")
+    devices: int = _setting(
+        1, "Processes that share the images of the curvature; on GPUs one GPU each."
+    )
 
     @property
     def ratios(self) -> list[float]:

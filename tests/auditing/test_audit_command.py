@@ -15,7 +15,7 @@ from PIL import Image
 from drawn_predictions import draw
 from fairexit.predictions.files import write_predictions
 
-FEW = ("--draws", 100, "--score-draws", 100, "--permutations", 100)
+FEW = ("--resamples", 100, "--score-resamples", 100, "--permutations", 100)
 
 
 @pytest.fixture
@@ -84,10 +84,15 @@ def test_columns_by_other_names(command, tmp_path):
         (None, ("--group", "sex", "--cluster", "patient"), "no column 'patient'"),
         (None, ("--group", "sex", "--cluster", "clustr"), "'clustr'; did you mean 'cluster'"),
         (None, ("--group", "sex", "--split", "val"), "no rows of split 'val'"),
-        (None, ("--group", "sex", "--specificity", "90"), "--specificity 90.0: it lies between"),
+        (None, ("--group", "sex", "--specificity", "90"), "--specificity is 90.0; it must be"),
+        (
+            None,
+            ("--group", "sex", "--confidence-level", "95"),
+            "--confidence-level is 95.0; it must",
+        ),
         (None, ("--group", "sex", "--threshold", "high"), "--threshold is 'high'; give a number"),
-        (None, ("--group", "sex", "--baseline", "no.csv"), "cannot read no.csv"),
-        (None, ("--group", "sex", "--draws", "5"), "Invalid value for '--draws'"),
+        (None, ("--group", "sex", "--baseline", "no.csv"), "there is no file or folder no.csv"),
+        (None, ("--group", "sex", "--resamples", "5"), "Invalid value for '--resamples'"),
         (lambda text: "", ("--group", "sex"), "the file is empty"),
         (lambda text: text.split("\n")[0] + "\n", ("--group", "sex"), "there are no rows"),
         (
@@ -116,7 +121,7 @@ def test_bad_input_is_one_line(command, file, tmp_path, monkeypatch, change, wor
 def test_no_network_is_imported(file):
     code = (
         "import sys\n"
-        f"sys.argv = ['fairexit', 'audit', {str(file)!r}, '--group', 'sex', '--draws', '100',"
+        f"sys.argv = ['fairexit', 'audit', {str(file)!r}, '--group', 'sex', '--resamples', '100',"
         f" '--permutations', '100', '--out', {str(file) + '.html'!r}]\n"
         "from fairexit import cli\n"
         "assert 'pandas' not in sys.modules\n"

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import fairexit
@@ -12,7 +13,8 @@ from fairexit.data.prepared import open_prepared
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.evaluation.policy import Policy
-from fairexit.inference.predict import classify
+from fairexit.inference.predict import choose_device, classify
+from fairexit.models import ExitNet
 from fairexit.runs import Run
 
 
@@ -71,7 +73,7 @@ def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_
         (("--images", "{empty}", "--out", "a.csv"), "which holds no image"),
         (("--images", "{empty}"), "--images needs --out FILE.csv"),
         (("--images", "{empty}", "--out", "folder"), "--images needs --out FILE.csv"),
-        (("--images", "{empty}", "--out", "a.csv", "--last"), "goes without --data, --split"),
+        (("--images", "{empty}", "--out", "a.csv", "--last"), "--images excludes --data, --split"),
     ],
 )
 def test_what_is_refused(command, judged, tmp_path, options, message):
@@ -88,3 +90,88 @@ def test_without_a_policy_there_is_no_answer(judged):
         UserError, match="has no stored policy; choose a threshold with `fairexit evaluate`"
     ):
         fairexit.load_model(judged.path)
+
+
+@pytest.fixture
+def model(judged, monkeypatch):
+    """A classifier whose costs nobody counts: they stand in config.json."""
+    model = fairexit.load_model(judged.path, device="cpu")
+    monkeypatch.setattr(ExitNet, "exit_costs", None)
+    return model
+
+
+def test_every_form_of_image_has_the_same_answer(model, images):
+    folder, names = images
+    files = [folder / name for name in names]
+    expected = model(files)
+    assert expected["file"].tolist() == [str(file) for file in files]
+    pixels = np.stack([np.asarray(Image.open(file)) for file in files])
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    forms = {
+        "paths as text": [str(file) for file in files],
+        "Pillow images": [Image.open(file) for file in files],
+        "a generator": (Image.open(file) for file in files),
+        "one array": pixels,
+        "a list of arrays": list(pixels),
+        "a tensor of bytes": tensor,
+        "a tensor of numbers": tensor / 255,
+        "a mixture": [files[0], pixels[1], tensor[2] / 255, *map(Image.open, files[3:])],
+    }
+    for name, form in forms.items():
+        answers = model(form, batch_size=7)
+        pd.testing.assert_frame_equal(answers.drop(columns="file"), expected.drop(columns="file"))
+        assert len(answers["file"].unique()) == len(files), name
+    for form in (str(files[0]), files[0], Image.open(files[0]), pixels[0], tensor[0]):
+        (answer,) = model(form).to_dict("records")
+        assert answer["prediction"] == expected["prediction"][0]
+        assert answer["confidence"] == pytest.approx(expected["confidence"][0], abs=1e-6)
+    assert model(pixels[0])["file"].tolist() == ["0"]
+
+
+def test_arrays_of_another_size_are_brought_to_the_networks(model):
+    large = np.random.default_rng(0).integers(0, 256, (2, 90, 60, 3), dtype=np.uint8)
+    of_files = model([Image.fromarray(image) for image in large])
+    for form in (large, torch.from_numpy(large).permute(0, 3, 1, 2)):
+        pd.testing.assert_frame_equal(model(form), of_files)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((9, 9), np.uint8), r"array of uint8 \(9, 9\) is not an image; give files"),
+        (np.zeros((9, 9, 3)), r"array of float64 \(9, 9, 3\) is not an image"),
+        (np.zeros((2, 3, 9, 9), np.uint8), r"array of uint8 \(3, 9, 9\) is not an image"),
+        (torch.zeros(9, 9, 3), r"tensor of float32 \(9, 9, 3\) is not an image"),
+        (torch.zeros(3, 9, 9, dtype=torch.int64), "tensor of int64"),
+        (torch.zeros(3, 28, 28) - 1, "values must lie between 0 and 1"),
+        (torch.full((3, 28, 28), float("nan")), "values must lie between 0 and 1"),
+        (torch.zeros(3, 9, 9), r"must be \(3, 28, 28\), not \(3, 9, 9\); uint8 ones"),
+        (7, "int is not an image"),
+        ([None], "NoneType is not an image"),
+    ],
+)
+def test_what_is_no_image(model, image, message):
+    with pytest.raises(UserError, match=message):
+        model(image)
+
+
+def test_an_image_that_cannot_be_decoded_is_a_problem_of_its_row(model, images):
+    folder, names = images
+    answers = model([Image.new("F", (9, 9)), folder / names[0]])
+    assert "floating-point image has no known white" in answers["problem"][0]
+    assert answers["prediction"].isna().tolist() == [True, False]
+
+
+def test_a_classifier_shows_itself_in_a_line(model):
+    assert repr(model) == (
+        "Classifier(resnet18 with exits 1, 3, f; 5 classes, images of 28 px, theta 0.3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("abacus", "'device' is 'abacus'"), ("meta", "'device' is 'meta', which computes nothing")],
+)
+def test_a_device_that_cannot_compute(name, message):
+    with pytest.raises(UserError, match=message):
+        choose_device(name)

@@ -312,7 +312,7 @@ def test_the_command(command, copy, tmp_path):
         (("--temperatures", "-1"), "--temperatures has -1; each must be finite and above 0"),
         (("--temperatures", "nan"), "--temperatures has nan; each must be finite and above 0"),
         (("--temperatures", "1,1"), "--temperatures has the same number twice"),
-        (("--temperatures", "warm"), "--temperatures warm: give numbers"),
+        (("--temperatures", "warm"), "--temperatures is 'warm'; give a number"),
         (("--split", "tset"), "no split 'tset'; did you mean 'test'"),
         (("--group", "skin"), "has no attribute 'skin'; did you mean 'skin_tone'"),
         (("--scale", "unti"), "Invalid value for '--scale'"),

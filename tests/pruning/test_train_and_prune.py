@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import settings
+from fairexit import pipeline
 from fairexit.config import PruneConfig
 from fairexit.errors import UserError
-from fairexit.pruning import fairprune
-from fairexit.pruning.fairprune import make_run, prune
+from fairexit.pipeline import make_run
+from fairexit.pruning.fairprune import prune
 from fairexit.pruning.masks import load_masks
 from fairexit.runs import Run, open_run
 from fairexit.training import checkpoint, fit
@@ -69,7 +70,7 @@ def test_finetuning_holds_the_zeros_and_resumes_bit_for_bit(tiny_run, tmp_path, 
 def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
     config = settings(tiny.path, train__epochs=1, prune=WHOLE)
     with monkeypatch.context() as patch:
-        patch.setattr(fairprune, "prune", killing(lambda *a: None, 1))
+        patch.setattr(pipeline, "prune", killing(lambda *a: None, 1))
         with pytest.raises(KilledError):
             make_run(config, tmp_path / "r")
     assert Run(tmp_path / "r" / "unpruned").finished

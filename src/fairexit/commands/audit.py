@@ -3,135 +3,196 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import Plugins, check_page, show
+from fairexit.commands.common import (
+    Plugins,
+    ProbPrefix,
+    Split,
+    check_exists,
+    check_page,
+    parse_threshold,
+    show,
+)
+from fairexit.errors import UserError
 
-Several = list[str] | None
+if TYPE_CHECKING:
+    from fairexit.report.audit_report import AuditReport
+
+EXAMPLE = "fairexit audit predictions.csv --group sex --out report.html"
+
 STDOUT = Path("-")
 
 
 def audit(
     predictions: Annotated[
         list[Path],
-        typer.Argument(metavar="PREDICTIONS...", help="A run or a table; several: its seeds."),
+        typer.Argument(
+            metavar="RUN_OR_FILE...",
+            help="A run or a table of predictions; several are training seeds of one model.",
+        ),
     ],
+    *,
     group: Annotated[
-        Several, typer.Option(help="Sensitive attribute; repeatable [the run's own].")
+        list[str] | None,
+        typer.Option(help="A sensitive attribute; can be repeated.", show_default="the run's own"),
     ] = None,
     intersections: Annotated[
-        bool, typer.Option("--intersections", help="Also the attributes crossed.")
+        bool,
+        typer.Option("--intersections", help="Also audit the attributes crossed with each other."),
     ] = False,
     cluster: Annotated[str, typer.Option(help="Column of lesions or patients.")] = "cluster",
     baseline: Annotated[
-        list[Path] | None, typer.Option(help="Another model; repeatable, one for each seed.")
+        list[Path] | None,
+        typer.Option(
+            help="Another model to compare with; repeated, one for each seed.",
+            show_default="none",
+        ),
     ] = None,
     positive: Annotated[
-        Several, typer.Option(help="Class to read as a disease; repeatable.")
+        list[str] | None,
+        typer.Option(help="A class to read as a disease; can be repeated.", show_default="none"),
     ] = None,
     specificity: Annotated[
         float, typer.Option(help="Specificity at which sensitivity is read.")
     ] = 0.9,
-    split: Annotated[str, typer.Option(help="The split that is measured.")] = "test",
+    split: Split = "test",
     threshold: Annotated[
-        str | None, typer.Option(help="policy, auto or theta [policy, if one is stored].")
+        str | None,
+        typer.Option(
+            help="Confidence at which an image leaves: policy, auto (chosen on validation), or a "
+            "number.",
+            show_default="policy where one is stored, else auto",
+        ),
     ] = None,
     label: Annotated[str, typer.Option(help="Column of true classes.")] = "label",
-    prediction: Annotated[str, typer.Option(help="Column of answers.")] = "prediction",
+    prediction: Annotated[str, typer.Option(help="Column of predicted classes.")] = "prediction",
     id_column: Annotated[str, typer.Option("--id", help="Column of unique names.")] = "id",
-    prob_prefix: Annotated[
-        str | None, typer.Option(help="What probability columns begin with.")
+    prob_prefix: ProbPrefix = None,
+    resamples: Annotated[
+        int, typer.Option(min=100, help="Bootstrap resamples of counts.")
+    ] = 10_000,
+    score_resamples: Annotated[
+        int, typer.Option(min=100, help="Bootstrap resamples of AUROC and calibration error.")
+    ] = 1_000,
+    permutations: Annotated[int, typer.Option(min=100, help="Permutations of each test.")] = 10_000,
+    confidence_level: Annotated[
+        float, typer.Option(help="Confidence level of the intervals.")
+    ] = 0.95,
+    interval: Annotated[
+        Literal["bca", "percentile"], typer.Option(help="Kind of the bootstrap intervals.")
+    ] = "bca",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write the report as one HTML file.", show_default="none"),
     ] = None,
-    draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 10_000,
-    score_draws: Annotated[int, typer.Option(min=100, help="For AUROC and ECE.")] = 1_000,
-    permutations: Annotated[int, typer.Option(min=100, help="Of the tests.")] = 10_000,
-    interval: Annotated[Literal["bca", "percentile"], typer.Option(help="Of numbers.")] = "bca",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", help="Report as one HTML file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Report as Markdown.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the report as Markdown.", show_default="none")
+    ] = None,
     card: Annotated[
-        Path | None, typer.Option(help="Model card in the form of Hugging Face.")
+        Path | None,
+        typer.Option(help="Write a model card in Hugging Face's form.", show_default="none"),
     ] = None,
     images: Annotated[
-        bool, typer.Option(help="Show images that leave first and last, if they are at hand.")
+        bool,
+        typer.Option(help="Show in the HTML file images that leave first and last, if available."),
     ] = True,
     as_json: Annotated[
-        Path | None, typer.Option("--json", help="All numbers; - prints them.")
+        Path | None,
+        typer.Option(
+            "--json", help="Write all numbers as JSON; - prints them.", show_default="none"
+        ),
     ] = None,
     plugins: Plugins = None,
 ) -> None:
     """Tell whether the gaps between groups are real, from predictions alone."""
-    # Reading and drawing take their time: say at once what happens.
-    print(f"reading {', '.join(map(str, predictions))}", file=sys.stderr, flush=True)
-    from fairexit.auditing.audit import audit_sources
-    from fairexit.auditing.settings import AuditSettings
-    from fairexit.auditing.source import open_source
-    from fairexit.errors import UserError
-    from fairexit.evaluation.assess import parse_threshold
-    from fairexit.files import write_atomically
-    from fairexit.predictions.arrow import Columns
-    from fairexit.report.audit_report import AuditReport
-    from fairexit.report.sections import sections
-    from fairexit.tables import printable
-
     if out:
         check_page(out)
-    if not 0 < specificity < 1:
-        raise UserError(f"--specificity {specificity}: it lies between 0 and 1, such as 0.9")
-    columns = Columns(label, prediction, id_column, cluster, prob_prefix=prob_prefix)
-    theta = None if threshold is None else parse_threshold(threshold)
-    groups = group or []
-    sources, others = (
-        [open_source(path, groups, split=split, threshold=theta, columns=columns) for path in paths]
-        for paths in (predictions, baseline or [])
-    )
+    check_exists(*predictions, *(baseline or []))
+    for name, value in (("specificity", specificity), ("confidence-level", confidence_level)):
+        if not 0 < value < 1:
+            raise UserError(f"--{name} is {value}; it must be between 0 and 1, such as 0.9")
+    chosen = None if threshold is None else parse_threshold(threshold)
+    # Reading and drawing take their time: say at once what happens.
+    print(f"reading {', '.join(map(str, predictions))}", file=sys.stderr, flush=True)
+    from fairexit.api import audit as audit_tables
+    from fairexit.auditing.settings import AuditSettings
+
     settings = AuditSettings(
-        n_resamples=draws,
-        n_score_resamples=score_draws,
+        n_resamples=resamples,
+        n_score_resamples=score_resamples,
         n_permutations=permutations,
-        n_gap_resamples=max(draws // 10, 100),
+        n_gap_resamples=max(resamples // 10, 100),
         random_state=seed,
+        confidence_level=confidence_level,
         method=interval,
         specificity=specificity,
     )
-    results = audit_sources(
-        sources,
-        groups,
-        baselines=others,
+    report = audit_tables(
+        predictions,
+        label=label,
+        prediction=prediction,
+        probabilities=prob_prefix,
+        groups=group or [],
+        cluster=cluster,
+        ids=id_column,
+        split=split,
+        baseline=baseline,
+        positive=positive or [],
         intersections=intersections,
-        positives=positive or [],
+        threshold=chosen,
         settings=settings,
     )
-    found = AuditReport.of(results)
-    if as_json == STDOUT:
-        print(json.dumps(found.to_dict(), indent=2))
-    elif as_json:
-        write_atomically(as_json, json.dumps(found.to_dict(), indent=2) + "\n")
-    if markdown:
-        write_atomically(markdown, found.to_markdown())
+    _write(report, as_json, markdown, card)
     if out:
-        from fairexit.evaluation.entanglement import read_entanglement
-        from fairexit.report.audit_page import write_audit
-        from fairexit.report.thumbnails import leaving_images
+        _write_page(report, out, predictions[0] / "entanglement.json", images)
+    written = [path for path in (out, markdown, card, as_json) if path]
+    if as_json != STDOUT:
+        # With a report on disk the findings are enough.
+        _print(report, brief=bool(out or markdown or card))
+        for path in written:
+            print(f"written: {path}")
 
-        depth = predictions[0] / "entanglement.json"
-        entanglement = read_entanglement(depth) if depth.is_file() else None
-        write_audit(found, out, entanglement, leaving_images(found) if images else {})
+
+def _write(
+    report: "AuditReport", as_json: Path | None, markdown: Path | None, card: Path | None
+) -> None:
+    from fairexit.files import write_atomically
+
+    if as_json:
+        text = json.dumps(report.to_dict(), indent=2) + "\n"
+        if as_json == STDOUT:
+            print(text, end="")
+        else:
+            write_atomically(as_json, text)
+    if markdown:
+        write_atomically(markdown, report.to_markdown())
     if card:
         from fairexit.report.model_card import write_card
 
-        write_card(found, card)
-    if as_json != STDOUT:
-        told = sections(found)
-        # With a report on disk the findings are enough.
-        for section in told[:2] if out or markdown or card else told:
-            print(f"\n{printable(section.title)}")
-            for point in section.points:
-                print(f"- {printable(point)}")
-            for table in section.tables:
-                show(table)
-    for path in (out, markdown, card, as_json):
-        if path and as_json != STDOUT:
-            print(f"written: {path}")
+        write_card(report, card)
+
+
+def _write_page(report: "AuditReport", out: Path, depth: Path, images: bool) -> None:
+    from fairexit.evaluation.entanglement import read_entanglement
+    from fairexit.report.audit_page import write_audit
+    from fairexit.report.thumbnails import leaving_images
+
+    entanglement = read_entanglement(depth) if depth.is_file() else None
+    write_audit(report, out, entanglement, leaving_images(report) if images else {})
+
+
+def _print(report: "AuditReport", *, brief: bool) -> None:
+    from fairexit.report.sections import sections
+    from fairexit.tables import printable
+
+    chapters = sections(report)
+    for section in chapters[:2] if brief else chapters:
+        print(f"\n{printable(section.title)}")
+        for point in section.points:
+            print(f"- {printable(point)}")
+        for table in section.tables:
+            show(table)

@@ -1,22 +1,35 @@
-"""Options that several commands share, and how they show a table."""
+"""What several commands share: arguments, options, lists of numbers, and tables on a terminal."""
 
+import dataclasses
+import inspect
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+
+from fairexit.errors import UserError, short
 
 if TYPE_CHECKING:
     from fairexit.tables import Table
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
-OtherData = Annotated[
-    Path | None, typer.Option("--data", help="Other prepared data than the run's own.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
-Group = Annotated[
-    str | None, typer.Option(help="The sensitive attribute; by default the run's own.")
-]
+DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu)(:\d+)?")
+
+
+def check_device(name: str) -> str:
+    """Refuse a misspelt device before anything is imported; whether it is there is seen later."""
+    if not DEVICE.fullmatch(name):
+        raise UserError(f"--device is '{name}'; give auto, cpu, cuda, cuda:1 or the like")
+    return name
+
+
+def check_exists(*paths: Path | None) -> None:
+    """Raise a UserError for the first of some inputs that is not there."""
+    for path in paths:
+        if path is not None and not path.exists():
+            raise UserError(f"there is no file or folder {path}")
 
 
 def _load(files: list[Path] | None) -> list[Path] | None:
@@ -33,7 +46,9 @@ Plugins = Annotated[
         "--plugin",
         metavar="FILE.py",
         callback=_load,
-        help="A Python file with a method, dataset, head or backbone of your own. Repeatable.",
+        help="A Python file with a method, dataset, head, backbone or metric of your own; can be "
+        "repeated.",
+        show_default="none",
     ),
 ]
 """Plugin files; they are imported while the command line is read."""
@@ -41,10 +56,100 @@ Plugins = Annotated[
 
 def check_page(out: Path) -> None:
     """Raise a UserError where a page would go into a file that is named as something else."""
-    from fairexit.errors import UserError
-
     if out.suffix and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out} is an HTML page; call it {out.with_suffix('.html').name}")
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of an option such as `0.2,0.35`.
+
+    Raises:
+        UserError: something else.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(
+            f"{option} is '{short(text)}'; give a number such as 0.9, or several such as 0.8,0.9"
+        ) from None
+
+
+def parse_threshold(text: str) -> str | float | tuple[float, ...]:
+    """`auto`, `policy`, a number, or one for each internal exit."""
+    if text in ("auto", "policy"):
+        return text
+    values = numbers("--threshold", text)
+    return values if len(values) > 1 else values[0]
+
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+Configuration = Annotated[
+    Path, typer.Argument(metavar="CONFIG.yaml", help="The run's settings; see configs/.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting, such as train.epochs=10; can be repeated.",
+        show_default="none",
+    ),
+]
+OtherData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Other prepared data to use.", show_default="the run's own data"),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where to compute: auto, cpu, cuda, cuda:1 and so on.", callback=check_device
+    ),
+]
+Group = Annotated[
+    str | None, typer.Option(help="The sensitive attribute.", show_default="the run's own")
+]
+Split = Annotated[str, typer.Option(help="The split that is measured.")]
+Threshold = Annotated[
+    str,
+    typer.Option(
+        help="Confidence at which an image leaves: auto (chosen on validation), policy (the run's "
+        "stored one), a number, or one for each internal exit such as 0.8,0.9."
+    ),
+]
+ProbPrefix = Annotated[
+    str | None,
+    typer.Option(help="What the names of probability columns begin with.", show_default="p/"),
+]
+
+
+def options_of(kind: type, **changes: Mapping[str, Any]) -> list[inspect.Parameter]:
+    """The fields of a dataclass as options: its types, defaults and descriptions.
+
+    A field of one or several numbers is an option such as `0.2,0.35`.
+
+    Args:
+        kind: the dataclass; every field has a `description` in its metadata.
+        changes: field -> arguments of `typer.Option` beside the help, `flag` for another name.
+    """
+    hints, parameters = get_type_hints(kind), []
+    for field in dataclasses.fields(kind):
+        given = dict(changes.get(field.name, {}))
+        flag = given.pop("flag", "--" + field.name.replace("_", "-"))
+        hint, default = hints[field.name], field.default
+        if isinstance(default, float) and get_origin(hint) is not None and float in get_args(hint):
+            hint, default = str, str(default)
+        elif default is True:
+            flag = f"{flag}/--no-{flag.removeprefix('--')}"
+        option = typer.Option(flag, help=field.metadata["description"], **given)
+        parameters.append(
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=Annotated[hint, option],
+            )
+        )
+    return parameters
 
 
 def show(table: "Table") -> None:

@@ -7,19 +7,30 @@ import typer
 
 from fairexit.commands.common import show
 
+EXAMPLE = "fairexit demo --out demo --epochs 3"
+
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")] = Path("demo"),
-    images: Annotated[int, typer.Option(help="How many to draw.")] = 2500,
-    epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 6,
-    seed: Annotated[int, typer.Option(help="Of images and training.")] = 0,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the data, the runs and the page.")
+    ] = Path("demo"),
+    images: Annotated[int, typer.Option(help="Number of images to draw.")] = 2500,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of images and training.")] = 0,
 ) -> None:
-    """Draw skin lesions, train with and without exits, compare. No download."""
-    from fairexit.demo import demo as run
+    """Draw skin lesions, train with and without exits, and compare; nothing is downloaded.
+
+    Resumes automatically if interrupted.
+    """
+    from fairexit.extras import require
+
+    require("train", "fairexit demo")
+    from fairexit.demo import demo as run_demo
     from fairexit.report import evaluation_tables as tables
 
-    found = run(out, images=images, epochs=epochs, seed=seed)
-    show(tables.fairness_table(found))
-    show(tables.summary_table(found))
-    show(tables.exit_table(found[-1]))
+    assessments = run_demo(out, images=images, epochs=epochs, seed=seed)
+    show(tables.fairness_table(assessments))
+    show(tables.summary_table(assessments))
+    show(tables.exit_table(assessments[-1]))
     print(f"page: {out / 'index.html'}")

@@ -6,75 +6,101 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import Device, Group, OtherData, Plugins, show
+from fairexit.commands.common import Device, Group, OtherData, Plugins, Split, numbers, show
 from fairexit.errors import UserError
 
 if TYPE_CHECKING:
+    from fairexit.evaluation.entanglement import Entanglement
     from fairexit.runs import Run
+
+EXAMPLE = "fairexit entangle runs/me --temperatures 0.1,1"
 
 
 def entangle(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One run, or its seeds.")],
-    split: Annotated[str, typer.Option(help="The split that is measured.")] = "test",
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="A run, or its training seeds.")
+    ],
+    *,
+    split: Split = "test",
     group: Group = None,
-    temperatures: Annotated[str, typer.Option(help="As 0.1,0.3,1.")] = "0.1,0.3,1",
+    temperatures: Annotated[
+        str, typer.Option(help="Temperatures of the soft nearest neighbour loss.")
+    ] = "0.1,0.3,1",
     raw: Annotated[
-        bool, typer.Option("--raw", help="Temperatures as they are, not in mean squared distances.")
+        bool,
+        typer.Option("--raw", help="Take temperatures as they are, not in mean squared distances."),
     ] = False,
     features: Annotated[
         Literal["pooled", "exits"],
-        typer.Option(help="Globally pooled stage maps, or what each exit's last layer reads."),
+        typer.Option(
+            help="Which features: globally pooled stage maps, or what each exit's last layer reads."
+        ),
     ] = "pooled",
     scale: Annotated[
         Literal["none", "unit"], typer.Option(help="Features as they are, or of unit length.")
     ] = "none",
     out: Annotated[
-        Path | None, typer.Option(help="Another folder than the run's; for several, the mean's.")
+        Path | None,
+        typer.Option(
+            help="Folder of the results; for several runs that of their mean.",
+            show_default="the run's own",
+        ),
     ] = None,
     data: OtherData = None,
     device: Device = "auto",
     plugins: Plugins = None,
 ) -> None:
-    """Measure by depth how entangled features are with the attribute and the target."""
-    from fairexit.evaluation.entanglement import Entanglement, mean_over_runs
-    from fairexit.inference.entanglement import measure_entanglement
-    from fairexit.report.entanglement import entanglement_figure, entanglement_table
-    from fairexit.report.figures import save_figure
+    """Measure by depth how well features tell the attribute and the target."""
+    if data is not None and out is None:
+        raise UserError("--data needs --out: the results are not of the run's own data")
+    tried = numbers("--temperatures", temperatures)
+    from fairexit.extras import require
+
+    require("train", "fairexit entangle")
     from fairexit.runs import open_run
 
-    if data is not None and out is None:
-        raise UserError("--data needs --out: it is not the run's own")
     opened = [open_run(path) for path in runs]
     _check_seeds(opened)
-    tried = _numbers(temperatures)
+    from fairexit.inference.inputs import open_data
 
-    def write(one: Entanglement, folder: Path) -> None:
-        figure = save_figure(entanglement_figure(one), folder / "entanglement")
-        for file in [*one.write(folder), *figure]:
-            print(f"written: {file}")
-
-    found = []
     for run in opened:
-        one = measure_entanglement(
-            run, split=split, group=group, temperatures=tried, relative=not raw, features=features,
-            scale=scale, data=data, device=device,
-        )  # fmt: skip
-        show(entanglement_table(one))
-        found.append(one)
+        open_data(run, data)
+    from fairexit.evaluation.entanglement import mean_over_runs
+    from fairexit.inference.entanglement import measure_entanglement
+    from fairexit.report.entanglement import entanglement_table
+
+    measured = []
+    for run in opened:
+        measured.append(
+            measure_entanglement(
+                run,
+                split=split,
+                group=group,
+                temperatures=tried,
+                relative=not raw,
+                features=features,
+                scale=scale,
+                data=data,
+                device=device,
+            )
+        )
+        show(entanglement_table(measured[-1]))
         if out is None:
-            write(one, run.path)
-    mean = mean_over_runs(found)
-    if len(found) > 1:
+            _write(measured[-1], run.path)
+    mean = mean_over_runs(measured)
+    if len(measured) > 1:
         show(entanglement_table(mean))
     if out is not None:
-        write(mean, out)
+        _write(mean, out)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--temperatures {text}: give numbers, as 0.1,0.3,1") from None
+def _write(entanglement: "Entanglement", folder: Path) -> None:
+    from fairexit.report.entanglement import entanglement_figure
+    from fairexit.report.figures import save_figure
+
+    figure = save_figure(entanglement_figure(entanglement), folder / "entanglement")
+    for file in [*entanglement.write(folder), *figure]:
+        print(f"written: {file}")
 
 
 def _check_seeds(runs: "list[Run]") -> None:

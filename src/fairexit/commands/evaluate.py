@@ -6,53 +6,94 @@ from typing import Annotated, Literal
 
 import typer
 
-from fairexit.commands.common import Group, Plugins, show
+from fairexit.commands.common import (
+    Group,
+    Plugins,
+    ProbPrefix,
+    Split,
+    Threshold,
+    check_exists,
+    numbers,
+    parse_threshold,
+    show,
+)
+
+EXAMPLE = "fairexit evaluate runs/me --tolerance 0.02"
 
 
 def evaluate(
     source: Annotated[
         Path, typer.Argument(metavar="RUN_OR_FILE", help="A run, or a table of predictions.")
     ],
-    split: Annotated[str, typer.Option(help="The split that is measured.")] = "test",
+    *,
+    split: Split = "test",
     group: Group = None,
-    threshold: Annotated[
-        str, typer.Option(help="auto (chosen on validation), policy (stored), or theta.")
-    ] = "auto",
-    rule: Annotated[str, typer.Option(help="How auto chooses: eodd or f1.")] = "eodd",
-    tolerance: Annotated[float, typer.Option(help="Loss of F1 that rule eodd allows.")] = 0.01,
+    threshold: Threshold = "auto",
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="How auto chooses a threshold: eodd, the lowest Eodd within the tolerance, or "
+            "f1, the highest F1."
+        ),
+    ] = "eodd",
+    tolerance: Annotated[
+        float, typer.Option(help="Loss of macro F1 that the rule eodd allows.")
+    ] = 0.01,
     grid: Annotated[
-        str | None, typer.Option(help="Thetas that auto tries, as 0.8,0.9,0.999.")
+        str | None,
+        typer.Option(
+            help="Thresholds that auto tries, such as 0.8,0.9,0.999.", show_default="the paper's"
+        ),
     ] = None,
     fallback: Annotated[
-        str, typer.Option(help="Nobody sure: the final exit, or the most_confident.")
+        Literal["final", "most_confident"],
+        typer.Option(help="Which exit answers when none reaches the threshold."),
     ] = "final",
     empty: Annotated[
-        Literal["exclude", "zero"], typer.Option(help="Rates without images.")
+        Literal["exclude", "zero"],
+        typer.Option(help="Leave rates without images out of the gaps, or count them as 0."),
     ] = "exclude",
-    prob_prefix: Annotated[
-        str | None, typer.Option(help="What probability columns of a file begin with.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    prob_prefix: ProbPrefix = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all numbers as JSON instead of tables.")
+    ] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Print the paper's table; for a run, write metrics.json and the policy."""
-    from fairexit.evaluation.assess import assess, parse_choice
+    """Measure accuracy and fairness of a run or of a table of predictions.
+
+    For a run, the numbers go into metrics.json, and a threshold that is chosen on validation
+    becomes the run's policy.
+    """
+    check_exists(source)
+    chosen = parse_threshold(threshold)
+    tried = None if grid is None else numbers("--grid", grid)
+    from fairexit.api import evaluate as evaluate_source
+
+    assessment = evaluate_source(
+        source,
+        split=split,
+        group=group,
+        threshold=chosen,
+        rule=rule,
+        tolerance=tolerance,
+        grid=tried,
+        fallback=fallback,
+        empty=empty,
+        prob_prefix=prob_prefix,
+    )
+    evaluation = assessment.evaluation
+    if as_json:
+        print(json.dumps(evaluation.to_dict(), indent=2))
+        return
     from fairexit.evaluation.evaluate import ONE_ANSWER
     from fairexit.report import evaluation_tables as tables
 
-    choice = parse_choice(threshold, grid, rule, tolerance, fallback)
-    found = assess(
-        source, split=split, group=group, choice=choice, empty=empty, prob_prefix=prob_prefix
-    )
-    if as_json:
-        print(json.dumps(found.evaluation.to_dict(), indent=2))
-        return
-    show(tables.fairness_table([found]))
-    show(tables.summary_table([found]))
-    if len(found.predictions.exit_names) > 1:
-        show(tables.exit_table(found))
-    if found.evaluation.only_answer:
-        print(f"note: {ONE_ANSWER.format(found.evaluation.only_answer)}")
+    show(tables.fairness_table([assessment]))
+    show(tables.summary_table([assessment]))
+    if len(assessment.predictions.exit_names) > 1:
+        show(tables.exit_table(assessment))
+    if evaluation.only_answer:
+        print(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
     what = "left out of the gaps" if empty == "exclude" else "its rates count 0"
-    for name, label in found.evaluation.empty_cells:
+    for name, label in evaluation.empty_cells:
         print(f"note: no image of class '{label}' in group '{name}'; {what}")

@@ -6,10 +6,17 @@ import typer
 
 from fairexit.commands.common import Plugins, show
 
+EXAMPLE = "fairexit list methods"
 
-def list_all(
+
+def list(
     kind: Annotated[
-        str | None, typer.Argument(help="methods, heads, datasets, metrics or backbones.")
+        str | None,
+        typer.Argument(
+            metavar="KIND",
+            help="One of methods, heads, datasets, metrics, backbones.",
+            show_default="all",
+        ),
     ] = None,
     plugins: Plugins = None,
 ) -> None:

@@ -1,58 +1,83 @@
 """fairexit predict."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from fairexit.commands.common import Device, OtherData, Plugins, RunPath
+from fairexit.errors import UserError
+
+EXAMPLE = "fairexit predict runs/me --images photos --out answers.csv"
+
+
+class SplitName(StrEnum):
+    """The splits of prepared data."""
+
+    train = "train"
+    val = "val"
+    test = "test"
 
 
 def predict(
     run: RunPath,
+    *,
     split: Annotated[
-        list[str] | None,
-        typer.Option(help="train, val or test; repeatable. By default val and test."),
+        list[SplitName] | None,
+        typer.Option(
+            help="The split to predict for; can be repeated.", show_default="val and test"
+        ),
     ] = None,
     policy_only: Annotated[
-        bool, typer.Option(help="Only the policy's answer; images leave early and save work.")
+        bool,
+        typer.Option(
+            "--policy-only",
+            help="Write only the policy's answers; images leave early and save work.",
+        ),
     ] = False,
-    last: Annotated[bool, typer.Option(help="Weights of the last epoch, not the best.")] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Use the weights of the last epoch, not of the best.")
+    ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Another folder than RUN/predictions, for --data, --last; see --images."),
+        typer.Option(
+            help="Folder of the predictions, which --data and --last need; with --images the CSV "
+            "file of the answers.",
+            show_default="RUN/predictions",
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 256,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images at a time; it changes speed and memory only.")
+    ] = 256,
     data: OtherData = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of images, no labels needed: answers go to --out, a CSV."),
+        typer.Option(
+            help="Answer for a folder of images without labels instead.", show_default="none"
+        ),
     ] = None,
     device: Device = "auto",
     plugins: Plugins = None,
 ) -> None:
-    """Write the predictions of all exits, or the policy's answers."""
-    from fairexit.errors import UserError
-    from fairexit.inference import predict as inference
-    from fairexit.inference.classifier import classify_folder
-    from fairexit.runs import open_run
-
+    """Write the predictions of all exits of a run, or the answers for new images."""
     if images is not None:
         if out is None or out.suffix != ".csv":
             raise UserError("--images needs --out FILE.csv for the answers")
-        if data is not None or split or last:
-            raise UserError("--images goes without --data, --split and --last")
-        classify_folder(open_run(run), images, out, device, batch_size)
-        print(f"written: {out}")
-        return
-    found, splits = open_run(run), split or ["val", "test"]
-    common: dict[str, Any] = {
-        "data": data,
-        "device": device,
-        "batch_size": batch_size,
-        "last": last,
-        "out": out,
-    }
-    make = inference.classify if policy_only else inference.predict
-    for file in make(found, splits, **common):
+        if data is not None or split or last or policy_only:
+            raise UserError("--images excludes --data, --split, --last and --policy-only")
+    from fairexit.api import predict as predict_run
+
+    written = predict_run(
+        run,
+        splits=split,
+        policy_only=policy_only,
+        images=images,
+        data=data,
+        last=last,
+        out=out,
+        batch_size=batch_size,
+        device=device,
+    )
+    for file in written if isinstance(written, list) else [out]:
         print(f"written: {file}")

@@ -5,56 +5,108 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fairexit.commands.common import Plugins, show
+from fairexit.commands.common import Plugins, check_exists, show
+
+EXAMPLE = "fairexit prepare synthetic --out data/drawn --set images=500"
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="isic2019, fitzpatrick17k, table or synthetic.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET", help="One of isic2019, fitzpatrick17k, table, synthetic."
+        ),
+    ],
     source: Annotated[
-        Path | None, typer.Argument(help="The download: a folder, or the CSV of a table.")
+        Path | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="The download: a folder, or the file of a table.",
+            show_default="none",
+        ),
     ] = None,
     *,
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     size: Annotated[int, typer.Option(help="Side of the stored images in pixels.")] = 128,
     fit: Annotated[
-        Literal["squash", "crop"], typer.Option(help="Squash to a square, or crop the middle.")
+        Literal["squash", "crop"],
+        typer.Option(help="Squash images to a square, or crop their middle."),
     ] = "squash",
     split_file: Annotated[
-        Path | None, typer.Option(help="Table of ids and splits; other images are left out.")
+        Path | None,
+        typer.Option(
+            help="Table of ids and splits; other images are left out.",
+            show_default="a stratified split",
+        ),
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds instead of train, val, test.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Number of folds, in place of train, val and test.", show_default="none"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     unknown: Annotated[
-        str, typer.Option(help="Unknown main attribute: drop, keep, or the group to count it in.")
+        str,
+        typer.Option(
+            help="Images of an unknown main attribute: drop, keep, or the group to count them in."
+        ),
     ] = "drop",
     only_present: Annotated[
         bool, typer.Option("--only-present-classes", help="Forget classes without images.")
     ] = False,
     merge_near_duplicates: Annotated[
-        bool, typer.Option(help="Identical and near-duplicate images become one cluster.")
+        bool,
+        typer.Option(
+            "--merge-near-duplicates",
+            help="Count identical and near-duplicate images as one cluster.",
+        ),
     ] = False,
-    workers: Annotated[int, typer.Option(help="Processes that decode.")] = 2,
-    id: Annotated[str | None, typer.Option(help="table: column of ids or file names.")] = None,
-    label: Annotated[str | None, typer.Option(help="table: column of the class.")] = None,
-    group: Annotated[
-        list[str] | None, typer.Option(help="table: column of an attribute. Repeatable.")
+    workers: Annotated[int, typer.Option(help="Number of processes that decode.")] = 2,
+    id: Annotated[
+        str | None,
+        typer.Option(help="For table: column of ids or file names.", show_default="none"),
     ] = None,
-    cluster: Annotated[str | None, typer.Option(help="table: lesion or patient column.")] = None,
-    images: Annotated[Path | None, typer.Option(help="table: folder of the images.")] = None,
-    target: Annotated[str | None, typer.Option(help="fitzpatrick17k: column to predict.")] = None,
-    age_cut: Annotated[int | None, typer.Option(help="isic2019: age of the older group.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="For table: column of the class.", show_default="none")
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For table: column of an attribute; can be repeated.", show_default="none"
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="For table: column of the lesion or patient.", show_default="none"),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="For table: folder of the images.", show_default="the table's folder"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="For fitzpatrick17k: column to predict.", show_default="label"),
+    ] = None,
+    age_cut: Annotated[
+        int | None,
+        typer.Option(
+            help="For isic2019: age from which the older group starts.", show_default="60"
+        ),
+    ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any option of the dataset. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any option of the dataset, see fairexit list datasets; can be repeated.",
+            show_default="none",
+        ),
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Turn a download into the prepared form: decoded once, split, checked for leaks."""
+    """Turn a download into a prepared dataset: decoded once, split, checked for leaks."""
+    check_exists(source, split_file, images)
+    from fairexit.api import prepare as prepare_dataset
     from fairexit.config import parse_changes
-    from fairexit.data.datasets import datasets
-    from fairexit.data.prepare import PrepareOptions
-    from fairexit.data.prepare import prepare as run
-    from fairexit.report.evaluation_tables import cell_table, leak_table
 
     own: dict[str, Any] = {
         "id": id,
@@ -62,11 +114,15 @@ def prepare(
         "group": group,
         "cluster": cluster,
         "images": images,
+        "target": target,
+        "age_cut": age_cut,
     }
-    own |= {"target": target, "age_cut": age_cut}
-    chosen = {k: v for k, v in own.items() if v is not None and v != []}
-    built = datasets.create(dataset, **{**chosen, **parse_changes(option or [])})
-    options = PrepareOptions(
+    chosen = {name: value for name, value in own.items() if value not in (None, [])}
+    data = prepare_dataset(
+        dataset,
+        source,
+        out=out,
+        options={**chosen, **parse_changes(option or [])},
         size=size,
         fit=fit,
         split_file=split_file,
@@ -77,9 +133,9 @@ def prepare(
         merge_near_duplicates=merge_near_duplicates,
         workers=workers,
     )
-    data = run(dataset, built, source, out, options=options)
-    main = next(iter(data.attributes))
-    show(cell_table(data, main))
+    from fairexit.report.evaluation_tables import cell_table, leak_table
+
+    show(cell_table(data, next(iter(data.attributes))))
     show(leak_table(data.info["leaks"]))
     for line in data.info["warnings"]:
         print(f"note: {line}")

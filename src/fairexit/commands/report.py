@@ -5,29 +5,45 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Group, Plugins, check_page
+from fairexit.commands.common import Group, Plugins, check_exists, check_page, parse_threshold
+
+EXAMPLE = "fairexit report runs/plain runs/me --out fairness.html"
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Predicted runs or files.")],
-    out: Annotated[Path, typer.Option("--out", help="The HTML file.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_OR_FILE...", help="Predicted runs, or tables.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The HTML file to write.")],
     group: Group = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Prepared data to describe on the page.")
+        Path | None,
+        typer.Option("--data", help="Prepared data to describe on the page.", show_default="none"),
     ] = None,
     threshold: Annotated[
-        str, typer.Option(help="Where no policy is stored: auto (on validation) or theta.")
+        str,
+        typer.Option(
+            help="Threshold where no policy is stored: auto (chosen on validation), or a number."
+        ),
     ] = "auto",
-    title: Annotated[str, typer.Option(help="Heading.")] = "Fairness of image classifiers",
+    title: Annotated[
+        str, typer.Option(help="Heading of the page.")
+    ] = "Fairness of image classifiers",
     plugins: Plugins = None,
 ) -> None:
-    """Write a self-contained page that compares runs, each under its stored policy."""
+    """Write a self-contained page that compares runs.
+
+    Each run is shown under its stored policy. Nothing but the page is written.
+    """
+    check_page(out)
+    check_exists(*runs, data)
+    chosen = parse_threshold(threshold)
     from fairexit.data.prepared import open_prepared
-    from fairexit.evaluation.assess import Choice, assess_as_stored, parse_threshold
+    from fairexit.evaluation.assess import Choice, assess_as_stored
     from fairexit.report.page import write_page
 
-    check_page(out)
-    choice = Choice(parse_threshold(threshold))
-    found = [assess_as_stored(path, group, choice) for path in runs]
-    write_page(found, out, title, open_prepared(data) if data else None)
+    choice = Choice(chosen)
+    assessments = [assess_as_stored(path, group, choice) for path in runs]
+    write_page(assessments, out, title, open_prepared(data) if data else None)
     print(f"written: {out}")

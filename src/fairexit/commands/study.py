@@ -5,52 +5,69 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Plugins, show
+from fairexit.commands.common import Plugins, check_exists, show
+from fairexit.errors import UserError
+
+EXAMPLE = "fairexit study configs/studies/cpu.yaml --out study --workers 2 --plan"
 
 
 def study(
-    plan_file: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="See configs/studies/.")],
+    plan_file: Annotated[
+        Path, typer.Argument(metavar="STUDY.yaml", help="The grid of runs; see configs/studies/.")
+    ],
+    *,
     out: Annotated[Path, typer.Option("--out", help="The study's folder.")],
-    workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of runs at a time.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of each run; by default all, shared.")
+        int | None,
+        typer.Option(min=1, help="CPU threads of each run.", show_default="all, shared"),
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only show the runs, what is done and what is left.")
     ] = False,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="With --plan: time a few steps of unknown runs.")
+        bool,
+        typer.Option("--calibrate", help="With --plan, time a few steps of runs not known yet."),
     ] = False,
     collect: Annotated[
-        bool, typer.Option("--collect", help="Train nothing; tables and verdicts of what is done.")
+        bool,
+        typer.Option("--collect", help="Train nothing; write tables and verdicts of what is done."),
     ] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Make every run of a grid, then tables, figures and a verdict on each claim of the paper."""
-    from fairexit.errors import UserError
-    from fairexit.study.engine import run_study
-    from fairexit.study.folder import Folder
-    from fairexit.study.load import load_study
-    from fairexit.study.overview import overview, share_threads
-    from fairexit.study.results import write_results
+    """Make every run of a grid, then tables, figures and a verdict on each claim.
 
+    Resumes automatically if interrupted.
+    """
     if calibrate and not plan:
         raise UserError("--calibrate belongs to --plan")
     if collect and plan:
-        raise UserError("--plan and --collect are two calls; give one of them")
-    found, folder = load_study(plan_file), Folder(out)
+        raise UserError("--plan and --collect exclude each other; give one of them")
+    check_exists(plan_file)
+    from fairexit.extras import require
+
+    require("train", "fairexit study")
+    from fairexit.study.load import load_study
+
+    grid = load_study(plan_file)
+    from fairexit.study.engine import run_study
+    from fairexit.study.folder import Folder
+    from fairexit.study.overview import overview, share_threads
+    from fairexit.study.results import write_results
+
+    folder = Folder(out)
     started = folder.check()
     if plan:
-        show(overview(found, folder, workers, threads, calibrate=calibrate))
+        show(overview(grid, folder, workers, threads, calibrate=calibrate))
         return
     failed: dict[str, str] = {}
     if not collect:
-        failed = run_study(found, folder, workers, share_threads(workers, threads))
+        failed = run_study(grid, folder, workers, share_threads(workers, threads))
     elif not started:
-        raise UserError(f"{out} is no study yet: nothing to collect")
+        raise UserError(f"{out} is not a study yet, so there is nothing to collect")
     else:
-        failed = folder.refused(found)
-    for table, note in write_results(found, folder):
+        failed = folder.refused(grid)
+    for table, note in write_results(grid, folder):
         show(table)
         print(note)
     for name, why in failed.items():

@@ -6,23 +6,25 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Plugins
+from fairexit.commands.common import Changes, Configuration, Plugins
+
+EXAMPLE = "fairexit train configs/small_resnet18.yaml --out runs/me --set seed=1"
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
+    config: Configuration,
+    *,
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="As train.epochs=10. Repeatable."),
-    ] = None,
+    changes: Changes = None,
     plugins: Plugins = None,
 ) -> None:
-    """Train a run, and prune it if asked. Killed and called again, it goes on where it was."""
-    from fairexit.config import load_config
-    from fairexit.pruning.fairprune import make_run
+    """Train a run and, if its settings say so, prune it.
 
-    run = make_run(load_config(config, changes), out)
+    Resumes automatically if interrupted.
+    """
+    from fairexit.api import train as train_run
+
+    run = train_run(config, out, changes or [])
     # With several devices this runs once in each process.
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"trained: {run.path} (next: fairexit predict {run.path})")

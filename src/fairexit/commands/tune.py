@@ -5,34 +5,51 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Plugins, show
+from fairexit.commands.common import Changes, Configuration, Plugins, show
+
+EXAMPLE = "fairexit tune configs/small_resnet18.yaml --out t --search train.lr=0.01,0.1"
 
 
 def tune(
-    config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
+    config: Configuration,
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the trials.")],
     searched: Annotated[
         list[str],
         typer.Option(
-            "--search", metavar="KEY=VALUES", help="As method.weight=0.01:10:log. Repeatable."
+            "--search",
+            metavar="KEY=VALUES",
+            help="A setting to search, as LOW:HIGH, LOW:HIGH:log or A,B,C; can be repeated.",
         ),
     ],
-    trials: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 8,
-    rule: Annotated[str, typer.Option(help="What is best on validation: eodd or f1.")] = "eodd",
-    tolerance: Annotated[float, typer.Option(help="Loss of F1 that rule eodd allows.")] = 0.01,
-    seed: Annotated[int, typer.Option(min=0, help="Of the proposals.")] = 0,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="As train.epochs=10. Repeatable."),
-    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials.")] = 8,
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="Which trial is best on validation: eodd, that of the lowest Eodd within the "
+            "tolerance, or f1, that of the highest F1."
+        ),
+    ] = "eodd",
+    tolerance: Annotated[
+        float, typer.Option(help="Loss of macro F1 that the rule eodd allows.")
+    ] = 0.01,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the proposals.")] = 0,
+    changes: Changes = None,
     plugins: Plugins = None,
 ) -> None:
-    """Search hyper-parameters on validation. Killed and called again, it goes on where it was."""
+    """Search for the best settings of a run on validation.
+
+    Resumes automatically if interrupted. The test split is never looked at.
+    """
+    from fairexit.extras import require
+
+    require("search", "fairexit tune")
     from fairexit.config import load_config
+
+    tree = load_config(config, changes or []).to_dict()
     from fairexit.study.search import parse_axis, search, trial_table
 
     axes = [parse_axis(text) for text in searched]
-    tree = load_config(config, changes).to_dict()
     best, every = search(tree, axes, out, trials=trials, rule=rule, tolerance=tolerance, seed=seed)
     show(trial_table(best, every))
     print(f"best: {out / 'best.yaml'}")

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,33 +51,47 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
         return Decoded(None, reason=f"unreadable file: {error.strerror}")
     if not content:
         return Decoded(None, reason="unreadable image: the file is empty")
+
+    def read() -> NDArray[np.uint8]:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+            # JPEG can be decoded at a half, a quarter ...: much quicker, and still twice the size.
+            image.draft("RGB", (2 * size, 2 * size))
+            return _to_rgb(image, size, fit)
+
+    decoded = _attempt(read)
+    return replace(decoded, digest="" if decoded.reason else hashlib.sha256(content).hexdigest())
+
+
+def convert(image: Image.Image, size: int, fit: str) -> Decoded:
+    """An image that Pillow has opened, as `decode` gives a file; it has no digest."""
+    return _attempt(lambda: _to_rgb(image, size, fit))
+
+
+def _attempt(read: Callable[[], NDArray[np.uint8]]) -> Decoded:
+    """The pixels, or the reason why there are none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels = _to_rgb(content, size, fit)
+            return Decoded(read())
     except UnidentifiedImageError:
         return Decoded(None, reason="unreadable image: not an image format that is known")
     except Exception as error:
         # Decoders of damaged files raise anything; one image must not stop thousands.
         reason = " ".join(str(error).split()) or type(error).__name__
         return Decoded(None, reason=f"unreadable image: {reason}")
-    return Decoded(pixels, hashlib.sha256(content).hexdigest())
 
 
-def _to_rgb(content: bytes, size: int, fit: str) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-        # JPEG can be decoded at a half, a quarter ...: much quicker, and still twice the size.
-        image.draft("RGB", (2 * size, 2 * size))
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode == "F":
-            raise ValueError("a floating-point image has no known white; save it as 8 or 16 bits")
-        if upright.mode.startswith("I"):
-            grey = np.asarray(upright, np.float64).clip(0, 65535)
-            upright = Image.fromarray((grey / 257).astype(np.uint8))
-        rgb = upright.convert("RGB")
+def _to_rgb(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode == "F":
+        raise ValueError("a floating-point image has no known white; save it as 8 or 16 bits")
+    if upright.mode.startswith("I"):
+        grey = np.asarray(upright, np.float64).clip(0, 65535)
+        upright = Image.fromarray((grey / 257).astype(np.uint8))
+    rgb = upright.convert("RGB")
     if fit == "crop":
         small = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
     else:

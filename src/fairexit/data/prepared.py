@@ -37,6 +37,13 @@ class Prepared:
     frame: pd.DataFrame
     images: NDArray[np.uint8]
 
+    def __repr__(self) -> str:
+        groups = "; ".join(f"{name}: {', '.join(g)}" for name, g in self.attributes.items())
+        return (
+            f"Prepared({str(self.path)!r}: {self.name}, {len(self.frame)} images of {self.size} "
+            f"px, {len(self.classes)} classes; {groups})"
+        )
+
     @property
     def name(self) -> str:
         return str(self.info["name"])

@@ -27,7 +27,9 @@ class Choice:
         grid: the thresholds that `auto` tries.
         rule: the name of a metric, see `choose_theta`.
         tolerance: the loss of F1 that the rule allows.
-        fallback: who answers where no exit is sure.
+        fallback: which exit answers when none reaches the threshold.
+    Raises:
+        UserError: no such rule or fallback, or a value out of range.
     """
 
     threshold: str | float | tuple[float, ...] = "auto"
@@ -36,47 +38,21 @@ class Choice:
     tolerance: float = 0.01
     fallback: Fallback = "final"
 
-
-def parse_choice(
-    threshold: str, grid: str | None, rule: str, tolerance: float, fallback: str
-) -> Choice:
-    """A choice from texts as they come from a command line.
-
-    Raises:
-        UserError: a text is no number, or a value is out of range.
-    """
-    check_fallback(fallback)
-    check_rule(rule)
-    if not 0 <= tolerance <= 1:
-        raise UserError(
-            f"{option('tolerance')} is {tolerance}; it is a loss of F1 and must be between 0 and 1"
-        )
-    tried = GRID if grid is None else _numbers("grid", grid)
-    return Choice(parse_threshold(threshold), tried, rule, tolerance, cast(Fallback, fallback))
-
-
-def parse_threshold(text: str) -> str | float | tuple[float, ...]:
-    """`auto`, `policy`, theta, or one theta for each internal exit.
-
-    Raises:
-        UserError: none of these.
-    """
-    if text in ("auto", "policy"):
-        return text
-    given = _numbers("threshold", text)
-    return given if len(given) > 1 else given[0]
-
-
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"{option(name)} is '{short(text)}'; give a number such as 0.9, or several such as "
-            "0.8,0.9"
-        ) from None
-    check_theta(values)
-    return values
+    def __post_init__(self) -> None:
+        check_fallback(self.fallback)
+        check_theta(self.grid)
+        check_rule(self.rule)
+        if not 0 <= self.tolerance <= 1:
+            raise UserError(
+                f"{option('tolerance')} is {self.tolerance}; it is a loss of F1 and must be "
+                "between 0 and 1"
+            )
+        if not isinstance(self.threshold, str):
+            check_theta(self.threshold)
+        elif self.threshold not in ("auto", "policy"):
+            raise UserError(
+                f"{option('threshold')} is '{short(self.threshold)}'; give auto, policy or a number"
+            )
 
 
 @dataclass(frozen=True)
@@ -88,9 +64,12 @@ class Assessment:
     evaluation: Evaluation
     predictions: Predictions
 
+    def __repr__(self) -> str:
+        return f"Assessment of {self.name} by {self.group}: {self.evaluation!r}"
+
 
 def assess(
-    path: Path,
+    source: Path | Predictions,
     *,
     split: str = "test",
     group: str | None = None,
@@ -99,15 +78,15 @@ def assess(
     prob_prefix: str | None = None,
     store: bool = True,
 ) -> Assessment:
-    """Evaluate a run or a file of predictions.
+    """Evaluate a run, a file of predictions, or predictions in memory.
 
     A run's numbers go into its metrics.json; a theta chosen for the run's own attribute becomes its
     policy.json.
 
     Args:
-        path: a run's folder, or a file of predictions.
-        split: the split that is measured; a file that names no split is measured whole.
-        group: the attribute; by default the run's, or the only one of the file.
+        source: a run's folder, a file of predictions, or predictions.
+        split: the split that is measured; a table that names no split is measured whole.
+        group: the attribute; by default the run's, or the only one of the table.
         choice: how theta is come by.
         empty: what a rate without samples counts.
         prob_prefix: of a file's probability columns.
@@ -116,11 +95,11 @@ def assess(
         UserError: no such thing, or theta would have to be chosen without validation rows.
     """
     choice = choice or Choice()
-    if path.is_dir():
-        run = open_run(path)
+    if isinstance(source, Path) and source.is_dir():
+        run = open_run(source)
         if prob_prefix is not None:
             raise UserError(
-                f"{option('prob_prefix')} applies to a file of predictions, but {path} is a run"
+                f"{option('prob_prefix')} applies to a file of predictions, but {source} is a run"
             )
         group = group or run.description["group"]
         predictions = of_run(run, split)
@@ -133,17 +112,22 @@ def assess(
                 policy.save(run.policy)
             _store(run, split, group, evaluation)
         return Assessment(run.label, group, evaluation, predictions)
-    everything = read_predictions(path, None if group is None else [group], prob_prefix)
-    group = group or _only_attribute(everything, path)
+    if isinstance(source, Predictions):
+        name, everything = "the predictions", source
+    else:
+        name = str(source)
+        everything = read_predictions(source, None if group is None else [group], prob_prefix)
+    group = group or _only_attribute(everything, name)
     splits = np.unique(everything.split).tolist()
     if splits == [""] and split != "test":
         raise UserError(
-            f"{path} has no column 'split', so there is no split '{short(split)}'; leave out "
+            f"{name} has no column 'split', so there is no split '{short(split)}'; leave out "
             f"{option('split')}"
         )
     predictions = everything if splits == [""] else everything.of_split(split)
     policy = choose_policy(choice, group, empty, predictions=everything, run=None)
-    return Assessment(path.name, group, evaluate(predictions, group, policy, empty), predictions)
+    evaluation = evaluate(predictions, group, policy, empty)
+    return Assessment(Path(name).name, group, evaluation, predictions)
 
 
 def assess_as_stored(
@@ -235,8 +219,8 @@ def unnamed_attribute(names: Sequence[str], parameter: str) -> str:
     return f"name the column of the sensitive attribute with {option(parameter)}; {there}"
 
 
-def _only_attribute(predictions: Predictions, path: Path) -> str:
+def _only_attribute(predictions: Predictions, name: str) -> str:
     names = list(predictions.attributes)
     if len(names) != 1:
-        raise UserError(f"{path}: {unnamed_attribute(names, 'group')}")
+        raise UserError(f"{name}: {unnamed_attribute(names, 'group')}")
     return names[0]

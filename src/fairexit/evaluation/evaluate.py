@@ -11,7 +11,7 @@ from fairexit.evaluation.policy import Policy, Theta
 from fairexit.evaluation.thresholds import select, shares
 from fairexit.metrics.counts import count, empty_cells
 from fairexit.metrics.rates import AVERAGES, BY_GROUP, Empty
-from fairexit.metrics.record import compute
+from fairexit.metrics.record import compute, main_metrics
 from fairexit.metrics.scores import auroc
 from fairexit.predictions.files import Predictions
 from fairexit.types import UNKNOWN
@@ -44,6 +44,10 @@ class Evaluation:
     exits: list[dict[str, Any]]
     only_answer: str | None
     empty_cells: list[tuple[str, str]]
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name} {self.metrics[name]:.3f}" for name in main_metrics())
+        return f"Evaluation({self.n} samples, theta {self.policy.theta}: {values})"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields for JSON, None in the place of NaN."""

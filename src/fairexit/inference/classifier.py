@@ -1,21 +1,20 @@
-"""A finished run as a classifier of image files, under its policy."""
+"""A finished run as a classifier of images, under its policy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
-from fairexit.data.augment import Augment
-from fairexit.data.images import decode
-from fairexit.data.records import image_files
-from fairexit.errors import UserError, option
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import ANSWER, answer_table, early_exit
-from fairexit.inference.predict import choose_device, stored_policy
+from fairexit.inference.images import AnyImage, as_list, name_of, to_network
+from fairexit.inference.inputs import images_below, stored_policy
+from fairexit.inference.predict import choose_device
 from fairexit.models import ExitNet
 from fairexit.plugins import load_plugins
 from fairexit.progress import track
@@ -31,6 +30,7 @@ class Classifier:
         net: the network in evaluation mode.
         policy: when an image leaves.
         classes: C names.
+        costs: multiply-adds of an image that leaves at each exit.
         size: side in pixels to which images are brought.
         fit: `squash` or `crop`, as the run's data were prepared.
     """
@@ -38,39 +38,56 @@ class Classifier:
     net: ExitNet
     policy: Policy
     classes: tuple[str, ...]
+    costs: tuple[float, ...]
     size: int
     fit: str
 
-    def __call__(self, files: Sequence[str | Path], batch_size: int = 256) -> pd.DataFrame:
-        """Answers for image files; they need neither labels nor groups.
+    def __repr__(self) -> str:
+        exits = ", ".join(self.net.exit_names)
+        return (
+            f"Classifier({self.net.config['name']} with exits {exits}; "
+            f"{len(self.classes)} classes, images of {self.size} px, theta {self.policy.theta})"
+        )
+
+    def __call__(
+        self, images: AnyImage | Iterable[AnyImage], batch_size: int = 256
+    ) -> pd.DataFrame:
+        """Answers for images; they need neither labels nor groups.
 
         Args:
-            files: of any format and mode that Pillow reads.
+            images: one or several: paths of files in any format and mode that Pillow reads, Pillow
+                images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors (3, H, W) or
+                (N, 3, H, W). Tensors are uint8, or floating point from 0 to 1 and then already of
+                the network's size; everything else is brought to that size.
             batch_size: images at a time; it changes speed and memory only.
         Returns:
-            A row per file: `file`, `prediction`, `confidence`, `exit`, `cost` (multiply-adds as a
-            share of the full network's), and `problem` where a file cannot be read, whose other
-            columns are empty.
+            A row per image: `file` (its path, or its position if it is no file), `prediction`,
+            `confidence`, `exit`, `cost` (multiply-adds as a share of the full network's), and
+            `problem` where an image cannot be read, whose other columns are empty.
+        Raises:
+            UserError: something that is no image.
         """
-        parts = [files[i : i + batch_size] for i in range(0, len(files), batch_size)]
+        singles = as_list(images)
+        parts = [singles[i : i + batch_size] for i in range(0, max(len(singles), 1), batch_size)]
         tables = [self._answer(part) for part in track(iter(parts), "classifying", len(parts))]
-        return pd.concat(tables, ignore_index=True) if tables else self._answer([])
+        table = pd.concat(tables, ignore_index=True)
+        table.insert(0, "file", [name_of(image, i) for i, image in enumerate(singles)])
+        return table
 
-    def _answer(self, files: Sequence[str | Path]) -> pd.DataFrame:
-        decoded = [decode(Path(file), self.size, self.fit) for file in files]
-        pixels = [image.pixels for image in decoded if image.pixels is not None]
-        names = np.array([str(file) for file in files], object)
-        good = np.array([image.pixels is not None for image in decoded], bool)
-        table = pd.DataFrame({"file": names, "problem": [image.reason for image in decoded]})
-        if not pixels:
-            return table.reindex(columns=["file", *ANSWER, "problem"])
+    def _answer(self, images: Sequence[AnyImage]) -> pd.DataFrame:
+        """The columns after `file` for one batch."""
+        ready = [to_network(image, self.size, self.fit) for image in images]
+        tensors = [image for image in ready if isinstance(image, Tensor)]
+        problems = ["" if isinstance(image, Tensor) else image for image in ready]
+        table = pd.DataFrame({"problem": np.array(problems, object)})
+        if not tensors:
+            return table.reindex(columns=[*ANSWER, "problem"])
         device = next(self.net.parameters()).device
-        images = torch.from_numpy(np.stack(pixels)).to(device).permute(0, 3, 1, 2)
-        ready = Augment("none", 0)(images, np.arange(len(images)), 0)
-        found = early_exit(self.net, ready, self.policy.theta, self.policy.fallback)
-        answers = answer_table([found], self.net, self.classes, self.size)
-        answers.index = pd.Index(np.flatnonzero(good))
-        return table.join(answers)[["file", *ANSWER, "problem"]]
+        batch = torch.stack(tensors).to(device)
+        answer = early_exit(self.net, batch, self.policy.theta, self.policy.fallback)
+        answers = answer_table([answer], self.classes, self.net.exit_names, self.costs)
+        answers.index = table.index[table["problem"] == ""]
+        return table.join(answers)[[*ANSWER, "problem"]]
 
 
 def load_model(
@@ -90,25 +107,34 @@ def load_model(
     run = open_run(Path(path))
     info = run.description
     return Classifier(
-        load_net(run).to(choose_device(device)),
-        stored_policy(run),
-        tuple(info["label2id"]),
-        info["preprocessing"]["size"],
-        info["preprocessing"]["fit"],
+        net=load_net(run).to(choose_device(device)),
+        policy=stored_policy(run),
+        classes=tuple(info["label2id"]),
+        costs=run.exit_costs,
+        size=info["preprocessing"]["size"],
+        fit=info["preprocessing"]["fit"],
     )
 
 
-def classify_folder(run: Run, folder: Path, out: Path, device: str, batch_size: int) -> None:
-    """Write the answers for every image below a folder as CSV, by path.
+def classify_folder(
+    run: Run, folder: Path, out: Path | None = None, *, device: str = "auto", batch_size: int = 256
+) -> pd.DataFrame:
+    """Answers for every image below a folder, named by their path in it.
 
+    Args:
+        run: a finished and evaluated run.
+        folder: of images; neither labels nor groups are needed.
+        out: a CSV file for the answers.
+        device: where to compute.
+        batch_size: images at a time; it changes speed and memory only.
+    Returns:
+        As `Classifier.__call__`.
     Raises:
         UserError: no folder, or no image in it.
     """
-    if not folder.is_dir():
-        raise UserError(f"{option('images')} is '{folder}', which is not a folder")
-    files = image_files(folder)
-    if not files:
-        raise UserError(f"{option('images')} is '{folder}', which holds no image")
+    files = images_below(folder)
     table = load_model(run.path, device)(files, batch_size)
     table["file"] = [file.relative_to(folder).as_posix() for file in files]
-    write_atomically(out, table.to_csv(index=False, float_format="%.6g"))
+    if out is not None:
+        write_atomically(out, table.to_csv(index=False, float_format="%.6g"))
+    return table

@@ -132,25 +132,27 @@ ANSWER = ("prediction", "confidence", "exit", "cost")
 
 
 def answer_table(
-    found: Sequence[EarlyExit], net: ExitNet, classes: Sequence[str], size: int
+    answers: Sequence[EarlyExit],
+    classes: Sequence[str],
+    exit_names: Sequence[str],
+    costs: Sequence[float],
 ) -> pd.DataFrame:
     """The columns `ANSWER` of images that have left, a row per image.
 
     The cost is multiply-adds as a share of the full network's.
 
     Args:
-        found: batches.
-        net: the network that they left.
+        answers: batches.
         classes: C names.
-        size: height and width of the images in pixels.
+        exit_names: E names, the final exit last.
+        costs: multiply-adds of an image that leaves at each exit, E numbers.
     """
-    costs = np.array(net.exit_costs(size))
-    exits = torch.cat([part.exit for part in found]).cpu().numpy()
-    answers = torch.cat([part.probabilities.argmax(1) for part in found]).cpu().numpy()
+    exits = torch.cat([part.exit for part in answers]).cpu().numpy()
+    predicted = torch.cat([part.probabilities.argmax(1) for part in answers]).cpu().numpy()
     columns = (
-        np.array(classes)[answers],
-        torch.cat([part.confidence for part in found]).cpu().numpy(),
-        np.array(net.exit_names)[exits],
-        costs[exits] / costs[-1],
+        np.array(classes)[predicted],
+        torch.cat([part.confidence for part in answers]).cpu().numpy(),
+        np.array(exit_names)[exits],
+        np.array(costs)[exits] / costs[-1],
     )
     return pd.DataFrame(dict(zip(ANSWER, columns, strict=True)))

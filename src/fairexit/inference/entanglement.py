@@ -15,7 +15,8 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.errors import UserError, option
 from fairexit.evaluation.entanglement import Entanglement, depth_table
-from fairexit.inference.predict import choose_device, open_data
+from fairexit.inference.inputs import open_data
+from fairexit.inference.predict import choose_device
 from fairexit.losses.snnl import ExactSnnl, exact_snnl
 from fairexit.models import ExitNet
 from fairexit.progress import track

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
-from fairexit.data.prepared import Prepared, open_prepared
+from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option, reason, short
-from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import answer_table, early_exit
+from fairexit.inference.inputs import open_request, stored_policy
 from fairexit.models import ExitNet
 from fairexit.predictions.files import Predictions, write_predictions
 from fairexit.progress import track
@@ -40,35 +40,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def open_data(run: Run, path: Path | None = None) -> Prepared:
-    """The data that a run was trained on, or others with the same classes and image size.
-
-    Raises:
-        UserError: they have changed, or do not fit.
-    """
-    data = open_prepared(path or run.config.data.path)
-    info = run.description
-    if data.info["options"]["fit"] != info["preprocessing"]["fit"]:
-        raise UserError(
-            f"{data.path} was prepared with fit '{data.info['options']['fit']}', but {run.path} "
-            f"was trained with '{info['preprocessing']['fit']}'; prepare the data with that "
-            f"{option('fit')}"
-        )
-    if list(data.classes) != list(info["label2id"]):
-        raise UserError(f"the classes of {data.path} are not those that {run.path} was trained for")
-    if data.size != info["preprocessing"]["size"]:
-        raise UserError(
-            f"{data.path} has images of {data.size} px, but {run.path} was trained on "
-            f"{info['preprocessing']['size']} px; prepare the data with that {option('size')}"
-        )
-    if path is None and data.info["checksums"] != info["data"]["checksums"]:
-        raise UserError(
-            f"{data.path} has changed since {run.path} was trained, so its splits may differ; "
-            f"train again, or name the data with {option('data')} if they are meant"
-        )
-    return data
-
-
 def predict(
     run: Run,
     splits: Sequence[str] = ("val", "test"),
@@ -93,16 +64,14 @@ def predict(
     Returns:
         The files.
     """
-    folder = _folder(run, data, last, out)
-    prepared = open_data(run, data)
-    rows = _rows(run, prepared, splits)
-    where = choose_device(device)
-    net = load_net(run, last).to(where)
+    request = open_request(run, splits, data=data, last=last, out=out)
+    net = load_net(run, last).to(choose_device(device))
     written = []
-    for split in rows:
-        file = folder / f"{split}.parquet"
+    for split in request.rows:
+        file = request.folder / f"{split}.parquet"
         fold = run.config.data.fold
-        write_predictions(predict_split(net, prepared, split, fold, batch_size=batch_size), file)
+        predicted = predict_split(net, request.data, split, fold, batch_size=batch_size)
+        write_predictions(predicted, file)
         written.append(file)
     return written
 
@@ -148,51 +117,22 @@ def classify(
     A table has a row per image: id, prediction, confidence, exit, and cost, the multiply-adds
     spent as a share of the full network's. Arguments and result as for `predict`.
     """
-    folder = _folder(run, data, last, out)
     policy = stored_policy(run)
-    prepared = open_data(run, data)
-    of_splits = _rows(run, prepared, splits)
-    where = choose_device(device)
+    request = open_request(run, splits, data=data, last=last, out=out)
+    prepared, where = request.data, choose_device(device)
     net = load_net(run, last).to(where)
     written = []
-    for split, rows in of_splits.items():
+    for split, rows in request.rows.items():
         batches = _batches(
             prepared, rows, where, batch_size=batch_size, what=f"classifying {split}"
         )
-        found = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
-        table = answer_table(found, net, prepared.classes, prepared.size)
+        answers = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
+        table = answer_table(answers, prepared.classes, net.exit_names, run.exit_costs)
         table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
-        file = folder / f"{split}_answers.csv"
+        file = request.folder / f"{split}_answers.csv"
         write_atomically(file, table.to_csv(index=False, float_format="%.6g"))
         written.append(file)
     return written
-
-
-def stored_policy(run: Run) -> Policy:
-    """The policy that `fairexit evaluate` has chosen for a run.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not run.policy.is_file():
-        raise UserError(
-            f"{run.path} has no stored policy; choose a threshold with `fairexit evaluate`"
-        )
-    return Policy.load(run.policy)
-
-
-def _rows(run: Run, data: Prepared, splits: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """The rows of each split; an unknown one is an error before anything is written."""
-    return {split: data.rows(split, run.config.data.fold) for split in splits}
-
-
-def _folder(run: Run, data: Path | None, last: bool, out: Path | None) -> Path:
-    if out is None and (data is not None or last):
-        raise UserError(
-            f"{option('data')} and {option('last')} need {option('out')}, because the results are "
-            "not the run's own predictions"
-        )
-    return out or run.path / "predictions"
 
 
 def _batches(

@@ -114,6 +114,13 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        groups = "; ".join(f"{name}: {', '.join(g)}" for name, g in self.group_names.items())
+        return (
+            f"Predictions({len(self)} samples, {len(self.classes)} classes, exits "
+            f"{', '.join(self.exit_names)}; {groups or 'no attribute'})"
+        )
+
     def take(self, rows: NDArray[np.bool_]) -> "Predictions":
         """The marked rows."""
         return replace(

@@ -13,7 +13,8 @@ from fairexit.errors import UserError, option
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import alone, write_atomically
-from fairexit.inference.predict import choose_device, open_data, predict_split
+from fairexit.inference.inputs import open_data
+from fairexit.inference.predict import choose_device, predict_split
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.models import ExitNet
 from fairexit.plugin_records import require
@@ -30,41 +31,10 @@ from fairexit.pruning.path import CRITERION, Measured, Step, Trace, choose, mask
 from fairexit.pruning.record import plain_steps, write_record
 from fairexit.pruning.saliency import Saliency
 from fairexit.runs import Run, open_run, read_record
-from fairexit.training.checkpoint import build, describe, exit_weights, load_net, save_tensors
-from fairexit.training.fit import finetune, train
-from fairexit.training.setup import finetune_config, open_training, record_plugins
+from fairexit.training.checkpoint import describe, exit_weights, load_net, save_tensors
+from fairexit.training.fit import finetune
+from fairexit.training.setup import finetune_config
 from fairexit.types import Task
-
-
-def make_run(config: RunConfig, out: Path) -> Run:
-    """Train a run and, where its settings have `prune`, prune it.
-
-    The unpruned run is kept in the folder `unpruned` of the pruned one. Called again after a kill
-    it goes on.
-
-    Args:
-        config: the settings.
-        out: the run's folder.
-    Raises:
-        UserError: as for `train` and `prune`.
-    """
-    if config.prune is None:
-        return train(config, out)
-    if config.train.devices > 1:
-        raise UserError(
-            f"train.devices is {config.train.devices}, but training and pruning in one step needs "
-            "a single device; train without the section prune, then use `fairexit prune`"
-        )
-    data = open_training(config)
-    plain = record_plugins(replace(config, prune=None))
-    check_task(config.prune, data, config.data.group)
-    if config.prune.finetune:
-        finetune_config(config)
-    choose_device(config.prune.device)
-    blank = replace(plain, model=replace(plain.model, pretrained=False))
-    choose_layers(build(blank, data.task(config.data.group), data.size).net, config.prune)
-    Run(out).start(replace(plain, prune=config.prune), data.info["checksums"])
-    return prune(train(plain, out / "unpruned"), out, config.prune)
 
 
 def prune(run: Run, out: Path, config: PruneConfig) -> Run:

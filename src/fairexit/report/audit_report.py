@@ -21,6 +21,9 @@ class AuditReport(AuditResults):
         """The report of some results."""
         return cls(**{field.name: getattr(results, field.name) for field in fields(results)})
 
+    def __repr__(self) -> str:
+        return "\n".join([f"Audit of {self.facts.name}, {self.facts.n} samples", *self.summary])
+
     @property
     def summary(self) -> tuple[str, ...]:
         """The findings in plain words, the most important first."""

@@ -20,14 +20,13 @@ def make(job: Job) -> None:
     """Do what is left to do of a run."""
     from fairexit.inference.entanglement import measure_entanglement
     from fairexit.inference.predict import predict
-    from fairexit.pruning.fairprune import prune
-    from fairexit.training.fit import train
+    from fairexit.pipeline import make_run
 
-    run, config = Run(Path(job.out)), build_config(job.config)
-    if not run.finished and config.prune is None:
-        train(config, run.path)
-    elif not run.finished and config.prune is not None and job.start is not None:
-        prune(open_run(Path(job.start)), run.path, config.prune)
+    run = Run(Path(job.out))
+    # What is done needs its data no more.
+    if not run.finished:
+        start = None if job.start is None else Path(job.start)
+        make_run(build_config(job.config), run.path, start=start)
     run = open_run(run.path)
     missing = [split for split in ("val", "test") if not run.predictions(split).is_file()]
     if missing:

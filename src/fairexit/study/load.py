@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from graphlib import CycleError
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fairexit.config import RunConfig, build_config, build_section, load_listed_plugins
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
-from fairexit.evaluation.assess import Choice, parse_choice
-from fairexit.evaluation.thresholds import DEFAULT_RULE
+from fairexit.evaluation.assess import Choice
+from fairexit.evaluation.policy import Fallback
+from fairexit.evaluation.thresholds import DEFAULT_RULE, GRID
 from fairexit.files import read_yaml
 from fairexit.plugins import load_plugins
 from fairexit.study.paper import common_name
@@ -234,9 +235,9 @@ def _against(tree: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, str]
 
 def _choice(values: Any) -> Choice:
     policy = build_section("policy", PolicySettings, values)
-    grid = None if policy.grid is None else ",".join(map(str, policy.grid))
+    grid = GRID if policy.grid is None else tuple(policy.grid)
     try:
-        return parse_choice("auto", grid, policy.rule, policy.tolerance, policy.fallback)
+        return Choice("auto", grid, policy.rule, policy.tolerance, cast(Fallback, policy.fallback))
     except UserError as error:
         raise UserError(error.render("policy.{}".format)) from None
 

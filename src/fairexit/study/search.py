@@ -226,13 +226,12 @@ def _suggest(proposal: Any, axis: Axis, settings: dict[str, Any]) -> Any:
 
 def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> Run:
     from fairexit.inference.predict import predict
-    from fairexit.pruning.fairprune import make_run, prune
+    from fairexit.pipeline import make_run
 
+    start = None
     if config.prune is not None and all(key.startswith("prune.") for key in searched):
-        shared = make_run(replace(config, prune=None), out / "unpruned")
-        run = prune(shared, out / name, config.prune)
-    else:
-        run = make_run(config, out / name)
+        start = make_run(replace(config, prune=None), out / "unpruned").path
+    run = make_run(config, out / name, start=start)
     if not run.predictions("val").is_file():
         predict(run, ["val"], device=config.train.device)
     return run

@@ -32,15 +32,10 @@ from fairexit.training.checkpoint import (
     describe,
     save_tensors,
 )
+from fairexit.training.inputs import open_training
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import build_optimizer, learning_rate
-from fairexit.training.setup import (
-    finetune_config,
-    open_training,
-    record_plugins,
-    slow_precision,
-    teach,
-)
+from fairexit.training.setup import finetune_config, record_plugins, slow_precision, teach
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
 
@@ -59,8 +54,8 @@ def train(config: RunConfig, out: Path) -> Run:
     """
     if config.prune is not None:
         raise UserError(
-            "the configuration has a section prune, but train does not prune; leave it out, or "
-            "call fairexit.pruning.fairprune.make_run"
+            "the configuration has a section prune, but training alone does not prune; leave it "
+            "out, or call fairexit.train"
         )
     data = open_training(config)
     config = record_plugins(config)

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from fairexit.config import RunConfig
-from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError
 from fairexit.methods import Distilled, Method, methods
 from fairexit.models import backbone_family, heads
@@ -14,7 +12,6 @@ from fairexit.plugin_records import checksums, require
 from fairexit.plugins import loaded_files
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
-from fairexit.types import UNKNOWN
 
 
 def record_plugins(config: RunConfig) -> RunConfig:
@@ -30,30 +27,6 @@ def record_plugins(config: RunConfig) -> RunConfig:
     family = type(backbone_family(model.backbone))
     classes = (methods[config.method["name"]], heads[model.head], family)
     return replace(config, plugins=checksums(classes))
-
-
-def open_training(config: RunConfig) -> Prepared:
-    """The data of a run, after a look at whether it can be trained on them.
-
-    Raises:
-        UserError: a split has fewer than two groups, or batches are too small.
-    """
-    data = open_prepared(config.data.path)
-    group = data.task(config.data.group).group
-    for split in ("train", "val"):
-        rows = data.rows(split, config.data.fold)
-        present = np.unique(data.groups(group)[rows])
-        if (present != UNKNOWN).sum() < 2:
-            raise UserError(f"split '{split}' of {data.path} has fewer than two groups of {group}")
-    images, settings = len(data.rows("train", config.data.fold)), config.train
-    steps = -(-images // settings.batch_size)
-    smallest = images // steps // settings.devices
-    if smallest < 2:
-        raise UserError(
-            f"train.batch_size is {settings.batch_size}, which divides {images} images into "
-            f"batches of as few as {smallest} on a device; batch normalisation needs at least 2"
-        )
-    return data
 
 
 def slow_precision(config: RunConfig) -> str | None:

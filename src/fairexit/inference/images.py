@@ -1,0 +1,95 @@
+"""Images as people hold them (files, Pillow images, arrays, tensors) as a network takes them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fairexit.data.images import Decoded, convert, decode
+from fairexit.errors import UserError
+
+AnyImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+"""A file, a Pillow image, an array (H, W, 3) of uint8, or a tensor (3, H, W): uint8, or floating
+point from 0 to 1."""
+
+FORMS = "give files, Pillow images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors (3, H, W)"
+
+
+def as_list(images: AnyImage | Iterable[AnyImage]) -> list[AnyImage]:
+    """One image, a batch in one array or tensor, or several images as a list of single ones.
+
+    Raises:
+        UserError: something that is no image, or an array or tensor of another shape or type.
+    """
+    if isinstance(images, str | Path | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray | Tensor) and images.ndim != 4:
+        images = [images]
+    if not isinstance(images, Iterable):
+        raise UserError(f"{type(images).__name__} is not an image; {FORMS} or (N, 3, H, W)")
+    singles: list[AnyImage] = list(images)
+    for image in singles:
+        _check(image)
+    return singles
+
+
+def name_of(image: AnyImage, position: int) -> str:
+    """How a table of answers names an image: by its path, or by its position in the input."""
+    return str(image) if isinstance(image, str | Path) else str(position)
+
+
+def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:
+    """An image as networks take it, (3, size, size) from 0 to 1, or why it cannot be read.
+
+    Args:
+        image: one of those that `as_list` gives.
+        size: side in pixels to which it is brought.
+        fit: `squash` or `crop`.
+    Raises:
+        UserError: a floating-point tensor of another size, which is never resized.
+    """
+    if isinstance(image, Tensor) and image.is_floating_point():
+        if image.shape[1:] != (size, size):
+            raise UserError(
+                f"a floating-point tensor must be (3, {size}, {size}), not {tuple(image.shape)}; "
+                "uint8 ones are resized"
+            )
+        return image.detach().float().cpu()
+    decoded = _pixels(image, size, fit)
+    if decoded.pixels is None:
+        return decoded.reason
+    return torch.from_numpy(decoded.pixels.copy()).permute(2, 0, 1).float().div_(255)
+
+
+def _pixels(image: AnyImage, size: int, fit: str) -> Decoded:
+    if isinstance(image, str | Path):
+        return decode(Path(image), size, fit)
+    if isinstance(image, Tensor):
+        image = image.detach().cpu().permute(1, 2, 0).numpy()
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(np.ascontiguousarray(image))
+    return convert(image, size, fit)
+
+
+def _check(image: object) -> None:
+    """Refuse what is no image of the known forms."""
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise UserError(f"array of {image.dtype} {image.shape} is not an image; {FORMS}")
+    elif isinstance(image, Tensor):
+        _check_tensor(image)
+    elif not isinstance(image, str | Path | Image.Image):
+        raise UserError(f"{type(image).__name__} is not an image; {FORMS}")
+
+
+def _check_tensor(image: Tensor) -> None:
+    kind = f"tensor of {str(image.dtype).removeprefix('torch.')} {tuple(image.shape)}"
+    known = image.dtype == torch.uint8 or image.is_floating_point()
+    if image.ndim != 3 or image.shape[0] != 3 or not known:
+        raise UserError(f"{kind} is not an image; {FORMS} or (N, 3, H, W)")
+    if image.is_floating_point() and not ((image >= 0) & (image <= 1)).all():
+        raise UserError(f"{kind}: values must lie between 0 and 1; do not normalise further")

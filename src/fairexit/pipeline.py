@@ -1,0 +1,56 @@
+"""What training a configuration means: train, or train and then prune."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from fairexit.config import RunConfig
+from fairexit.errors import UserError
+from fairexit.inference.predict import choose_device
+from fairexit.pruning.fairprune import prune
+from fairexit.pruning.groups import check_task
+from fairexit.pruning.layers import choose_layers
+from fairexit.runs import Run, open_run
+from fairexit.training.checkpoint import build
+from fairexit.training.fit import train
+from fairexit.training.inputs import open_training
+from fairexit.training.setup import finetune_config, record_plugins
+
+
+def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
+    """Train a run and, if its settings have `prune`, prune it.
+
+    Resumes if it was interrupted.
+
+    Args:
+        config: the settings.
+        out: the run's folder.
+        start: a finished run to prune. By default it is trained first, in the folder `unpruned` of
+            `out`. Without `prune` in the settings it plays no part.
+    Raises:
+        UserError: as for `train` and `prune`.
+    """
+    if config.prune is None:
+        return train(config, out)
+    if start is not None:
+        return prune(open_run(start), out, config.prune)
+    plain = record_plugins(replace(config, prune=None))
+    _check(config, plain, out)
+    return prune(train(plain, out / "unpruned"), out, config.prune)
+
+
+def _check(config: RunConfig, plain: RunConfig, out: Path) -> None:
+    """Refuse before the training what would fail after it, and enter the settings into `out`."""
+    assert config.prune is not None
+    if config.train.devices > 1:
+        raise UserError(
+            f"train.devices is {config.train.devices}, but training and pruning in one step needs "
+            "a single device; train without the section prune, then use `fairexit prune`"
+        )
+    data = open_training(config)
+    check_task(config.prune, data, config.data.group)
+    if config.prune.finetune:
+        finetune_config(config)
+    choose_device(config.prune.device)
+    blank = replace(plain, model=replace(plain.model, pretrained=False))
+    choose_layers(build(blank, data.task(config.data.group), data.size).net, config.prune)
+    Run(out).start(replace(plain, prune=config.prune), data.info["checksums"])

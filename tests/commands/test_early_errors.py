@@ -1,0 +1,156 @@
+"""A typing error or a missing file is refused before torch is imported."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+CONFIG = "data: {path: nodata}\n"
+
+CASES = {
+    "an unknown command": (["trian"], "No such command 'trian'. Did you mean 'train'"),
+    "train: option": (["train", "c.yaml", "--uot", "x"], "No such option: --uot"),
+    "train: file": (["train", "no.yaml", "--out", "x"], "no file no.yaml"),
+    "train: key": (
+        ["train", "c.yaml", "--out", "x", "--set", "train.epoch=1"],
+        "unknown key 'train.epoch'; did you mean 'epochs'",
+    ),
+    "train: data": (["train", "c.yaml", "--out", "x"], "nodata is no prepared dataset"),
+    "prune: option": (["prune", "run", "--out", "x", "--ratoi", "1"], "No such option: --ratoi"),
+    "prune: run": (["prune", "norun", "--out", "x"], "no run folder norun"),
+    "prune: choice": (["prune", "run", "--out", "x", "--method", "fair"], "'--method'"),
+    "prune: number": (["prune", "run", "--out", "x", "--ratio", "a"], "--ratio a: give a number"),
+    "prune: value": (["prune", "run", "--out", "x", "--ratio", "2"], "prune.ratio is 2.0"),
+    "prune: device": (["prune", "run", "--out", "x", "--device", "gpu"], "--device gpu: give auto"),
+    "prune: data": (["prune", "run", "--out", "x"], "nodata is no prepared dataset"),
+    "predict: option": (["predict", "run", "--lats"], "No such option: --lats"),
+    "predict: run": (["predict", "norun"], "no run folder norun"),
+    "predict: split": (["predict", "run", "--split", "tset"], "'tset' is not one of"),
+    "predict: device": (["predict", "run", "--device", "cdua"], "--device cdua: give auto, cpu"),
+    "predict: data": (["predict", "run"], "nodata is no prepared dataset"),
+    "predict: other data": (["predict", "run", "--data", "d", "--out", "x"], "d is no prepared"),
+    "predict: policy": (["predict", "run", "--policy-only"], "run has no policy yet"),
+    "predict: images": (["predict", "run", "--images", "no"], "--images needs --out FILE.csv"),
+    "evaluate: option": (["evaluate", "t.csv", "--gruop", "sex"], "No such option: --gruop"),
+    "evaluate: file": (["evaluate", "no.csv"], "there is no file or folder no.csv"),
+    "evaluate: number": (["evaluate", "t.csv", "--threshold", "high"], "--threshold high: give"),
+    "evaluate: rule": (["evaluate", "t.csv", "--rule", "eod"], "did you mean 'eodd'"),
+    "audit: option": (["audit", "t.csv", "--draws", "9"], "No such option: --draws"),
+    "audit: file": (["audit", "t.csv", "no.csv"], "there is no file or folder no.csv"),
+    "audit: baseline": (["audit", "t.csv", "--baseline", "no.csv"], "there is no file or folder"),
+    "audit: group": (["audit", "t.csv", "--group", "sx"], "no group column 'sx'"),
+    "entangle: run": (["entangle", "norun"], "no run folder norun"),
+    "entangle: number": (["entangle", "run", "--temperatures", "a"], "--temperatures a: give"),
+    "entangle: data": (["entangle", "run"], "nodata is no prepared dataset"),
+    "study: file": (["study", "no.yaml", "--out", "x"], "there is no file or folder no.yaml"),
+    "study: key": (["study", "c.yaml", "--out", "x"], "unknown key 'data'"),
+    "study: options": (["study", "c.yaml", "--out", "x", "--calibrate"], "belongs to --plan"),
+    "tune: file": (["tune", "no.yaml", "--out", "x", "--search", "seed=0:1"], "no file no.yaml"),
+    "tune: axis": (["tune", "c.yaml", "--out", "x", "--search", "seed"], "write KEY=LOW:HIGH"),
+    "tune: rule": (
+        ["tune", "c.yaml", "--out", "x", "--search", "seed=0:1", "--rule", "e"],
+        "--rule e: there are",
+    ),
+    "report: file": (["report", "no.csv", "--out", "x.html"], "there is no file or folder no.csv"),
+    "report: page": (["report", "t.csv", "--out", "x.pdf"], "is an HTML page; call it x.html"),
+    "prepare: dataset": (["prepare", "synthetc", "--out", "x"], "did you mean 'synthetic'"),
+    "prepare: source": (["prepare", "table", "no.csv", "--out", "x"], "there is no file or folder"),
+    "prepare: option": (["prepare", "synthetic", "--out", "x", "--sise", "9"], "No such option"),
+    "prepare: size": (["prepare", "synthetic", "--out", "x", "--size", "1"], "--size 1: give a"),
+    "demo: option": (["demo", "--epocs", "3"], "No such option: --epocs"),
+    "list: kind": (["list", "moons"], "there is no list 'moons'"),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a configuration, a table, and a run whose data are gone."""
+    place = tmp_path_factory.mktemp("early")
+    (place / "c.yaml").write_text(CONFIG)
+    (place / "t.csv").write_text("label,sex,prediction\na,f,a\nb,f,a\na,m,a\nb,m,b\n")
+    (place / "run").mkdir()
+    description = {
+        "format": 1,
+        "model": {},
+        "label2id": {"a": 0, "b": 1},
+        "group": "sex",
+        "preprocessing": {"size": 28, "fit": "squash"},
+        "data": {"name": "d", "checksums": {}},
+        "run": {"data": {"path": "nodata"}},
+    }
+    (place / "run" / "config.json").write_text(json.dumps(description))
+    return place
+
+
+CODE = """
+import contextlib, io, json, sys
+from fairexit import cli, extras
+
+absent, cases = json.load(sys.stdin)
+if absent:
+    extras.is_installed = lambda extra: False
+answers = []
+for words in cases:
+    sys.argv = ["fairexit", *words]
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+    answers.append([status, errors.getvalue(), "torch" in sys.modules])
+json.dump(answers, sys.stdout)
+"""
+
+
+def refused(place, cases, absent=False):
+    """Exit status, standard error and whether torch was imported, of each command line."""
+    result = subprocess.run(
+        [sys.executable, "-c", CODE],
+        input=json.dumps([absent, cases]),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def answers(place):
+    """All cases one after another in one process."""
+    return dict(zip(CASES, refused(place, [words for words, _ in CASES.values()]), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_refused_in_one_line_without_torch(case, answers, place):
+    status, errors, torch = answers[case]
+    lines = [line for line in errors.splitlines() if not line.startswith("reading ")]
+    assert status == 2, errors
+    assert len(lines) == 1, errors
+    assert lines[0].startswith("fairexit: ")
+    assert CASES[case][1] in lines[0]
+    assert not torch
+    assert not (place / "x").exists()
+
+
+EXTRAS = {
+    ("train", "c.yaml", "--out", "x"): "train",
+    ("prune", "run", "--out", "x"): "train",
+    ("predict", "run"): "train",
+    ("entangle", "run"): "train",
+    ("study", "c.yaml", "--out", "x"): "train",
+    ("demo", "--out", "x"): "train",
+    ("tune", "c.yaml", "--out", "x", "--search", "seed=0:1"): "search",
+}
+
+
+def test_a_command_without_its_extra_says_which_to_install(place):
+    answers = refused(place, list(EXTRAS), absent=True)
+    for (words, extra), (status, errors, torch) in zip(EXTRAS.items(), answers, strict=True):
+        needs = f"{words[0]} needs the extra '{extra}': pip install 'fairexit[{extra}]'\n"
+        assert (status, torch) == (2, False)
+        assert re.fullmatch(f"fairexit: fairexit[ .]{re.escape(needs)}", errors)
