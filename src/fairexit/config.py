@@ -82,18 +82,18 @@ def load_config(
     for change in changes or []:
         _apply(tree, change)
     load_plugins(plugins)
-    load_listed_plugins(tree, path)
+    load_listed_plugins(tree, path.parent)
     return build_config(tree)
 
 
-def load_listed_plugins(tree: dict[str, Any], path: Path) -> None:
-    """Import the plugin files that a YAML file lists, and take the list out of its keys.
+def load_listed_plugins(tree: dict[str, Any], folder: Path) -> None:
+    """Import the plugin files that settings list, and take the list out of them.
 
     A run's own config.yaml has checksums in place of the list. They stay, and nothing is imported.
 
     Args:
-        tree: the keys of the file.
-        path: the file.
+        tree: the settings, as a YAML file has them.
+        folder: what the files are relative to.
     Raises:
         UserError: `plugins` is no list of files, or one of them cannot be imported.
     """
@@ -102,8 +102,8 @@ def load_listed_plugins(tree: dict[str, Any], path: Path) -> None:
         return
     files = tree.pop("plugins", None) or []
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        raise UserError(f"{path}: plugins is {listed!r}; give a list of files, as [my_method.py]")
-    load_plugins(files, path.parent)
+        raise UserError(f"plugins is {listed!r}; give a list of files, as [my_method.py]")
+    load_plugins(files, folder)
 
 
 def parse_changes(changes: list[str]) -> dict[str, Any]:
