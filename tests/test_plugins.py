@@ -201,6 +201,7 @@ def test_from_ones_own_data_to_answers(command, files, tmp_path):
     network = ("--plugin", files["head"], "--plugin", files["backbone"])
     status, _, errors = command("predict", run, *network)
     assert (status, errors) == (0, "")
+    assert command("entangle", run, *network)[0] == 0
     forget()
     # Predictions are a table: no network is built.
     assert command("evaluate", run)[0] == 0
@@ -341,12 +342,15 @@ def test_a_method_is_not_needed_by_the_network_that_it_has_trained(own_run, file
         prune(open_run(own_run.path), own_run.path.with_name("p"), PruneConfig(finetune=1))
 
 
-def test_a_pruning_takes_plugins_into_its_processes(own_run, files, tmp_path):
+def test_a_pruning_takes_plugins_into_its_processes(own_run, files, tmp_path, command):
     load_plugins([files["head"], files["backbone"]])
     settings = {"ratio": 0.2, "steps": 1, "stop": False, "images": 8, "device": "cpu"}
     prune(own_run, tmp_path / "p", PruneConfig(**settings, devices=2))
-    alone = prune(own_run, tmp_path / "q", PruneConfig(**settings, devices=1))
-    assert alone.plugins == own_run.plugins
+    forget()
+    options = ("--ratio", 0.2, "--steps", 1, "--no-stop", "--images", 8, "--device", "cpu")
+    network = ("--plugin", files["head"], "--plugin", files["backbone"])
+    assert command("prune", own_run.path, "--out", tmp_path / "q", *options, *network)[0] == 0
+    assert open_run(tmp_path / "q").plugins == own_run.plugins
     zeros = [json.loads((tmp_path / name / "pruning.json").read_text())["layers"] for name in "pq"]
     assert zeros[0] == zeros[1]
 

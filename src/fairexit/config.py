@@ -84,7 +84,7 @@ def load_config(
     """
     load_plugins(plugins)
     tree = read_yaml(path)
-    load_listed_plugins(tree, path)
+    load_listed_plugins(tree, path.parent)
     return _changed(tree, changes)
 
 
@@ -103,17 +103,18 @@ def resolve_config(
     if isinstance(config, str | Path):
         return load_config(Path(config), changes)
     tree = config.to_dict() if isinstance(config, RunConfig) else deepcopy(dict(config))
+    load_listed_plugins(tree, Path())
     return _changed(tree, changes)
 
 
-def load_listed_plugins(tree: dict[str, Any], path: Path) -> None:
-    """Import the plugin files that a YAML file lists, and take the list out of its keys.
+def load_listed_plugins(tree: dict[str, Any], folder: Path) -> None:
+    """Import the plugin files that settings list, and take the list out of them.
 
     A run's own config.yaml has checksums in place of the list. They stay, and nothing is imported.
 
     Args:
-        tree: the keys of the file.
-        path: the file.
+        tree: the settings, as a YAML file has them.
+        folder: what the files are relative to.
     Raises:
         UserError: `plugins` is no list of files, or one of them cannot be imported.
     """
@@ -122,8 +123,8 @@ def load_listed_plugins(tree: dict[str, Any], path: Path) -> None:
         return
     files = tree.pop("plugins", None) or []
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        raise UserError(f"{path}: plugins is {listed!r}; give a list of files, as [my_method.py]")
-    load_plugins(files, path.parent)
+        raise UserError(f"plugins is {listed!r}; give a list of files, as [my_method.py]")
+    load_plugins(files, folder)
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
     tree = read_yaml(path)
     _check_keys(tree, KEYS, str(path))
     load_plugins(plugins)
-    load_listed_plugins(tree, path)
+    load_listed_plugins(tree, path.parent)
     for key in ("base", "datasets"):
         if not tree.get(key):
             raise UserError(f"{path} lacks '{key}'; see docs/studies.md")
@@ -139,7 +139,7 @@ def _base(base: Any, path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: base is {short(repr(base))}; it must be a file name or a section of settings"
         )
-    load_listed_plugins(base, path)
+    load_listed_plugins(base, path.parent)
     return base
 
 
