@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fairexit.models import ExitNet, create_model
-from fairexit.pruning.curvature import Estimate, curvature_sums
+from fairexit.pruning.curvature import CurvatureEstimate, curvature_sums
 from fairexit.pruning.layers import prunable_layers, prunable_parameters
 from timing import alternate, machine, ratio, table
 
@@ -48,7 +48,9 @@ def training_step(net: ExitNet, images: Tensor) -> Callable[[], None]:
 
 def ours(net: ExitNet, images: Tensor, draws: int | None) -> Callable[[], dict[str, Tensor]]:
     layers = prunable_layers(net)
-    return lambda: curvature_sums(net, images.split(16), ALPHA, layers, estimate=Estimate(draws))
+    return lambda: curvature_sums(
+        net, images.split(16), ALPHA, layers, estimate=CurvatureEstimate(draws)
+    )
 
 
 def theirs(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from conftest import settings
-from fairexit.files import alone
+from fairexit.files import folder_lock
 from fairexit.predictions.files import read_predictions
 
 
@@ -268,7 +268,10 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
     )
     words = {"prepare": ["synthetic"], "train": [config], "prune": [copy], "study": [plan]}
     out = tmp_path / "out"
-    hold = f"from fairexit.files import alone\nwith alone(Path('{out}')): print(1); input()"
+    hold = (
+        "from fairexit.files import folder_lock\n"
+        f"with folder_lock(Path('{out}')): print(1); input()"
+    )
     other = subprocess.Popen(
         [sys.executable, "-uc", f"from pathlib import Path\n{hold}"],
         stdin=subprocess.PIPE,
@@ -285,7 +288,7 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
     # With its process the lock is gone.
     other.kill()
     other.wait(60)
-    with alone(out):
+    with folder_lock(out):
         pass
     assert [file.name for file in tmp_path.glob(".*")] == []
 

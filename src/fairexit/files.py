@@ -96,7 +96,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def alone(folder: Path, wait: float = 0) -> Iterator[None]:
+def folder_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     """Keep other processes from writing a folder; the lock lies beside it, and dies with us.
 
     Args:

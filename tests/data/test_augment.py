@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 from torchvision.transforms.v2 import functional as V
 
-from fairexit.data.augment import POLICIES, Augment, Policy, rotation, shear, warp
+from fairexit.data.augment import POLICIES, Augment, AugmentationPolicy, rotation, shear, warp
 from fairexit.data.colour import COLOUR, jitter
 from fairexit.data.draws import (
     OPERATIONS,
@@ -240,9 +240,11 @@ def without_colour(policy: str, positions: np.ndarray) -> np.ndarray:
     return positions[~np.isin(names, list(COLOUR)).any(1)]
 
 
-@pytest.mark.parametrize("policy", [POLICIES["paper"], Policy(angle=90, scale=0.3, shear=25)])
+@pytest.mark.parametrize(
+    "policy", [POLICIES["paper"], AugmentationPolicy(angle=90, scale=0.3, shear=25)]
+)
 def test_geometry_follows_torchvisions_order(
-    policy: Policy, monkeypatch: pytest.MonkeyPatch
+    policy: AugmentationPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flips, one affine map, AutoAugment's shear and rotation, each sampled on its own."""
     for name in COLOUR:
@@ -304,7 +306,7 @@ def test_flips_are_exact() -> None:
 
 def test_colour_operations_follow_the_subpolicys_order() -> None:
     augment = Augment("none", 0)
-    augment.policy = Policy(autoaugment=True)
+    augment.policy = AugmentationPolicy(autoaugment=True)
     images = photos(300)
     original = images.clone()
     operations, magnitudes = autoaugment(uniforms(0, 0, np.arange(300), len(Channel)))
@@ -321,7 +323,7 @@ def test_colour_operations_follow_the_subpolicys_order() -> None:
 
 def test_jitter_covers_its_ranges() -> None:
     augment = Augment("none", 0)
-    augment.policy = Policy(brightness=0.25, saturation=0.5)
+    augment.policy = AugmentationPolicy(brightness=0.25, saturation=0.5)
     u = uniforms(0, 0, np.arange(500), len(Channel))
     pixel = torch.tensor([140, 100, 60], dtype=torch.uint8)[:, None, None]
     red, _, blue = 255 * augment(pixel.expand(500, 3, 4, 4), np.arange(500), 0)[..., 0, 0].T
@@ -406,7 +408,7 @@ def test_cutout_is_a_black_square_of_an_eighth() -> None:
 def test_crop_shifts_within_the_enlarged_image() -> None:
     """Only what the crop may leave is missing: no black comes in from a shift alone."""
     augment = Augment("none", 0)
-    augment.policy = Policy(crop=0.125)
+    augment.policy = AugmentationPolicy(crop=0.125)
     white = torch.full((200, 3, 16, 32), 255, dtype=torch.uint8)
     assert augment(white, np.arange(200), 0).min() > 0.94  # half a pixel beyond the last centre
     ramp = torch.arange(0, 256, 8, dtype=torch.uint8).expand(200, 3, 16, 32)

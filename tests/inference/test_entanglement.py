@@ -203,7 +203,7 @@ def one_result(values, error=0.01, name="run", **changes):
     table["snnl_se"], table["change_se"] = error, [np.nan, error, error]
     table.insert(0, "of", "sex")
     table.insert(1, "temperature", 0.1)
-    table = table.assign(entropy=0.69, raw_temperature=2.0, images=4, alone=0)
+    table = table.assign(entropy=0.69, raw_temperature=2.0, images=4, without_partner=0)
     return Entanglement(name, {**SETTINGS, **changes}, "4 clusters", table)
 
 

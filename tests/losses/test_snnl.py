@@ -25,7 +25,7 @@ def test_equals_the_loops(temperature):
     z, labels = torch.randn(15, 3), torch.tensor([0] * 7 + [1] * 7 + [2])
     found = snnl(z, labels, temperature, relative=False)
     assert float(found.value) == pytest.approx(slow(z, labels, temperature), rel=1e-4)
-    assert found.alone == 1
+    assert found.without_partner == 1
 
 
 def test_relative_temperature_ignores_the_scale_of_the_features():
@@ -99,7 +99,7 @@ def test_exact_equals_the_batch_form_for_any_block(block, relative):
     for k, temperature in enumerate(temperatures):
         batch = snnl(z, classes, temperature, relative)
         assert float(found.value[0, k]) == pytest.approx(float(batch.value), rel=1e-12)
-    assert found.alone.tolist() == [1]
+    assert found.without_partner.tolist() == [1]
     assert found.counted.tolist() == [59]
     every = (z[:, None] - z[None]).square().sum(2).mean()
     assert found.unit == pytest.approx(float(every) if relative else 1)

@@ -13,7 +13,7 @@ from fairexit.config import PruneConfig
 from fairexit.errors import UserError
 from fairexit.models import create_model
 from fairexit.pruning import layers as layers_module
-from fairexit.pruning.curvature import Estimate, curvature_sums, softmax_factor
+from fairexit.pruning.curvature import CurvatureEstimate, curvature_sums, softmax_factor
 from fairexit.pruning.layers import (
     choose_layers,
     is_piecewise_linear,
@@ -23,7 +23,7 @@ from fairexit.pruning.layers import (
 )
 from fairexit.types import Exit
 
-EXACT = Estimate()
+EXACT = CurvatureEstimate()
 
 
 class Tiny(nn.Module):
@@ -100,7 +100,9 @@ def test_monte_carlo_is_unbiased_and_its_error_falls_as_the_root(tiny_net):
     wanted = torch.cat([v.flatten() for v in exact.values()])
 
     def error(draws, seed):
-        found = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=Estimate(draws, seed))
+        found = curvature_sums(
+            tiny_net, [images], ALPHA, layers, estimate=CurvatureEstimate(draws, seed)
+        )
         return (torch.cat([v.flatten() for v in found.values()]) - wanted).norm() / wanted.norm()
 
     few, many = (
@@ -113,7 +115,7 @@ def test_monte_carlo_is_unbiased_and_its_error_falls_as_the_root(tiny_net):
 def test_draws_belong_to_images_not_to_batches(tiny_net):
     images = torch.rand(6, 3, 9, 9).double()
     layers = prunable_layers(tiny_net)
-    estimate = Estimate(2, seed=3)
+    estimate = CurvatureEstimate(2, seed=3)
     whole = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=estimate)
     parts = curvature_sums(tiny_net, images.split(1), ALPHA, layers, estimate=estimate)
     shares = [
@@ -122,7 +124,9 @@ def test_draws_belong_to_images_not_to_batches(tiny_net):
         )
         for rank in range(2)
     ]
-    other = curvature_sums(tiny_net, [images], ALPHA, layers, estimate=Estimate(2, seed=3, step=1))
+    other = curvature_sums(
+        tiny_net, [images], ALPHA, layers, estimate=CurvatureEstimate(2, seed=3, step=1)
+    )
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value)
         torch.testing.assert_close(shares[0][name] + shares[1][name], value)

@@ -211,7 +211,10 @@ def entangled(folder, row, changes, error):
         run.path.mkdir()
         place = {"temperature": 0.3, "position": "mean", "change": change, "change_se": error}
         values = dict.fromkeys(("snnl", "snnl_se", "entropy", "raw_temperature"), 0.5)
-        rows = [{"of": of, **place, **values, "images": 9, "alone": 0} for of in ("sex", "target")]
+        rows = [
+            {"of": of, **place, **values, "images": 9, "without_partner": 0}
+            for of in ("sex", "target")
+        ]
         tree = {
             "name": row,
             "settings": {"split": "test", "group": "sex"},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, NOT_TESTED
 from fairexit.errors import UserError
-from fairexit.stats.bootstrap import Method
+from fairexit.stats.bootstrap import IntervalMethod
 
 MIN_CLUSTERS = 10
 """Clusters that a cell needs on each side of a comparison; with fewer it has too few samples."""
@@ -34,7 +34,7 @@ class AuditSettings:
     random_state: int = 0
     confidence_level: float = 0.95
     alpha: float = 0.05
-    method: Method = "bca"
+    method: IntervalMethod = "bca"
     specificity: float = 0.9
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Policy:
+class AugmentationPolicy:
     """What is drawn, and from which range; zero leaves a step out.
 
     Attributes:
@@ -47,11 +47,11 @@ class Policy:
 
 
 POLICIES = {
-    "none": Policy(),
-    "flips": Policy(flips=True),
-    "affine": Policy(flips=True, angle=180, scale=0.2),
-    "paper": Policy(flips=True, angle=180, scale=0.2, autoaugment=True),
-    "released": Policy(
+    "none": AugmentationPolicy(),
+    "flips": AugmentationPolicy(flips=True),
+    "affine": AugmentationPolicy(flips=True, angle=180, scale=0.2),
+    "paper": AugmentationPolicy(flips=True, angle=180, scale=0.2, autoaugment=True),
+    "released": AugmentationPolicy(
         flips=True,
         angle=180,
         scale=0.2,
@@ -197,7 +197,12 @@ def shear(slope: Array) -> Array:
 
 
 def _inverse_map(
-    policy: Policy, u: Array, operations: NDArray[np.int64], magnitudes: Array, *, aspect: float
+    policy: AugmentationPolicy,
+    u: Array,
+    operations: NDArray[np.int64],
+    magnitudes: Array,
+    *,
+    aspect: float,
 ) -> Array:
     """From a place in the result to its place in the image, (B, 3, 3), units as in `warp`.
 
@@ -241,7 +246,7 @@ def warp(values: Tensor, inverse: Array) -> Tensor:
     return F.grid_sample(values, columns + rows, align_corners=False)
 
 
-def _outside(policy: Policy, u: Array, values: Tensor) -> Tensor:
+def _outside(policy: AugmentationPolicy, u: Array, values: Tensor) -> Tensor:
     """0 in the cutout's square, whose centre lies anywhere, 1 elsewhere, (B, 1, H, W)."""
     height, width = values.shape[-2:]
     side = round(policy.cutout * height)

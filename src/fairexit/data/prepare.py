@@ -19,7 +19,7 @@ from fairexit.data.records import SPLITS, Dataset, Listing
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
 from fairexit.data.store import Skipped, store_images
 from fairexit.errors import UserError, nearest, option, short
-from fairexit.files import alone
+from fairexit.files import folder_lock
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def prepare(
     listing = dataset.read(source or Path())
     skipped = Skipped()
     frame = _choose(listing, options, skipped)
-    with alone(out):
+    with folder_lock(out):
         _write(name, dataset, listing, frame, skipped=skipped, out=out, options=options)
     return open_prepared(out)
 

@@ -35,7 +35,7 @@ class Entanglement:
             stage from "1", "f" the final features, "mean" their mean): `snnl` in nats and `change`
             against the position before as a share, each with standard error `_se` and 95 % interval
             `_low`, `_high`; `entropy` of the label, which SNNL takes where features know nothing of
-            it; `raw_temperature`; `images` counted and `alone`, left out for want of a partner.
+            it; `raw_temperature`; `images` counted and images `without_partner`, left out.
     """
 
     name: str
@@ -144,7 +144,7 @@ def mean_over_folds(found: Sequence[Entanglement]) -> Entanglement:
     rows = _with_intervals(rows, {name: half_width(rows[f"{name}_se"]) for name in INTERVALS})
     for name in ("entropy", "raw_temperature"):
         rows[name] = stacked[name].mean(0)
-    for name in ("images", "alone"):
+    for name in ("images", "without_partner"):
         rows[name] = stacked[name].sum(0)
     name = f"Mean of {first.name} and {len(found) - 1} more folds"
     interval = f"{first.interval} of each of {len(found)} folds"
@@ -174,7 +174,7 @@ def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
         rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(found))
         halves[name] = half_width(images, rows[f"{name}_sd"], len(found))
     rows = _with_intervals(rows, halves)
-    for name in ("entropy", "raw_temperature", "images", "alone"):
+    for name in ("entropy", "raw_temperature", "images", "without_partner"):
         rows[name] = stacked[name].mean(0)
     name = f"Mean of {first.name} and {len(found) - 1} more"
     return Entanglement(name, first.settings, f"{first.interval} and {len(found)} runs", rows)

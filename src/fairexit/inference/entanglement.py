@@ -31,7 +31,7 @@ TEMPERATURES = (0.1, 0.3, 1.0)
 TARGET = "target"
 
 Features = Literal["pooled", "exits"]
-Scale = Literal["none", "unit"]
+FeatureScale = Literal["none", "unit"]
 
 
 class Depth(NamedTuple):
@@ -50,7 +50,7 @@ def measure_entanglement(
     temperatures: Sequence[float] = TEMPERATURES,
     relative: bool = True,
     features: Features = "pooled",
-    scale: Scale = "none",
+    scale: FeatureScale = "none",
     data: Path | None = None,
     device: str = "auto",
     batch_size: int = 256,
@@ -168,7 +168,10 @@ def _rows(
             part.insert(1, "temperature", temperature)
             part["entropy"] = float(torch.special.entr(shares).sum())
             part["raw_temperature"] = temperature * np.array([*units, units.mean()])
-            part["images"], part["alone"] = int(found[0].counted[s]), int(found[0].alone[s])
+            part["images"], part["without_partner"] = (
+                int(found[0].counted[s]),
+                int(found[0].without_partner[s]),
+            )
             parts.append(part)
     return pd.concat(parts, ignore_index=True)
 

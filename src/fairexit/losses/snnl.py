@@ -15,7 +15,7 @@ class Snnl(NamedTuple):
     """The loss (scalar), and how many samples have no partner of their label in the batch."""
 
     value: Tensor
-    alone: Tensor
+    without_partner: Tensor
 
 
 class ExactSnnl(NamedTuple):
@@ -26,14 +26,14 @@ class ExactSnnl(NamedTuple):
         influence: (S, T, N) float64, the derivative by the sample's weight, which is 1 in the mean
             and in the sums of others (the temperature held). Over the samples it sums to zero.
         counted: (S,), samples that the mean is over.
-        alone: (S,), samples left out because no other has their label.
+        without_partner: (S,), samples left out because no other has their label.
         unit: what the temperatures are in units of; 1 for raw ones.
     """
 
     value: Tensor
     influence: Tensor
     counted: Tensor
-    alone: Tensor
+    without_partner: Tensor
     unit: float
 
 

@@ -34,5 +34,5 @@ class Entangle(Method):
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         found = snnl(exit.features, batch.groups, self.temperature)
-        self.left_out += found.alone
+        self.left_out += found.without_partner
         return -self.weight * found.value

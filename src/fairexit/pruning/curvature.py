@@ -21,7 +21,7 @@ from fairexit.pruning.layers import Squares, no_squares
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CurvatureEstimate:
     """How the diagonal is computed.
 
     Attributes:
@@ -60,7 +60,7 @@ def curvature_sums(
     exit_weights: Sequence[float],
     layers: Mapping[str, nn.Module],
     *,
-    estimate: Estimate,
+    estimate: CurvatureEstimate,
     first: int = 0,
     stride: int = 1,
 ) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ def curvature_sums(
 
 
 def _vectors(
-    factors: list[Tensor], positions: Any, estimate: Estimate
+    factors: list[Tensor], positions: Any, estimate: CurvatureEstimate
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
     """What is pulled back: the exits, and for each a vector (N, C) on its logits."""
     if estimate.draws is None:

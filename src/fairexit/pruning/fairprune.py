@@ -12,7 +12,7 @@ from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
-from fairexit.files import alone, write_atomically
+from fairexit.files import folder_lock, write_atomically
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import choose_device, predict_split
 from fairexit.metrics.record import METRICS, main_metrics
@@ -59,7 +59,7 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
         require(full.plugins, f"fine-tuning {run.path}")
         finetune_config(full)
     net, stamp = load_net(run), hashlib.sha256(run.weights.read_bytes()).hexdigest()
-    with alone(out):
+    with folder_lock(out):
         if pruned.pruning.is_file():
             pruned.start(full, data.info["checksums"])
             if read_record(pruned)["unpruned"] != stamp:

@@ -18,7 +18,7 @@ from fairexit.files import write_atomically
 from fairexit.metrics.record import METRICS
 from fairexit.pruning.masks import Masks, zero
 
-Score = Callable[[int, float], dict[str, Tensor]]
+ScoreFunction = Callable[[int, float], dict[str, Tensor]]
 
 
 CRITERION = DEFAULT_RULE
@@ -124,7 +124,7 @@ def walk(
     parameters: Mapping[str, Tensor],
     config: PruneConfig,
     *,
-    score: Score,
+    score: ScoreFunction,
     measure: Callable[[], Measured],
     trace: Trace,
     stored: Callable[[Trace], None],

@@ -13,7 +13,7 @@ from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.models import ExitNet
 from fairexit.plugins import portable
-from fairexit.pruning.curvature import Estimate, curvature_sums
+from fairexit.pruning.curvature import CurvatureEstimate, curvature_sums
 from fairexit.pruning.groups import Rows
 
 
@@ -104,7 +104,9 @@ class Saliency:
             world=world,
         )
         batches = (batch.images for batch in loader.evaluation(Augment("none", 0)))
-        estimate = Estimate(config.draws if config.curvature == "mc" else None, self.seed, step)
+        estimate = CurvatureEstimate(
+            config.draws if config.curvature == "mc" else None, self.seed, step
+        )
         weights = self.exit_weights
         found = curvature_sums(
             net, batches, weights, self.layers, estimate=estimate, first=rank, stride=world

@@ -21,7 +21,7 @@ ROW = 26
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """A linear axis from `low` to `high` with marked values."""
 
     low: float
@@ -43,7 +43,7 @@ class Scale:
         return max(0, -math.floor(math.log10(step) + 1e-9))
 
 
-def scale_of(values: Iterable[float], include: Sequence[float] = (0.0,)) -> Scale:
+def scale_of(values: Iterable[float], include: Sequence[float] = (0.0,)) -> AxisScale:
     """An axis with round ends that holds all finite values.
 
     >>> scale_of([0.07, 0.021]).ticks
@@ -58,14 +58,14 @@ def scale_of(values: Iterable[float], include: Sequence[float] = (0.0,)) -> Scal
     step = min(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(round(k * step, 10) for k in range(first, last + 1))
-    return Scale(ticks[0], ticks[-1], ticks)
+    return AxisScale(ticks[0], ticks[-1], ticks)
 
 
 def _line(kind: str, x1: float, x2: float, *, y1: str = "0", y2: str = "100%") -> str:
     return f'<line class="{kind}" x1="{x1:.2f}%" x2="{x2:.2f}%" y1="{y1}" y2="{y2}"/>'
 
 
-def forest_axis(scale: Scale) -> Markup:
+def forest_axis(scale: AxisScale) -> Markup:
     """The axis above a column of `forest` drawings."""
     shown = scale.ticks[:: 1 if len(scale.ticks) <= 6 else 2]
     body = "".join(
@@ -77,7 +77,7 @@ def forest_axis(scale: Scale) -> Markup:
 
 
 def forest(
-    scale: Scale,
+    scale: AxisScale,
     estimate: Estimate,
     *,
     null_mean: float = math.nan,
@@ -148,7 +148,7 @@ def areas(shares: Mapping[str, NDArray[np.float64]]) -> Markup:
         points = " ".join([*upper, *reversed(lower)])
         drawn += f'<polygon class="exit e{_shade(k, len(shares))}" points="{points}"/>'
         base = top
-    return _plot(_stretched(drawn) + _grid(Scale(0, 1, (0, 0.5, 1)), share=True))
+    return _plot(_stretched(drawn) + _grid(AxisScale(0, 1, (0, 0.5, 1)), share=True))
 
 
 def stack(shares: Mapping[str, float], label: str = "") -> Markup:
@@ -181,7 +181,7 @@ def dash(colour: int) -> Markup:
     )
 
 
-def _grid(scale: Scale, share: bool) -> str:
+def _grid(scale: AxisScale, share: bool) -> str:
     parts = ""
     for tick in scale.ticks:
         y = f"{100 - scale.at(tick):.2f}%"
@@ -200,7 +200,7 @@ def _places(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linspace(0, 100, len(values))
 
 
-def _path(scale: Scale, values: NDArray[np.float64]) -> str:
+def _path(scale: AxisScale, values: NDArray[np.float64]) -> str:
     parts, pen = [], "M"
     for x, value in zip(_places(values), values.tolist(), strict=True):
         if not math.isfinite(value):

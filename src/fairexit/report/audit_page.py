@@ -105,7 +105,7 @@ def _letter(k: int) -> str:
     return chr(97 + k % 26) * (1 + k // 26)
 
 
-def axis_of(*columns: Sequence[float]) -> figures.Scale:
+def axis_of(*columns: Sequence[float]) -> figures.AxisScale:
     """The axis that holds all values of some columns, and zero."""
     return figures.scale_of(value for column in columns for value in column)
 

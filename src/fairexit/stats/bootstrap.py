@@ -31,8 +31,8 @@ from fairexit.stats.resampling import Measures, check_resamples, measure, named_
 from fairexit.stats.sample import Ints, Sample
 from fairexit.types import UNKNOWN
 
-Method = Literal["bca", "percentile"]
-METHODS = {"bca": bca, "percentile": percentile}
+IntervalMethod = Literal["bca", "percentile"]
+INTERVAL_METHODS = {"bca": bca, "percentile": percentile}
 
 BLOCKS = 200
 """Deletions in each stratum for the acceleration of scores; more change no printed digit."""
@@ -53,7 +53,7 @@ class Bootstrap:
     jackknife: dict[str, Jackknife]
 
     def interval(
-        self, name: str, confidence_level: float = 0.95, method: Method = "bca"
+        self, name: str, confidence_level: float = 0.95, method: IntervalMethod = "bca"
     ) -> Interval:
         """The interval of each model's value, (R, ...).
 
@@ -67,7 +67,13 @@ class Bootstrap:
         return self._interval(name, lambda values: values, confidence_level, method)
 
     def difference(
-        self, name: str, i: int, j: int, *, confidence_level: float = 0.95, method: Method = "bca"
+        self,
+        name: str,
+        i: int,
+        j: int,
+        *,
+        confidence_level: float = 0.95,
+        method: IntervalMethod = "bca",
     ) -> Interval:
         """Model i's value minus model j's, with a paired interval: both saw the same draws.
 
@@ -111,14 +117,19 @@ class Bootstrap:
         return percentile(point, with_seeds(seeds, draws), jackknifed, confidence_level)
 
     def _interval(
-        self, name: str, reduce: Callable[[Values], Values], confidence_level: float, method: Method
+        self,
+        name: str,
+        reduce: Callable[[Values], Values],
+        confidence_level: float,
+        method: IntervalMethod,
     ) -> Interval:
-        if method not in METHODS:
+        if method not in INTERVAL_METHODS:
             raise UserError(
-                f"there is no interval method '{short(method)}'; {nearest(method, METHODS)}"
+                f"there is no interval method '{short(method)}'; "
+                f"{nearest(method, INTERVAL_METHODS)}"
             )
         check_question(name, self.point, confidence_level)
-        return METHODS[method](*self._reduced(name, reduce), confidence_level)
+        return INTERVAL_METHODS[method](*self._reduced(name, reduce), confidence_level)
 
     def _reduced(
         self, name: str, reduce: Callable[[Values], Values]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fairexit.metrics.rates import Values
 from fairexit.metrics.record import gaps
-from fairexit.stats.bootstrap import Bootstrap, Method, bootstrap
+from fairexit.stats.bootstrap import Bootstrap, IntervalMethod, bootstrap
 from fairexit.stats.intervals import Interval
 from fairexit.stats.inversion import Inversion, invert
 from fairexit.stats.resampling import Measures, named_measures
@@ -30,7 +30,7 @@ class Pairs:
         baseline: Sequence[int],
         *,
         confidence_level: float = 0.95,
-        method: Method = "bca",
+        method: IntervalMethod = "bca",
     ) -> Interval:
         """The mean over seeds of one kind minus the other's, with a paired interval.
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import prepare
 from fairexit.errors import UserError
-from fairexit.files import alone
+from fairexit.files import folder_lock
 from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
 from fairexit.study.plan import Planned, Study
@@ -66,7 +66,7 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
     Raises:
         UserError: the folder is no study's, or data are missing.
     """
-    with alone(folder.path):
+    with folder_lock(folder.path):
         folder.open()
         prepare_data(study)
         _check_data(study, folder)

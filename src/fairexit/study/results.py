@@ -12,7 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from fairexit.errors import UserError
-from fairexit.files import alone, write_atomically
+from fairexit.files import folder_lock, write_atomically
 from fairexit.metrics.record import main_gaps
 from fairexit.plugins import portable
 from fairexit.report.vocabulary import metric_name
@@ -53,7 +53,7 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         UserError: no run is done.
     """
     # Not the study's own lock: one may look at the tables while it runs.
-    with alone(folder.path / TABLES, wait=WAIT):
+    with folder_lock(folder.path / TABLES, wait=WAIT):
         states = folder.states(study)
         if all(state.what != "done" for state in states.values()):
             trained = sum(state.what == "trained" for state in states.values())

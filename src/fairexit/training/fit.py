@@ -20,7 +20,7 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import DivergedError, UserError, option, short
-from fairexit.files import alone, write_atomically
+from fairexit.files import folder_lock, write_atomically
 from fairexit.methods import Distilled, Method
 from fairexit.models import ExitNet
 from fairexit.progress import Bar
@@ -61,7 +61,7 @@ def train(config: RunConfig, out: Path) -> Run:
     config = record_plugins(config)
     task = data.task(config.data.group)
     fabric = _fabric(config)
-    with alone(out) if fabric.is_global_zero else nullcontext():
+    with folder_lock(out) if fabric.is_global_zero else nullcontext():
         return _train(config, data, task, Run(out), fabric=fabric)
 
 

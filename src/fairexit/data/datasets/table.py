@@ -9,7 +9,7 @@ from fairexit.types import UNKNOWN_NAMES
 
 
 @datasets.register("table")
-class Table(Dataset):
+class TableDataset(Dataset):
     """A row per image. Files are found by the id, with or without an ending, in any subfolder.
 
     Args:
