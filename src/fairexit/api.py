@@ -172,7 +172,7 @@ def predict(
     file = None if out is None else Path(out)
     if images is not None:
         if data is not None or splits or last or policy_only:
-            raise UserError("images excludes data, splits, policy_only and last")
+            raise UserError("'images' excludes 'data', 'splits', 'policy_only' and 'last'")
         inputs.stored_policy(opened)
         inputs.images_below(Path(images))
         from fairexit.inference.classifier import classify_folder
@@ -312,7 +312,7 @@ def audit(
     from fairexit.report.audit_report import AuditReport
 
     if table is not None and isinstance(groups, Mapping):
-        raise UserError("a table is given, so groups are names of its columns: groups=['sex']")
+        raise UserError("a table is given, so 'groups' must name its columns, as in groups=['sex']")
     wanted = [groups] if isinstance(groups, str) else list(groups)
     several = isinstance(table, list | tuple)
     if table is None:
@@ -332,7 +332,7 @@ def audit(
         if not inputs.is_table(other):
             others.append(inputs.with_answers(sources[0], np.asarray(other)))
         elif table is None:
-            raise UserError("the model is given as arrays; give the baseline as an array too")
+            raise UserError("the model is given as arrays, so the baseline must be an array too")
         else:
             others.append(reader.open(other, "the baseline"))
     results = audit_sources(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.source import Source, open_source, source_of
-from fairexit.errors import UserError
+from fairexit.errors import UserError, short
 from fairexit.evaluation.policy import Policy
 from fairexit.predictions.arrays import from_arrays, from_frame
 from fairexit.predictions.arrow import Columns
@@ -61,7 +61,9 @@ def named_columns(**given: Any) -> Columns:
     named = {key: value for key, value in given.items() if value is not None}
     for key, value in named.items():
         if not isinstance(value, str):
-            raise UserError(f"a table is given, so {key} is the name of a column, not an array")
+            raise UserError(
+                f"a table is given, so '{key}' must be the name of a column, not an array"
+            )
     return Columns(**named)
 
 
@@ -80,10 +82,12 @@ def source_of_arrays(
         UserError: names of columns where arrays are due, or what `from_arrays` refuses.
     """
     if not isinstance(groups, Mapping):
-        raise UserError("without a table, groups are arrays: groups={'sex': sex}")
+        raise UserError(
+            "no table is given, so 'groups' must hold arrays, as in groups={'sex': sex}"
+        )
     for key, value in {"label": label, "cluster": cluster, **given}.items():
         if isinstance(value, str):
-            raise UserError(f"{key}='{value}' names a column, but no table is given")
+            raise UserError(f"{key}='{short(value)}' names a column, but no table is given")
     return source_of(from_arrays(label, groups=groups, clusters=cluster, **given), name)
 
 

@@ -8,10 +8,12 @@ one of the two decorators here.
         return mean_known(range_known(hits, -2))
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from fairexit.errors import UserError
 from fairexit.metrics.counts import Counts, Margins, margins
 from fairexit.metrics.rates import Empty, Rate, Values
 from fairexit.registry import Registry
@@ -111,6 +113,7 @@ def metric(
     """
 
     def enter(function: Callable[..., Values]) -> Metric:
+        _check_arguments(name, function, 1)
         return METRICS.enter(Metric(name, label, function, main=main))
 
     return enter
@@ -136,6 +139,7 @@ def gap(
     """
 
     def enter(function: Callable[..., Values]) -> Metric:
+        _check_arguments(name, function, len(rates))
         return METRICS.enter(
             Metric(
                 name,
@@ -150,6 +154,17 @@ def gap(
         )
 
     return enter
+
+
+def _check_arguments(name: str, function: Callable[..., Values], number: int) -> None:
+    try:
+        inspect.signature(function).bind(*range(number))
+    except TypeError:
+        values = "the margins, or one array of rates" if number == 1 else "arrays of rates"
+        raise UserError(
+            f"metric '{name}': its function must take {number} argument{'s' * (number > 1)} "
+            f"({values})"
+        ) from None
 
 
 def gaps() -> list[str]:
