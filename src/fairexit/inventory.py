@@ -77,8 +77,11 @@ def _datasets() -> Table:
 def _metrics() -> Table:
     from fairexit.metrics import METRICS
 
-    rows = [[name, record.label, record.summary] for name, record in METRICS.items()]
-    return Table("Metrics of the counts", ["Name", "Label", "What it is"], rows, names=3)
+    rows = [
+        [name, record.label, record.summary, METRICS.registry.origin(name).name]
+        for name, record in METRICS.items()
+    ]
+    return Table("Metrics of the counts", ["Name", "Label", "What it is", "From"], rows, names=4)
 
 
 def _backbones() -> Table:
