@@ -127,7 +127,23 @@ class Noise(Dataset):
         return drawn
 """
 
-SOURCES = {"method": METHOD, "head": HEAD, "backbone": BACKBONE, "dataset": DATASET}
+METRIC = """
+from fairexit.metrics.rates import range_known, tpr
+from fairexit.metrics.record import gap
+
+@gap("worst_tpr_gap", label="Worst TPR gap", rates=[tpr])
+def worst_tpr_gap(hits):
+    \"\"\"The largest range of true positive rates between groups, over classes.\"\"\"
+    return range_known(hits, -2).max(-1)
+"""
+
+SOURCES = {
+    "method": METHOD,
+    "head": HEAD,
+    "backbone": BACKBONE,
+    "dataset": DATASET,
+    "metric": METRIC,
+}
 
 
 def forget():
@@ -219,6 +235,7 @@ def test_list_shows_where_an_entry_comes_from(command, files):
         "mean": "own_head.py",
         "little4": "own_backbone.py",
         "noise": "own_dataset.py",
+        "worst_tpr_gap": "own_metric.py",
     }.items():
         (line,) = [line for line in printed.splitlines() if f"│ {name} " in line]
         assert line.rstrip("│ ").endswith(file)
@@ -377,7 +394,7 @@ def test_a_training_does_not_go_on_with_a_changed_plugin(files, tiny, tmp_path, 
     status, _, errors = command("train", config, "--out", out)
     assert (status, errors) == (
         2,
-        f"fairexit: {out} holds a run with plugins.own_method.py = {before}, asked is "
+        f"fairexit: {out} holds a run with plugins.own_method.py = {before}, but this one has "
         f"{sha256(files['method'])}; choose another --out\n",
     )
 
@@ -396,6 +413,24 @@ def test_a_runs_own_settings_ask_for_the_plugins_that_they_record(own_run, files
         load_config(own_run.path / "config.yaml", plugins=[files["head"]]), tmp_path / "again"
     )
     assert again.weights.read_bytes() == own_run.weights.read_bytes()
+
+
+def test_a_metric_of_ones_own_selects_the_epoch_that_is_kept(command, files, tiny, tmp_path):
+    tree = {"data": {"path": str(tiny.path)}, "train": {"select": "worst_tpr_gap", "epochs": 1}}
+    config, out = write(tmp_path / "c.yaml", yaml.safe_dump(tree)), tmp_path / "run"
+    words = ("--plugin", files["metric"], "--set", "train.batch_size=64")
+    assert command("train", config, *words, "--out", out)[0] == 0
+    assert open_run(out).plugins == {"own_metric.py": sha256(files["metric"])}
+    assert "val_worst_tpr_gap" in (out / "log.csv").read_text()
+    forget()
+    status, _, errors = command("predict", out)
+    assert (status, errors.count("\n")) == (2, 1)
+    wanted = f"fairexit: {out} needs the plugin own_metric.py (SHA-256 {sha256(files['metric'])}): "
+    assert errors.startswith(f"{wanted}train.select is 'worst_tpr_gap', which is no metric; ")
+    assert command("predict", out, "--plugin", files["metric"])[0] == 0
+    status, printed, _ = command("evaluate", out, "--plugin", files["metric"], "--json")
+    assert status == 0
+    assert "worst_tpr_gap" in printed
 
 
 def test_without_a_file_that_it_uses_a_run_records_none(files, tiny, tmp_path):

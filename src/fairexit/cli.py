@@ -23,6 +23,7 @@ OPTIONS = {
     "changes": "set",
     "classes": "only-present-classes",
     "groups": "group",
+    "plugins": "plugin",
 }
 """Options that are not called as the parameter whose value they give."""
 

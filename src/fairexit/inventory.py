@@ -81,7 +81,7 @@ def _metrics() -> Table:
         [name, record.label, record.summary, METRICS.registry.origin(name).name]
         for name, record in METRICS.items()
     ]
-    return Table("Metrics of the counts", ["Name", "Label", "What it is", "From"], rows, names=4)
+    return Table("Metrics of the counts", ["Name", "Label", "What it is", "Origin"], rows, names=4)
 
 
 def _backbones() -> Table:

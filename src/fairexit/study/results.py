@@ -65,7 +65,9 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         shutil.rmtree(fresh, ignore_errors=True)
         workers = min(len(study.datasets), os.cpu_count() or 1)
         parts = Parallel(n_jobs=workers, backend="loky")(
-            delayed(portable(_write_dataset))(study, folder, states, fresh / dataset, dataset)
+            delayed(portable(_write_dataset))(
+                study, folder, states, out=fresh / dataset, dataset=dataset
+            )
             for dataset in study.datasets
         )
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)
