@@ -57,6 +57,6 @@ def test_interrupted_says_how_to_go_on(tiny, tmp_path):
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert "fairexit: interrupted; call it again, long work goes on" in rest
+    assert "fairexit: interrupted; call it again to resume" in rest
     assert "Traceback" not in rest
     assert np.isfinite(pd.read_csv(out / "log.csv")["train_loss"]).all()
