@@ -342,7 +342,7 @@ def test_a_run_names_no_code_that_is_imported(own_run, files, tmp_path, monkeypa
     for kind in ("method", "head", "backbone"):
         assert f"the plugin own_{kind}.py (SHA-256 {sha256(files[kind])})" in text
     assert text.startswith(f"{own_run.path} needs the plugin ")
-    assert "give that file as a plugin" in text
+    assert "give that file with 'plugins'" in text
     assert plugins.loaded_files() == ()
 
 

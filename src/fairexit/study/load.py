@@ -235,9 +235,13 @@ def _against(tree: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, str]
 
 def _choice(values: Any) -> Choice:
     policy = build_section("policy", PolicySettings, values)
-    grid = GRID if policy.grid is None else tuple(policy.grid)
     try:
-        return Choice("auto", grid, policy.rule, policy.tolerance, cast(Fallback, policy.fallback))
+        return Choice(
+            grid=GRID if policy.grid is None else tuple(policy.grid),
+            rule=policy.rule,
+            tolerance=policy.tolerance,
+            fallback=cast(Fallback, policy.fallback),
+        )
     except UserError as error:
         raise UserError(error.render("policy.{}".format)) from None
 
