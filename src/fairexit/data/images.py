@@ -59,7 +59,7 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-            # A large JPEG decodes much faster at a fraction of its size; twice the target remains.
+            # A JPEG decodes much faster at reduced size; at least twice the target size is kept.
             image.draft("RGB", (2 * size, 2 * size))
             return _to_rgb(image, size, fit)
 

@@ -1,4 +1,4 @@
-"""Batches of a prepared dataset; order and draws do not depend on device or restarts."""
+"""Batches of a prepared dataset, reproducible for any batch size, device or restart."""
 
 from collections.abc import Iterator
 

@@ -15,7 +15,7 @@ from fairexit.types import Batch, Exit, Task
 class Hsic(Method):
     """Penalises the HSIC between each exit's features and the attribute, summed over classes.
 
-    With several processes, each computes it on its own part of the batch only.
+    With several processes, each computes the penalty on its own part of the batch only.
 
     Args:
         weight: lambda; the paper's 0.01 may have no effect, as the log's penalty ratio shows.

@@ -17,7 +17,7 @@ from fairexit.types import Batch, Exit, Task
 class Mfd(Distilled):
     """Penalises half the MMD^2 of teacher and student features, summed over classes and groups.
 
-    With several processes, each computes it on its own part of the batch only.
+    With several processes, each computes the penalty on its own part of the batch only.
 
     Args:
         weight: weight of the penalty; the default is that of the released scripts, 5 x 0.02. The

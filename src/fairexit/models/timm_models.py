@@ -193,7 +193,7 @@ def _cut_points(network: Any) -> list[dict[str, Any]]:
 
 
 def _run_order(module: nn.Module, cuts: list[str]) -> list[str]:
-    """Names of the children in running order; one that contains a cut is replaced by its own."""
+    """Names of the children in running order; a child that contains a cut is split into its own."""
     names = []
     for name, child in module.named_children():
         inside = [cut.removeprefix(f"{name}.") for cut in cuts if cut.startswith(f"{name}.")]
