@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 from torchvision.transforms.v2 import functional as V
 
-from fairexit.data.augment import POLICIES, Augment, AugmentationPolicy, rotation, shear, warp
+from fairexit.data.augment import POLICIES, Augment, AugmentationPolicy
 from fairexit.data.colour import COLOUR, jitter
 from fairexit.data.draws import (
     OPERATIONS,
@@ -20,6 +20,7 @@ from fairexit.data.draws import (
     autoaugment,
     uniforms,
 )
+from fairexit.data.geometry import rotation, shear, warp
 from fairexit.errors import UserError
 
 

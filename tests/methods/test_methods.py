@@ -168,11 +168,11 @@ def test_an_adversary_learns_and_the_trunk_resists(name):
     start = readable(z)
     for _ in range(8):
         optimizer.zero_grad()
-        method.duel(adversary, z, groups).backward()
+        method.adversarial_loss(adversary, z, groups).backward()
         optimizer.step()
     assert readable(z) < 0.8 * start
     z.grad = None
-    method.duel(adversary, z, groups).backward()
+    method.adversarial_loss(adversary, z, groups).backward()
     assert readable(z - z.grad / z.grad.norm()) > readable(z)
 
 
@@ -185,7 +185,7 @@ def test_confusion_leaves_the_adversary_alone():
     for weight, kept in ((10.0, strong), (0.0, weak)):
         method.weight = weight
         adversary.zero_grad()
-        method.duel(adversary, z, groups).backward()
+        method.adversarial_loss(adversary, z, groups).backward()
         kept += [p.grad.clone() for p in adversary.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(strong, weak, strict=True))
 

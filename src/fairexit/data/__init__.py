@@ -1,1 +1,1 @@
-"""From anybody's images to the prepared form: records, datasets, splits, augmentation."""
+"""Datasets: tables of images, their prepared form, splits, batches and augmentation."""

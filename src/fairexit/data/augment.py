@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: every sample its own draw, on CPU and GPU alike."""
+"""Augmentation of whole batches on CPU or GPU, with separate random draws for each sample."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from fairexit.data.colour import COLOUR, jitter
 from fairexit.data.draws import OPERATIONS, Channel, autoaugment, uniforms
+from fairexit.data.geometry import rotation, shear, warp
 from fairexit.errors import UserError, nearest, short
 
 Array = NDArray[np.float64]
@@ -17,17 +17,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AugmentationPolicy:
-    """What is drawn, and from which range; zero leaves a step out.
+    """The random steps of an augmentation and their ranges; zero or False leaves a step out.
 
     Attributes:
-        flips: left-right and top-bottom, each with probability 1/2.
-        angle: rotation, in degrees to either side.
-        scale: scaling by 1 - scale ... 1 + scale.
-        shear: horizontal shear, in degrees to either side.
-        crop: the image enlarged by 1 + crop, then cut to its old size at a random place.
-        brightness: factor 1 - brightness ... 1 + brightness.
-        saturation: factor 1 - saturation ... 1 + saturation.
-        autoaugment: one of AutoAugment's 25 ImageNet sub-policies.
+        flips: flips left-right and top-bottom, each with probability 1/2.
+        angle: largest rotation to either side, in degrees.
+        scale: the scaling factor is in 1 - scale ... 1 + scale.
+        shear: largest horizontal shear to either side, in degrees.
+        crop: the image is enlarged by 1 + crop and cut to its old size at a random position.
+        brightness: the brightness factor is in 1 - brightness ... 1 + brightness.
+        saturation: the saturation factor is in 1 - saturation ... 1 + saturation.
+        autoaugment: applies one of AutoAugment's 25 ImageNet sub-policies.
         cutout: side of the black square, as a share of the image's height.
     """
 
@@ -42,7 +42,8 @@ class AugmentationPolicy:
     cutout: float = 0.0
 
     @property
-    def moves(self) -> bool:
+    def is_geometric(self) -> bool:
+        """Whether any step apart from the flips moves pixels."""
         return bool(self.angle or self.scale or self.shear or self.crop or self.autoaugment)
 
 
@@ -66,28 +67,29 @@ POLICIES = {
 
 
 class Augment:
-    """Augment a batch of bytes into floats.
+    """Augments batches of uint8 images; the results are floats in [0, 1].
 
-    Steps: flips; colour jitter; AutoAugment's colour operations in the sub-policy's order; one
-    affine map (crop, scale, shear, rotation, AutoAugment's shear and rotation, in this order) by
-    one bilinear sampling; cutout. The colour operations of AutoAugment come before its geometric
-    ones even where the sub-policy has them the other way round: they commute up to the pixels at
-    the border. One sampling blurs once, and what a crop cuts off may come back by a rotation.
+    The steps are, in order: flips; colour jitter; AutoAugment's colour operations in the
+    sub-policy's order; one affine map (crop, scale, shear, rotation, AutoAugment's shear and
+    rotation, in this order), applied by a single bilinear sampling; cutout. AutoAugment's colour
+    operations precede its geometric ones even if the sub-policy has them the other way round: they
+    commute except for pixels at the border. A single sampling blurs the image only once, and a
+    rotation may bring back what a crop has cut off.
 
-    Outside the image all is black, as in torchvision's defaults; it never enters the histograms of
-    equalize and autocontrast, since those see the whole image before it moves.
+    Everything outside the image is black, as by default in torchvision. It never enters the
+    histograms of equalize and autocontrast, which see the whole image before it moves.
 
-    A sample's draw depends on seed, epoch and position alone. Draws are made with NumPy on the
-    CPU, so they are the same for every device, and a GPU is never waited for.
+    A sample's draws depend on seed, epoch and position only. They are made with NumPy on the CPU,
+    so they are the same for every device and never wait for a GPU.
 
     Args:
         policy: "none" (scaling to [0, 1] only), "flips", "affine" (flips, rotation, scaling),
-            "paper" (the same and AutoAugment; ranges, which the paper leaves open, as in
-            "released") or "released" (the authors' scripts: all steps; cutout of 16 px at 128 px,
-            in proportion elsewhere).
-        seed: of the draws.
+            "paper" ("affine" and AutoAugment; the paper does not state the ranges, which are those
+            of "released") or "released" (all steps of the authors' scripts; the cutout is 16 px at
+            128 px and proportional at other sizes).
+        seed: seed of the draws.
     Raises:
-        UserError: an unknown policy.
+        UserError: the policy is unknown.
     """
 
     def __init__(self, policy: str, seed: int) -> None:
@@ -101,29 +103,31 @@ class Augment:
         """Augment one batch.
 
         Args:
-            images: (B, 3, H, W), uint8; they are not changed.
-            positions: running number of each sample in the epoch's order, (B,), best on the CPU.
+            images: (B, 3, H, W), uint8; they are not modified.
+            positions: position of each sample in the epoch's order, (B,), preferably on the CPU.
             epoch: number of the epoch.
         Returns:
             (B, 3, H, W), float32 in [0, 1], on the images' device and in their memory format.
         Raises:
-            UserError: images that are not (B, 3, H, W) uint8, or not one position per image.
+            UserError: the images are not (B, 3, H, W) uint8, or there is not one position per
+                image.
         """
         _check(images, positions)
-        numbers = positions.cpu().numpy() if isinstance(positions, Tensor) else positions
-        u = uniforms(self.seed, epoch, numbers, len(Channel))
+        positions = positions.cpu().numpy() if isinstance(positions, Tensor) else positions
+        u = uniforms(self.seed, epoch, positions, len(Channel))
         result = self._augment(images.contiguous(), u)
         if images.is_contiguous(memory_format=torch.channels_last):
             result = result.contiguous(memory_format=torch.channels_last)
         return result
 
     def _augment(self, images: Tensor, u: Array) -> Tensor:
+        """Apply the policy's steps with the uniform numbers u, (B, len(Channel))."""
         policy, device = self.policy, images.device
         operations, magnitudes = autoaugment(u)
         operations = operations * policy.autoaugment
         if policy.flips:
             for axis, channel in ((3, Channel.FLIP_X), (2, Channel.FLIP_Y)):
-                flipped = _send(u[:, channel] < 0.5, device)[:, None, None, None]
+                flipped = _to_device(u[:, channel] < 0.5, device)[:, None, None, None]
                 images = torch.where(flipped, images.flip(axis), images)
         if policy.brightness or policy.saturation:
             factors = np.stack(
@@ -132,68 +136,56 @@ class Augment:
                     1 + policy.saturation * (2 * u[:, Channel.SATURATION] - 1),
                 ]
             )
-            brightness, saturation = _send(factors, device)[..., None, None, None]
+            brightness, saturation = _to_device(factors, device)[..., None, None, None]
             images = jitter(images, brightness, saturation)
         if operations.any():
             images = _recolour(images, operations, magnitudes)
         values = images.float()
-        if policy.moves:
+        if policy.is_geometric:
             aspect = images.shape[-1] / images.shape[-2]
             values = warp(values, _inverse_map(policy, u, operations, magnitudes, aspect=aspect))
         if policy.cutout:
-            values.mul_(_outside(policy, u, values))
+            values.mul_(_cutout_mask(policy, u, values))
         return values.div_(255).clamp_(max=1)
 
 
 def _check(images: Tensor, positions: Tensor | NDArray[np.int64]) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
-        found = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
-        raise UserError(f"the images to augment must be (B, 3, H, W) uint8, not {found}")
+        actual = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
+        raise UserError(f"the images to augment must be (B, 3, H, W) uint8, not {actual}")
     if tuple(positions.shape) != (len(images),):
-        found = f"{tuple(positions.shape)} for {len(images)} images"
-        raise UserError(f"augmentation needs one position per image, but the shape is {found}")
+        actual = f"{tuple(positions.shape)} for {len(images)} images"
+        raise UserError(f"augmentation needs one position per image, but the shape is {actual}")
 
 
-def _send(array: NDArray[np.generic], device: torch.device) -> Tensor:
-    """To the device without waiting for it; float64 becomes float32."""
+def _to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Copy an array to a device without waiting for it; float64 becomes float32."""
     tensor = torch.from_numpy(array)
     dtype = torch.float32 if tensor.dtype == torch.float64 else tensor.dtype
     return tensor.to(dtype).to(device, non_blocking=True)
 
 
 def _recolour(images: Tensor, operations: NDArray[np.int64], magnitudes: Array) -> Tensor:
-    """Each colour operation on the samples that drew it, first all first ones, then the second."""
+    """Apply the colour operations: every sample's first operation, then every sample's second.
+
+    Each operation runs once on all samples that drew it.
+
+    Args:
+        images: (B, 3, H, W), uint8.
+        operations: indices into `OPERATIONS`, (B, 2).
+        magnitudes: magnitudes of the operations, (B, 2).
+    """
     images = images.clone()
     for drawn, magnitude in zip(operations.T, magnitudes.T, strict=True):
         order = np.argsort(drawn, kind="stable")
         counts = np.bincount(drawn, minlength=len(OPERATIONS)).tolist()
-        indices = torch.split(_send(order, images.device), counts)
-        strength = _send(magnitude[order], images.device)[:, None, None, None]
-        strengths = torch.split(strength, counts)
-        for name, index, own in zip(OPERATIONS, indices, strengths, strict=True):
+        indices = torch.split(_to_device(order, images.device), counts)
+        ordered = _to_device(magnitude[order], images.device)[:, None, None, None]
+        strengths = torch.split(ordered, counts)
+        for name, index, strength in zip(OPERATIONS, indices, strengths, strict=True):
             if name in COLOUR and len(index):
-                images.index_copy_(0, index, COLOUR[name](images[index], own))
+                images.index_copy_(0, index, COLOUR[name](images[index], strength))
     return images
-
-
-def _affine(a: Array, b: Array, c: Array, d: Array) -> Array:
-    """Homogeneous matrices [[a, b, 0], [c, d, 0], [0, 0, 1]], (B, 3, 3)."""
-    matrix = np.zeros((len(a), 3, 3))
-    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = a, b, c, d
-    matrix[:, 2, 2] = 1
-    return matrix
-
-
-def rotation(degrees: Array) -> Array:
-    """Rotations about the centre, (B, 3, 3)."""
-    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return _affine(cosine, -sine, sine, cosine)
-
-
-def shear(slope: Array) -> Array:
-    """Horizontal shears x + slope y about the centre, (B, 3, 3)."""
-    one = np.ones_like(slope)
-    return _affine(one, slope, 0 * one, one)
 
 
 def _inverse_map(
@@ -204,19 +196,19 @@ def _inverse_map(
     *,
     aspect: float,
 ) -> Array:
-    """From a place in the result to its place in the image, (B, 3, 3), units as in `warp`.
+    """Affine maps from the augmented image to the original, (B, 3, 3), in the units of `warp`.
 
-    Backwards through the steps: the last one first. No sub-policy of AutoAugment has two geometric
-    operations, so it adds one turn or one shear, which keeps the top row in place.
+    The steps are inverted from the last to the first. No sub-policy of AutoAugment has two
+    geometric operations, so it adds one rotation or one shear, which keeps the top row in place.
     """
     centred = 2 * u - 1
-    slope, turn = (
+    slope, degrees = (
         np.where(operations == OPERATIONS.index(name), magnitudes, 0.0).sum(1)
         for name in ("shear_x", "rotate")
     )
-    last = shear(-slope)
-    last[:, 0, 2] = -slope
-    inverse = rotation(-turn) @ last
+    top_row_shear = shear(-slope)
+    top_row_shear[:, 0, 2] = -slope
+    inverse = rotation(-degrees) @ top_row_shear
     inverse = rotation(-policy.angle * centred[:, Channel.ANGLE]) @ inverse
     inverse = shear(-np.tan(np.radians(policy.shear * centred[:, Channel.SHEAR]))) @ inverse
     zoom = (1 + policy.crop) * (1 + policy.scale * centred[:, Channel.SCALE])
@@ -226,34 +218,15 @@ def _inverse_map(
     return inverse
 
 
-def warp(values: Tensor, inverse: Array) -> Tensor:
-    """Sample the images at mapped places, bilinear, black outside.
-
-    Args:
-        values: (B, C, H, W), float32.
-        inverse: affine maps from result to image, (B, 3, 3); the centre is the origin, and the
-            unit half the image's height in both directions.
-    Returns:
-        (B, C, H, W).
-    """
-    height, width = values.shape[-2:]
-    unit = np.diag([width / height, 1.0, 1.0])
-    maps = _send((np.linalg.inv(unit) @ inverse @ unit)[:, None, None, :2], values.device)
-    y = (torch.arange(height, device=values.device) * 2 + 1) / height - 1
-    x = (torch.arange(width, device=values.device) * 2 + 1) / width - 1
-    columns = x[:, None] * maps[..., 0]
-    rows = y[:, None, None] * maps[..., 1] + maps[..., 2]
-    return F.grid_sample(values, columns + rows, align_corners=False)
-
-
-def _outside(policy: AugmentationPolicy, u: Array, values: Tensor) -> Tensor:
-    """0 in the cutout's square, whose centre lies anywhere, 1 elsewhere, (B, 1, H, W)."""
+def _cutout_mask(policy: AugmentationPolicy, u: Array, values: Tensor) -> Tensor:
+    """0 in the cutout's square, whose centre may be anywhere, and 1 elsewhere, (B, 1, H, W)."""
     height, width = values.shape[-2:]
     side = round(policy.cutout * height)
     inside = []
     for length, channel in ((height, Channel.CUT_Y), (width, Channel.CUT_X)):
         start = np.floor(u[:, channel] * length).astype(np.int64) - side // 2
-        offset = torch.arange(length, device=values.device) - _send(start, values.device)[:, None]
+        pixels = torch.arange(length, device=values.device)
+        offset = pixels - _to_device(start, values.device)[:, None]
         inside.append((offset >= 0) & (offset < side))
     square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return (~square).float()

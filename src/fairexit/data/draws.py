@@ -1,4 +1,4 @@
-"""Random numbers that belong to a sample, and the AutoAugment operations they choose."""
+"""Random numbers tied to each sample, and the AutoAugment operations that they select."""
 
 from collections.abc import Callable
 from enum import IntEnum, auto
@@ -19,18 +19,18 @@ def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def uniforms(seed: int, epoch: int, positions: ArrayLike, channels: int) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) that depend on seed, epoch, position and channel alone.
+    """Uniform numbers in [0, 1) that depend on seed, epoch, position and channel only.
 
-    Each (seed, epoch, position) hashes to the start of its own splitmix64 stream, and the channel
-    counts along it: no state, so batch size, worker and order of calls change nothing.
+    Each (seed, epoch, position) hashes to the start of its own splitmix64 stream, along which the
+    channel counts. There is no state, so batch size, workers and order of calls have no effect.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
         epoch: number of the epoch.
-        positions: running number of each sample in the epoch's order, (B,).
-        channels: K, how many numbers each sample gets.
+        positions: position of each sample in the epoch's order, (B,).
+        channels: how many numbers each sample gets, K.
     Returns:
-        (B, K), 53 random bits each.
+        (B, K), each number with 53 random bits.
 
     >>> uniforms(0, 1, [5, 6, 7], 4)[1:2].tolist() == uniforms(0, 1, [6], 4).tolist()
     True
@@ -44,7 +44,7 @@ def uniforms(seed: int, epoch: int, positions: ArrayLike, channels: int) -> NDAr
 
 
 class Channel(IntEnum):
-    """What each uniform number of a sample decides; the same for every augmentation policy."""
+    """The use of each uniform number of a sample; the same for every augmentation policy."""
 
     FLIP_X = 0
     FLIP_Y = auto()
@@ -105,36 +105,39 @@ _STRENGTHS: dict[str, tuple[float, float, bool]] = {
     "equalize": (0.0, 0.0, False),
     "invert": (0.0, 0.0, False),
 }
-"""Magnitude at level 0, at level 9, and whether its sign is drawn."""
+"""Magnitude at level 0 and at level 9, and whether its sign is random."""
 
 OPERATIONS = ("identity", *_STRENGTHS)
 
 
 def _magnitude(name: str, level: int) -> float:
+    """Magnitude of an operation at a level from 0 to 9."""
     weakest, strongest, _ = _STRENGTHS[name]
     magnitude = weakest + (strongest - weakest) * level / 9
     return float(round(magnitude)) if name == "posterize" else magnitude
 
 
-def _column(value: Callable[[str, float, int], float]) -> NDArray[Any]:
+def _table(value: Callable[[str, float, int], float]) -> NDArray[Any]:
+    """A value of both operations of each sub-policy, (25, 2)."""
     return np.array([[value(*step) for step in subpolicy] for subpolicy in SUBPOLICIES])
 
 
-_OPERATION = _column(lambda name, probability, level: OPERATIONS.index(name))
-_PROBABILITY = _column(lambda name, probability, level: probability)
-_MAGNITUDE = _column(lambda name, probability, level: _magnitude(name, level))
-_SIGNED = _column(lambda name, probability, level: _STRENGTHS[name][2])
+_OPERATION = _table(lambda name, probability, level: OPERATIONS.index(name))
+_PROBABILITY = _table(lambda name, probability, level: probability)
+_MAGNITUDE = _table(lambda name, probability, level: _magnitude(name, level))
+_SIGNED = _table(lambda name, probability, level: _STRENGTHS[name][2])
 
 
 def autoaugment(u: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The two AutoAugment operations of each sample, and how strong they are.
+    """The two AutoAugment operations of each sample and their magnitudes.
 
     Args:
         u: uniform numbers, (B, len(Channel)).
     Returns:
-        Index into `OPERATIONS`, (B, 2), 0 where the operation is left out; magnitude, (B, 2):
-        degrees (rotate), pixels per pixel (shear_x), distance of the blending factor from 1
-        (color, contrast, sharpness), bits that are kept (posterize), threshold (solarize).
+        Operations: indices into `OPERATIONS`, (B, 2), 0 if the operation is left out.
+        Magnitudes, (B, 2): degrees (rotate), pixels per pixel (shear_x), distance of the blending
+        factor from 1 (color, contrast, sharpness), number of bits kept (posterize), threshold
+        (solarize).
     """
     chosen = (u[:, Channel.SUBPOLICY] * len(SUBPOLICIES)).astype(np.int64)
     applied = u[:, [Channel.APPLY_1, Channel.APPLY_2]] < _PROBABILITY[chosen]

@@ -1,4 +1,4 @@
-"""One image file into one small uint8 array, or a reason why not; and hashes that find copies."""
+"""Decoding of image files into small uint8 arrays, and perceptual hashes of near-duplicates."""
 
 import hashlib
 import io
@@ -13,19 +13,19 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 HASH_SIDE = 16
 MAX_PIXELS = 100_000_000
-"""An image of more pixels is taken for a decompression bomb."""
+"""An image with more pixels is refused as a decompression bomb."""
 
 FITS = ("squash", "crop")
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image as it will be stored, or why it cannot be.
+    """An image in the form in which it is stored, or the reason why it cannot be read.
 
     Attributes:
         pixels: (size, size, 3) uint8, or None.
-        digest: SHA-256 of the file's bytes, empty where there is no file.
-        reason: why there are no pixels.
+        digest: SHA-256 of the file's bytes; empty if there is no file or it cannot be read.
+        reason: why there are no pixels; empty if there are.
     """
 
     pixels: NDArray[np.uint8] | None
@@ -36,14 +36,16 @@ class Decoded:
 def decode(path: Path, size: int, fit: str) -> Decoded:
     """Read one image file.
 
-    Any mode that Pillow reads becomes RGB: 16-bit grey is scaled, CMYK and palettes converted,
-    transparency dropped, the EXIF orientation applied.
+    Every mode that Pillow reads becomes RGB: 16-bit grey is scaled, CMYK and palettes are
+    converted, transparency is dropped, and the EXIF orientation is applied.
 
     Args:
         path: the file.
         size: side of the result in pixels.
-        fit: `squash` scales both sides to `size`; `crop` scales the shorter side and cuts the
-            middle out.
+        fit: `squash` scales both sides to `size`; `crop` scales the shorter side and cuts out the
+            middle.
+    Returns:
+        The pixels, or the reason why the file cannot be read; no exception is raised.
     """
     try:
         content = path.read_bytes()
@@ -57,7 +59,7 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-            # JPEG can be decoded at a half, a quarter ...: much quicker, and still twice the size.
+            # A JPEG decodes much faster at reduced size; at least twice the target size is kept.
             image.draft("RGB", (2 * size, 2 * size))
             return _to_rgb(image, size, fit)
 
@@ -66,12 +68,12 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
 
 
 def convert(image: Image.Image, size: int, fit: str) -> Decoded:
-    """An image that Pillow has opened, as `decode` gives a file; it has no digest."""
+    """Convert an image that Pillow has opened, as `decode` does; the result has no digest."""
     return _attempt(lambda: _to_rgb(image, size, fit))
 
 
 def _attempt(read: Callable[[], NDArray[np.uint8]]) -> Decoded:
-    """The pixels, or the reason why there are none."""
+    """Call `read`; the result is its pixels, or the reason why it failed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -79,12 +81,13 @@ def _attempt(read: Callable[[], NDArray[np.uint8]]) -> Decoded:
     except UnidentifiedImageError:
         return Decoded(None, reason="unreadable image: not an image format that is known")
     except Exception as error:
-        # Decoders of damaged files raise anything; one image must not stop thousands.
+        # Decoders raise any exception on a damaged file; one image must not stop thousands.
         reason = " ".join(str(error).split()) or type(error).__name__
         return Decoded(None, reason=f"unreadable image: {reason}")
 
 
 def _to_rgb(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
+    """Convert any image to RGB, (size, size, 3)."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode == "F":
         raise ValueError("a floating-point image has no known white; save it as 8 or 16 bits")
@@ -100,12 +103,14 @@ def _to_rgb(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
 
 
 def perceptual_hash(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Difference hashes: is each cell of a small grey image brighter than its right neighbour?
+    """Difference hashes of images, which differ in few bits for near-duplicates.
+
+    Each bit says whether a cell of a small grey image is brighter than its right neighbour.
 
     Args:
-        images: (N, H, W, 3).
+        images: (N, H, W, 3), uint8.
     Returns:
-        (N, 4), 256 bits an image.
+        (N, 4), 256 bits per image.
     """
     side = HASH_SIDE
     bits = np.empty((len(images), side * side), bool)
@@ -117,15 +122,15 @@ def perceptual_hash(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def near_pairs(hashes: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
-    """All pairs (i < j) whose hashes differ in at most `distance` bits, as (P, 2)."""
-    found = []
+    """All pairs of rows i < j whose hashes differ in at most `distance` bits, (P, 2)."""
+    pairs = []
     block = max(1, 4_000_000 // max(1, len(hashes)))
     for start in range(0, len(hashes), block):
         rows = hashes[start : start + block]
-        differ = np.zeros((len(rows), len(hashes) - start), np.uint16)
+        distances = np.zeros((len(rows), len(hashes) - start), np.uint16)
         for word in range(hashes.shape[1]):
-            differ += np.bitwise_count(rows[:, word, None] ^ hashes[None, start:, word])
-        i, j = np.nonzero(differ <= distance)
-        keep = i < j
-        found.append(np.stack([i[keep], j[keep]], axis=1) + start)
-    return np.concatenate(found) if found else np.empty((0, 2), np.int64)
+            distances += np.bitwise_count(rows[:, word, None] ^ hashes[None, start:, word])
+        i, j = np.nonzero(distances <= distance)
+        ordered = i < j
+        pairs.append(np.stack([i[ordered], j[ordered]], axis=1) + start)
+    return np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)

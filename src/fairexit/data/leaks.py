@@ -1,4 +1,4 @@
-"""What splits share that they should not: clusters, identical files, near-duplicate images."""
+"""Leaks between splits: shared clusters, identical files and near-duplicate images."""
 
 from collections.abc import Iterable
 from itertools import combinations
@@ -9,7 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 NEAR_DISTANCE = 10
-"""Bits of 256. On ISIC 2019 nine in ten of such pairs show one lesion; at 16 it is one in two."""
+"""Largest distance of near-duplicates, in bits of 256.
+
+On ISIC 2019 nine in ten pairs within 10 bits show the same lesion; within 16 bits, one in two.
+"""
 
 
 def leak_report(
@@ -18,39 +21,40 @@ def leak_report(
     digests: NDArray[np.object_],
     near: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """Count what each pair of splits (or folds) shares.
+    """Count what each pair of splits (or folds) has in common.
 
     Args:
-        clusters: (N,) cluster of each image, empty for one of its own.
-        parts: (N,) its split or fold, a categorical in the order of the report.
-        digests: (N,) SHA-256 of each file, empty where there was none.
-        near: (P, 2) rows of near-duplicate pairs.
+        clusters: cluster of each image, empty if it is a cluster of its own, (N,).
+        parts: split or fold of each image, a categorical in the order of the report, (N,).
+        digests: SHA-256 of each image's file, empty if there is none, (N,).
+        near: rows of the near-duplicate pairs, (P, 2).
     Returns:
-        For each pair of splits ("train-test") how many clusters both have; of the second one's
-        images, how many lie in those, are identical to a file of the first, or nearly; `share`
-        is that of the first of these among its images that have a cluster.
+        For each pair of splits ("train-test"): `clusters`, the number of clusters in both; and
+        numbers of images of the second split: `images_in_shared_clusters` (`share` divides it by
+        the number of images that have a cluster), `images_identical` to a file of the first split,
+        and `images_near_duplicate` of an image of the first split.
     """
     split, cluster = parts.to_numpy(object), clusters.to_numpy(object)
     report: dict[str, Any] = {}
-    for one, other in combinations(parts.cat.categories, 2):
-        a, b = split == one, split == other
+    for first, second in combinations(parts.cat.categories, 2):
+        a, b = split == first, split == second
         shared = np.intersect1d(cluster[a & (cluster != "")], cluster[b & (cluster != "")])
         inside = np.isin(cluster[b], shared)
         with_cluster = int((cluster[b] != "").sum())
-        same = np.isin(digests[b], digests[a][digests[a] != ""])
-        across = {int(j if b[j] else i) for i, j in near if (a[i] and b[j]) or (b[i] and a[j])}
-        report[f"{one}-{other}"] = {
+        identical = np.isin(digests[b], digests[a][digests[a] != ""])
+        similar = {int(j if b[j] else i) for i, j in near if (a[i] and b[j]) or (b[i] and a[j])}
+        report[f"{first}-{second}"] = {
             "clusters": len(shared),
             "images_in_shared_clusters": int(inside.sum()),
             "share": round(int(inside.sum()) / max(with_cluster, 1), 4),
-            "images_identical": int(same.sum()),
-            "images_near_duplicate": len(across),
+            "images_identical": int(identical.sum()),
+            "images_near_duplicate": len(similar),
         }
     return report
 
 
 def clusters_of_two_groups(frame: pd.DataFrame, attribute: str) -> list[str]:
-    """Clusters whose images carry more than one known value of an attribute."""
+    """Names of the clusters whose images have more than one known value of an attribute."""
     known = frame[(frame["cluster"] != "") & frame[attribute].notna()]
     values = known.groupby("cluster")[attribute].nunique()
     return sorted(values[values > 1].index)
@@ -59,9 +63,17 @@ def clusters_of_two_groups(frame: pd.DataFrame, attribute: str) -> list[str]:
 def merge_clusters(
     clusters: "pd.Series[str]", ids: "pd.Series[str]", pairs: Iterable[tuple[int, int]]
 ) -> "pd.Series[str]":
-    """Clusters in which each of the given pairs of rows lies together.
+    """Merge clusters so that the two rows of every given pair are in the same cluster.
 
-    A merged cluster is called after its first member: the name of that one's cluster, or its id.
+    A merged cluster is named after the cluster of its first row, or after that row's id if it has
+    no cluster.
+
+    Args:
+        clusters: cluster of each row, empty if it is a cluster of its own, (N,).
+        ids: id of each row, (N,).
+        pairs: pairs of row numbers.
+    Returns:
+        The new cluster of each row, (N,).
     """
     parent = list(range(len(clusters)))
 
@@ -71,10 +83,10 @@ def merge_clusters(
             i = parent[i]
         return i
 
-    named = pd.Series(np.arange(len(clusters))).groupby(clusters.to_numpy(object)).first()
-    first = clusters.map(named).to_numpy()
-    own = [(i, int(f)) for i, f in enumerate(first) if clusters.iloc[i] != ""]
-    for i, j in [*own, *pairs]:
+    first_row = pd.Series(np.arange(len(clusters))).groupby(clusters.to_numpy(object)).first()
+    first_rows = clusters.map(first_row).to_numpy()
+    existing = [(i, int(j)) for i, j in enumerate(first_rows) if clusters.iloc[i] != ""]
+    for i, j in [*existing, *pairs]:
         low, high = sorted((root(i), root(j)))
         parent[high] = low
     roots = np.array([root(i) for i in range(len(clusters))])

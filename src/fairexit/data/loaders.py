@@ -1,4 +1,4 @@
-"""Batches out of a prepared dataset, the same for any batch size, device or restart."""
+"""Batches of a prepared dataset, reproducible for any batch size, device or restart."""
 
 from collections.abc import Iterator
 
@@ -13,29 +13,37 @@ from fairexit.types import Batch
 
 
 def balancing_weights(strata: NDArray[np.int64], power: float) -> NDArray[np.float64]:
-    """Sampling weights that sum to one: a stratum weighs its count to the power 1 - `power`."""
+    """Sampling weights of the samples, such that strata are balanced wholly or in part.
+
+    Args:
+        strata: index of each sample's stratum, (N,).
+        power: a stratum's total weight is proportional to its count to the power 1 - `power`.
+    Returns:
+        Weights that sum to one, (N,).
+    """
     counts = np.bincount(strata)[strata].astype(float)
     weights = counts**-power
     return weights / weights.sum()
 
 
 POWERS = {"natural": 0.0, "sqrt": 0.5, "balanced": 1.0, "group-balanced": 1.0}
+"""The `power` of `balancing_weights` for each way of sampling."""
 
 
 class Loader:
-    """Batches of chosen rows of a prepared dataset.
+    """Batches of selected rows of a prepared dataset.
 
-    Images are gathered from the memory map and augmented as a whole batch, in this process: there
-    is no decoder to wait for.
+    Images are read from the memory map and augmented as whole batches in this process; as nothing
+    has to be decoded, there are no worker processes.
 
     Args:
         data: the dataset.
-        rows: which of its rows.
+        rows: row numbers, (N,).
         attribute: the sensitive attribute.
         batch_size: largest number of images in a batch.
-        device: where the batches go.
-        rank, world: this process and how many there are; each gets its own share of the rows,
-            none padded.
+        device: device on which the batches are placed.
+        rank: index of this process.
+        world: number of processes; each gets its own part of the rows, without padding.
     """
 
     def __init__(
@@ -65,47 +73,54 @@ class Loader:
 
     @property
     def groups(self) -> Tensor:
-        """Groups of the rows or UNKNOWN, (N,)."""
+        """Groups of the rows, or UNKNOWN, (N,)."""
         return self._groups[self.rows]
 
     @property
     def clusters(self) -> Tensor:
-        """Numbers of the clusters of this process's rows, in the order of `evaluation`."""
-        return self._clusters[self._mine]
+        """Cluster numbers of this process's rows, in the order of `evaluation`."""
+        return self._clusters[self._process_rows]
 
     @property
-    def _mine(self) -> NDArray[np.int64]:
+    def _process_rows(self) -> NDArray[np.int64]:
+        """This process's part of the rows."""
         return self.rows[self.rank :: self.world]
 
     def evaluation(self, augment: Augment) -> Iterator[Batch]:
-        """Every row once, in order; `augment` should change nothing but the scale."""
-        for start in range(0, len(self._mine), self.batch_size):
-            chosen = self._mine[start : start + self.batch_size]
-            yield self._batch(chosen, np.arange(len(chosen)), augment, epoch=0)
+        """This process's rows, once and in order; `augment` should only scale the values."""
+        for start in range(0, len(self._process_rows), self.batch_size):
+            rows = self._process_rows[start : start + self.batch_size]
+            yield self._batch(rows, np.arange(len(rows)), augment, epoch=0)
 
     def training(self, augment: Augment, sampling: str, seed: int, epoch: int) -> Iterator[Batch]:
-        """One epoch in random order; with replacement where classes are balanced.
+        """One epoch in random order; rows are drawn with replacement unless sampling is natural.
 
-        The order depends on seed and epoch alone, so a restarted run meets the same batches.
+        The order depends on seed and epoch only, so a resumed run sees the same batches.
+
+        Args:
+            augment: the augmentation.
+            sampling: one of `POWERS`.
+            seed: seed of the order.
+            epoch: number of the epoch.
         """
         order = self.order(sampling, seed, epoch)
         batches = np.array_split(np.arange(len(order)), self.steps(len(order)))
         for positions in batches:
-            mine = positions[self.rank :: self.world]
-            yield self._batch(order[mine], mine, augment, epoch)
+            part = positions[self.rank :: self.world]
+            yield self._batch(order[part], part, augment, epoch)
 
     def steps(self, images: int | None = None) -> int:
-        """Number of batches in an epoch."""
+        """Number of batches in an epoch of that many images; by default of all rows."""
         return -(-(len(self.rows) if images is None else images) // self.batch_size)
 
     def order(self, sampling: str, seed: int, epoch: int) -> NDArray[np.int64]:
-        """The rows of one training epoch."""
+        """The rows of one training epoch, in order, (N,)."""
         rng = np.random.default_rng([seed, epoch])
         if sampling == "natural":
             return rng.permutation(self.rows)
         strata = self.labels.numpy()
         if sampling == "group-balanced":
-            # Unknown groups are -1, one more stratum of each class.
+            # An unknown group is -1; it is a further stratum of each class.
             strata = strata * (int(self.groups.max()) + 2) + self.groups.numpy() + 1
         weights = balancing_weights(strata, POWERS[sampling])
         return rng.choice(self.rows, len(self.rows), p=weights)
@@ -113,14 +128,14 @@ class Loader:
     def _batch(
         self, rows: NDArray[np.int64], positions: NDArray[np.int64], augment: Augment, epoch: int
     ) -> Batch:
-        # Stored rows are H x W x 3, so this view is channels-last already.
+        # Images are stored as H x W x 3, so this view is channels-last already.
         images = torch.from_numpy(self._images[rows]).permute(0, 3, 1, 2)
         if self.device.type == "cuda":
-            # Else a copy of this size waits for what the GPU is at.
+            # A copy of this size from pageable memory would wait for the GPU's pending work.
             images = images.pin_memory()
-        ready: Tensor = augment(images.to(self.device, non_blocking=True), positions, epoch)
+        augmented = augment(images.to(self.device, non_blocking=True), positions, epoch)
         return Batch(
-            ready.contiguous(memory_format=torch.channels_last),
+            augmented.contiguous(memory_format=torch.channels_last),
             self._labels[rows].to(self.device, non_blocking=True),
             self._groups[rows].to(self.device, non_blocking=True),
         )

@@ -1,7 +1,6 @@
-"""A download in, the prepared form out: decoded once, checked once, all or nothing."""
+"""Preparation of a dataset: a download is decoded and checked once, completely or not at all."""
 
 import errno
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -12,8 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fairexit.data.description import (
+    cell_counts,
+    data_warnings,
+    part_names,
+    sha256,
+    sha256_of_rows,
+)
 from fairexit.data.images import FITS, near_pairs, perceptual_hash
-from fairexit.data.leaks import NEAR_DISTANCE, clusters_of_two_groups, leak_report, merge_clusters
+from fairexit.data.leaks import NEAR_DISTANCE, leak_report, merge_clusters
 from fairexit.data.prepared import FORMAT, RECORDS, Prepared, open_prepared
 from fairexit.data.records import SPLITS, Dataset, Listing
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
@@ -24,19 +30,21 @@ from fairexit.files import folder_lock
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How a dataset is prepared, whichever it is.
+    """Options that apply to the preparation of every dataset.
 
     Attributes:
         size: side of the stored images in pixels.
-        fit: `squash` to a square or `crop` the middle.
-        split_file: a table of ids and splits; ids absent from it are left out.
-        folds: this many folds in place of train, val and test.
-        seed: of the split.
-        unknown: images whose main attribute is unknown: `drop`, `keep`, or the group that they
-            are to be counted in.
-        classes: `all` of the dataset, or only those `present` among the images.
-        merge_near_duplicates: identical and near-duplicate images become one cluster.
-        workers: processes that decode.
+        fit: `squash` images to a square, or `crop` their middle.
+        split_file: table of ids and splits; images whose ids it lacks are left out.
+        folds: number of folds, which replace train, val and test.
+        seed: seed of the split.
+        unknown: what happens to images whose main attribute is unknown: `drop`, `keep`, or the
+            name of the group to count them in.
+        classes: `all` classes of the dataset, or only those `present` among the images.
+        merge_near_duplicates: whether identical and near-duplicate images become one cluster.
+        workers: number of processes that decode.
+    Raises:
+        UserError: an option is out of range, or two exclude each other.
     """
 
     size: int = 128
@@ -73,17 +81,19 @@ def prepare(
 ) -> Prepared:
     """Turn a download into the prepared form.
 
-    Everything is written beside `out` and moved there at the end, so a folder called `out` is
-    whole. The same input gives the same bytes.
+    Everything is written to a folder next to `out`, which is renamed at the end, so `out` is never
+    incomplete. The same input gives the same bytes.
 
     Args:
         name: the dataset's name.
         dataset: reads the table and the images.
         source: folder or file of the download.
-        out: the folder to make.
-        options: size, splits and so on.
+        out: the folder to create.
+        options: size of the images, splits and further options.
+    Returns:
+        The prepared dataset.
     Raises:
-        UserError: bad input; nothing is left behind.
+        UserError: the input is invalid; no file is left behind.
     """
     if out.exists():
         raise UserError(f"{out} already exists; remove it or choose another {option('out')}")
@@ -91,7 +101,7 @@ def prepare(
         raise UserError(f"dataset '{name}' needs a source: the folder or file that was downloaded")
     listing = dataset.read(source or Path())
     skipped = Skipped()
-    frame = _choose(listing, options, skipped)
+    frame = _select(listing, options, skipped)
     with folder_lock(out):
         _write(name, dataset, listing, frame, skipped=skipped, out=out, options=options)
     return open_prepared(out)
@@ -107,7 +117,8 @@ def _write(
     out: Path,
     options: PrepareOptions,
 ) -> None:
-    # Of a process that was killed; the dot and the ending make it surely ours.
+    """Write the prepared form of the selected rows to `out`, completely or not at all."""
+    # A killed process may have left it; the dot and the ending show that it is not the user's.
     partial_folder = out.absolute().with_name(f".{out.absolute().name}.prepare.partial")
     shutil.rmtree(partial_folder, ignore_errors=True)
     try:
@@ -120,20 +131,20 @@ def _write(
         near = near_pairs(perceptual_hash(np.load(images, mmap_mode="r")), NEAR_DISTANCE)
         if options.merge_near_duplicates:
             frame = _merge(frame, digests, near)
-        frame = _divide(frame, listing.main, options)
+        frame = _split(frame, listing.main, options)
         _write_tables(partial_folder, frame, listing, skipped)
-        leaks = leak_report(frame["cluster"], _parts(frame), digests, near)
-        about = _describe(name, dataset, listing, frame, options=options)
-        about |= {
+        leaks = leak_report(frame["cluster"], part_names(frame), digests, near)
+        description = _describe(name, dataset, listing, frame, options=options)
+        description |= {
             "skipped": skipped.counts(),
             "leaks": leaks,
-            "cells": _cells(frame, listing.main),
+            "cells": cell_counts(frame, listing.main),
             "checksums": {
-                images.name: _sha256(images),
-                RECORDS: _sha256_of_rows(partial_folder / RECORDS),
+                images.name: sha256(images),
+                RECORDS: sha256_of_rows(partial_folder / RECORDS),
             },
         }
-        (partial_folder / "dataset.json").write_text(json.dumps(about, indent=2) + "\n")
+        (partial_folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
         partial_folder.rename(out)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -143,8 +154,8 @@ def _write(
         shutil.rmtree(partial_folder, ignore_errors=True)
 
 
-def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.DataFrame:
-    """The rows that are wanted, with their split where a file gives it."""
+def _select(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.DataFrame:
+    """The rows that the options select, with their splits if there is a split file."""
     frame, main = listing.frame, listing.main
     if options.unknown not in {"drop", "keep", *listing.attributes[main]}:
         groups = short(", ".join(listing.attributes[main]), 300)
@@ -152,9 +163,9 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
             f"{option('unknown')} is '{short(options.unknown)}'; choose drop, keep or a group of "
             f"{main}: {groups}"
         )
-    frame = skipped.take(frame, frame["label"].isna().to_numpy(), "no label")
+    frame = skipped.drop(frame, frame["label"].isna().to_numpy(), "no label")
     if options.unknown == "drop":
-        frame = skipped.take(frame, frame[main].isna().to_numpy(), f"unknown {main}")
+        frame = skipped.drop(frame, frame[main].isna().to_numpy(), f"unknown {main}")
     elif options.unknown != "keep":
         frame = frame.assign(**{main: frame[main].fillna(options.unknown)})
     if options.split_file:
@@ -164,20 +175,21 @@ def _choose(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
             raise UserError(
                 f"{options.split_file}: none of its ids belongs to an image of this dataset"
             )
-        frame = skipped.take(frame, absent, "not in the split file")
+        frame = skipped.drop(frame, absent, "not in the split file")
         frame = frame.assign(split=frame["id"].map(splits))
     if "path" in frame:
-        frame = skipped.take(frame, (frame["path"] == "").to_numpy(), "missing file")
+        frame = skipped.drop(frame, (frame["path"] == "").to_numpy(), "missing file")
     if frame.empty:
-        lost = skipped.counts().get("missing file")
+        missing = skipped.counts().get("missing file")
         hint = "; an id must be the path of its image, the file name, or that without its ending"
-        raise UserError(f"no usable image remains; left out: {skipped}{hint * bool(lost)}")
+        raise UserError(f"no usable image remains; left out: {skipped}{hint * bool(missing)}")
     if options.split_file:
-        _check_splits(frame)  # Before hours of decoding.
+        _check_splits(frame)  # before hours of decoding
     return frame.reset_index(drop=True)
 
 
 def _check_splits(frame: pd.DataFrame) -> None:
+    """Raise a UserError if a split has no images."""
     for split in SPLITS:
         if not (frame["split"] == split).any():
             raise UserError(
@@ -188,31 +200,15 @@ def _check_splits(frame: pd.DataFrame) -> None:
 def _merge(
     frame: pd.DataFrame, digests: NDArray[np.object_], near: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """Identical files and near-duplicates in one cluster."""
-    twins = pd.Series(np.arange(len(digests))).groupby(digests).first()
-    same = [(i, int(twins[d])) for i, d in enumerate(digests) if d and twins[d] != i]
-    pairs = [*same, *((int(i), int(j)) for i, j in near)]
+    """Put identical files and near-duplicates into the same cluster."""
+    first = pd.Series(np.arange(len(digests))).groupby(digests).first()
+    identical = [(i, int(first[d])) for i, d in enumerate(digests) if d and first[d] != i]
+    pairs = [*identical, *((int(i), int(j)) for i, j in near)]
     return frame.assign(cluster=merge_clusters(frame["cluster"], frame["id"], pairs))
 
 
-def _parts(frame: pd.DataFrame) -> "pd.Series[str]":
-    """The split or fold of each row as reports name it, in order."""
-    if "fold" in frame:
-        return pd.Series(pd.Categorical("fold " + frame["fold"].astype(str)))
-    return pd.Series(pd.Categorical(frame["split"], SPLITS))
-
-
-def _cells(frame: pd.DataFrame, group: str) -> dict[str, dict[str, dict[str, int]]]:
-    """Images by split, group and class; an absent key is an empty cell."""
-    known = frame.assign(part=_parts(frame)).dropna(subset=[group])
-    sizes = known.groupby(["part", group, "label"], observed=True).size()
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    for (part, name, label), n in sizes.items():
-        counts.setdefault(str(part), {}).setdefault(str(name), {})[str(label)] = int(n)
-    return counts
-
-
 def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, skipped: Skipped) -> None:
+    """Write the records and the list of skipped samples."""
     part = "fold" if "fold" in frame else "split"
     columns = ["id", "label", *listing.attributes, "cluster", part]
     frame[columns].to_parquet(folder / RECORDS, index=False)
@@ -223,7 +219,7 @@ def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, skipped: 
 def _describe(
     name: str, dataset: Dataset, listing: Listing, frame: pd.DataFrame, *, options: PrepareOptions
 ) -> dict[str, Any]:
-    """What `dataset.json` says of the data and how they were made."""
+    """What `dataset.json` says about the data and the options of their preparation."""
     classes = listing.classes
     if options.classes == "present":
         classes = tuple(c for c in classes if (frame["label"] == c).any())
@@ -236,60 +232,31 @@ def _describe(
         "attributes": listing.attributes,
         "images": len(frame),
         "dataset": _plain(vars(dataset)),
-        # How many processes decoded says nothing about the data.
+        # The number of processes does not affect the data.
         "options": _plain({k: v for k, v in vars(options).items() if k != "workers"}),
-        "warnings": _warnings(frame, listing, options),
+        "warnings": data_warnings(
+            frame,
+            listing,
+            num_parts=options.folds or len(SPLITS),
+            all_classes=options.classes == "all",
+        ),
     }
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    """Options for JSON; of a path only the name, wherever it lay."""
+    """Options as JSON values; a path is reduced to its name, which is the same on any machine."""
     return {k: v.name if isinstance(v, Path) else v for k, v in options.items()}
 
 
-def _divide(frame: pd.DataFrame, group: str, options: PrepareOptions) -> pd.DataFrame:
+def _split(frame: pd.DataFrame, attribute: str, options: PrepareOptions) -> pd.DataFrame:
+    """Add the column `fold`, or `split` if it is not there yet."""
     if options.folds:
-        folds = stratified_folds(frame, group, options.folds, options.seed)
+        folds = stratified_folds(frame, attribute, options.folds, options.seed)
         empty = sorted(set(range(options.folds)) - set(folds))
         if empty:
             raise UserError(f"fold {empty[0]} has no images; choose fewer {option('folds')}")
         return frame.assign(fold=folds)
     if not options.split_file:
-        frame = frame.assign(split=stratified_split(frame, group, options.seed))
+        frame = frame.assign(split=stratified_split(frame, attribute, options.seed))
     _check_splits(frame)
     return frame
-
-
-def _warnings(frame: pd.DataFrame, listing: Listing, options: PrepareOptions) -> list[str]:
-    """What a user should know before training, a line each."""
-    lines = []
-    mixed = clusters_of_two_groups(frame, listing.main)
-    if mixed:
-        some = ", ".join(mixed[:3]) + (" ..." if len(mixed) > 3 else "")
-        lines.append(f"{len(mixed)} clusters have images of more than one {listing.main}: {some}")
-    lines += [
-        f"attribute '{name}' has fewer than two values here; no gap can be measured"
-        for name in listing.attributes
-        if frame[name].nunique() < 2
-    ]
-    counts = frame["label"].value_counts()
-    for name, count in counts[counts < (options.folds or len(SPLITS))].items():
-        lines.append(f"class '{name}' has {count} image(s): too few for every split")
-    absent = len(listing.classes) - len(counts)
-    if absent and options.classes == "all":
-        lines.append(
-            f"{absent} of {len(listing.classes)} classes have no image; they remain classes unless "
-            "the data are prepared with only the classes that are present"
-        )
-    return lines
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sha256_of_rows(path: Path) -> str:
-    """Of a Parquet file's content: its bytes change with the version of the library."""
-    rows = pd.read_parquet(path).to_csv(index=False, na_rep="\\N", lineterminator="\n")
-    return hashlib.sha256(rows.encode()).hexdigest()

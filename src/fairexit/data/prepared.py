@@ -1,4 +1,4 @@
-"""The prepared form of a dataset: a folder of decoded images, records and a description."""
+"""The prepared form of a dataset: a folder with decoded images, records and a description."""
 
 import json
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ NEEDED = {"name", "classes", "attributes", "options", "leaks", "checksums", "ski
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared dataset that lies in a folder.
+    """A prepared dataset in a folder.
 
     Attributes:
         path: the folder.
-        info: what `dataset.json` says.
-        frame: a row per image: id, label, the attributes, cluster and split or fold.
+        info: content of `dataset.json`.
+        frame: one row per image: id, label, the attributes, cluster and split or fold.
         images: (N, H, W, 3) uint8, memory-mapped.
     """
 
@@ -46,15 +46,17 @@ class Prepared:
 
     @property
     def name(self) -> str:
+        """The dataset's name."""
         return str(self.info["name"])
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in order."""
         return tuple(self.info["classes"])
 
     @property
     def attributes(self) -> dict[str, tuple[str, ...]]:
-        """The groups of each attribute, in order."""
+        """Names of each attribute's groups, in order."""
         return {name: tuple(values) for name, values in self.info["attributes"].items()}
 
     @property
@@ -62,9 +64,13 @@ class Prepared:
         """Side of the images in pixels."""
         return int(self.images.shape[1])
 
-    def task(self, group: str | None = None) -> Task:
-        """Classes and the groups of one attribute (the main one by default)."""
-        name = group or next(iter(self.attributes))
+    def task(self, attribute: str | None = None) -> Task:
+        """The classes, and the groups of one attribute (by default the main one).
+
+        Raises:
+            UserError: there is no such attribute.
+        """
+        name = attribute or next(iter(self.attributes))
         if name not in self.attributes:
             raise UserError(
                 f"{self.path} has no attribute '{short(name)}'; {nearest(name, self.attributes)}"
@@ -73,22 +79,28 @@ class Prepared:
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """(N,) class index of each image."""
+        """Class index of each image, (N,)."""
         return pd.Index(self.classes).get_indexer(self.frame["label"]).astype(np.int64)
 
     def groups(self, attribute: str) -> NDArray[np.int64]:
-        """(N,) group index of each image, UNKNOWN where the attribute is not known."""
+        """Group index of each image, (N,); UNKNOWN if the attribute is not known."""
         values = pd.Index(self.attributes[attribute])
         index = values.get_indexer(self.frame[attribute])
         return np.where(index < 0, UNKNOWN, index).astype(np.int64)
 
     @cached_property
     def clusters(self) -> NDArray[np.int64]:
-        """(N,) number of each image's cluster; an image without one is a cluster of its own."""
+        """Cluster number of each image, (N,); an image without a cluster is one of its own."""
         return cluster_index(self.frame["cluster"].fillna(""))
 
     def splits(self, fold: int | None) -> NDArray[np.object_]:
-        """(N,) train, val or test. Data in folds wants the number of the test fold."""
+        """Split of each image (train, val or test), (N,).
+
+        Args:
+            fold: number of the test fold if the data are divided into folds, otherwise None.
+        Raises:
+            UserError: a fold is required, not possible or does not exist.
+        """
         if "fold" in self.frame:
             if fold is None:
                 raise UserError(
@@ -100,7 +112,7 @@ class Prepared:
         return self.frame["split"].to_numpy(object)
 
     def rows(self, split: str, fold: int | None = None) -> NDArray[np.int64]:
-        """Rows of one split, in the order of the records."""
+        """Row numbers of one split, in the order of the records."""
         if split not in SPLITS:
             raise UserError(f"there is no split '{short(split)}'; {nearest(split, SPLITS)}")
         return np.flatnonzero(self.splits(fold) == split)
@@ -110,7 +122,7 @@ def open_prepared(path: Path) -> Prepared:
     """Open a folder that `fairexit prepare` made.
 
     Raises:
-        UserError: not such a folder, of another version, or damaged.
+        UserError: the folder is no prepared dataset, has another format, or is damaged.
     """
     if not (path / "dataset.json").is_file():
         raise UserError(

@@ -1,4 +1,4 @@
-"""The table that every dataset becomes, and what a dataset has to give."""
+"""The table that every dataset becomes, and the interface of a dataset."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -22,11 +22,15 @@ class Listing:
     """A dataset's samples before any image is read.
 
     Attributes:
-        frame: a row per sample: `id`, `label` (a class name or missing), `cluster` (lesion or
-            patient; empty: a cluster of its own), one column per attribute (a group's name or
-            missing) and, where the images are files, `path` (empty: no such file).
-        classes: every class of the dataset, present or not, in order.
+        frame: one row per sample: `id`, `label` (a class name or missing), `cluster` (lesion or
+            patient; empty if the sample is a cluster of its own), one column per attribute (a
+            group's name or missing) and, if the images are files, `path` (empty if there is no
+            such file).
+        classes: every class of the dataset in order, with or without samples.
         attributes: the groups of each attribute, in order. The first attribute is the main one.
+    Raises:
+        UserError: the table is empty, an id, label or group is invalid, or there are fewer than two
+            groups or classes.
     """
 
     frame: pd.DataFrame
@@ -51,22 +55,27 @@ class Listing:
             _check_values(self.frame, name, values)
         present = self.frame[self.main].dropna().unique()
         if len(present) < 2:
-            what = f"only one value ('{short(present[0])}')" if len(present) else "no known value"
-            raise UserError(f"attribute '{self.main}' has {what}; at least two groups are needed")
+            number = f"only one value ('{short(present[0])}')" if len(present) else "no known value"
+            raise UserError(f"attribute '{self.main}' has {number}; at least two groups are needed")
         if len(self.classes) < 2:
-            there = f"only one ('{short(self.classes[0])}')" if self.classes else "none"
-            raise UserError(f"at least two classes are needed, but there is {there}")
+            number = f"only one ('{short(self.classes[0])}')" if self.classes else "none"
+            raise UserError(f"at least two classes are needed, but there is {number}")
 
     @property
     def main(self) -> str:
-        """The attribute whose unknown values the prepare option `unknown` speaks of."""
+        """The main attribute, to which the preparation option `unknown` applies."""
         return next(iter(self.attributes))
 
 
 class Dataset(ABC):
-    """A source of samples. A dataset file builds the table; everything else is shared.
+    """A source of samples. A subclass builds the table; everything else is shared.
 
-    Keyword-only arguments of `__init__` are the dataset's options, on the command line too.
+    Keyword-only arguments of `__init__` are the dataset's options, also on the command line.
+
+    Attributes:
+        website: where the data come from.
+        licence: the licence of the data.
+        needs_source: whether there is a folder or file to read.
     """
 
     website: ClassVar[str] = ""
@@ -75,18 +84,26 @@ class Dataset(ABC):
 
     @abstractmethod
     def read(self, source: Path) -> Listing:
-        """The table of the download at `source` (a folder or a file)."""
+        """Read the table of the download at `source`, a folder or a file."""
 
     def pixels(self, rows: pd.DataFrame, size: int, fit: str) -> list[Decoded]:
-        """The images of some rows of the table, each (size, size, 3) uint8 or a reason why not."""
+        """Read the images of some rows of the table.
+
+        Args:
+            rows: rows of the table.
+            size: side of the images in pixels.
+            fit: `squash` or `crop`.
+        Returns:
+            For each row its pixels, (size, size, 3) uint8, or the reason why there are none.
+        """
         return [decode(Path(path), size, fit) for path in rows["path"]]
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file with every column as text; empty cells are missing.
+    """Read a CSV, TSV or Parquet file with every column as text; empty cells are missing values.
 
     Raises:
-        UserError: no such file, not readable as a table, or without rows.
+        UserError: the file does not exist, is not a valid table or has no rows.
     """
     if not path.is_file():
         raise UserError(f"there is no file {path}")
@@ -108,15 +125,15 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} cannot be read as a table: {reason(error)}") from None
     if frame.empty:
         raise UserError(f"{path} has no rows")
-    if twice := _twice(path, separator):
-        raise UserError(f"{path}: two columns are called '{short(twice)}'; rename one")
+    if repeated := _repeated_column(path, separator):
+        raise UserError(f"{path}: two columns are called '{short(repeated)}'; rename one")
     if not isinstance(frame.index, pd.RangeIndex):
         raise UserError(f"{path}: the rows have more fields than the header has column names")
     return frame.astype(object).where(frame.notna(), None)
 
 
-def _twice(path: Path, separator: str) -> str | None:
-    """A column name that the header has twice; pandas would rename the second."""
+def _repeated_column(path: Path, separator: str) -> str | None:
+    """A column name that occurs twice in the header; pandas would rename the second column."""
     header = pd.read_csv(
         path, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig"
     ).iloc[0]
@@ -125,7 +142,7 @@ def _twice(path: Path, separator: str) -> str | None:
 
 
 def need_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
-    """Raise a UserError that names the first column the file lacks."""
+    """Raise a UserError that names the first column that the file lacks."""
     for column in columns:
         if column not in frame.columns:
             names = short(", ".join(map(str, frame.columns)), 300)
@@ -133,7 +150,11 @@ def need_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> Non
 
 
 def file_of(path: Path, candidates: Sequence[str]) -> Path:
-    """The first of the named files in a folder, or a UserError that names the wanted one."""
+    """The first of the candidates that exists in a folder.
+
+    Raises:
+        UserError: the folder does not exist or has none of them.
+    """
     if not path.is_dir():
         raise UserError(f"there is no folder {path}")
     for name in candidates:
@@ -143,17 +164,17 @@ def file_of(path: Path, candidates: Sequence[str]) -> Path:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every image below a folder, in the order of the alphabet."""
+    """Every image file below a folder, in alphabetical order."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def find_images(folder: Path, ids: Iterable[str]) -> dict[str, str]:
-    """Id -> path of its image; an id without an image is left out.
+    """Map ids to the paths of their images; ids without an image are left out.
 
-    An id is a path below the folder, a file's name, or that without its ending.
+    An id is a path relative to the folder, a file name, or a file name without its ending.
 
     Raises:
-        UserError: an id means two images.
+        UserError: an id matches two images.
     """
     paths = image_files(folder)
     by_path = {path.relative_to(folder).as_posix(): path for path in paths}
@@ -163,30 +184,32 @@ def find_images(folder: Path, ids: Iterable[str]) -> dict[str, str]:
             by_name.setdefault(key, []).append(path)
     files: dict[str, str] = {}
     for name in ids:
-        found = [by_path[name]] if name in by_path else by_name.get(name, [])
-        if len(found) > 1:
-            one, other, *_ = (path.relative_to(folder).as_posix() for path in found)
+        matches = [by_path[name]] if name in by_path else by_name.get(name, [])
+        if len(matches) > 1:
+            first, second, *_ = (path.relative_to(folder).as_posix() for path in matches)
             raise UserError(
-                f"id '{short(name)}' fits both {one} and {other}; use the path as the id"
+                f"id '{short(name)}' fits both {first} and {second}; use the path as the id"
             )
-        if found:
-            files[name] = str(found[0])
+        if matches:
+            files[name] = str(matches[0])
     return files
 
 
 def _check_ids(ids: "pd.Series[str]") -> None:
+    """Raise a UserError if an id is missing or not unique."""
     missing = ids.isna() | (ids == "")
     if missing.any():
         raise UserError(f"row {int(missing.to_numpy().argmax()) + 1} has no id")
-    twice = ids[ids.duplicated()]
-    if len(twice):
+    repeated = ids[ids.duplicated()]
+    if len(repeated):
         raise UserError(
-            f"id '{short(twice.iloc[0])}' occurs in more than one row; ids must be unique "
-            f"({len(twice)} rows repeat an id)"
+            f"id '{short(repeated.iloc[0])}' occurs in more than one row; ids must be unique "
+            f"({len(repeated)} rows repeat an id)"
         )
 
 
 def _check_values(frame: pd.DataFrame, column: str, known: tuple[str, ...]) -> None:
+    """Raise a UserError that names the first row with an unknown value in a column."""
     wrong = frame[column].notna() & ~frame[column].isin(known)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())

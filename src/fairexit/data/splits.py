@@ -1,4 +1,4 @@
-"""Who trains, who chooses, who judges: splits that never divide a lesion or patient."""
+"""Training, validation and test splits that never divide a lesion or patient."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +18,18 @@ ALIASES = {"valid": "val", "validation": "val", "training": "train", "testing": 
 def partition(
     strata: NDArray[np.int64], clusters: NDArray[np.int64], shares: Sequence[float], seed: int
 ) -> NDArray[np.int64]:
-    """Divide samples into parts, whole clusters at a time, each stratum in the given shares.
+    """Divide samples into parts by whole clusters, each stratum close to the given shares.
 
-    Clusters are dealt out in random order, the large ones first, each to the part in which its
-    strata lack most.
+    Clusters are assigned from the largest to the smallest, in random order among equals, each to
+    the part that still lacks most samples of the cluster's strata.
 
     Args:
-        strata: (N,) index of each sample's stratum (class and group).
-        clusters: (N,) index of each sample's cluster.
+        strata: index of each sample's stratum (class and group), (N,).
+        clusters: index of each sample's cluster, (N,).
         shares: share of the samples that each part should hold, summing to 1.
-        seed: of the order.
+        seed: seed of the order.
     Returns:
-        (N,) index of the part.
+        Index of each sample's part, (N,).
     """
     rng = np.random.default_rng(seed)
     totals = np.bincount(strata).astype(float)
@@ -47,31 +47,63 @@ def partition(
     return parts
 
 
-def _strata(frame: pd.DataFrame, group: str) -> NDArray[np.int64]:
-    key = frame["label"].astype(str) + "\0" + frame[group].astype(object).fillna("").astype(str)
+def _strata(frame: pd.DataFrame, attribute: str) -> NDArray[np.int64]:
+    """Index of each sample's class and group, (N,); an unknown group is a group of its own."""
+    groups = frame[attribute].astype(object).fillna("").astype(str)
+    key = frame["label"].astype(str) + "\0" + groups
     return pd.factorize(key)[0].astype(np.int64)
 
 
-def stratified_split(frame: pd.DataFrame, group: str, seed: int) -> "pd.Series[str]":
-    """Train, val and test (60, 20, 20 %), stratified by class and group, clusters kept whole."""
-    parts = partition(_strata(frame, group), cluster_index(frame["cluster"]), FRACTIONS, seed)
+def stratified_split(frame: pd.DataFrame, attribute: str, seed: int) -> "pd.Series[str]":
+    """Assign samples to train, val and test (60, 20, 20 %), stratified by class and group.
+
+    Args:
+        frame: table with `label`, `cluster` and the attribute, (N,).
+        attribute: the attribute by whose groups the split is stratified.
+        seed: seed of the split.
+    Returns:
+        The split of each sample, (N,); clusters are never divided.
+    """
+    parts = partition(_strata(frame, attribute), cluster_index(frame["cluster"]), FRACTIONS, seed)
     return pd.Series(np.asarray(SPLITS, object)[parts], index=frame.index)
 
 
-def stratified_folds(frame: pd.DataFrame, group: str, folds: int, seed: int) -> "pd.Series[int]":
-    """A fold number per sample, stratified by class and group, clusters kept whole."""
+def stratified_folds(
+    frame: pd.DataFrame, attribute: str, folds: int, seed: int
+) -> "pd.Series[int]":
+    """Assign samples to folds of about equal size, stratified by class and group.
+
+    Args:
+        frame: table with `label`, `cluster` and the attribute, (N,).
+        attribute: the attribute by whose groups the folds are stratified.
+        folds: number of folds.
+        seed: seed of the folds.
+    Returns:
+        The fold of each sample from 0, (N,); clusters are never divided.
+    Raises:
+        UserError: fewer than three folds, or more folds than samples.
+    """
     if not 3 <= folds <= len(frame):
         raise UserError(
             f"{option('folds')} is {folds}; it must be at least 3 (train, val, test) and at most "
             f"the number of images, {len(frame)}"
         )
     shares = [1 / folds] * folds
-    parts = partition(_strata(frame, group), cluster_index(frame["cluster"]), shares, seed)
+    parts = partition(_strata(frame, attribute), cluster_index(frame["cluster"]), shares, seed)
     return pd.Series(parts, index=frame.index)
 
 
 def split_of_fold(folds: NDArray[np.int64], fold: int) -> NDArray[np.object_]:
-    """Fold `fold` is the test set, the next one the validation set, the rest trains."""
+    """Splits of data in folds: `fold` is test, the next fold is val, all others are train.
+
+    Args:
+        folds: fold of each sample, (N,).
+        fold: number of the test fold, from 0.
+    Returns:
+        The split of each sample, (N,).
+    Raises:
+        UserError: there is no such fold.
+    """
     k = int(folds.max()) + 1
     if not 0 <= fold < k:
         raise UserError(f"there is no fold {fold}; the data have the folds 0 to {k - 1}")
@@ -82,10 +114,10 @@ def split_of_fold(folds: NDArray[np.int64], fold: int) -> NDArray[np.object_]:
 
 
 def read_split_file(path: Path) -> "pd.Series[str]":
-    """A split per id, from a table with a column `split` and one of ids.
+    """Read the split of each id from a table with a column `split` and a column of ids.
 
     Raises:
-        UserError: no such columns, an unknown split, or an id with two splits.
+        UserError: a column is missing, a split is unknown, or an id occurs twice.
     """
     table = read_table(path)
     if "split" not in table.columns or table.shape[1] < 2:

@@ -1,4 +1,4 @@
-"""The array file of a prepared dataset, and the list of what did not get into it."""
+"""Writing of a prepared dataset's image array, and the list of samples that are left out."""
 
 import io
 import os
@@ -26,17 +26,17 @@ CHUNK = 64
 
 @dataclass
 class Skipped:
-    """What is left out, and why; each by id."""
+    """Ids of the samples that are left out, each with the reason."""
 
     rows: list[tuple[str, str]] = field(default_factory=list)
 
-    def take(self, frame: pd.DataFrame, out: NDArray[np.bool_], reason: str) -> pd.DataFrame:
-        """Note the rows that go out, return those that stay."""
-        self.rows += [(str(i), reason) for i in frame["id"][out]]
-        return frame[~out]
+    def drop(self, frame: pd.DataFrame, mask: NDArray[np.bool_], reason: str) -> pd.DataFrame:
+        """Record the rows in the mask as left out; return the other rows."""
+        self.rows += [(str(i), reason) for i in frame["id"][mask]]
+        return frame[~mask]
 
     def counts(self) -> dict[str, int]:
-        """How many for each reason, the details of single files aside."""
+        """Number of samples for each reason, without the details that follow a colon."""
         reasons = pd.Series([reason.split(":")[0] for _, reason in self.rows], dtype=object)
         return {str(k): int(v) for k, v in reasons.value_counts(sort=False).items()}
 
@@ -59,29 +59,29 @@ def store_images(
 
     Args:
         dataset: reads the images.
-        frame: a row per image.
-        file: what to write.
+        frame: one row per image.
+        file: the .npy file to write.
         size: side of the stored images in pixels.
         fit: `squash` or `crop`.
-        workers: processes that decode.
-        skipped: takes up the images that cannot be read.
+        workers: number of processes that decode.
+        skipped: receives the images that cannot be read.
     Returns:
-        The rows whose images are stored, and the SHA-256 of each one's file.
+        The rows whose images are stored, and the SHA-256 of each of their files, (N,).
     Raises:
         UserError: no image could be read, or a worker was killed.
         OSError: the file cannot be written.
     """
     digests: list[str] = []
-    good: list[bool] = []
+    readable: list[bool] = []
     read = portable(partial(dataset.pixels, size=size, fit=fit))
-    # Plain writes: on a full disk they fail, where a memory map would kill the process.
+    # Plain writes raise an error if the disk is full; a memory map would kill the process.
     with file.open("wb") as stream:
         stream.write(header(len(frame), size))
         chunks = _in_order(read, frame, workers)
         for chunk in track(chunks, "reading images", -(-len(frame) // CHUNK)):
             for image in chunk:
-                row = len(good)
-                good.append(image.pixels is not None)
+                row = len(readable)
+                readable.append(image.pixels is not None)
                 if image.pixels is None:
                     skipped.rows.append((str(frame["id"].iloc[row]), image.reason))
                 else:
@@ -91,12 +91,12 @@ def store_images(
         stream.write(header(len(digests), size))
     if not digests:
         raise UserError(f"no usable image remains; left out: {skipped}")
-    kept = frame[np.array(good)].drop(columns="path", errors="ignore").reset_index(drop=True)
-    return kept, np.array(digests, object)
+    stored = frame[np.array(readable)].drop(columns="path", errors="ignore")
+    return stored.reset_index(drop=True), np.array(digests, object)
 
 
 def header(count: int, size: int) -> bytes:
-    """The header of a .npy file of images; its length does not depend on the count."""
+    """Header of a .npy file of `count` images; its length is the same for every count."""
     stream = io.BytesIO()
     shape = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
     np.lib.format.write_array_header_1_0(stream, shape)
@@ -106,14 +106,15 @@ def header(count: int, size: int) -> bytes:
 def _in_order(
     read: Callable[[pd.DataFrame], list[Decoded]], frame: pd.DataFrame, workers: int
 ) -> Iterator[list[Decoded]]:
+    """Apply `read` to the table in chunks, in order, by one process or several."""
     chunks = [frame.iloc[i : i + CHUNK] for i in range(0, len(frame), CHUNK)]
     if workers == 1 or len(chunks) < 4:
         yield from map(read, chunks)
         return
-    # A forked process that has started threads may hang, so workers start clean.
-    clean = get_context("spawn")
+    # The fork of a process that has started threads may hang, so workers are spawned.
+    spawn = get_context("spawn")
     try:
-        with ProcessPoolExecutor(workers, mp_context=clean, initializer=_die_with_parent) as pool:
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_exit_with_parent) as pool:
             yield from pool.map(read, chunks)
     except BrokenProcessPool:
         raise UserError(
@@ -122,8 +123,8 @@ def _in_order(
         ) from None
 
 
-def _die_with_parent() -> None:
-    """End this worker when its parent is gone; a killed one cannot tell it to."""
+def _exit_with_parent() -> None:
+    """Exit this worker as soon as its parent has died; a killed parent cannot stop it."""
     parent = parent_process()
     assert parent is not None
 

@@ -17,12 +17,12 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def gaussian(distances: Tensor, scale: Tensor | float) -> Tensor:
-    """exp(-d^2 / (2 scale)).
+    """Gaussian kernel, exp(-d^2 / (2 scale)).
 
     Args:
-        distances: squared, of any shape.
-        scale: in their unit; a tensor has a shape that fits theirs.
+        distances: squared distances d^2, any shape.
+        scale: in the unit of d^2; a tensor broadcasts against `distances`.
     Returns:
-        Of the distances' shape, in (0, 1].
+        Values in (0, 1], of the broadcast shape.
     """
     return (distances / (-2 * scale)).exp()

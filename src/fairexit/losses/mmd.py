@@ -11,7 +11,7 @@ from fairexit.types import UNKNOWN
 
 
 class CellMmd(NamedTuple):
-    """MMD^2 of each class and group (C, M), and whether the batch has the cell; elsewhere 0."""
+    """MMD^2 of each class and group (C, M), and whether the batch has that cell; if not, 0."""
 
     values: Tensor
     valid: Tensor
@@ -30,35 +30,35 @@ def mmd_by_cell(
     """MMD^2 between the teacher's features of a class and the student's of a class and group.
 
     The biased estimator, mean K_TT + mean K_SS - 2 mean K_TS with the diagonals included (Jung et
-    al. 2021). Kernel exp(-d^2 / (2 sigma D)), D the mean squared distance of all teacher-student
-    pairs of the batch, without gradient. All cells are computed at once.
+    al. 2021). The kernel is exp(-d^2 / (2 sigma D)), where D is the mean squared distance of all
+    teacher-student pairs of the batch and has no gradient. All cells are computed at once.
 
     Args:
-        teacher: features (N, D), of the same samples as the student's.
-        student: features, (N, D).
+        teacher: the teacher's features, (N, D).
+        student: the student's features of the same samples, (N, D).
         labels: classes, (N,), in [0, C).
-        groups: group indices or UNKNOWN, (N,); samples of unknown group are in no cell.
+        groups: group indices or UNKNOWN, (N,); samples of unknown group belong to no cell.
         num_classes: C.
         num_groups: M.
         sigma: width of the kernel, in mean squared distances.
     Returns:
-        MMD^2 and validity of each cell, no unit; differentiable in the features.
+        MMD^2 (no unit; differentiable in the features) and validity of each cell.
     """
     known = groups != UNKNOWN
     t, s = teacher[known].float(), student[known].float()
     labels, groups = labels[known], groups[known]
     across = squared_distances(t, s)
     scale = sigma * across.detach().mean()
-    # Without a sample there is no mean, with equal features no scale; the kernel is then 1.
+    # The mean is NaN without samples and 0 if all features are equal; the kernel is then 1.
     scale = torch.where(scale > 0, scale, 1)
     classes = F.one_hot(labels, num_classes).to(t.dtype)
-    cells = F.one_hot(labels * num_groups + groups, num_classes * num_groups).to(t.dtype)
-    of_class = classes.repeat_interleave(num_groups, dim=1)
-    n_class, n_cell = of_class.sum(0).clamp_min(1), cells.sum(0)
+    in_cell = F.one_hot(labels * num_groups + groups, num_classes * num_groups).to(t.dtype)
+    in_class = classes.repeat_interleave(num_groups, dim=1)
+    n_class, n_cell = in_class.sum(0).clamp_min(1), in_cell.sum(0)
     size = n_cell.clamp_min(1)
-    k_tt = ((gaussian(squared_distances(t, t), scale) @ of_class) * of_class).sum(0)
-    k_ss = ((gaussian(squared_distances(s, s), scale) @ cells) * cells).sum(0)
-    k_ts = ((gaussian(across, scale) @ cells) * of_class).sum(0)
+    k_tt = ((gaussian(squared_distances(t, t), scale) @ in_class) * in_class).sum(0)
+    k_ss = ((gaussian(squared_distances(s, s), scale) @ in_cell) * in_cell).sum(0)
+    k_ts = ((gaussian(across, scale) @ in_cell) * in_class).sum(0)
     values = k_tt / n_class**2 + k_ss / size**2 - 2 * k_ts / (n_class * size)
     valid = n_cell > 0
     shape = (num_classes, num_groups)

@@ -12,22 +12,23 @@ from fairexit.types import UNKNOWN
 
 
 class Snnl(NamedTuple):
-    """The loss (scalar), and how many samples have no partner of their label in the batch."""
+    """The loss (scalar), and the number of samples whose label no other sample has (scalar)."""
 
     value: Tensor
     without_partner: Tensor
 
 
 class ExactSnnl(NamedTuple):
-    """The loss of S labels at T temperatures over many samples, and what each sample does to it.
+    """The loss of S labels at T temperatures over many samples, and each sample's influence on it.
 
     Attributes:
         value: (S, T) in nats, float64; NaN where no sample has a partner.
-        influence: (S, T, N) float64, the derivative by the sample's weight, which is 1 in the mean
-            and in the sums of others (the temperature held). Over the samples it sums to zero.
-        counted: (S,), samples that the mean is over.
-        without_partner: (S,), samples left out because no other has their label.
-        unit: what the temperatures are in units of; 1 for raw ones.
+        influence: (S, T, N) float64, the derivative of the value with respect to the sample's
+            weight in the mean and in the other samples' sums, at weights of 1 and with the
+            temperature held fixed. It sums to zero over the samples.
+        counted: (S,), number of samples in the mean.
+        without_partner: (S,), number of samples left out because no other has their label.
+        unit: unit of the temperatures; 1 if they are not relative.
     """
 
     value: Tensor
@@ -40,18 +41,22 @@ class ExactSnnl(NamedTuple):
 def snnl(z: Tensor, labels: Tensor, temperature: float, relative: bool = True) -> Snnl:
     """Soft nearest neighbour loss (Frosst et al. 2019, eq. 1), in nats; differentiable.
 
-    High: entangled, the label cannot be read off. Samples alone in their label have no partner and
-    are left out of the mean; those of label UNKNOWN are left out altogether.
+    High values mean that the features are entangled: the label cannot be read off them. A sample
+    whose label no other sample has is left out of the mean; samples with the label UNKNOWN are left
+    out altogether.
 
     Args:
         z: features, (N, D).
-        labels: (N,), or UNKNOWN.
+        labels: indices or UNKNOWN, (N,).
         temperature: T, above zero.
-        relative: T is in units of the mean squared distance of all pairs, without gradient.
+        relative: whether T is in units of the mean squared distance of all pairs, which has no
+            gradient.
+    Returns:
+        The loss, and the number of samples without a partner.
     """
     known = labels != UNKNOWN
-    z, labels = _centred(z[known]), labels[known]
-    closeness = squared_distances(z, z) / (-temperature * _unit(z.detach(), relative))
+    z, labels = _centre(z[known]), labels[known]
+    closeness = squared_distances(z, z) / (-temperature * _temperature_unit(z.detach(), relative))
     others = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
     partners = (labels[:, None] == labels[None, :]) & others
     paired = partners.any(1)
@@ -68,52 +73,61 @@ def exact_snnl(
     relative: bool = True,
     block: int = 256,
 ) -> ExactSnnl:
-    """The same loss over a whole set, exact, of several labels at several temperatures at once.
+    """Exact soft nearest neighbour loss of a whole set, for several labels and temperatures.
 
-    Rows are taken in blocks, each against all columns, so that memory grows with N and not with its
-    square. A row's nearest sample is taken out of its exponents; where the partners of a row are so
-    far off that their sum still fades, that row is computed by log-sum-exp.
+    Rows are processed in blocks, each against all columns, so memory grows linearly in N. The
+    closeness of a row's nearest sample is subtracted from its exponents. If the partners of a row
+    are so distant that their sum still underflows, that row is computed by log-sum-exp.
 
     Args:
         z: features, (N, D).
-        labels: S of them, each (N,), from 0, or UNKNOWN.
-        temperatures: T of them, above zero.
-        relative: they are in units of the mean squared distance of all pairs of the N samples.
-        block: rows at a time; it changes speed and memory only.
+        labels: S labels, each (N,), indices from 0 or UNKNOWN.
+        temperatures: T temperatures, above zero.
+        relative: whether the temperatures are in units of the mean squared distance of all pairs
+            of the N samples.
+        block: number of rows in a block; affects speed and memory only.
+    Returns:
+        Loss and influences of every label at every temperature.
     Raises:
         ValueError: fewer than two samples.
     """
     if len(z) < 2:
         raise ValueError(f"SNNL needs at least 2 samples, got {len(z)}")
-    z = _centred(z)
-    unit = _unit(z, relative)
+    z = _centre(z)
+    unit = _temperature_unit(z, relative)
     z = z * (2 / unit).sqrt()
-    # A row's own norm is the same for all its columns, so it drops out of every ratio.
+    # The norm of the row's sample is the same in all its columns, so it cancels in every ratio.
     norms = z.square().sum(1) / -2
-    tallies = [[_Tally(one, t, z.dtype) for t in temperatures] for one in labels]
-    room = z.new_empty(2, min(block, len(z)), len(z))
+    sums = [[_Sums(label, t, z.dtype) for t in temperatures] for label in labels]
+    buffers = z.new_empty(2, min(block, len(z)), len(z))
     for start in range(0, len(z), block):
         rows = slice(start, min(start + block, len(z)))
-        closeness, kernel = room[:, : rows.stop - start]
+        closeness, kernel = buffers[:, : rows.stop - start]
         torch.addmm(norms, z[rows], z.T, out=closeness)
         closeness.diagonal(start).fill_(-torch.inf)
         closeness -= closeness.amax(1, keepdim=True)
         for k, temperature in enumerate(temperatures):
             torch.mul(closeness, 1 / temperature, out=kernel).exp_()
-            for tally in tallies:
-                tally[k].add(rows, closeness, kernel)
-    found = [[tally.result() for tally in row] for row in tallies]
+            for of_label in sums:
+                of_label[k].add(rows, closeness, kernel)
+    results = [[s.result() for s in of_label] for of_label in sums]
     return ExactSnnl(
-        torch.stack([torch.stack([value for value, _ in row]) for row in found]),
-        torch.stack([torch.stack([influence for _, influence in row]) for row in found]),
-        torch.stack([row[0].paired.sum() for row in tallies]),
-        torch.stack([(row[0].known & ~row[0].paired).sum() for row in tallies]),
+        torch.stack([torch.stack([value for value, _ in row]) for row in results]),
+        torch.stack([torch.stack([influence for _, influence in row]) for row in results]),
+        torch.stack([of_label[0].paired.sum() for of_label in sums]),
+        torch.stack([(of_label[0].known & ~of_label[0].paired).sum() for of_label in sums]),
         float(unit),
     )
 
 
-class _Tally:
-    """The terms of one label at one temperature, gathered block by block."""
+class _Sums:
+    """Running sums of one label at one temperature, to which blocks of rows are added.
+
+    Args:
+        labels: indices from 0 or UNKNOWN, (N,).
+        temperature: above zero.
+        dtype: floating-point type of the features.
+    """
 
     def __init__(self, labels: Tensor, temperature: float, dtype: torch.dtype) -> None:
         self.temperature = temperature
@@ -122,55 +136,66 @@ class _Tally:
         self.members = (F.one_hot(self.labels).T * self.known).to(dtype).contiguous()
         self.paired = self.known & (self.members.sum(1)[self.labels] > 1)
         self.terms = self.members.new_zeros(len(labels))
-        self.pull = torch.zeros_like(self.members)
-        # Terms that the number format drops stay far below a sum of this size.
-        self.faint = torch.finfo(dtype).tiny * 1e12
+        self.column_influence = torch.zeros_like(self.members)
+        # Terms that underflow are far below a sum of this size.
+        self.smallest = torch.finfo(dtype).tiny * 1e12
 
     def add(self, rows: slice, closeness: Tensor, kernel: Tensor) -> None:
-        """Take a block of rows: (B, N), their nearest at 0 and themselves at minus infinity."""
-        sums = self.members @ kernel.T
-        own, everyone = sums.gather(0, self.labels[None, rows])[0], sums.sum(0)
-        clear = self.paired[rows] & (own > self.faint)
-        self.terms[rows] = torch.where(clear, (everyone / own).log(), 0)
-        gain = torch.where(clear, 1 / everyone - self.members[:, rows] / own, 0)
-        self.pull.addmm_(gain, kernel)
-        faint = (self.paired[rows] & ~clear).nonzero()[:, 0]
-        if len(faint):
-            self._add_faint(faint + rows.start, closeness[faint] / self.temperature)
+        """Add a block of rows.
 
-    def _add_faint(self, rows: Tensor, closeness: Tensor) -> None:
+        Args:
+            rows: the B rows of the block.
+            closeness: minus the squared distances in the unit of the temperatures, (B, N), shifted
+                so that each row's nearest sample is at 0; its own sample is at minus infinity.
+            kernel: exp(closeness / temperature), (B, N).
+        """
+        by_label = self.members @ kernel.T
+        partners, everyone = by_label.gather(0, self.labels[None, rows])[0], by_label.sum(0)
+        accurate = self.paired[rows] & (partners > self.smallest)
+        self.terms[rows] = torch.where(accurate, (everyone / partners).log(), 0)
+        slope = torch.where(accurate, 1 / everyone - self.members[:, rows] / partners, 0)
+        self.column_influence.addmm_(slope, kernel)
+        underflowing = (self.paired[rows] & ~accurate).nonzero()[:, 0]
+        if len(underflowing):
+            self._add_by_logsumexp(
+                underflowing + rows.start, closeness[underflowing] / self.temperature
+            )
+
+    def _add_by_logsumexp(self, rows: Tensor, closeness: Tensor) -> None:
+        """Add single rows (B,) whose sum over the partners underflows."""
         others = self.known.expand_as(closeness)
         partners = (self.labels[rows, None] == self.labels) & self.known
         self.terms[rows] = _log_ratio(closeness, others, partners)
-        everyone, own = (_only(closeness, m).softmax(1).sum(0) for m in (others, partners))
-        self.pull += everyone - own
+        everyone, partner = (_mask(closeness, m).softmax(1).sum(0) for m in (others, partners))
+        self.column_influence += everyone - partner
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """Value and influence."""
+        """The loss (scalar) and each sample's influence on it (N,)."""
         terms, count = self.terms.double(), self.paired.sum()
         value = terms.sum() / count
-        pull = self.pull.gather(0, self.labels[None])[0].double()
-        own = torch.where(self.paired, terms - value, 0)
-        return value, (own + torch.where(self.known, pull, 0)) / count
+        by_row = torch.where(self.paired, terms - value, 0)
+        by_column = self.column_influence.gather(0, self.labels[None])[0].double()
+        return value, (by_row + torch.where(self.known, by_column, 0)) / count
 
 
-def _centred(z: Tensor) -> Tensor:
-    """Distances stay, their rounding shrinks; never in half precision."""
+def _centre(z: Tensor) -> Tensor:
+    """Subtract the mean, in float32 or better: distances stay, their rounding errors shrink."""
     z = z.to(torch.promote_types(z.dtype, torch.float32))
     return z - z.mean(0)
 
 
-def _unit(z: Tensor, relative: bool) -> Tensor:
-    """Mean squared distance of all pairs of centred features, 1 where there is none to speak of."""
+def _temperature_unit(z: Tensor, relative: bool) -> Tensor:
+    """Mean squared distance of all pairs of centred features; 1 if it is 0 or not relative."""
     mean = 2 * z.square().sum() / len(z)
     return torch.where(mean > 0, mean, 1) if relative else torch.ones_like(mean)
 
 
 def _log_ratio(closeness: Tensor, others: Tensor, partners: Tensor) -> Tensor:
-    """log of the sum of exp(closeness) over the others, minus that over the partners, per row."""
-    return _only(closeness, others).logsumexp(1) - _only(closeness, partners).logsumexp(1)
+    """Log of the sum of exp(closeness) over the others, minus that over the partners, per row."""
+    return _mask(closeness, others).logsumexp(1) - _mask(closeness, partners).logsumexp(1)
 
 
-def _only(closeness: Tensor, those: Tensor) -> Tensor:
-    # Not minus infinity: a row without any would have NaN as its gradient.
-    return closeness.masked_fill(~those, torch.finfo(closeness.dtype).min)
+def _mask(closeness: Tensor, included: Tensor) -> Tensor:
+    """Exclude entries from a softmax or log-sum-exp."""
+    # Not minus infinity: a row with nothing included would have a NaN gradient.
+    return closeness.masked_fill(~included, torch.finfo(closeness.dtype).min)

@@ -1,4 +1,4 @@
-"""Fairness methods: what each exit is asked to minimise."""
+"""Fairness methods: the loss that each exit minimises."""
 
 from fairexit.methods.base import Distilled, Losses, Method, methods
 

@@ -1,4 +1,4 @@
-"""An adversary reads the attribute off the features; the trunk learns to give it nothing."""
+"""Adversarial methods: the trunk hides the attribute from a classifier of its features."""
 
 import math
 from abc import ABC, abstractmethod
@@ -17,13 +17,13 @@ from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
 class Adversarial(Method, ABC):
-    """What both forms share: an adversary for each exit, and how strong it is when.
+    """Base of both forms: one adversary per exit, and its strength in the course of training.
 
     Args:
         weight: strength of the adversary's effect on the trunk.
         hidden: width of the adversary's hidden layer.
-        warmup: let the strength rise as 2 / (1 + exp(-10 t)) - 1 over training's time t from 0 to
-            1 (Ganin and Lempitsky 2015).
+        warmup: whether the strength rises with the factor 2 / (1 + exp(-10 t)) - 1 while training
+            goes from t = 0 to t = 1 (Ganin and Lempitsky 2015).
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Adversarial(Method, ABC):
 
     @property
     def strength(self) -> float:
+        """Current strength of the adversary's effect on the trunk."""
         rise = 2 / (1 + math.exp(-10 * self.time)) - 1 if self.warmup else 1.0
         return self.weight * rise
 
@@ -56,29 +57,37 @@ class Adversarial(Method, ABC):
         known = batch.groups != UNKNOWN
         if not known.any():
             self.left_out += 1
-            return exit.features.sum() * 0 + self._untouched(k)
-        return self.duel(self.adversaries[k], exit.features[known], batch.groups[known])
+            return exit.features.sum() * 0 + self._zero(k)
+        return self.adversarial_loss(self.adversaries[k], exit.features[known], batch.groups[known])
 
     @abstractmethod
-    def duel(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
-        """The loss that trains adversary and trunk at once."""
+    def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
+        """The loss that trains the adversary and the trunk at the same time.
 
-    def _untouched(self, k: int) -> Tensor:
-        """Zero, with the zero gradient that several processes wait for."""
+        Args:
+            adversary: maps features to logits of the groups.
+            z: features, (B, D).
+            groups: group indices, all known, (B,).
+        Returns:
+            Scalar.
+        """
+
+    def _zero(self, k: int) -> Tensor:
+        """Zero, with a zero gradient of the adversary: every process must have a gradient."""
         return sum((p.sum() * 0 for p in self.adversaries[k].parameters()), torch.zeros(()))
 
 
 @methods.register("advconf")
 class AdvConf(Adversarial):
-    """Confusion: the trunk makes the adversary's answer uniform (Alvi et al. 2018)."""
+    """Confusion: the trunk makes the adversary's prediction uniform (Alvi et al. 2018)."""
 
-    def duel(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
-        own = F.cross_entropy(adversary(z.detach()), groups)
+    def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
+        adversary_loss = F.cross_entropy(adversary(z.detach()), groups)
         frozen = {name: p.detach() for name, p in adversary.named_parameters()}
-        answer = functional_call(adversary, frozen, (z,))
-        # Cross-entropy to 1/M; M's entropy is taken off so that full confusion costs nothing.
-        confusion = -F.log_softmax(answer, 1).mean() - math.log(answer.shape[1])
-        return own + self.strength * confusion
+        logits = functional_call(adversary, frozen, (z,))
+        # Cross-entropy to the uniform distribution minus its entropy, log M: 0 at full confusion.
+        confusion = -F.log_softmax(logits, 1).mean() - math.log(logits.shape[1])
+        return adversary_loss + self.strength * confusion
 
 
 class _Reverse(torch.autograd.Function):
@@ -93,14 +102,13 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse_gradient(z: Tensor, strength: float) -> Tensor:
-    """z itself; its gradient comes back times -strength (Ganin and Lempitsky 2015)."""
-    reversed_: Tensor = _Reverse.apply(z, strength)
-    return reversed_
+    """Return z unchanged; its gradient is multiplied by -strength (Ganin and Lempitsky 2015)."""
+    return _Reverse.apply(z, strength)
 
 
 @methods.register("advrev")
 class AdvRev(Adversarial):
-    """Reversal: the trunk climbs the adversary's loss (Zhang et al. 2018)."""
+    """Reversal: the trunk maximises the adversary's loss (Zhang et al. 2018)."""
 
-    def duel(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
+    def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
         return F.cross_entropy(adversary(reverse_gradient(z, self.strength)), groups)

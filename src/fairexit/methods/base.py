@@ -1,6 +1,6 @@
-"""The contract of a method, and the one place where exits are summed.
+"""The interface of a method, and the weighted sum of its losses over the exits.
 
-A new method is a subclass of `Method` in a file of its own, entered in `methods`.
+A new method is a subclass of `Method` in a file of its own, registered in `methods`.
 """
 
 import math
@@ -18,16 +18,19 @@ from fairexit.registry import Registry
 from fairexit.types import Batch, Exit, Task
 
 SCALE = 2.0**10
-"""Of the losses whose gradients are compared."""
+"""Factor of the losses whose gradients are compared."""
 
 
 class Losses(NamedTuple):
     """A batch's loss.
 
-    `total` (scalar) is what training minimises: targets plus penalties, summed over the exits with
-    their weights. `targets` and `penalties` (E,) are each exit's own, without gradient. `ratio`,
-    if it was asked for and there is a penalty, is the norm of the penalty's gradient on the trunk
-    as a share of the target's.
+    Attributes:
+        total: what training minimises: targets plus penalties, summed over the exits with their
+            weights; scalar.
+        targets: target loss of each exit, unweighted and without gradient, (E,).
+        penalties: penalty of each exit, likewise, (E,).
+        ratio: norm of the penalty's gradient on the trunk divided by that of the target's; None if
+            it was not measured or there is no penalty.
     """
 
     total: Tensor
@@ -39,19 +42,19 @@ class Losses(NamedTuple):
 class Method(nn.Module):
     """Trains every exit by its target loss and, if the method has one, a fairness penalty.
 
-    Loss = sum_k alpha_k (target_k + penalty_k), over all exits, the final one included.
+    Loss = sum_k alpha_k (target_k + penalty_k) over all exits k, the final one included.
     Subclasses override any of `outputs`, `target_loss`, `penalty`, `begin` and `fold`; keyword-only
     arguments of `__init__` are the method's options.
 
     Args:
-        net: the network that is trained.
+        net: the network to train.
         task: classes and groups.
         exit_weights: alpha, one per exit.
 
     Attributes:
-        time: how far training is, from 0 to 1; the loop sets it.
-        left_out: terms of the epoch that could not be computed (too few samples); the loop logs it
-            and sets it back.
+        time: progress of training, from 0 to 1; set by the training loop.
+        left_out: number of terms in this epoch that could not be computed, for example because of
+            too few samples; the training loop logs and resets it.
     """
 
     left_out: Tensor
@@ -65,93 +68,116 @@ class Method(nn.Module):
         self.register_buffer("left_out", torch.zeros((), dtype=torch.long), persistent=False)
 
     def forward(self, batch: Batch, measure: bool = False) -> Losses:
-        """The loss of a batch, with gradient; if wanted, the penalty's ratio is measured."""
+        """Loss of a batch, with gradient.
+
+        Args:
+            batch: images (B, 3, H, W), labels (B,) and groups (B,).
+            measure: whether to measure the ratio of the penalty's gradient to the target's.
+        """
         exits = self.outputs(batch)
         targets, penalties = [], []
-        # Statistics of features are differences of near numbers: never in half precision.
+        # Statistics of features are differences of close numbers, too close for half precision.
         with torch.autocast(batch.images.device.type, enabled=False):
-            for k, found in enumerate(exits):
-                exit = Exit(found.logits.float(), found.features.float())
+            for k, output in enumerate(exits):
+                exit = Exit(output.logits.float(), output.features.float())
                 targets.append(self.target_loss(k, exit, batch))
                 penalty = self.penalty(k, exit, batch)
                 penalties.append(targets[-1].new_zeros(()) if penalty is None else penalty)
             weights = targets[0].new_tensor(self.exit_weights)
             each_target, each_penalty = torch.stack(targets), torch.stack(penalties)
             target, penalty = (weights * each_target).sum(), (weights * each_penalty).sum()
-        # Here and not in the loop: Fabric lets no one else differentiate what a module returns.
+        # Measured here because Fabric does not let its callers differentiate a module's output.
         ratio = self._ratio(target, penalty) if measure and penalty.requires_grad else None
         return Losses(target + penalty, each_target.detach(), each_penalty.detach(), ratio)
 
     def _ratio(self, target: Tensor, penalty: Tensor) -> float:
+        """Norm of the penalty's gradient on the trunk, divided by that of the target's."""
         trunk = [p for p in self.net.backbone.stages.parameters() if p.requires_grad]
-        norms = []
+        squares = []
         for part in (penalty, target):
-            # The same power of two for both: half precision would round small gradients to zero.
-            found = torch.autograd.grad(part * SCALE, trunk, retain_graph=True, allow_unused=True)
-            norms.append(sum(float(g.float().square().sum()) for g in found if g is not None))
-        return math.sqrt(norms[0] / max(norms[1], 1e-30))
+            # Half precision would round small gradients to zero; the factor cancels in the ratio.
+            gradients = torch.autograd.grad(
+                part * SCALE, trunk, retain_graph=True, allow_unused=True
+            )
+            squares.append(sum(float(g.float().square().sum()) for g in gradients if g is not None))
+        return math.sqrt(squares[0] / max(squares[1], 1e-30))
 
     def begin(self, labels: Tensor, groups: Tensor) -> None:
-        """See the training split once before training: labels (N,), groups (N,) or UNKNOWN."""
+        """Prepare for training; called once, with the whole training split.
+
+        Args:
+            labels: class indices, (N,).
+            groups: group indices or UNKNOWN, (N,).
+        """
 
     def outputs(self, batch: Batch) -> list[Exit]:
-        """What the exits say of a training batch."""
-        exits: list[Exit] = self.net(batch.images)
-        return exits
+        """Output of every exit for a training batch, the final one last."""
+        return self.net(batch.images)
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         """The loss of exit k as a classifier.
 
         Args:
             k: index of the exit, from 0, the final one last.
-            exit: its logits (B, C) and features (B, D_k), float32.
+            exit: logits (B, C) and features (B, D_k) of that exit, float32.
             batch: images (B, 3, H, W), labels (B,), and groups (B,), UNKNOWN where not known.
         Returns:
-            A scalar, in nats for cross-entropy; its exit weight is applied outside.
+            Scalar, in nats for cross-entropy, without the exit's weight, which `forward` applies.
         """
         return F.cross_entropy(exit.logits, batch.labels)
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor | None:
-        """The fairness penalty of exit k, a scalar, its weight included; None for no penalty.
+        """The fairness penalty of exit k.
 
-        Arguments as for `target_loss`.
+        Args:
+            k: as for `target_loss`.
+            exit: as for `target_loss`.
+            batch: as for `target_loss`.
+        Returns:
+            Scalar, the penalty's weight included but not the exit's; None if there is no penalty.
         """
         return None
 
     def fold(self) -> None:
-        """Write what the method has learnt beside the network into it.
+        """Write what the method has learnt outside the network into the network.
 
-        The network answers alone, and so never sees the attribute.
+        Called before each validation. Predictions come from the network only, which therefore
+        never needs the attribute.
         """
 
 
 class Distilled(Method):
-    """A method with a frozen teacher of the same shape, which the training loop provides."""
+    """A method with a frozen teacher of the same architecture, which the training setup provides.
+
+    Attributes:
+        teacher_run: folder of the teacher's run; None if a teacher has to be trained first.
+    """
 
     teacher_run: Path | None = None
     _teacher: tuple[ExitNet] | None = None
 
     @property
     def teacher(self) -> ExitNet:
+        """The frozen teacher."""
         assert self._teacher is not None, "no teacher has been set"
         return self._teacher[0]
 
     def set_teacher(self, teacher: ExitNet) -> None:
-        """Take a trained network as the teacher.
+        """Set a trained network as the teacher and freeze it.
 
         Raises:
-            UserError: it has other classes or exits.
+            UserError: the teacher's classes, exits or architecture differ from the student's.
         """
         if teacher.num_classes != self.net.num_classes:
             raise UserError(
                 f"the teacher has {teacher.num_classes} classes, but the student has "
                 f"{self.net.num_classes}; train a teacher on the same data"
             )
-        mine, theirs = self.net.config, teacher.config
+        expected, actual = self.net.config, teacher.config
         for key in ("name", "head", "stem"):
-            if mine[key] != theirs[key]:
+            if actual[key] != expected[key]:
                 raise UserError(
-                    f"the teacher's {key} is {theirs[key]}, but the student's is {mine[key]}; "
+                    f"the teacher's {key} is {actual[key]}, but the student's is {expected[key]}; "
                     "train a teacher with the same network"
                 )
         if teacher.exit_names != self.net.exit_names:
@@ -159,7 +185,7 @@ class Distilled(Method):
                 f"the teacher has the exits {', '.join(teacher.exit_names)}, but the student has "
                 f"{', '.join(self.net.exit_names)}; train a teacher with the same exits"
             )
-        # In a tuple it is no part of the module: not trained, not saved, not put in training mode.
+        # The tuple hides it from the module tree: it is not trained, saved or set to training mode.
         self._teacher = (teacher.eval().requires_grad_(False),)
 
 

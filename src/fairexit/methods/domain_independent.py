@@ -15,14 +15,14 @@ from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 @methods.register("domainindep")
 class DomainIndep(Method):
-    """A sample trains its own group's head only; the answer is the heads' mean.
+    """Each sample trains its own group's head only; the prediction is the mean of the heads.
 
-    It is folded into the network, so prediction needs neither the attribute nor this method. A
-    sample of unknown group trains the mean of the logits.
+    That mean is folded into the network, so prediction needs neither the attribute nor this method.
+    A sample of unknown group trains the heads' mean logits.
 
     Args:
-        answer: `logits`, the softmax of the heads' mean logits, which is one linear head again; or
-            `probabilities`, the mean of their softmaxes.
+        answer: which mean is the prediction: `logits`, the softmax of the heads' mean logits, which
+            equals a single linear head; or `probabilities`, the mean of the heads' softmaxes.
     """
 
     def __init__(
@@ -44,22 +44,23 @@ class DomainIndep(Method):
             head.classifier.requires_grad_(False)
 
     def logits(self, k: int, z: Tensor) -> Tensor:
-        """What each group's head of exit k says, (B, M, C)."""
-        answer: Tensor = self.group_heads[k](z)
-        return answer.view(len(z), self.task.num_groups, self.task.num_classes)
+        """Logits of every group's head at exit k, (B, M, C), from features z, (B, D_k)."""
+        shape = len(z), self.task.num_groups, self.task.num_classes
+        return self.group_heads[k](z).view(shape)
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        heads = self.logits(k, exit.features)
-        rows = torch.arange(len(heads), device=heads.device)
-        own = heads[rows, batch.groups.clamp_min(0)]
+        by_group = self.logits(k, exit.features)
+        rows = torch.arange(len(by_group), device=by_group.device)
+        own_group = by_group[rows, batch.groups.clamp_min(0)]
         unknown = (batch.groups == UNKNOWN)[:, None]
-        return F.cross_entropy(torch.where(unknown, heads.mean(1), own), batch.labels)
+        return F.cross_entropy(torch.where(unknown, by_group.mean(1), own_group), batch.labels)
 
     @torch.no_grad()
     def fold(self) -> None:
-        for head, own in zip(self.net.exit_heads, self.group_heads, strict=True):
+        for head, groups in zip(self.net.exit_heads, self.group_heads, strict=True):
             if isinstance(head.classifier, Mixture):
-                head.classifier.linear.load_state_dict(own.state_dict())
+                head.classifier.linear.load_state_dict(groups.state_dict())
                 continue
-            for mean, each in zip(head.classifier.parameters(), own.parameters(), strict=True):
-                mean.copy_(each.view(self.task.num_groups, *mean.shape).mean(0))
+            pairs = zip(head.classifier.parameters(), groups.parameters(), strict=True)
+            for mean, by_group in pairs:
+                mean.copy_(by_group.view(self.task.num_groups, *mean.shape).mean(0))

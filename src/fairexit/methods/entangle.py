@@ -1,4 +1,4 @@
-"""Raise the attribute's entanglement, so that neighbours in feature space are of any group."""
+"""Entanglement of the attribute: neighbours in feature space should come from every group."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from fairexit.types import Batch, Exit, Task
 
 @methods.register("snnl")
 class Entangle(Method):
-    """Adds minus the soft nearest neighbour loss of the attribute (Frosst et al. 2019).
+    """Maximises the soft nearest neighbour loss of the attribute (Frosst et al. 2019).
 
     Args:
-        weight: of the penalty.
-        temperature: T, in mean squared distances.
+        weight: weight of the penalty, which is minus that loss.
+        temperature: T, in units of the mean squared distance.
     """
 
     def __init__(
@@ -33,6 +33,6 @@ class Entangle(Method):
         self.weight, self.temperature = weight, temperature
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        found = snnl(exit.features, batch.groups, self.temperature)
-        self.left_out += found.without_partner
-        return -self.weight * found.value
+        entanglement = snnl(exit.features, batch.groups, self.temperature)
+        self.left_out += entanglement.without_partner
+        return -self.weight * entanglement.value

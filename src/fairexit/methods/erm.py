@@ -1,8 +1,8 @@
-"""Empirical risk minimisation: cross-entropy at every exit, and nothing for fairness."""
+"""Empirical risk minimisation: cross-entropy at every exit, without a fairness term."""
 
 from fairexit.methods.base import Method, methods
 
 
 @methods.register("erm")
 class ERM(Method):
-    """Plain training. With exits it is the multi-exit network without a fairness term."""
+    """Plain training: cross-entropy at every exit, without a fairness term."""

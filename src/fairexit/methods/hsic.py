@@ -1,4 +1,4 @@
-"""Features that are independent of the attribute, by the HSIC penalty (Quadrianto et al. 2019)."""
+"""The HSIC penalty: features independent of the attribute (Quadrianto et al. 2019)."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ from fairexit.types import Batch, Exit, Task
 class Hsic(Method):
     """Penalises the HSIC between each exit's features and the attribute, summed over classes.
 
-    With several processes each sees its own part of the batch only.
+    With several processes, each computes the penalty on its own part of the batch only.
 
     Args:
-        weight: lambda; the paper's 0.01 may do nothing, see the log's penalty ratio.
+        weight: lambda; the paper's 0.01 may have no effect, as the log's penalty ratio shows.
     """
 
     def __init__(
@@ -33,6 +33,6 @@ class Hsic(Method):
         self.weight = weight
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        found = hsic_by_class(exit.features, batch.groups, batch.labels, self.task.num_classes)
-        self.left_out += (~found.valid).sum()
-        return self.weight * found.values.sum()
+        hsic = hsic_by_class(exit.features, batch.groups, batch.labels, self.task.num_classes)
+        self.left_out += (~hsic.valid).sum()
+        return self.weight * hsic.values.sum()

@@ -1,4 +1,4 @@
-"""Fair feature distillation (Jung et al. 2021): every group's features like the teacher's."""
+"""Fair feature distillation (Jung et al. 2021): every group's features approach the teacher's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +15,16 @@ from fairexit.types import Batch, Exit, Task
 
 @methods.register("mfd")
 class Mfd(Distilled):
-    """Half the sum over classes and groups of the MMD^2 between teacher and student features.
+    """Penalises half the MMD^2 of teacher and student features, summed over classes and groups.
 
-    With several processes each sees its own part of the batch only.
+    With several processes, each computes the penalty on its own part of the batch only.
 
     Args:
-        weight: of the penalty; by default that of the released scripts, 5 x 0.02. The paper's
-            lambda of 0.01 is a tenth of it.
-        sigma: width of the kernel, in mean squared distances.
-        teacher: a finished run of the same network; by default one is trained first by ERM, with
-            the same seed and settings.
+        weight: weight of the penalty; the default is that of the released scripts, 5 x 0.02. The
+            paper's lambda of 0.01 is a tenth of it.
+        sigma: width of the kernel, in units of the mean squared distance.
+        teacher: folder of a finished run of the same network; by default a teacher is first
+            trained by ERM with the same seed and settings.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class Mfd(Distilled):
     ) -> None:
         super().__init__(net, task, exit_weights)
         self.weight, self.sigma, self.teacher_run = weight, sigma, teacher
-        self._seen: list[Exit] = []
+        self._teacher_exits: list[Exit] = []
 
     def outputs(self, batch: Batch) -> list[Exit]:
         with torch.no_grad():
-            self._seen = self.teacher(batch.images)
+            self._teacher_exits = self.teacher(batch.images)
         return super().outputs(batch)
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        found = mmd_by_cell(
-            self._seen[k].features,
+        mmd = mmd_by_cell(
+            self._teacher_exits[k].features,
             exit.features,
             batch.labels,
             batch.groups,
@@ -56,5 +56,5 @@ class Mfd(Distilled):
             num_groups=self.task.num_groups,
             sigma=self.sigma,
         )
-        self.left_out += (~found.valid).sum()
-        return self.weight * 0.5 * found.values.sum()
+        self.left_out += (~mmd.valid).sum()
+        return self.weight * 0.5 * mmd.values.sum()

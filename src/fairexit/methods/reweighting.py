@@ -1,4 +1,4 @@
-"""Classes and groups weigh as they should: by fixed weights, or by ones that follow the loss."""
+"""Weights for the cells of class and group: balanced once, or adapted to the losses."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
 def cells_of(labels: Tensor, groups: Tensor, num_groups: int) -> Tensor:
-    """Index of each sample's class and group, (N,); UNKNOWN where the group is."""
+    """Index of each sample's cell of class and group, (N,); UNKNOWN if the group is unknown."""
     return torch.where(groups == UNKNOWN, UNKNOWN, labels * num_groups + groups)
 
 
 @methods.register("reweight")
 class Reweight(Method):
-    """Cross-entropy in which each cell of class and group weighs the same over the training split.
+    """Cross-entropy weighted so that every cell of class and group has the same total weight.
 
-    A sample of unknown group has the weight one.
+    The totals are over the training split. A sample of unknown group has weight one.
     """
 
     cell_weights: Tensor
@@ -40,14 +40,19 @@ class Reweight(Method):
         self.cell_weights.copy_(torch.where(present, weights, 0))
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        each = F.cross_entropy(exit.logits, batch.labels, reduction="none")
+        losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         weights = torch.where(cells == UNKNOWN, 1, self.cell_weights[cells.clamp_min(0)])
-        return (weights * each).sum() / weights.sum()
+        return (weights * losses).sum() / weights.sum()
 
 
-def _everywhere(total: Tensor, counts: Tensor) -> Tensor:
-    """Mean loss of each cell, (C M,), over the parts of the batch that all processes see."""
+def _mean_over_processes(total: Tensor, counts: Tensor) -> Tensor:
+    """Mean loss of each cell, (C M,), over the parts of the batch in all processes.
+
+    Args:
+        total: sum of this process's losses in each cell, (C M,).
+        counts: number of this process's samples in each cell, (C M,).
+    """
     sums = torch.stack([total.detach(), counts.to(total.dtype)])
     if distributed.is_initialized():
         distributed.all_reduce(sums)
@@ -58,12 +63,12 @@ def _everywhere(total: Tensor, counts: Tensor) -> Tensor:
 class GroupDro(Method):
     """Minimises the loss of the worst cells of class and group (Sagawa et al. 2020).
 
-    The weight of a cell grows with its loss: q <- q exp(step loss), scaled to sum to one, for each
-    exit by itself. Samples of unknown group are left out; in a batch that lacks cells the others
-    share their weight, which the source does not say.
+    The weight of a cell grows with its loss, separately at each exit: q <- q exp(step loss), scaled
+    to sum to one. Samples of unknown group are left out. If a batch lacks some cells, the others
+    share their weight; the source does not cover this case.
 
     Args:
-        step: how fast the weights follow the losses.
+        step: step size of the weights' updates.
     """
 
     q: Tensor
@@ -82,18 +87,18 @@ class GroupDro(Method):
         self.register_buffer("q", torch.full((net.num_exits, cells), 1 / cells))
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        each = F.cross_entropy(exit.logits, batch.labels, reduction="none")
+        losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         known = cells != UNKNOWN
         self.left_out += (~known).sum()
-        cells, each = cells[known], each[known]
-        total = torch.zeros_like(self.q[k]).index_add(0, cells, each)
+        cells, losses = cells[known], losses[known]
+        total = torch.zeros_like(self.q[k]).index_add(0, cells, losses)
         counts = torch.bincount(cells, minlength=self.q.shape[1])
         mean = total / counts.clamp_min(1)
         if self.training:
             with torch.no_grad():
-                self.q[k] *= (self.step * _everywhere(total, counts)).exp()
+                self.q[k] *= (self.step * _mean_over_processes(total, counts)).exp()
                 self.q[k] /= self.q[k].sum()
-        # Cells that the batch lacks have no loss; the others share their weight.
+        # Cells that the batch lacks have no loss, so the others share their weight.
         q = self.q[k] * (counts > 0)
         return (q * mean).sum() / q.sum().clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""Networks with exits, built by name."""
+"""Multi-exit networks, built by name."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -35,7 +35,7 @@ def create_model(
     image_size: int | None = None,
     mixture: int | None = None,
 ) -> ExitNet:
-    """A network by name, cut into four stages, with classifiers after some of them.
+    """Build a network by name, cut into four stages, with classifiers after some of them.
 
     >>> create_model("resnet18", 8, exits=[2, 4]).exit_names
     ['2', '4', 'f']
@@ -47,19 +47,21 @@ def create_model(
         head: layout of the internal classifiers, one of `heads.names()`.
         stem: "standard", or "small" for small images (ResNets only).
         pretrained: True for the library's weights, or the path of a safetensors file with the
-            library's state dict; a classifier with another number of classes is left as it is.
-        image_size: height and width in pixels; a network that is built for one size needs it, all
-            others are checked against it.
-        mixture: number of classifiers at each exit, whose mean probability is the answer; one
-            linear classifier by default.
+            library's state dict; a classifier with another number of classes is not loaded.
+        image_size: height and width in pixels; required by networks that are built for a single
+            size, and checked for all others.
+        mixture: number of classifiers at each exit, whose mean probability is the prediction; by
+            default each exit has one linear classifier.
+    Returns:
+        The network, in training mode.
     Raises:
-        UserError: an unknown name or option, images too small, or weights that cannot be had.
+        UserError: an unknown name or option, too small images, or weights that cannot be loaded.
     """
     if num_classes < 2:
         raise UserError(f"num_classes is {num_classes}; a classifier needs at least 2 classes")
     if image_size is not None and image_size < 1:
         raise UserError(f"image_size is {image_size}; it must be a number of pixels of at least 1")
-    heads.check(head, {})  # a misspelt head counts without exits too
+    heads.check(head, {})  # a misspelt head is an error even without exits
     family = backbone_family(name)
     if stem not in family.stems:
         raise UserError(f"{name} has no stem '{short(stem)}'; {nearest(stem, family.stems)}")
@@ -82,18 +84,18 @@ def create_model(
     if mixture is not None:
         net.mix(mixture)
     if image_size is not None:
-        net.exit_costs(image_size)  # a dry run: what does not fit says so now
+        net.exit_costs(image_size)  # a dry run: images that do not fit are reported now
     return net
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names for `create_model`: torchvision's, then timm's as "timm/<name>".
+    """Names that `create_model` takes: torchvision's, then timm's as "timm/<name>".
 
     >>> list_models("resnet*")
     ['resnet18', 'resnet34', 'resnet50']
 
     Args:
-        pattern: shell-style, "timm/convnext*".
+        pattern: shell-style pattern, such as "timm/convnext*".
     """
     families = [backbones.create(key) for key in backbones.names()]
     families.sort(key=lambda family: family.prefix)
@@ -104,12 +106,12 @@ def backbone_family(name: str) -> Family:
     """The family of networks that a name belongs to.
 
     Raises:
-        UserError: no family has it, or two have.
+        UserError: the name belongs to no family, or to two.
     """
     families = {}
     for key in backbones.names():
         family = backbones.create(key)
-        # timm is imported only for a name of its own
+        # timm is imported only for names with its prefix
         if name.startswith(family.prefix) and name in family.names():
             families[key] = family
     if len(families) > 1:
@@ -124,6 +126,7 @@ def backbone_family(name: str) -> Family:
 
 
 def _stage_numbers(exits: str | Sequence[int], count: int) -> list[int]:
+    """Numbers of the stages that get an exit, from 1, sorted."""
     if exits == "all":
         return list(range(1, count + 1))
     if exits == "none":

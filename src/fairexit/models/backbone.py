@@ -1,6 +1,6 @@
-"""The contract of a backbone: an existing network, cut into four stages and a head.
+"""The interface of a backbone: an existing network, cut into four stages and a head.
 
-A new backbone is a subclass of `Family` in a file of its own, entered in `backbones`.
+A new backbone is a subclass of `Family` in a file of its own, registered in `backbones`.
 """
 
 from abc import ABC, abstractmethod
@@ -15,14 +15,14 @@ from fairexit.registry import Registry
 
 
 class Backbone(nn.Module):
-    """A network in stages, run one after the other, and its own head.
+    """A network as a sequence of stages, and its final head.
 
     Args:
-        stages: the parts; the first includes the stem.
-        widths: channels after each stage.
-        head: the network's own classifier (CLF_f); it reads the last stage's output.
+        stages: the stages; the first includes the stem.
+        widths: number of channels after each stage.
+        head: the network's own classifier (CLF_f), which reads the last stage's output.
         min_size: smallest image height and width in pixels.
-        fixed_size: whether images must be exactly of the smallest size.
+        fixed_size: whether images must have exactly the smallest size.
     """
 
     def __init__(
@@ -42,26 +42,26 @@ class Backbone(nn.Module):
         self.fixed_size = fixed_size
 
     def to_map(self, x: Tensor) -> Tensor:
-        """A stage's output as a map (B, C, H, W)."""
+        """A stage's output as a feature map, (B, C, H, W)."""
         return x
 
 
 class Family(ABC):
-    """Networks of one kind out of one library, and where to cut them."""
+    """A family of networks from one library, and how to cut them into stages."""
 
     prefix: ClassVar[str] = ""
-    """What their names begin with."""
+    """Common beginning of the networks' names."""
     stems: ClassVar[tuple[str, ...]] = ("standard",)
 
     @abstractmethod
     def names(self) -> list[str]:
-        """The names of all its networks, prefix included."""
+        """Names of all networks of the family, with the prefix."""
 
     @abstractmethod
     def network(
         self, name: str, num_classes: int, *, stem: str, image_size: int | None
     ) -> nn.Module:
-        """The library's network with random weights."""
+        """The library's network with random weights, not yet cut."""
 
     @abstractmethod
     def classifier(self, network: nn.Module) -> nn.Module:
@@ -69,25 +69,24 @@ class Family(ABC):
 
     @abstractmethod
     def cut(self, network: nn.Module, *, image_size: int | None) -> Backbone:
-        """The network in stages; its modules are moved, not copied."""
+        """Cut the network into stages; its modules are moved, not copied."""
 
     @abstractmethod
     def weights(self, name: str) -> dict[str, Tensor]:
-        """The library's pretrained weights, downloaded if need be."""
+        """The library's pretrained weights, downloaded if necessary."""
 
     def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-        """A file's weights in the form that the network wants."""
+        """Convert weights from a file to the form that the network expects."""
         return state
 
 
 class TorchvisionFamily(Family):
-    """Networks out of torchvision."""
+    """Networks from torchvision."""
 
     def network(
         self, name: str, num_classes: int, *, stem: str, image_size: int | None
     ) -> nn.Module:
-        network: nn.Module = get_model(name, weights=None, num_classes=num_classes)
-        return network
+        return get_model(name, weights=None, num_classes=num_classes)
 
     def weights(self, name: str) -> dict[str, Tensor]:
         best = get_model_weights(name).DEFAULT

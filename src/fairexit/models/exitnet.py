@@ -1,4 +1,4 @@
-"""A backbone with classifiers on the way."""
+"""The multi-exit network: a backbone with classifiers after its stages."""
 
 import copy
 from bisect import bisect_left
@@ -15,24 +15,24 @@ from fairexit.models.heads import Head, Mixture, SmallMapError
 from fairexit.types import Exit
 
 LARGEST = 4096
-"""Pixels of a side beyond which no image is."""
+"""Upper limit of the search for an image side, in pixels."""
 
 
 def widen(logits: Tensor) -> Tensor:
-    """At least float32, so that half precision does not round a confidence up to a threshold."""
+    """Convert to at least float32: half precision could round a confidence up to a threshold."""
     return logits if logits.dtype.itemsize >= 4 else logits.float()
 
 
 class ExitNet(nn.Module):
     """A multi-exit network; without internal classifiers it is the plain network.
 
-    The trunk is run once. With an exit on the last stage, its map feeds that exit and CLF_f.
+    The trunk runs once. If the last stage has an exit, its map feeds both that exit and CLF_f.
 
     Args:
         backbone: the stages and the final classifier.
-        heads: internal classifiers by the number of their stage, from 1.
+        heads: internal classifiers by stage number, from 1.
         num_classes: number of classes C.
-        config: what rebuilds the network with `create_model`, in plain values.
+        config: arguments of `create_model` that rebuild the network, in plain values.
 
     Attributes:
         exit_names: "1" to "4" for the internal exits, "f" for the final one.
@@ -65,10 +65,10 @@ class ExitNet(nn.Module):
         return [*(cast(Head, head) for head in self.heads.values()), self.backbone.head]
 
     def mix(self, parts: int) -> None:
-        """Give every exit fresh classifiers, `parts` in number, that answer by mean probability.
+        """Replace each exit's classifier by new ones whose mean probability is the prediction.
 
         Args:
-            parts: M, at least 2.
+            parts: number of classifiers at each exit, M, at least 2.
         """
         for head in self.exit_heads:
             assert isinstance(head.classifier, nn.Linear), "this network is a mixture already"
@@ -76,7 +76,7 @@ class ExitNet(nn.Module):
         self.config["mixture"] = parts
 
     def forward(self, x: Tensor) -> list[Exit]:
-        """What every exit says of the images, the final one last.
+        """Compute the output of every exit, the final one last.
 
         Args:
             x: images, (B, 3, H, W).
@@ -89,10 +89,10 @@ class ExitNet(nn.Module):
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Class probabilities of every exit, (B, E, C), at least in float32."""
-        return torch.stack([widen(one.logits).softmax(-1) for one in self(x)], dim=1)
+        return torch.stack([widen(exit.logits).softmax(-1) for exit in self(x)], dim=1)
 
     def check_size(self, height: int, width: int) -> None:
-        """Raise a UserError where the network cannot take images of this size (pixels)."""
+        """Raise a UserError if the network cannot take images of this size, in pixels."""
         smallest, fixed = self.backbone.min_size, self.backbone.fixed_size
         if min(height, width) < smallest or (fixed and max(height, width) > smallest):
             raise UserError(
@@ -101,65 +101,66 @@ class ExitNet(nn.Module):
             )
 
     def internal_exit(self, position: int, x: Tensor) -> Exit | None:
-        """The internal exit that reads the output x of a stage, None where there is none.
+        """Run the internal exit of a stage; None if the stage has no exit.
 
         Args:
             position: index of the stage, from 0.
             x: the stage's output.
         """
         name = str(position + 1)
-        if name not in self.heads:
-            return None
-        found: Exit = self.heads[name](self.backbone.to_map(x))
-        return found
+        return self.heads[name](self.backbone.to_map(x)) if name in self.heads else None
 
     @torch.no_grad()
     def exit_costs(self, image_size: int) -> list[float]:
         """Multiply-adds of one image that leaves at each exit, all heads up to it included.
 
+        They are counted from tensor shapes alone; nothing is computed.
+
         Args:
             image_size: height and width in pixels.
         Returns:
-            One number per exit; counted on shapes alone, nothing is computed.
+            Multiply-adds of each exit, E numbers.
         Raises:
             UserError: the images are too small for the backbone or for a head.
         """
-        twin = self._without_storage()
+        shapes = self._without_storage()
         images = torch.empty(1, 3, image_size, image_size, device="meta")
         with FlopCounterMode(display=False) as counter:
-            return [counter.get_total_flops() / 2 for _ in twin._exits(images)]
+            return [counter.get_total_flops() / 2 for _ in shapes._exits(images)]
 
     def _exits(self, x: Tensor) -> Iterator[Exit]:
+        """The exits in order; too small images raise a UserError that says which size works."""
         try:
-            yield from self._walk(x)
+            yield from self._run_stages(x)
         except SmallMapError as error:
             larger = "" if self.backbone.fixed_size else f"images of {self._smallest_side()} px, "
             raise UserError(f"{error}; use {larger}earlier exits or head 'conv'") from None
 
     def _smallest_side(self) -> int:
-        """Pixels from which every exit can take the images; found on shapes alone."""
-        twin = self._without_storage()
+        """Smallest image side in pixels that every exit can take, computed from shapes alone."""
+        shapes = self._without_storage()
 
         def fits(side: int) -> bool:
             try:
-                return bool([*twin._walk(torch.empty(1, 3, side, side, device="meta"))])
+                return bool([*shapes._run_stages(torch.empty(1, 3, side, side, device="meta"))])
             except SmallMapError:
                 return False
 
         sides = range(self.backbone.min_size, LARGEST)
         return sides[bisect_left(sides, True, key=fits)]
 
-    def _walk(self, x: Tensor) -> Iterator[Exit]:
+    def _run_stages(self, x: Tensor) -> Iterator[Exit]:
+        """Run the stages one by one; yield each exit as soon as it is computed."""
         self.check_size(*x.shape[-2:])
         for position, stage in enumerate(self.backbone.stages):
             x = stage(x)
-            found = self.internal_exit(position, x)
-            if found is not None:
-                yield found
+            exit = self.internal_exit(position, x)
+            if exit is not None:
+                yield exit
         yield self.backbone.head(x)
 
     def _without_storage(self) -> "ExitNet":
-        """A copy in evaluation mode whose tensors have shapes only."""
+        """A copy in evaluation mode on the meta device: its tensors have shapes but no storage."""
         memo: dict[int, Any] = {
             id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False)
             for p in self.parameters()

@@ -1,6 +1,6 @@
-"""Classifiers on a feature map: what sits at an exit.
+"""Heads: the classifiers at the exits, which read a feature map.
 
-A new head is a subclass of `Head` with the arguments (width, num_classes), entered in `heads`.
+A new head is a subclass of `Head` with the arguments (width, num_classes), registered in `heads`.
 """
 
 import math
@@ -16,10 +16,10 @@ from fairexit.types import Exit
 
 
 class Mixture(nn.Module):
-    """Several linear classifiers; their mean probabilities, as logits (their logarithm).
+    """Several linear classifiers; the output is the logarithm of their mean probabilities.
 
     Args:
-        in_features: D.
+        in_features: number of features D.
         num_classes: number of classes C.
         parts: number of classifiers M.
     """
@@ -30,20 +30,20 @@ class Mixture(nn.Module):
         self.linear = nn.Linear(in_features, parts * num_classes)
 
     def forward(self, z: Tensor) -> Tensor:
-        each = self.linear(z).unflatten(-1, (self.parts, -1)).log_softmax(-1)
-        return each.logsumexp(-2) - math.log(self.parts)
+        logs = self.linear(z).unflatten(-1, (self.parts, -1)).log_softmax(-1)
+        return logs.logsumexp(-2) - math.log(self.parts)
 
 
 class Head(nn.Module):
-    """A map is reduced to a vector z, which one classifier reads.
+    """Reduces a feature map to a vector z, which a classifier reads.
 
     Args:
-        reduce: from a stage's map (B, C, H, W) to z (B, D).
-        classifier: a linear layer, D to the number of classes; `ExitNet.mix` replaces it.
+        reduce: module that maps a stage's feature map (B, C, H, W) to z (B, D).
+        classifier: linear layer from D features to C classes; `ExitNet.mix` replaces it.
     """
 
     min_map: ClassVar[int] = 1
-    """Smallest height and width of the map."""
+    """Smallest height and width of the feature map."""
 
     classifier: nn.Linear | Mixture
 
@@ -56,7 +56,7 @@ class Head(nn.Module):
         """The vector z (B, D) of each sample.
 
         Raises:
-            UserError: the map is smaller than this head can take.
+            UserError: the feature map is smaller than this head can take.
         """
         height, width = x.shape[-2:]
         if min(height, width) < self.min_map:
@@ -64,8 +64,7 @@ class Head(nn.Module):
                 f"{type(self).__name__} needs a feature map of at least "
                 f"{self.min_map}x{self.min_map}, but gets {height}x{width}"
             )
-        z: Tensor = self.reduce(x)
-        return z
+        return self.reduce(x)
 
     def forward(self, x: Tensor) -> Exit:
         z = self.features(x)
@@ -73,7 +72,7 @@ class Head(nn.Module):
 
 
 class SmallMapError(UserError):
-    """A map that is smaller than the head can take; larger images have larger maps."""
+    """The feature map is smaller than the head can take; larger images give larger maps."""
 
 
 heads: Registry[Head] = Registry("head", "fairexit.models", Head, ("width", "num_classes"))
@@ -83,10 +82,10 @@ heads: Registry[Head] = Registry("head", "fairexit.models", Head, ("width", "num
 class ConvHead(Head):
     """One strided 3x3 convolution, batch norm, ReLU and global average pooling.
 
-    The stride keeps it cheap: on a ResNet-18 four of them add about 3 % to the multiply-adds.
+    The stride keeps it cheap: four of them add about 3 % to the multiply-adds of a ResNet-18.
 
     Args:
-        width: channels of the map.
+        width: number of channels of the feature map.
         num_classes: number of classes C.
     """
 
@@ -104,12 +103,12 @@ class ConvHead(Head):
 
     def features(self, x: Tensor) -> Tensor:
         # On a map of one pixel oneDNN's bfloat16 weight gradient of a strided convolution is wrong
-        # (torch 2.14, AVX-512). A border of zeros changes nothing but that.
+        # (torch 2.14, AVX-512). A border of zeros avoids that and leaves the output unchanged.
         return super().features(F.pad(x, (0, 1, 0, 1)) if x.shape[-2:] == (1, 1) else x)
 
 
 class MixedPool(nn.Module):
-    """Average and max pooling to a grid, mixed by one learnt weight (half and half at first)."""
+    """Average and max pooling to a grid, mixed by one learnt weight that starts at one half."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
@@ -126,7 +125,7 @@ class PoolHead(Head):
     """Mixed average and max pooling to a 4x4 grid (Shallow-Deep Networks, Kaya et al. 2019).
 
     Args:
-        width: channels of the map.
+        width: number of channels of the feature map.
         num_classes: number of classes C.
     """
 
@@ -141,11 +140,11 @@ class PoolHead(Head):
 class ReleasedHead(Head):
     """The layout of the authors' released scripts: two convolutions without an activation.
 
-    Between them the map is resized to 64x64, which makes this head dear and, with no activation
-    anywhere, linear.
+    Between them the map is resized to 64x64, which makes this head expensive. Without an activation
+    it is linear.
 
     Args:
-        width: channels of the map.
+        width: number of channels of the feature map.
         num_classes: number of classes C.
     """
 

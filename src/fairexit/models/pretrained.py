@@ -1,4 +1,4 @@
-"""Pretrained weights: the library's, or those in a local safetensors file."""
+"""Loading of pretrained weights, the library's or those of a local safetensors file."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,32 +14,33 @@ from fairexit.models.backbone import Family
 def load_pretrained(
     family: Family, name: str, network: nn.Module, source: Literal[True] | str | Path
 ) -> None:
-    """Fill the library's network in place; a classifier of another shape stays as it is.
+    """Load weights into a network in place; a classifier of another shape keeps its own weights.
 
     Args:
-        family: where the network comes from.
-        name: its name.
-        network: not yet cut.
+        family: family of the network.
+        name: name of the network.
+        network: the library's network, not yet cut.
         source: True for the library's own weights, or the path of a safetensors file that holds
             the library's state dict.
     Raises:
-        UserError: no download, no such file, or weights of another network.
+        UserError: the download fails, the file is missing or unreadable, or the weights belong to
+            another network.
     """
     if source is True:
-        where, state = "the library's weights", _download(family, name)
+        origin, state = "the library's weights", _download(family, name)
     else:
-        where, state = str(source), _read(Path(source))
+        origin, state = str(source), _read(Path(source))
     try:
         state = family.adapt(state, network)
     except (KeyError, RuntimeError, ValueError) as error:
-        raise UserError(f"pretrained: {where} does not fit {name}: {error}") from error
-    own = network.state_dict()
+        raise UserError(f"pretrained: {origin} does not fit {name}: {error}") from error
+    current = network.state_dict()
     classifier = family.classifier(network)
     layer = next(key for key, module in network.named_modules() if module is classifier)
     for key in (f"{layer}.weight", f"{layer}.bias"):
-        if key in state and state[key].shape != own[key].shape:
-            state[key] = own[key]
-    _check(own, state, f"pretrained: {where} does not fit {name}")
+        if key in state and state[key].shape != current[key].shape:
+            state[key] = current[key]
+    _check(current, state, f"pretrained: {origin} does not fit {name}")
     network.load_state_dict(state)
 
 
@@ -62,8 +63,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UserError(f"pretrained: {path} is not a safetensors file: {error}") from None
 
 
-def _check(own: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+def _check(expected: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
+    """Raise a UserError that starts with `problem` unless names and shapes are the same."""
+    missing = sorted(expected.keys() - state.keys())
+    unexpected = sorted(state.keys() - expected.keys())
     if missing:
         raise UserError(
             f"{problem}: it lacks {len(missing)} entries, of which the first is '{missing[0]}'"
@@ -73,7 +76,7 @@ def _check(own: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> No
             f"{problem}: it has {len(unexpected)} entries that the network lacks, of which the "
             f"first is '{unexpected[0]}'"
         )
-    for key, tensor in own.items():
+    for key, tensor in expected.items():
         if tensor.shape != state[key].shape:
             raise UserError(
                 f"{problem}: '{key}' has the shape {tuple(state[key].shape)}, not "

@@ -1,4 +1,4 @@
-"""ResNets of torchvision, cut after each of the four residual stages."""
+"""torchvision's ResNets, cut after each of the four residual stages."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from fairexit.models.heads import Head
 class ResNets(TorchvisionFamily):
     """ResNet-18, -34 and -50 (He et al. 2016).
 
-    The small-image stem is a 3x3 convolution of stride 1 and one 2x2 max pooling.
+    The stem for small images is a 3x3 convolution of stride 1, followed by a 2x2 max pooling.
     """
 
     stems: ClassVar[tuple[str, ...]] = ("standard", "small")
@@ -33,8 +33,7 @@ class ResNets(TorchvisionFamily):
 
     def classifier(self, network: nn.Module) -> nn.Module:
         assert isinstance(network, ResNet)
-        layer: nn.Module = network.fc
-        return layer
+        return network.fc
 
     def cut(self, network: nn.Module, *, image_size: int | None) -> Backbone:
         assert isinstance(network, ResNet)

@@ -1,8 +1,8 @@
-"""Any model of timm that runs in stages, cut where timm's `feature_info` says.
+"""timm's models that run in stages, cut at the modules that timm's `feature_info` names.
 
-The cut knows no architecture. The first stage is the model with all that comes after taken out,
-the head is the model with all that comes before taken out, and what lies between runs in
-sequence. Whether that is still the same network is tried on a random image.
+The cut is the same for every architecture. The first stage is the model without the modules that
+come after the stage, the head is the model without the modules that come before it, and the modules
+in between run in sequence. A random image checks that the result computes what the model computes.
 """
 
 import copy
@@ -20,23 +20,22 @@ from fairexit.models.heads import Head
 from fairexit.types import Exit
 
 
-class _Pass(nn.Module):
-    """Stands where a module has been taken out."""
+class _Removed(nn.Module):
+    """Takes the place of a removed module and returns its first input."""
 
     def forward(self, x: Tensor, *_: Any, **__: Any) -> Tensor:
         return x
 
 
 class _Entry(nn.Module):
-    """A model without what comes after its first stage."""
+    """A model without the modules after its first stage."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.model.forward_features(x)
-        return found
+        return self.model.forward_features(x)
 
 
 class _Tail(nn.Module):
@@ -47,12 +46,16 @@ class _Tail(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.model.forward_head(self.model.forward_features(x), pre_logits=True)
-        return z
+        return self.model.forward_head(self.model.forward_features(x), pre_logits=True)
 
 
 class TimmBackbone(Backbone):
-    """A backbone whose stages may put out tokens (B, N, C) or maps (B, H, W, C)."""
+    """A backbone whose stages may return tokens (B, N, C) or maps (B, H, W, C).
+
+    Attributes:
+        prefix_tokens: number of tokens before those of the image patches.
+        layout: "NCHW" or "NHWC", the layout of the maps.
+    """
 
     prefix_tokens = 0
     layout = "NCHW"
@@ -67,9 +70,9 @@ class TimmBackbone(Backbone):
 
 @backbones.register("timm")
 class TimmFamily(Family):
-    """All of timm (Wightman 2019); a model that cannot be cut says so when it is built.
+    """All models of timm (Wightman 2019); one that cannot be cut is refused when it is built.
 
-    Exits sit after the last four stages of `feature_info`, or, where no stage changes the
+    Exits sit after the last four stages of `feature_info` or, if all stages have the same
     resolution (ViT), after evenly spaced blocks.
     """
 
@@ -85,15 +88,15 @@ class TimmFamily(Family):
     ) -> nn.Module:
         import timm
 
-        short = name.removeprefix(self.prefix)
-        config = timm.get_pretrained_cfg(short)
+        timm_name = name.removeprefix(self.prefix)
+        config = timm.get_pretrained_cfg(timm_name)
         size: dict[str, Any] = {}
         if config is not None and config.fixed_input_size:
             if image_size is None:
                 raise UserError(f"{name} is built for a single image size; set image_size")
             size = {"img_size": image_size}
         try:
-            network: nn.Module = timm.create_model(short, num_classes=num_classes, **size)
+            network: nn.Module = timm.create_model(timm_name, num_classes=num_classes, **size)
         except (AssertionError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise UserError(f"timm cannot build {name} with {size}: {reason}") from error
@@ -104,7 +107,7 @@ class TimmFamily(Family):
     def classifier(self, network: Any) -> nn.Linear:
         layer = network.get_classifier()
         if not isinstance(layer, nn.Linear):
-            raise _uncut(network, "it does not end in one linear layer")
+            raise _cannot_cut(network, "it does not end in one linear layer")
         return layer
 
     def weights(self, name: str) -> dict[str, Tensor]:
@@ -112,7 +115,7 @@ class TimmFamily(Family):
 
         logger = logging.getLogger("huggingface_hub")
         level = logger.level
-        logger.setLevel(logging.ERROR)  # offline it warns at every retry
+        logger.setLevel(logging.ERROR)  # it warns at every retry when offline
         try:
             model: nn.Module = timm.create_model(name.removeprefix(self.prefix), pretrained=True)
         finally:
@@ -122,14 +125,14 @@ class TimmFamily(Family):
     def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         # timm's own filter renames old keys and resizes position embeddings
         module = sys.modules[type(network).__module__]
-        fit = getattr(module, "checkpoint_filter_fn", None)
-        return state if fit is None else dict(fit(state, network))
+        convert = getattr(module, "checkpoint_filter_fn", None)
+        return state if convert is None else dict(convert(state, network))
 
     def cut(self, network: Any, *, image_size: int | None) -> Backbone:
         network.eval()
         side = image_size or 64
         image = torch.rand(1, 3, side, side)
-        size = sum(p.numel() for p in network.parameters())
+        num_parameters = sum(p.numel() for p in network.parameters())
         classifier, cuts = self.classifier(network), _cut_points(network)
         try:
             expected = _run_whole(network, image)
@@ -142,28 +145,29 @@ class TimmFamily(Family):
             backbone = _cut(network, classifier, cuts, image_size)
             same = _is_same(backbone, image, expected)
         except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-            raise _uncut(network, reason) from error
-        if not same or sum(p.numel() for p in backbone.parameters()) != size:
-            raise _uncut(network, reason)
+            raise _cannot_cut(network, reason) from error
+        if not same or sum(p.numel() for p in backbone.parameters()) != num_parameters:
+            raise _cannot_cut(network, reason)
         return backbone.train()
 
 
 def _cut(
     network: Any, classifier: nn.Linear, cuts: list[dict[str, Any]], image_size: int | None
 ) -> TimmBackbone:
-    names = _sequence(network, [cut["module"] for cut in cuts])
+    """Cut the network after each module that `cuts` (entries of `feature_info`) names."""
+    names = _run_order(network, [cut["module"] for cut in cuts])
     ends = [names.index(cut["module"]) + 1 for cut in cuts]
     between = [
         nn.Sequential(*(network.get_submodule(name) for name in names[start:end]))
         for start, end in pairwise(ends)
     ]
-    _take_out(network, names[ends[0] : ends[-1]])
+    _remove(network, names[ends[0] : ends[-1]])
     tail = copy.deepcopy(network)
     last = next(key for key, module in network.named_modules() if module is classifier)
-    _take_out(tail, [*names[: ends[0]], last])
+    _remove(tail, [*names[: ends[0]], last])
     for name, _ in list(tail.named_parameters(recurse=False)):
         setattr(tail, name, None)
-    _take_out(network, names[ends[-1] :])
+    _remove(network, names[ends[-1] :])
     fixed = bool(network.pretrained_cfg.get("fixed_input_size"))
     backbone = TimmBackbone(
         [_Entry(network), *between],
@@ -178,46 +182,48 @@ def _cut(
 
 
 def _cut_points(network: Any) -> list[dict[str, Any]]:
+    """The four entries of `feature_info` after which the network is cut."""
     info = getattr(network, "feature_info", None) or []
-    found = list(getattr(info, "info", info))
-    if len(found) < 4:
-        raise _uncut(network, f"it has {len(found)} feature stages, four are needed")
-    if len({cut["reduction"] for cut in found}) == 1:
-        return [found[len(found) * quarter // 4 - 1] for quarter in (1, 2, 3, 4)]
-    return found[-4:]
+    stages = list(getattr(info, "info", info))
+    if len(stages) < 4:
+        raise _cannot_cut(network, f"it has {len(stages)} feature stages, four are needed")
+    if len({stage["reduction"] for stage in stages}) == 1:
+        return [stages[len(stages) * quarter // 4 - 1] for quarter in (1, 2, 3, 4)]
+    return stages[-4:]
 
 
-def _sequence(module: nn.Module, cuts: list[str]) -> list[str]:
-    """Names of the parts in the order in which they run; a part that holds a cut is opened."""
+def _run_order(module: nn.Module, cuts: list[str]) -> list[str]:
+    """Names of the children in running order; a child that contains a cut is split into its own."""
     names = []
     for name, child in module.named_children():
         inside = [cut.removeprefix(f"{name}.") for cut in cuts if cut.startswith(f"{name}.")]
-        names += [f"{name}.{part}" for part in _sequence(child, inside)] if inside else [name]
+        names += [f"{name}.{part}" for part in _run_order(child, inside)] if inside else [name]
     return names
 
 
-def _take_out(network: nn.Module, names: list[str]) -> None:
+def _remove(network: nn.Module, names: list[str]) -> None:
+    """Make the named modules return their input."""
     for name in names:
-        network.set_submodule(name, _Pass())
+        network.set_submodule(name, _Removed())
 
 
 @torch.no_grad()
 def _run_whole(network: Any, image: Tensor) -> Exit:
-    """The uncut network's logits and final features."""
+    """Logits and final features of the uncut network."""
     features = network.forward_head(network.forward_features(image), pre_logits=True)
     return Exit(network(image), features)
 
 
 @torch.no_grad()
 def _is_same(backbone: TimmBackbone, image: Tensor, expected: Exit) -> bool:
-    """Whether the stages put out maps of the stated widths and, in the end, what is expected."""
+    """Whether the stages return maps of the stated widths and the head the expected output."""
     x = image
     for stage, width in zip(backbone.stages, backbone.widths, strict=True):
         x = stage(x)
         shape = backbone.to_map(x).shape
         if len(shape) != 4 or shape[1] != width:
             return False
-    # relative to the largest value: layers that start near zero must count too
+    # relative to the largest value, so that layers initialised near zero are compared too
     return all(
         bool((part - whole).abs().max() <= 1e-4 * whole.abs().max())
         for part, whole in zip(backbone.head(x), expected, strict=True)
@@ -225,6 +231,7 @@ def _is_same(backbone: TimmBackbone, image: Tensor, expected: Exit) -> bool:
 
 
 def _check_patches(name: str, network: Any, image_size: int) -> None:
+    """Raise a UserError if the image size is no multiple of the patch size."""
     patch = max(getattr(getattr(network, "patch_embed", None), "patch_size", (1,)))
     if image_size % patch:
         raise UserError(
@@ -233,5 +240,5 @@ def _check_patches(name: str, network: Any, image_size: int) -> None:
         )
 
 
-def _uncut(network: nn.Module, reason: str) -> UserError:
+def _cannot_cut(network: nn.Module, reason: str) -> UserError:
     return UserError(f"timm's {type(network).__name__} cannot be cut into stages: {reason}")

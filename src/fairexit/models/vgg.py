@@ -1,4 +1,4 @@
-"""VGGs of torchvision, cut after each of the last four max-poolings."""
+"""torchvision's VGGs, cut after each of the last four max-poolings."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ from fairexit.models.heads import Head
 class VGGHead(Head):
     """The classifier of a VGG: pooling to a grid of 7x7, then linear layers.
 
-    Images below 224 px leave a map smaller than the grid, whose pixels the pooling repeats. In
-    training the repetition is then folded into the first weight, 25,088 x 4096: the same numbers
-    from a matrix product of the map's size.
+    Images below 224 px give a map smaller than the grid, whose pixels the pooling repeats. In
+    training the repetition is folded into the first weight, 25,088 x 4096, so that the matrix
+    product has the size of the map and the result is the same.
     """
 
     def features(self, x: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ class VGGHead(Head):
         assert isinstance(first, nn.Linear)
         height, width = x.shape[-2:]
         cells = first.in_features // x.shape[1]
-        # Pruning looks at the layers one by one, in evaluation mode: there each must run itself.
+        # Pruning inspects each layer in evaluation mode, so every layer itself must run there.
         if not self.training or height * width >= cells:
             return super().features(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -40,7 +40,7 @@ class VGGHead(Head):
 class VGGs(TorchvisionFamily):
     """VGG-11, -13 and -16, with and without batch norm (Simonyan and Zisserman 2015).
 
-    The final features are the 4096 numbers that the last linear layer reads.
+    The features of the final exit are the 4096 inputs of the last linear layer.
     """
 
     def names(self) -> list[str]:
@@ -48,8 +48,7 @@ class VGGs(TorchvisionFamily):
 
     def classifier(self, network: nn.Module) -> nn.Module:
         assert isinstance(network, VGG)
-        layer: nn.Module = network.classifier[-1]
-        return layer
+        return network.classifier[-1]
 
     def cut(self, network: nn.Module, *, image_size: int | None) -> Backbone:
         assert isinstance(network, VGG)

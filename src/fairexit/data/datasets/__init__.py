@@ -1,4 +1,4 @@
-"""Every dataset by name; a new one is one new file in this package, or a plugin."""
+"""All datasets by name. A new dataset is a new file in this package, or a plugin."""
 
 from fairexit.data.records import Dataset
 from fairexit.registry import Registry

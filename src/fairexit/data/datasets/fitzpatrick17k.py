@@ -1,4 +1,4 @@
-"""Fitzpatrick 17k: clinical images of 114 skin conditions with a rater's skin type."""
+"""Fitzpatrick 17k: clinical images of 114 skin conditions, with skin types set by raters."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,14 +15,14 @@ TYPES = ("1", "2", "3", "4", "5", "6")
 
 @datasets.register("fitzpatrick17k")
 class Fitzpatrick17k(Dataset):
-    """Attributes: skin tone (light: types 1-3, dark: 4-6) and the six types themselves.
+    """Clinical images with skin tone (light: types 1-3, dark: types 4-6) and the six skin types.
 
-    Many web addresses of the table are dead, so every download lacks images; they are listed as
-    skipped. The table has no patient or lesion: see the prepare option that merges
-    near-duplicates.
+    Many image addresses in the table no longer work, so every download lacks images; they are
+    listed as skipped. The table names neither patients nor lesions, but preparation can merge
+    near-duplicates into clusters.
 
     Args:
-        target: the column that is to be predicted.
+        target: the column to predict.
     """
 
     website = "https://github.com/mattgroh/fitzpatrick17k"

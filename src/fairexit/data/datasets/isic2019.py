@@ -1,4 +1,4 @@
-"""ISIC 2019: 25,331 dermoscopic images, eight diagnoses; HAM10000, BCN20000 and MSK."""
+"""ISIC 2019: 25,331 dermoscopic images of eight diagnoses from HAM10000, BCN20000 and MSK."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ IMAGES = "ISIC_2019_Training_Input"
 
 @datasets.register("isic2019")
 class Isic2019(Dataset):
-    """The challenge's training set: attributes sex, age and age group; clusters are lesions.
+    """The challenge's training set with sex, age group and age; clusters are lesions.
 
-    The class UNK of the challenge has no training image and is left out.
+    The challenge's class UNK has no training images and is left out.
 
     Args:
-        age_cut: the age in years from which on a person counts as older.
+        age_cut: age in years from which a person belongs to the older age group.
     """
 
     website = "https://challenge.isic-archive.com/landing/2019/"
@@ -44,30 +44,30 @@ class Isic2019(Dataset):
 
         scores = _numbers(truth, list(CLASSES), truth_path).to_numpy()
         label = np.where(scores.max(1) > 0, np.asarray(CLASSES, object)[scores.argmax(1)], None)
-        frame = truth[["image"]].assign(label=label).merge(metadata, on="image", how="left")
-        age = _numbers(frame, ["age_approx"], metadata_path)["age_approx"]
+        table = truth[["image"]].assign(label=label).merge(metadata, on="image", how="left")
+        age = _numbers(table, ["age_approx"], metadata_path)["age_approx"]
         older, younger = f"{self.age_cut} and over", f"under {self.age_cut}"
         group = pd.Series(np.where(age >= self.age_cut, older, younger), dtype=object)
-        files = find_images(images, frame["image"])
-        listing = pd.DataFrame(
+        files = find_images(images, table["image"])
+        frame = pd.DataFrame(
             {
-                "id": frame["image"],
-                "label": frame["label"].astype(object),
-                "sex": frame["sex"],
+                "id": table["image"],
+                "label": table["label"].astype(object),
+                "sex": table["sex"],
                 "age_group": group.where(age.notna()),
                 "age": age.map(lambda a: f"{a:g}", na_action="ignore").astype(object),
-                "cluster": frame["lesion_id"].fillna(""),
-                "path": frame["image"].map(files).fillna(""),
+                "cluster": table["lesion_id"].fillna(""),
+                "path": table["image"].map(files).fillna(""),
             }
         )
-        listing = listing.astype(object).where(listing.notna(), None)
+        frame = frame.astype(object).where(frame.notna(), None)
         ages = tuple(f"{a:g}" for a in sorted(age.dropna().unique()))
         attributes = {"sex": ("female", "male"), "age_group": (younger, older), "age": ages}
-        return Listing(listing, CLASSES, attributes)
+        return Listing(frame, CLASSES, attributes)
 
 
 def _numbers(frame: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
-    """Columns as numbers; empty cells are missing."""
+    """Convert columns to numbers; empty cells are missing values."""
     numbers = frame[columns].apply(pd.to_numeric, errors="coerce")
     wrong = (numbers.isna() & frame[columns].notna()).to_numpy()
     if wrong.any():

@@ -1,6 +1,7 @@
-"""Drawn skin lesions with a known bias: a dataset that needs no download."""
+"""Synthetic skin lesions with a known bias; this dataset needs no download."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from fairexit.data.images import Decoded
 from fairexit.data.records import Dataset, Listing
 from fairexit.errors import UserError
 
+Floats = NDArray[np.floating[Any]]
+
 CLASSES = ("nevus", "melanoma", "keratosis", "vascular", "scar")
 MIX = (0.4, 0.2, 0.2, 0.1, 0.1)
 SKIN = {"light": (0.90, 0.72, 0.62), "dark": (0.42, 0.27, 0.20)}
-# Per class: lesion colour, elongation, border irregularity, texture, ring.
-LOOKS = np.array(
+APPEARANCE = np.array(
     [
         # r    g     b     elong border texture ring
         [0.45, 0.28, 0.18, 0.15, 0.05, 0.05, 0.0],
@@ -26,25 +28,28 @@ LOOKS = np.array(
     ],
     np.float32,
 )
+"""Lesion colour, elongation, border irregularity, texture and ring of each class."""
 
 
-def _wrong(name: str, value: float, wanted: str) -> str:
-    return f"dataset 'synthetic': option '{name}' is {value}; it {wanted}"
+def _wrong(name: str, value: float, requirement: str) -> str:
+    return f"dataset 'synthetic': option '{name}' is {value}; it {requirement}"
 
 
 @datasets.register("synthetic")
 class Synthetic(Dataset):
-    """Lesions of five kinds on two skin tones, the dark one rare and harder to read.
+    """Lesions of five classes on two skin tones; dark skin is rare and harder to classify.
 
     Args:
-        images: how many images.
-        dark_share: share of the patients with dark skin.
-        dark_contrast: contrast between lesion and skin on dark skin, as a share of that on light.
-        shortcut: how far the class mix depends on the tone: 0 not at all; at 1 the first two
-            classes have no dark-skin patient.
-        noise: standard deviation of the sensor's noise, in units of full brightness.
-        spread: how much lesions of one class differ from each other.
-        seed: of everything.
+        images: number of images.
+        dark_share: share of patients with dark skin.
+        dark_contrast: contrast between lesion and skin on dark skin, divided by that on light skin.
+        shortcut: how far the frequencies of the classes depend on the skin tone: at 0 not at all;
+            at 1 the first two classes have no patient with dark skin.
+        noise: standard deviation of the sensor noise, in units of full brightness.
+        spread: how much lesions of the same class differ from each other.
+        seed: seed of all random numbers.
+    Raises:
+        UserError: an option is out of range.
     """
 
     needs_source = False
@@ -93,58 +98,81 @@ class Synthetic(Dataset):
         return Listing(frame, CLASSES, {"skin_tone": ("dark", "light")})
 
     def pixels(self, rows: pd.DataFrame, size: int, fit: str) -> list[Decoded]:
-        number = rows["id"].str.rsplit("_").str[-1].astype(int).to_numpy()
+        image = rows["id"].str.rsplit("_").str[-1].astype(int).to_numpy()
         lesion = rows["cluster"].str.rsplit("_").str[-1].astype(int).to_numpy()
-        kind = np.array([CLASSES.index(name) for name in rows["label"]])
-        images = self.draw(number, lesion, kind, rows["skin_tone"].to_numpy(object), size=size)
-        return [Decoded(image) for image in images]
+        label = np.array([CLASSES.index(name) for name in rows["label"]])
+        tone = rows["skin_tone"].to_numpy(object)
+        return [Decoded(pixels) for pixels in self.draw(image, lesion, label, tone, size=size)]
 
     def draw(
         self,
-        number: NDArray[np.int64],
+        image: NDArray[np.int64],
         lesion: NDArray[np.int64],
-        kind: NDArray[np.int64],
+        label: NDArray[np.int64],
         tone: NDArray[np.object_],
         *,
         size: int,
     ) -> NDArray[np.uint8]:
-        """Images of given lesions: (N, size, size, 3). Each depends on its own numbers alone."""
-        n = len(number)
-        # What belongs to the lesion, and what to the single picture of it.
-        fixed = np.stack([np.random.default_rng([self.seed, 1, k]).random(20) for k in lesion])
-        rngs = [np.random.default_rng([self.seed, 2, k]) for k in number]
+        """Draw images of the given lesions; an image does not depend on the others.
+
+        Args:
+            image: number of each image, which determines the view and the noise, (N,).
+            lesion: number of each image's lesion, which determines its appearance, (N,).
+            label: class index, (N,).
+            tone: skin tone, "light" or "dark", (N,).
+            size: side of the images in pixels.
+        Returns:
+            (N, size, size, 3), uint8.
+        """
+        # Numbers of the lesion, the same in all its images.
+        drawn = np.stack([np.random.default_rng([self.seed, 1, k]).random(20) for k in lesion])
+        fixed = (2 * drawn - 1).astype(np.float32)
+        # Numbers of the single image.
+        rngs = [np.random.default_rng([self.seed, 2, k]) for k in image]
         view = np.stack([rng.random(4) for rng in rngs]).astype(np.float32)
         noise = np.stack([rng.standard_normal((size, size, 3), np.float32) for rng in rngs])
-        fixed = (2 * fixed - 1).astype(np.float32)
 
-        looks = LOOKS[kind] * (1 + 0.35 * self.spread * fixed[:, :7])
-        elongation, border, texture, ring = (looks[:, 3 + i, None, None] for i in range(4))
+        appearance = APPEARANCE[label] * (1 + 0.35 * self.spread * fixed[:, :7])
+        mask, brightness = _lesion(appearance, fixed, view, size)
         contrast = np.where(tone == "dark", self.dark_contrast, 1.0).astype(np.float32)
         skin = np.array([SKIN[t] for t in tone], np.float32) * (1 + 0.1 * fixed[:, 7:8])
 
-        axis = np.linspace(-1, 1, size, dtype=np.float32)
-        angle = 2 * np.pi * view[:, 0, None, None]
-        x = axis[None, None, :] - 0.4 * (view[:, 1, None, None] - 0.5)
-        y = axis[None, :, None] - 0.4 * (view[:, 2, None, None] - 0.5)
-        u = (np.cos(angle) * x + np.sin(angle) * y) * (1 + elongation)
-        v = (np.cos(angle) * y - np.sin(angle) * x) * (1 - 0.5 * elongation)
-        radius, phi = np.sqrt(u * u + v * v), np.arctan2(v, u)
-        wave = np.zeros((n, size, size), np.float32)
-        for k in range(2, 6):
-            phase = np.pi * fixed[:, 6 + k, None, None]
-            wave += np.cos(k * phi + phase) * (0.5 + 0.5 * fixed[:, 10 + k, None, None])
-        edge = (0.5 + 0.12 * fixed[:, 16, None, None]) * (1 + border * wave)
-        mask = 1 / (1 + np.exp((radius - edge) * 25))
-        grain = np.sin(14 * u + 5 * fixed[:, 17, None, None]) * np.sin(
-            14 * v + 5 * fixed[:, 18, None, None]
-        )
-        halo = np.exp(-(((radius - edge) / 0.08) ** 2)) * ring
-
-        brightness = 1 + texture * grain - 0.4 * halo
-        # On dark skin the lesion is the same change of colour, but a weaker one.
-        change = (looks[:, :3] / np.array(SKIN["light"], np.float32) - 1) * contrast[:, None]
+        # On dark skin the lesion changes the colour in the same direction, but less.
+        change = (appearance[:, :3] / np.array(SKIN["light"], np.float32) - 1) * contrast[:, None]
         colour = skin[:, None, None] * (1 + change[:, None, None] * brightness[..., None])
-        image = skin[:, None, None] + mask[..., None] * (colour - skin[:, None, None])
+        pixels = skin[:, None, None] + mask[..., None] * (colour - skin[:, None, None])
         light = 0.85 + 0.3 * view[:, 3, None, None, None]
-        image = image * light + self.noise * noise
-        return (image.clip(0, 1) * 255).astype(np.uint8)
+        pixels = pixels * light + self.noise * noise
+        return (pixels.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _lesion(appearance: Floats, fixed: Floats, view: Floats, size: int) -> tuple[Floats, Floats]:
+    """Shape and texture of lesions in the image plane.
+
+    Args:
+        appearance: rows like those of `APPEARANCE`, (N, 7).
+        fixed: numbers in [-1, 1) that belong to the lesion, (N, 20).
+        view: numbers in [0, 1) that belong to the image: rotation, two shifts, light, (N, 4).
+        size: side of the images in pixels.
+    Returns:
+        Opacity of the lesion in each pixel, and brightness of its colour change, (N, size, size).
+    """
+    elongation, border, texture, ring = (appearance[:, 3 + i, None, None] for i in range(4))
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    angle = 2 * np.pi * view[:, 0, None, None]
+    x = axis[None, None, :] - 0.4 * (view[:, 1, None, None] - 0.5)
+    y = axis[None, :, None] - 0.4 * (view[:, 2, None, None] - 0.5)
+    u = (np.cos(angle) * x + np.sin(angle) * y) * (1 + elongation)
+    v = (np.cos(angle) * y - np.sin(angle) * x) * (1 - 0.5 * elongation)
+    radius, phi = np.sqrt(u * u + v * v), np.arctan2(v, u)
+    wave = np.zeros((len(view), size, size), np.float32)
+    for k in range(2, 6):
+        phase = np.pi * fixed[:, 6 + k, None, None]
+        wave += np.cos(k * phi + phase) * (0.5 + 0.5 * fixed[:, 10 + k, None, None])
+    edge = (0.5 + 0.12 * fixed[:, 16, None, None]) * (1 + border * wave)
+    mask = 1 / (1 + np.exp((radius - edge) * 25))
+    grain = np.sin(14 * u + 5 * fixed[:, 17, None, None]) * np.sin(
+        14 * v + 5 * fixed[:, 18, None, None]
+    )
+    halo = np.exp(-(((radius - edge) / 0.08) ** 2)) * ring
+    return mask, 1 + texture * grain - 0.4 * halo

@@ -1,4 +1,4 @@
-"""Anybody's table of images: CSV, TSV or Parquet, and a folder."""
+"""Datasets without code: a CSV, TSV or Parquet table and a folder of image files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fairexit.types import UNKNOWN_NAMES
 
 @datasets.register("table")
 class TableDataset(Dataset):
-    """A row per image. Files are found by the id, with or without an ending, in any subfolder.
+    """One row per image; files are matched by id, with or without an ending, in any subfolder.
 
     Args:
         id: column of the image ids or file names.
@@ -18,6 +18,8 @@ class TableDataset(Dataset):
         group: columns of the sensitive attributes, the main one first.
         cluster: column of the lesion or patient.
         images: folder of the images; by default the folder of the table.
+    Raises:
+        UserError: two of id, label and groups are the same column.
     """
 
     def __init__(
@@ -30,10 +32,10 @@ class TableDataset(Dataset):
         images: Path | None = None,
     ) -> None:
         columns = [id, label, *group]
-        twice = next((name for name in columns if columns.count(name) > 1), None)
-        if twice is not None:
+        repeated = next((name for name in columns if columns.count(name) > 1), None)
+        if repeated is not None:
             raise UserError(
-                f"column '{short(twice)}' is named twice; id, label and groups must differ"
+                f"column '{short(repeated)}' is named twice; id, label and groups must differ"
             )
         self.id, self.label, self.group = id, label, group
         self.cluster, self.images = cluster, images
