@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fairexit.predictions.files import Predictions, write_predictions
-from fairexit.runs import Run
+from fairexit.runs import FORMAT, Run
 from fairexit.study import job as jobs
 
 SEX = ("female", "male")
@@ -57,7 +57,7 @@ def write_run(path, config, penalty_ratio=None, data="isic2019", **kind):
     log = "epoch,seconds\n" + "".join(f"{e + 1},2\n" for e in range(config["train"]["epochs"]))
     (run.path / "log.csv").write_text(log)
     info = {
-        "format": 1,
+        "format": FORMAT,
         "model": {},
         "label2id": {},
         "group": group,

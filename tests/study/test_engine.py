@@ -17,6 +17,7 @@ from fake_runs import write_run
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.inference.predict import choose_device
+from fairexit.runs import FORMAT
 from fairexit.study import engine
 from fairexit.study import job as jobs
 from fairexit.study.collect import pool
@@ -250,7 +251,7 @@ def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path)
             {"train.epochs": 2},
             "holds a run with train.epochs = 2, but this one has 3; choose another folder",
         ),
-        ({"format": 0}, "has format 0, but this version reads 1; train it again"),
+        ({"format": 0}, f"has format 0, but this version reads {FORMAT}; train it again"),
     ],
 )
 def test_a_run_of_other_settings_or_version_is_refused_and_kept(load, tmp_path, change, message):

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from fairexit.study.verdicts import Chance, chance, judge
 from fairexit.tables import Table, number
 
 TABLES = "tables"
+PARTIAL = f".{TABLES}.partial"
 WAIT = 300
 """Seconds for another process to have written them."""
 COUNTED = (
@@ -61,11 +61,11 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
             raise UserError(f"{folder.path}: no run of the study is done" + why * bool(trained))
         write_runs(study, folder, states)
         # Wholly made anew, so that nothing in it is older than the runs.
-        fresh = folder.path / f".{TABLES}.partial"
+        fresh = folder.path / PARTIAL
         shutil.rmtree(fresh, ignore_errors=True)
         workers = min(len(study.datasets), os.cpu_count() or 1)
         parts = Parallel(n_jobs=workers, backend="loky")(
-            delayed(portable(_write_dataset))(study, folder, states, fresh / dataset, dataset)
+            delayed(portable(_write_dataset))(study, folder, states, dataset)
             for dataset in study.datasets
         )
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)
@@ -81,8 +81,9 @@ def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> Non
 
 
 def _write_dataset(
-    study: Study, folder: Folder, states: Mapping[str, State], *, out: Path, dataset: str
+    study: Study, folder: Folder, states: Mapping[str, State], dataset: str
 ) -> list[tuple[Table, str]]:
+    out = folder.path / PARTIAL / dataset
     pooled = pool(study, folder, states, dataset)
     if not pooled:
         return []
