@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from fairexit.runs import FORMAT
+
 CONFIG = "data: {path: nodata}\n"
 
 CASES = {
@@ -17,33 +19,39 @@ CASES = {
         ["train", "c.yaml", "--out", "x", "--set", "train.epoch=1"],
         "unknown key 'train.epoch'; did you mean 'epochs'",
     ),
-    "train: data": (["train", "c.yaml", "--out", "x"], "nodata is no prepared dataset"),
+    "train: data": (["train", "c.yaml", "--out", "x"], "nodata is not a prepared dataset"),
     "prune: option": (["prune", "run", "--out", "x", "--ratoi", "1"], "No such option: --ratoi"),
-    "prune: run": (["prune", "norun", "--out", "x"], "no run folder norun"),
+    "prune: run": (["prune", "norun", "--out", "x"], "there is no folder norun"),
     "prune: choice": (["prune", "run", "--out", "x", "--method", "fair"], "'--method'"),
-    "prune: number": (["prune", "run", "--out", "x", "--ratio", "a"], "--ratio a: give a number"),
+    "prune: number": (["prune", "run", "--out", "x", "--ratio", "a"], "--ratio is 'a'; give"),
     "prune: value": (["prune", "run", "--out", "x", "--ratio", "2"], "prune.ratio is 2.0"),
-    "prune: device": (["prune", "run", "--out", "x", "--device", "gpu"], "--device gpu: give auto"),
-    "prune: data": (["prune", "run", "--out", "x"], "nodata is no prepared dataset"),
+    "prune: device": (["prune", "run", "--out", "x", "--device", "gpu"], "--device is 'gpu'; give"),
+    "prune: data": (["prune", "run", "--out", "x"], "nodata is not a prepared dataset"),
     "predict: option": (["predict", "run", "--lats"], "No such option: --lats"),
-    "predict: run": (["predict", "norun"], "no run folder norun"),
+    "predict: run": (["predict", "norun"], "there is no folder norun"),
     "predict: split": (["predict", "run", "--split", "tset"], "'tset' is not one of"),
-    "predict: device": (["predict", "run", "--device", "cdua"], "--device cdua: give auto, cpu"),
-    "predict: data": (["predict", "run"], "nodata is no prepared dataset"),
-    "predict: other data": (["predict", "run", "--data", "d", "--out", "x"], "d is no prepared"),
-    "predict: policy": (["predict", "run", "--policy-only"], "run has no policy yet"),
+    "predict: device": (["predict", "run", "--device", "cdua"], "--device is 'cdua'; give"),
+    "predict: data": (["predict", "run"], "nodata is not a prepared dataset"),
+    "predict: other data": (["predict", "run", "--data", "d", "--out", "x"], "d is not a prepared"),
+    "predict: policy": (["predict", "run", "--policy-only"], "run has no stored policy"),
     "predict: images": (["predict", "run", "--images", "no"], "--images needs --out FILE.csv"),
     "evaluate: option": (["evaluate", "t.csv", "--gruop", "sex"], "No such option: --gruop"),
     "evaluate: file": (["evaluate", "no.csv"], "there is no file or folder no.csv"),
-    "evaluate: number": (["evaluate", "t.csv", "--threshold", "high"], "--threshold high: give"),
+    "evaluate: number": (
+        ["evaluate", "t.csv", "--threshold", "high"],
+        "--threshold is 'high'; give",
+    ),
     "evaluate: rule": (["evaluate", "t.csv", "--rule", "eod"], "did you mean 'eodd'"),
     "audit: option": (["audit", "t.csv", "--draws", "9"], "No such option: --draws"),
     "audit: file": (["audit", "t.csv", "no.csv"], "there is no file or folder no.csv"),
     "audit: baseline": (["audit", "t.csv", "--baseline", "no.csv"], "there is no file or folder"),
-    "audit: group": (["audit", "t.csv", "--group", "sx"], "no group column 'sx'"),
-    "entangle: run": (["entangle", "norun"], "no run folder norun"),
-    "entangle: number": (["entangle", "run", "--temperatures", "a"], "--temperatures a: give"),
-    "entangle: data": (["entangle", "run"], "nodata is no prepared dataset"),
+    "audit: group": (
+        ["audit", "t.csv", "--group", "sx"],
+        "there is no column of an attribute 'sx'",
+    ),
+    "entangle: run": (["entangle", "norun"], "there is no folder norun"),
+    "entangle: number": (["entangle", "run", "--temperatures", "a"], "--temperatures is 'a'; give"),
+    "entangle: data": (["entangle", "run"], "nodata is not a prepared dataset"),
     "study: file": (["study", "no.yaml", "--out", "x"], "there is no file or folder no.yaml"),
     "study: key": (["study", "c.yaml", "--out", "x"], "unknown key 'data'"),
     "study: options": (["study", "c.yaml", "--out", "x", "--calibrate"], "belongs to --plan"),
@@ -51,14 +59,17 @@ CASES = {
     "tune: axis": (["tune", "c.yaml", "--out", "x", "--search", "seed"], "write KEY=LOW:HIGH"),
     "tune: rule": (
         ["tune", "c.yaml", "--out", "x", "--search", "seed=0:1", "--rule", "e"],
-        "--rule e: there are",
+        "--rule is 'e'; available: ",
     ),
     "report: file": (["report", "no.csv", "--out", "x.html"], "there is no file or folder no.csv"),
     "report: page": (["report", "t.csv", "--out", "x.pdf"], "is an HTML page; call it x.html"),
     "prepare: dataset": (["prepare", "synthetc", "--out", "x"], "did you mean 'synthetic'"),
     "prepare: source": (["prepare", "table", "no.csv", "--out", "x"], "there is no file or folder"),
     "prepare: option": (["prepare", "synthetic", "--out", "x", "--sise", "9"], "No such option"),
-    "prepare: size": (["prepare", "synthetic", "--out", "x", "--size", "1"], "--size 1: give a"),
+    "prepare: size": (
+        ["prepare", "synthetic", "--out", "x", "--size", "1"],
+        "size is 1; it must be from 8",
+    ),
     "demo: option": (["demo", "--epocs", "3"], "No such option: --epocs"),
     "list: kind": (["list", "moons"], "there is no list 'moons'"),
 }
@@ -72,7 +83,7 @@ def place(tmp_path_factory):
     (place / "t.csv").write_text("label,sex,prediction\na,f,a\nb,f,a\na,m,a\nb,m,b\n")
     (place / "run").mkdir()
     description = {
-        "format": 1,
+        "format": FORMAT,
         "model": {},
         "label2id": {"a": 0, "b": 1},
         "group": "sex",

@@ -21,7 +21,7 @@ from fairexit.files import read_json, write_atomically
 from fairexit.metrics.record import METRICS
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
-from fairexit.study.load import merge
+from fairexit.study.rows import merge
 from fairexit.study.wording import run_setting
 from fairexit.tables import Table, number
 
