@@ -99,7 +99,7 @@ def pretend(job):
         if job.start:  # a pruning stores the settings of the run that it prunes
             config = Run(Path(job.start)).description["run"] | {"prune": config["prune"]}
         write_run(run.path, config)
-    jobs.judge(job)
+    jobs.evaluate_run(job)
 
 
 if __name__ == "__main__":

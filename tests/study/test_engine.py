@@ -121,7 +121,7 @@ def test_failures_are_reported_and_do_not_stop_the_rest(load, tmp_path):
         "isic-Full-seed0": f"{tmp_path}/s/runs/isic-Full-seed0: No space left on device",
     }
     states = {run.row: folder.state(run, study) for run in study.runs}
-    assert states["ResNet18"].what == "done"
+    assert states["ResNet18"].phase == "done"
     assert "loss of epoch 1" in states["Broken"].note
     write_results(study, folder)
     lines = (tmp_path / "s" / "results.csv").read_text().splitlines()
@@ -175,7 +175,7 @@ def test_wrong_preparations_are_told_by_their_settings(load, tmp_path, prepare, 
 def test_a_failed_run_is_told_by_its_settings(load, tmp_path, monkeypatch, capsys):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     job = folder.job(study.runs[0], study, 1)
-    monkeypatch.setattr(jobs, "_die_with_the_study", lambda: None)
+    monkeypatch.setattr(jobs, "_exit_with_study", lambda: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(job)) + "\n"))
 
     def work(job):
@@ -237,10 +237,10 @@ def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path)
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     run = study.runs[0]
     write_run(folder.run(run.name).path, run.config.to_dict())
-    assert folder.state(run, study).what == "trained"
+    assert folder.state(run, study).phase == "trained"
     failed = run_study(study, folder, 1, 1)
     assert failed == {}
-    assert folder.state(run, study).what == "done"
+    assert folder.state(run, study).phase == "done"
     assert not (folder.run(run.name).path / "trained.txt").exists()
 
 
@@ -279,7 +279,7 @@ def test_data_that_have_changed_are_noticed(load, tmp_path):
         "data": {"path": "elsewhere", "group": "sex", "augment": "paper"}
     }
     write_run(folder.run(run.name).path, elsewhere)
-    assert folder.state(run, study).what == "trained"
+    assert folder.state(run, study).phase == "trained"
     (data / "dataset.json").write_text(json.dumps(info | {"checksums": {"images.npy": "1"}}))
     assert (
         "have changed since its training started; choose another folder"
@@ -387,7 +387,7 @@ def test_folds_are_pooled_over_all_images(load, tmp_path):
     for run in study.runs:
         path = folder.run(run.name).path
         write_run(path, run.config.to_dict())
-        jobs.judge(folder.job(run, study, 1))
+        jobs.evaluate_run(folder.job(run, study, 1))
         folder.set_status(run.name, choice=folder.job(run, study, 1).choice)
         if run.fold == 1:  # the pretended folds test the same images; the second gets others
             rename(folder.run(run.name).predictions("test"))

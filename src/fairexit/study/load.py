@@ -36,7 +36,7 @@ KEYS = (
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """How each run's theta is chosen, as `fairexit evaluate` takes it."""
+    """The section `policy`: how each run's theta is chosen, see `fairexit evaluate`."""
 
     rule: str = DEFAULT_RULE
     tolerance: float = 0.01
