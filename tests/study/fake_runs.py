@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairexit.files import write_atomically
 from fairexit.predictions.files import Predictions, write_predictions
 from fairexit.runs import FORMAT, Run
 from fairexit.study import job as jobs
@@ -55,7 +56,7 @@ def write_run(path, config, penalty_ratio=None, data="isic2019", **kind):
             draw(run.path.name, split, exits=exits, group=group, **kind), run.predictions(split)
         )
     log = "epoch,seconds\n" + "".join(f"{e + 1},2\n" for e in range(config["train"]["epochs"]))
-    (run.path / "log.csv").write_text(log)
+    write_atomically(run.path / "log.csv", log)
     info = {
         "format": FORMAT,
         "model": {},
@@ -94,7 +95,8 @@ def pretend(job):
                 file.write(f"{epoch}\n")
                 file.flush()
                 rows = "".join(f"{e + 1},2\n" for e in range(epoch + 1))
-                (run.path / "log.csv").write_text("epoch,seconds\n" + rows)
+                # The study reads the log at any time.
+                write_atomically(run.path / "log.csv", "epoch,seconds\n" + rows)
         config = job.config
         if job.start:  # a pruning stores the settings of the run that it prunes
             config = Run(Path(job.start)).description["run"] | {"prune": config["prune"]}

@@ -93,14 +93,18 @@ def _write_dataset(
     table = against_table(against)
     text = f"# {dataset}: {table.title}\n\n{table.to_markdown()}\n{note}"
     write_atomically(out / "against.md", text)
-    verdicts = _write_verdicts(pooled, paper, out, heading=f"# {dataset}: ", note=note)
+    verdicts = _write_verdicts(pooled, paper, out, title=dataset, note=note)
     return [*tables, (table, ""), (verdicts, f"Comparisons: {TABLES}/{dataset}/verdicts.md")]
 
 
 def _write_verdicts(
-    pooled: Sequence[Pooled], paper: Printed | None, out: Path, *, heading: str, note: str
+    pooled: Sequence[Pooled], paper: Printed | None, out: Path, *, title: str, note: str
 ) -> Table:
-    """Write the verdicts, their comparisons and the gaps by chance; returns the verdicts' table."""
+    """Write the verdicts, their comparisons and the gaps by chance.
+
+    Returns:
+        The table of the verdicts.
+    """
     data = pooled[0].runs[0].description["data"]["name"]
     verdicts, chances, marks = judge(pooled, paper, data), chance(pooled), row_marks(pooled)
     frame = verdict_frame(verdicts, marks)
@@ -112,7 +116,7 @@ def _write_verdicts(
         out / "claims.csv", pd.DataFrame(claims.rows, columns=columns).to_csv(index=False)
     )
     comparisons, gaps = outcome_table(frame), chance_table(chances, marks)
-    parts = [f"{heading}the paper's claims\n\n{claims.to_markdown()}\n{COUNTED} {note}"]
+    parts = [f"# {title}: the paper's claims\n\n{claims.to_markdown()}\n{COUNTED} {note}"]
     parts += [f"## {comparisons.title}\n\n{comparisons.to_markdown()}\n{EMPTY}\n"]
     parts += [f"## {gaps.title}\n\n{gaps.to_markdown()}"]
     write_atomically(out / "verdicts.md", "\n".join(parts))
