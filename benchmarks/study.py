@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "study"))
 from fake_runs import write_run
 
 from fairexit.study.folder import Folder
-from fairexit.study.job import judge
+from fairexit.study.job import evaluate_run
 from fairexit.study.load import load_study
 from fairexit.study.results import write_results
 
@@ -31,7 +31,7 @@ def main() -> None:
             path = folder.run(run.name).path
             write_run(path, folder.config(run).to_dict(), images=IMAGES, classes=CLASSES)
             job = folder.job(run, study, 1)
-            judge(job)
+            evaluate_run(job)
             folder.set_status(run.name, choice=job.choice)
         began, cpu = time.perf_counter(), time.process_time()
         write_results(study, folder)

@@ -22,7 +22,7 @@ def copy(tiny_run, tmp_path):
     return tmp_path / "run"
 
 
-def test_the_main_road(command, tmp_path):
+def test_all_steps_from_data_to_report(command, tmp_path):
     out = tmp_path / "data"
     status, printed, _ = command(
         "prepare", "synthetic", "--out", out, "--size", 28, "--workers", 1,
@@ -44,9 +44,9 @@ def test_the_main_road(command, tmp_path):
     status, printed, _ = command("predict", run)
     assert status == 0
     for split in ("val", "test"):
-        found = read_predictions(run / "predictions" / f"{split}.parquet")
-        assert found.exit_names == ("1", "3", "f")
-        assert found.group_names == {"skin_tone": ("dark", "light")}
+        predictions = read_predictions(run / "predictions" / f"{split}.parquet")
+        assert predictions.exit_names == ("1", "3", "f")
+        assert predictions.group_names == {"skin_tone": ("dark", "light")}
 
     status, printed, _ = command("evaluate", run)
     assert status == 0
@@ -61,14 +61,14 @@ def test_the_main_road(command, tmp_path):
 
 def test_json_has_the_promised_keys(command, copy):
     status, printed, _ = command("evaluate", copy, "--json")
-    found = json.loads(printed)
+    evaluation = json.loads(printed)
     assert status == 0
-    assert set(found["groups"]) == set(found["exit_share"]) == {"dark", "light"}
-    assert set(found["groups"]["dark"]) == {"n", "precision", "recall", "f1"}
+    assert set(evaluation["groups"]) == set(evaluation["exit_share"]) == {"dark", "light"}
+    assert set(evaluation["groups"]["dark"]) == {"n", "precision", "recall", "f1"}
     wanted = {"policy", "groups", "metrics", "exits", "empty_cells"}
-    assert wanted <= set(found)
+    assert wanted <= set(evaluation)
     stored = json.loads((copy / "metrics.json").read_text())
-    assert stored == {"skin_tone": found}
+    assert stored == {"skin_tone": evaluation}
 
 
 def test_a_given_theta_is_not_stored_and_the_policy_is(command, copy):
@@ -143,7 +143,7 @@ def outside(path, n=40):
     frame.to_csv(path, index=False)
 
 
-def test_somebody_elses_table(command, tmp_path):
+def test_a_table_of_another_model(command, tmp_path):
     outside(tmp_path / "p.csv")
     status, printed, _ = command("evaluate", tmp_path / "p.csv", "--group", "sex")
     assert status == 0
@@ -154,17 +154,17 @@ def test_somebody_elses_table(command, tmp_path):
     assert "has no column 'split', so there is no split 'val'; leave out --split" in err
 
 
-def test_words_for_unknown_are_no_group(command, tmp_path):
+def test_words_for_unknown_are_not_groups(command, tmp_path):
     outside(tmp_path / "p.csv")
     frame = pd.read_csv(tmp_path / "p.csv")
     for i, word in enumerate(["NA", "n/a", "None", " unknown ", ""]):
         frame.loc[i, "sex"] = word
     frame.to_csv(tmp_path / "p.csv", index=False)
     status, printed, _ = command("evaluate", tmp_path / "p.csv", "--group", "sex", "--json")
-    found = json.loads(printed)
+    evaluation = json.loads(printed)
     assert status == 0
-    assert set(found["groups"]) == {"f", "m"}
-    assert sum(group["n"] for group in found["groups"].values()) == len(frame) - 5
+    assert set(evaluation["groups"]) == {"f", "m"}
+    assert sum(group["n"] for group in evaluation["groups"].values()) == len(frame) - 5
 
 
 def test_theta_is_never_chosen_on_test(command, copy):
@@ -244,7 +244,7 @@ def test_version(command):
     assert printed.startswith("fairexit 0.")
 
 
-def test_the_demo_goes_on_where_it_was(command, tmp_path):
+def test_the_demo_resumes(command, tmp_path):
     words = ("demo", "--out", tmp_path / "d", "--images", 100, "--epochs", 1)
     status, first, _ = command(*words)
     assert status == 0

@@ -1,6 +1,6 @@
 """The public functions of the package root, each with the defaults of the command of its name.
 
-What works on tables imports no torch, and bad input is refused before anything heavy is imported.
+Functions that work on tables do not import torch, and bad input is refused before heavy imports.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,22 +38,22 @@ def prepare(
     plugins: "Plugins" = (),
     **how: Any,
 ) -> "Prepared":
-    """Turn a download into a prepared dataset: images decoded once, split, checked for leaks.
+    """Turn a download into a prepared dataset: decode the images, split them, check for leaks.
 
         fairexit.prepare("isic2019", "downloads/isic2019", out="data/isic2019-64", size=64)
 
     Args:
-        dataset: `isic2019`, `fitzpatrick17k`, `table`, `synthetic`, or one of your own.
+        dataset: `isic2019`, `fitzpatrick17k`, `table`, `synthetic`, or the name of a plugin's.
         source: the download: a folder, or the file of a table.
         out: the folder to make.
-        options: the dataset's own, such as `{"label": "dx", "group": ["sex"]}` for a table.
+        options: options of the dataset, such as `{"label": "dx", "group": ["sex"]}` for a table.
         how: `size`, `fit`, `split_file`, `folds`, `seed`, `unknown`, `classes`,
-            `merge_near_duplicates`, `workers`; see `fairexit.data.prepare.PrepareOptions`. Images
-            are decoded in this process unless `workers` says otherwise: processes start anew from
-            the caller's script, which must then guard its main part by `__name__`.
+            `merge_near_duplicates`, `workers`; see `fairexit.data.prepare.PrepareOptions`. By
+            default images are decoded in this process. With `workers` above 1 each worker imports
+            the calling script, which must guard its main part by `if __name__ == "__main__":`.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Raises:
-        UserError: bad input; nothing is left behind.
+        UserError: bad input; no files are left behind.
     """
     load_plugins(plugins)
     from fairexit.config import build_section
@@ -78,10 +78,10 @@ def train(
         fairexit.train("configs/small_resnet18.yaml", "runs/me", {"train.epochs": 10})
 
     Args:
-        config: a YAML file, the same as nested dictionaries, or a `RunConfig`.
+        config: a YAML file, a nested dictionary of the same form, or a `RunConfig`.
         out: the run's folder.
-        changes: settings in place of those of the configuration: `{"train.epochs": 10}`, or as on
-            the command line `["train.epochs=10"]`.
+        changes: settings that replace those of the configuration: `{"train.epochs": 10}`, or
+            `["train.epochs=10"]` as on the command line.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Raises:
         UserError: settings that do not fit the data or the machine, a folder that holds another
@@ -103,13 +103,13 @@ def train(
 def prune(
     run: str | Path | Run, out: str | Path, *, plugins: "Plugins" = (), **settings: Any
 ) -> Run:
-    """Prune a finished run into a fairer one. Resumes if it was interrupted.
+    """Prune a finished run to make it fairer. Resumes if it was interrupted.
 
         fairexit.prune("runs/me", "runs/me-pruned", ratio=0.35)
 
     Args:
         run: a finished run or its folder; it is not changed.
-        out: folder of the pruned run, which is a run like any other.
+        out: folder of the pruned run.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
         settings: `method`, `ratio`, `beta` ...; see `fairexit.settings.PruneConfig`.
     Raises:
@@ -141,26 +141,26 @@ def predict(
     device: str = "auto",
     plugins: "Plugins" = (),
 ) -> "list[Path] | pd.DataFrame":
-    """Write the predictions of a run for splits of its data, or answer for a folder of images.
+    """Write a run's predictions for splits of its data, or predict a folder of images.
 
         fairexit.predict("runs/me")
         answers = fairexit.predict("runs/me", images="new")
 
     Args:
         run: a finished run or its folder.
-        splits: of `train`, `val` and `test`; by default val and test.
-        policy_only: only the policy's answers, for which images leave early, and not the
-            probabilities of every exit.
-        images: a folder of images without labels, in place of splits.
-        data: other prepared data than the run's own.
-        last: the weights of the last epoch in place of the best.
-        out: folder of the predictions; other data and the last weights need one. With `images` a
-            CSV file, which is optional.
-        batch_size: images at a time; it changes speed and memory only.
+        splits: any of `train`, `val` and `test`; by default val and test.
+        policy_only: write only the answers under the stored policy, not the probabilities of every
+            exit; images leave early, which saves work.
+        images: a folder of images without labels, instead of splits.
+        data: prepared data to use instead of the run's own.
+        last: use the weights of the last epoch instead of the best one.
+        out: folder of the predictions; required with `data` and `last`. With `images`, an optional
+            CSV file.
+        batch_size: number of images at a time; affects only speed and memory.
         device: where to compute.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Returns:
-        The files that were written; with `images` the answers, a row for each image.
+        The files that were written; with `images`, the answers, a row for each image.
     Raises:
         UserError: no finished run, or arguments that do not fit it or each other.
     """
@@ -178,16 +178,16 @@ def predict(
         from fairexit.inference.classifier import classify_folder
 
         return classify_folder(opened, Path(images), file, device=device, batch_size=batch_size)
-    chosen = list(splits or ("val", "test"))
-    other = None if data is None else Path(data)
+    names = list(splits or ("val", "test"))
+    prepared = None if data is None else Path(data)
     if policy_only:
         inputs.stored_policy(opened)
-    inputs.open_request(opened, chosen, data=other, last=last, out=file)
+    inputs.open_request(opened, names, data=prepared, last=last, out=file)
     from fairexit.inference import predict as inference
 
-    work = inference.classify if policy_only else inference.predict
-    return work(
-        opened, chosen, data=other, last=last, out=file, device=device, batch_size=batch_size
+    write = inference.classify if policy_only else inference.predict
+    return write(
+        opened, names, data=prepared, last=last, out=file, device=device, batch_size=batch_size
     )
 
 
@@ -205,28 +205,28 @@ def evaluate(
     prob_prefix: str | None = None,
     plugins: "Plugins" = (),
 ) -> "Assessment":
-    """Measure accuracy and fairness of a run, or of anybody's predictions.
+    """Measure accuracy and fairness of a run or of a table of predictions.
 
-    For a run `metrics.json` and, where a threshold is chosen for its own attribute, `policy.json`
-    are written into its folder.
+    For a run, `metrics.json` is written into its folder, and `policy.json` where a threshold is
+    chosen for the run's own attribute.
 
         fairexit.evaluate("runs/me").evaluation.metrics["f1"]
 
     Args:
         source: a predicted run or its folder, a file of predictions, or `Predictions`.
-        split: the split that is measured; predictions that name no split are measured whole.
-        group: the sensitive attribute; by default the run's own, or the only one that there is.
-        threshold: `auto` (chosen on validation), `policy` (the run's stored one), a number, or one
-            for each internal exit.
-        rule: how `auto` chooses; the name of a metric, see `choose_theta`.
-        tolerance: the loss of macro F1 that the rule allows.
+        split: the split that is measured; a table without a column of splits is measured whole.
+        group: the sensitive attribute; by default the run's own, or the only one.
+        threshold: `auto` (chosen on validation), `policy` (the run's stored one), a number, or a
+            sequence with one number for each internal exit.
+        rule: the metric by which `auto` chooses, see `choose_theta`.
+        tolerance: loss of macro F1 that the rule allows.
         grid: the thresholds that `auto` tries; by default the paper's.
         fallback: which exit answers when none reaches the threshold.
-        empty: a rate without samples is left out of the gaps, or counts 0.
-        prob_prefix: what the names of a file's probability columns begin with, instead of `p/`.
+        empty: whether a rate without samples is left out of the gaps, or counts as 0.
+        prob_prefix: prefix of a file's probability columns; by default `p/`.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Raises:
-        UserError: no such thing, or a threshold would have to be chosen without validation rows.
+        UserError: no such run or file, or a threshold is to be chosen without validation rows.
     """
     load_plugins(plugins)
     from fairexit.evaluation.assess import Choice, assess
@@ -239,9 +239,9 @@ def evaluate(
         tolerance=tolerance,
         fallback=fallback,
     )
-    measured = source.path if isinstance(source, Run) else source
+    predictions = source.path if isinstance(source, Run) else source
     return assess(
-        Path(measured) if isinstance(measured, str) else measured,
+        Path(predictions) if isinstance(predictions, str) else predictions,
         split=split,
         group=group,
         choice=choice,
@@ -269,7 +269,7 @@ def audit(
     settings: "AuditSettings | None" = None,
     plugins: "Plugins" = (),
 ) -> "AuditReport":
-    """Audit anybody's predictions: gaps between groups, with intervals and what chance gives.
+    """Audit predictions: gaps between groups, with intervals and permutation tests.
 
     Either a table with names of columns:
 
@@ -281,30 +281,30 @@ def audit(
                        groups={"sex": sex})
 
     Args:
-        table: a run's folder, a file, `Predictions` or a frame; a list of them for several
-            training seeds of one model, the first of which is audited in full; None if arrays are
+        table: a run's folder, a file, `Predictions` or a frame; or a list of these, one for each
+            training seed of one model, of which the first is audited in full; None if arrays are
             given.
         label: column or array of true classes.
         prediction: column or array of predicted classes.
-        probabilities: what the names of the probability columns begin with (`p/` by default), or
-            an array (N, C).
+        probabilities: prefix of the probability columns (`p/` by default), or an array (N, C).
         classes: class names in the order of the probabilities.
         groups: names of the sensitive attributes, or name -> array.
-        cluster: column or array of lesions or patients.
-        ids: column or array of unique names.
-        split: the split that is measured, if the rows name one.
+        cluster: column or array that identifies the lesion or patient.
+        ids: column or array of unique names of the samples.
+        split: the split that is measured, if the table has a column of splits.
         baseline: another model's predictions of the same samples, in the same form as `table`, or
-            an array of answers (N,) or probabilities (N, C).
-        positive: classes to read clinically.
+            an array of predicted classes (N,) or probabilities (N, C).
+        positive: classes that count as disease, for sensitivity and specificity.
         intersections: also audit the attributes crossed with each other.
-        threshold: of a model with several exits, `auto` or `policy`.
-        name: of the model.
+        threshold: for a model with several exits: `auto`, `policy`, a number, or one number for
+            each internal exit.
+        name: name of the model in the report.
         settings: numbers of resamples and permutations, seed and confidence level.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Returns:
-        The findings; shown as a table in a notebook.
+        The report; a notebook shows it as a table.
     Raises:
-        UserError: bad input, in one line.
+        UserError: bad input.
     """
     load_plugins(plugins)
     from fairexit.auditing import inputs
@@ -313,8 +313,8 @@ def audit(
 
     if table is not None and isinstance(groups, Mapping):
         raise UserError("a table is given, so 'groups' must name its columns, as in groups=['sex']")
-    wanted = [groups] if isinstance(groups, str) else list(groups)
-    several = isinstance(table, list | tuple)
+    attributes = [groups] if isinstance(groups, str) else list(groups)
+    many = isinstance(table, list | tuple)
     if table is None:
         arrays = {"prediction": prediction, "probabilities": probabilities, "classes": classes}
         arrays |= {"cluster": cluster, "ids": ids}
@@ -324,21 +324,21 @@ def audit(
             label=label, prediction=prediction, prob_prefix=probabilities, cluster=cluster, id=ids
         )
         reader = inputs.TableReader(
-            columns=columns, groups=wanted, classes=classes, split=split, threshold=threshold
+            columns=columns, groups=attributes, classes=classes, split=split, threshold=threshold
         )
-        sources = [reader.open(seed, name) for seed in _listed(table, several)]
-    others = []
-    for other in _listed(baseline, several):
-        if not inputs.is_table(other):
-            others.append(inputs.with_answers(sources[0], np.asarray(other)))
+        sources = [reader.open(seed, name) for seed in _as_list(table, many)]
+    baselines = []
+    for predictions in _as_list(baseline, many):
+        if not inputs.is_table(predictions):
+            baselines.append(inputs.with_answers(sources[0], np.asarray(predictions)))
         elif table is None:
             raise UserError("the model is given as arrays, so the baseline must be an array too")
         else:
-            others.append(reader.open(other, "the baseline"))
+            baselines.append(reader.open(predictions, "the baseline"))
     results = audit_sources(
         sources,
-        wanted,
-        baselines=others,
+        attributes,
+        baselines=baselines,
         intersections=intersections,
         positives=[positive] if isinstance(positive, str) else positive,
         settings=settings,
@@ -346,9 +346,9 @@ def audit(
     return AuditReport.of(results)
 
 
-def _listed(tables: Any, several: bool) -> list[Any]:
-    """Tables as a list; a list is one of tables only where several are given, else an array."""
-    if several and isinstance(tables, list | tuple):
+def _as_list(tables: Any, many: bool) -> list[Any]:
+    """Tables as a list; without `many`, a list is an array of answers and becomes one element."""
+    if many and isinstance(tables, list | tuple):
         return list(tables)
     return [] if tables is None else [tables]
 

@@ -1,4 +1,4 @@
-"""The command line: its commands, and bad input as one line and exit status 2."""
+"""The command line: its commands, and errors of the user as one line and exit status 2."""
 
 import sys
 from importlib import import_module
@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from fairexit.errors import UserError
 from fairexit.version import __version__
 
-# Typer carries a copy of click of its own or not, by its version; its errors lead to the right one.
+# Some versions of Typer bundle a copy of click; its base classes lead to the right UsageError.
 USAGE_ERROR = cast(
     type[typer.BadParameter],
     next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError"),
@@ -25,27 +25,27 @@ OPTIONS = {
     "groups": "group",
     "plugins": "plugin",
 }
-"""Options that are not called as the parameter whose value they give."""
+"""Parameter -> option, where their names differ."""
 
 COMMANDS = {
-    "prepare": "Turn a download into a prepared dataset: decoded once, split, checked for leaks.",
+    "prepare": "Turn a download into a prepared dataset: decode, split, check for leaks.",
     "train": "Train a run and, if its settings say so, prune it.",
-    "prune": "Prune a finished run into a fairer one.",
+    "prune": "Prune a finished run to make it fairer.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",
-    "audit": "Tell whether the gaps between groups are real, from predictions alone.",
-    "entangle": "Measure by depth how well features tell the attribute and the target.",
-    "study": "Make every run of a grid, then tables, figures and a verdict on each claim.",
+    "audit": "Test whether the gaps between groups are real, from predictions alone.",
+    "entangle": "Measure how entangled the attribute and the target are at each depth.",
+    "study": "Make every run of a grid, then tables, figures and verdicts on the paper's claims.",
     "tune": "Search for the best settings of a run on validation.",
     "report": "Write a self-contained page that compares runs.",
     "demo": "Draw skin lesions, train with and without exits, and compare; nothing is downloaded.",
     "list": "Show what can be chosen by name, with options and defaults.",
 }
-"""Name -> the first line of its help, so that `fairexit --help` need not import them."""
+"""Name -> first line of its help, so that `fairexit --help` need not import the commands."""
 
 
 class LazyCommands(TyperGroup):
-    """A group whose commands are imported when they are called, each from a file of its name."""
+    """A group of commands, each of which is imported from the module of its name when called."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -57,7 +57,7 @@ class LazyCommands(TyperGroup):
 
 
 def load_command(name: str) -> TyperCommand:
-    """A command: the function of its name, whose signature is the command line."""
+    """Import a command: the function of its name, whose signature defines the options."""
     module = import_module(f"fairexit.commands.{name}")
     single = typer.Typer(add_completion=False)
     single.command(name, epilog=f"Example:\n\n{module.EXAMPLE}")(getattr(module, name))
@@ -73,8 +73,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_given: bool) -> None:
+    if is_given:
         print(f"fairexit {__version__}")
         raise typer.Exit
 
@@ -92,7 +92,7 @@ def _root(
 
 
 def option_name(parameter: str) -> str:
-    """The option that gives a parameter its value: `--split-file` for `split_file`."""
+    """The option that sets a parameter: `--split-file` for `split_file`."""
     return "--" + OPTIONS.get(parameter, parameter).replace("_", "-")
 
 
@@ -102,22 +102,22 @@ def _stop(message: str) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point: bad input is one line and exit status 2."""
+    """Run the command line; an error of the user is one line and exit status 2."""
     try:
         status = app(standalone_mode=False)
     except UserError as error:
         _stop(error.render(option_name))
     except OSError as error:
-        # Files are replaced whole, so a full disk has damaged nothing.
+        # Files are replaced atomically, so a full disk damages none.
         _stop(f"{error.filename or 'a file'}: {error.strerror}")
     except USAGE_ERROR as error:
-        # Without arguments the help has been shown and there is nothing to say.
+        # Without arguments only the help is shown.
         if not error.format_message():
             sys.exit(2)
         _stop(f"{error.format_message()} (see fairexit --help)")
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
-    # Typer turns Ctrl-C within a command into this status.
+    # Typer turns Ctrl-C in a command into this status.
     if status == INTERRUPTED:
         print("fairexit: interrupted; run the same command again to resume", file=sys.stderr)
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""The whole road on drawn images: prepare, train twice, predict, evaluate, report."""
+"""The demo: all steps from data to report on synthetic images, with and without exits."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from fairexit.report.page import write_page
 from fairexit.training.fit import train
 
 TRAIN = {"batch_size": 32, "lr": 0.02, "schedule": "cosine", "warmup": 1, "weight_decay": 5e-4}
-# After a few epochs nobody is as sure as the paper's thresholds ask.
+# After a few epochs no network is confident enough for the paper's thresholds.
 GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, 0.999)
 MODELS = {"plain": "none", "multi-exit": "all"}
 
@@ -21,23 +21,25 @@ MODELS = {"plain": "none", "multi-exit": "all"}
 def demo(out: Path, *, images: int = 2500, epochs: int = 6, seed: int = 0) -> list[Assessment]:
     """Train a plain and a multi-exit network on synthetic lesions and compare them.
 
-    Called again after a kill it goes on; finished parts are not made anew.
+    Resumes if it was interrupted; finished steps are not repeated.
 
     Args:
         out: folder for the data, the runs and `index.html`.
-        images: how many to draw.
-        epochs: of each training.
-        seed: of images and training.
+        images: number of images to draw.
+        epochs: epochs of each training.
+        seed: seed of the images and of the training.
+    Returns:
+        The evaluation of each network.
     Raises:
         UserError: the folder holds a demo with other settings.
     """
     data = out / "data"
     if not data.exists():
-        drawn = datasets.create("synthetic", images=images, seed=seed)
-        prepare("synthetic", drawn, None, data, options=PrepareOptions(size=32, seed=seed))
+        dataset = datasets.create("synthetic", images=images, seed=seed)
+        prepare("synthetic", dataset, None, data, options=PrepareOptions(size=32, seed=seed))
     prepared = open_prepared(data)
-    drawn_with = prepared.info.get("dataset", {})
-    if (drawn_with.get("images"), drawn_with.get("seed")) != (images, seed):
+    options = prepared.info.get("dataset", {})
+    if (options.get("images"), options.get("seed")) != (images, seed):
         raise UserError(f"{out} holds a demo with other settings; choose another {option('out')}")
     assessments = []
     for name, exits in MODELS.items():

@@ -1,4 +1,4 @@
-"""What can be chosen by name: every registry, with options and defaults."""
+"""Tables of everything that is chosen by name, with options, defaults and origin."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ NEED_TORCH = ("methods", "heads", "backbones")
 
 
 def inventory(kind: str | None = None) -> list[Table]:
-    """Tables of methods, heads, datasets, metrics and backbones, or of one kind.
+    """Tables of methods, heads, datasets, metrics and backbones, or of one of these kinds.
 
-    Where torch is not installed, a table of all that needs it takes the place of those lists.
+    Where torch is not installed, one table names the lists that need it, in place of these lists.
 
     Raises:
-        UserError: an unknown kind, or one that needs torch where that is not installed.
+        UserError: an unknown kind, or one that needs torch where torch is not installed.
     """
     kinds: dict[str, Callable[[], Table]] = {
         "methods": _methods,
@@ -46,13 +46,13 @@ def _not_shown(kinds: Sequence[str]) -> Table:
 def _of_registry(title: str, registry: Registry[Any]) -> Table:
     rows = []
     for name in registry.names():
-        options = registry.options(name).values()
         texts = [
-            f"{o.name}: {_hint(o.hint)}" + ("" if o.required else f" = {o.default}")
-            for o in options
+            f"{option.name}: {_hint(option.hint)}"
+            + ("" if option.required else f" = {option.default}")
+            for option in registry.options(name).values()
         ]
-        cells = [name, _first_line(registry[name]), ", ".join(texts) or "-"]
-        rows.append([*cells, registry.origin(name).name])
+        summary, options = _first_line(registry[name]), ", ".join(texts) or "-"
+        rows.append([name, summary, options, registry.origin(name).name])
     return Table(title, ["Name", "What it is", "Options", "Origin"], rows, names=4)
 
 
@@ -92,19 +92,19 @@ def _backbones() -> Table:
         family, origin = backbones.create(key), backbones.origin(key).name
         names = family.names()
         if family.prefix:
-            about = f"{len(names)} names; the networks that run in stages can be cut"
-            rows.append([f"{family.prefix}<name>", about, origin])
+            summary = f"{len(names)} names; networks that run in stages can be cut into exits"
+            rows.append([f"{family.prefix}<name>", summary, origin])
         else:
             rows += [[name, _first_line(type(family)), origin] for name in names]
     return Table("Backbones (model.backbone)", ["Name", "What it is", "Origin"], rows, names=3)
 
 
-def _first_line(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").split("\n")[0]
+def _first_line(entry: object) -> str:
+    return (inspect.getdoc(entry) or "").split("\n")[0]
 
 
 def _hint(hint: Any) -> str:
-    """A type as a user writes it, without the module and the constraint's machinery."""
+    """A type as text, without its module and without annotations."""
     if hasattr(hint, "__metadata__"):
         return _hint(get_args(hint)[0])
     if get_origin(hint) is None and isinstance(hint, type):

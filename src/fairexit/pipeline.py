@@ -1,4 +1,4 @@
-"""What training a configuration means: train, or train and then prune."""
+"""Make a run from a configuration: train, or train and then prune."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +24,10 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
     Args:
         config: the settings.
         out: the run's folder.
-        start: a finished run to prune. By default it is trained first, in the folder `unpruned` of
-            `out`. Without `prune` in the settings it plays no part.
+        start: a finished run to prune; by default it is trained first, in the folder `unpruned` of
+            `out`. Ignored if the settings have no `prune`.
+    Returns:
+        The run in `out`.
     Raises:
         UserError: as for `train` and `prune`.
     """
@@ -33,13 +35,13 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         return train(config, out)
     if start is not None:
         return prune(open_run(start), out, config.prune)
-    plain = record_plugins(replace(config, prune=None))
-    _check(config, plain, out)
-    return prune(train(plain, out / "unpruned"), out, config.prune)
+    unpruned = record_plugins(replace(config, prune=None))
+    _check(config, unpruned, out)
+    return prune(train(unpruned, out / "unpruned"), out, config.prune)
 
 
-def _check(config: RunConfig, plain: RunConfig, out: Path) -> None:
-    """Refuse before the training what would fail after it, and enter the settings into `out`."""
+def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
+    """Check the pruning before the training starts, and store the settings in `out`."""
     assert config.prune is not None
     if config.train.devices > 1:
         raise UserError(
@@ -51,6 +53,7 @@ def _check(config: RunConfig, plain: RunConfig, out: Path) -> None:
     if config.prune.finetune:
         finetune_config(config)
     choose_device(config.prune.device)
-    blank = replace(plain, model=replace(plain.model, pretrained=False))
-    choose_layers(build(blank, data.task(config.data.group), data.size).net, config.prune)
-    Run(out).start(replace(plain, prune=config.prune), data.info["checksums"])
+    # Names of layers do not depend on the weights, so none are downloaded here.
+    untrained = replace(unpruned, model=replace(unpruned.model, pretrained=False))
+    choose_layers(build(untrained, data.task(config.data.group), data.size).net, config.prune)
+    Run(out).start(replace(unpruned, prune=config.prune), data.info["checksums"])

@@ -1,4 +1,4 @@
-"""A run's folder: what lies where, and what may be done with it. Imports no torch."""
+"""A run's folder: its files, its settings and its state. Does not import torch."""
 
 import json
 import sys
@@ -14,15 +14,16 @@ from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
 
 FORMAT = 2
-"""2: `eodd` in logs, metrics and policies is the usual form of equalised odds."""
-ANEW = "train the run again in another folder"
+"""Version of the files. Since 2, `eodd` is the usual form of equalised odds."""
+RETRAIN = "train the run again in another folder"
 INACTIVE = 0.01
-"""Penalties whose gradient on the trunk is a smaller share of the target loss's are marked."""
+"""A penalty is marked as inactive if its gradient on the trunk is less than this share of the
+target loss's."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A folder that `fairexit train` makes."""
+    """The folder of a run, as `fairexit train` writes it."""
 
     path: Path
 
@@ -32,12 +33,12 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """The network of the best epoch."""
+        """Weights of the best epoch."""
         return self.path / "model.safetensors"
 
     @property
     def last_weights(self) -> Path:
-        """The network of the last epoch."""
+        """Weights of the last epoch."""
         return self.path / "last.safetensors"
 
     @property
@@ -46,12 +47,12 @@ class Run:
 
     @property
     def masks(self) -> Path:
-        """Which parameters a pruned run has kept."""
+        """Masks of the parameters that pruning kept."""
         return self.path / "masks.safetensors"
 
     @property
     def pruning(self) -> Path:
-        """How a pruned run was pruned."""
+        """Record of the pruning of a pruned run."""
         return self.path / "pruning.json"
 
     @property
@@ -71,24 +72,24 @@ class Run:
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What `config.json` says: how to rebuild the network and read its answers."""
-        return read_json(self.path / "config.json", ANEW)
+        """The content of `config.json`: how to rebuild the network and read its answers."""
+        return read_json(self.path / "config.json", RETRAIN)
 
     @property
     def exit_costs(self) -> tuple[float, ...]:
-        """Multiply-adds of one image that leaves at each exit, the final one last.
+        """Multiply-adds for one image that leaves at each exit, the final exit last, (E,).
 
         Raises:
-            UserError: a version that did not store them has trained the run.
+            UserError: the run was trained by a version that did not store them.
         """
         costs = self.description.get("exit_costs")
         if costs is None:
-            raise UserError(f"{self.path}/config.json lacks 'exit_costs'; {ANEW}")
+            raise UserError(f"{self.path}/config.json lacks 'exit_costs'; {RETRAIN}")
         return tuple(costs)
 
     @property
     def inactive(self) -> tuple[str, ...]:
-        """What of its method did next to nothing, in a few words each."""
+        """Marks of parts of the method that had almost no effect, such as "penalty inactive"."""
         ratio, marks = self.description.get("penalty_ratio"), []
         if ratio is not None and ratio < INACTIVE:
             marks.append("penalty inactive")
@@ -100,12 +101,12 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The run as tables name it: with a mark where its method did next to nothing."""
+        """The run's name in tables, with its marks in brackets."""
         return self.path.name + (f" ({', '.join(self.inactive)})" if self.inactive else "")
 
     @cached_property
     def config(self) -> RunConfig:
-        """The settings, as the run stored them."""
+        """The settings that the run was trained with."""
         try:
             return build_config(self.description["run"])
         except UnknownNameError as error:
@@ -119,37 +120,37 @@ class Run:
         return recorded if isinstance(recorded, dict) else {}
 
     def without_plugin(self, error: UnknownNameError) -> UserError:
-        """The error for a name of the run that is unknown, with the plugin that it may need."""
+        """The error for an unknown name in the settings, naming the plugins that are missing."""
         if absent := missing(self.plugins):
             return UserError(f"{self.path} needs {' and '.join(absent)}: {error}; {HOW_TO_GIVE}")
         return error
 
     def start(self, config: RunConfig, checksums: dict[str, str]) -> None:
-        """Enter the settings into a new folder, or check that an old one has the same.
+        """Store the settings in a new folder, or check that an existing run has the same ones.
 
         Args:
             config: the settings.
-            checksums: of the data.
+            checksums: checksums of the data.
         Raises:
             UserError: the folder holds something else, or a run with other settings or data.
         """
         stamp = self.path / "started.json"
-        wanted = {"format": FORMAT, "run": config.to_dict(), "data": checksums}
+        content = {"format": FORMAT, "run": config.to_dict(), "data": checksums}
         if stamp.is_file():
-            check_same(self.path, read_json(stamp, ANEW), wanted)
+            check_same(self.path, read_json(stamp, RETRAIN), content)
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.glob("[!.]*"))):
             raise UserError(f"{self.path} exists but is not a run; choose another {option('out')}")
         else:
-            # The stamp first: without it a folder is somebody else's.
-            write_atomically(stamp, json.dumps(wanted, indent=2) + "\n")
+            # Written first: a folder with other files and no stamp is refused.
+            write_atomically(stamp, json.dumps(content, indent=2) + "\n")
         write_atomically(self.path / "config.yaml", config.to_yaml())
 
 
 def open_run(path: Path) -> Run:
-    """A finished run.
+    """Open a finished run.
 
     Raises:
-        UserError: no run, one that has not finished, or one of another version.
+        UserError: the folder is not a run, or the run is not finished or of another version.
     """
     run = Run(path)
     if not path.is_dir():
@@ -176,12 +177,12 @@ def open_run(path: Path) -> Run:
 
 @cache
 def _warn(line: str) -> None:
-    """Print a line once, however often a run is opened."""
+    """Print a line to standard error once, however often a run is opened."""
     print(line, file=sys.stderr)
 
 
 def read_record(run: Run) -> dict[str, Any]:
-    """What a pruned run's pruning.json says.
+    """The content of a pruned run's `pruning.json`.
 
     Raises:
         UserError: the run has not been pruned, or the file is damaged.
@@ -189,12 +190,12 @@ def read_record(run: Run) -> dict[str, Any]:
     if not run.pruning.is_file():
         raise UserError(f"{run.path} has not been pruned; prune it with `fairexit prune`")
     remedy = "prune again into another folder"
-    found = read_json(run.pruning, remedy)
+    record = read_json(run.pruning, remedy)
     try:
-        found["path"][found["chosen"]]["fraction"]
+        record["path"][record["chosen"]]["fraction"]
     except (LookupError, TypeError):
         raise UserError(f"{run.pruning} is damaged; {remedy}") from None
-    return found
+    return record
 
 
 def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -202,7 +203,8 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 
     Args:
         path: the run's folder.
-        old, new: `format`, `run` (the settings) and `data` (checksums); the new one is asked for.
+        old: the stored stamp: `format`, `run` (the settings) and `data` (checksums).
+        new: the requested one, of the same form.
     """
     if old.get("format") != new["format"]:
         raise UserError(
@@ -226,6 +228,7 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level, with keys such as `train.lr`."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):

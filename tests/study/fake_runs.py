@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fairexit.files import write_atomically
 from fairexit.predictions.files import Predictions, write_predictions
-from fairexit.runs import Run
+from fairexit.runs import FORMAT, Run
 from fairexit.study import job as jobs
 
 SEX = ("female", "male")
@@ -55,9 +56,9 @@ def write_run(path, config, penalty_ratio=None, data="isic2019", **kind):
             draw(run.path.name, split, exits=exits, group=group, **kind), run.predictions(split)
         )
     log = "epoch,seconds\n" + "".join(f"{e + 1},2\n" for e in range(config["train"]["epochs"]))
-    (run.path / "log.csv").write_text(log)
+    write_atomically(run.path / "log.csv", log)
     info = {
-        "format": 1,
+        "format": FORMAT,
         "model": {},
         "label2id": {},
         "group": group,
@@ -94,12 +95,13 @@ def pretend(job):
                 file.write(f"{epoch}\n")
                 file.flush()
                 rows = "".join(f"{e + 1},2\n" for e in range(epoch + 1))
-                (run.path / "log.csv").write_text("epoch,seconds\n" + rows)
+                # The study reads the log at any time.
+                write_atomically(run.path / "log.csv", "epoch,seconds\n" + rows)
         config = job.config
         if job.start:  # a pruning stores the settings of the run that it prunes
             config = Run(Path(job.start)).description["run"] | {"prune": config["prune"]}
         write_run(run.path, config)
-    jobs.judge(job)
+    jobs.evaluate_run(job)
 
 
 if __name__ == "__main__":

@@ -40,17 +40,17 @@ def test_rows_stand_beside_the_plain_one_of_the_same_exits(pooled):
     study += [pooled("ME-ERM", s) for s in range(2)]
     study += [pooled("ME-FairPrune", s, prune={"steps": 1}) for s in range(2)]
     study += [pooled("ME-HSIC", s, "hsic", skill=6.0) for s in range(3)]
-    found = against_others(study, {}).set_index("row")
-    assert found["against"].to_dict() == {
+    frame = against_others(study, {}).set_index("row")
+    assert frame["against"].to_dict() == {
         "ERM": "", "ME-ERM": "", "ME-FairPrune": "ME-ERM", "ME-HSIC": "ME-ERM",
     }  # fmt: skip
-    assert found.loc[["ERM", "ME-ERM"], "f1"].isna().all()
-    hsic = found.loc["ME-HSIC"]
+    assert frame.loc[["ERM", "ME-ERM"], "f1"].isna().all()
+    hsic = frame.loc["ME-HSIC"]
     assert hsic["f1_low"] > 0, "it was drawn to be more able"
     for metric in main_metrics():
         # Seed 2 has no partner.
         values = [
-            [one.values[metric][0] for one in study if one.row == row and one.seed < 2]
+            [cell.values[metric][0] for cell in study if cell.row == row and cell.seed < 2]
             for row in ("ME-HSIC", "ME-ERM")
         ]
         assert hsic[metric] == pytest.approx(np.mean(values[0]) - np.mean(values[1]))
@@ -59,7 +59,7 @@ def test_rows_stand_beside_the_plain_one_of_the_same_exits(pooled):
     assert hsic["probe_first"] == pytest.approx(0.8)
     assert hsic["probe_final"] == pytest.approx(0.62)
     assert hsic["probe_final_sd"] == pytest.approx(0.02)
-    text = against_table(found.reset_index()).to_markdown()
+    text = against_table(frame.reset_index()).to_markdown()
     assert (
         "| ME-HSIC (penalty inactive) | ME-ERM | 0.4 % | 0.800 ± 0.000 | 0.620 ± 0.020 | +0."
         in text
@@ -68,23 +68,25 @@ def test_rows_stand_beside_the_plain_one_of_the_same_exits(pooled):
 
 
 def test_without_a_plain_row_there_is_no_difference(pooled):
-    found = against_others([pooled("HSIC", 0, "hsic"), pooled("ERM", 0, exits="none")], {})
-    assert "f1" not in found
-    assert list(found["against"]) == ["", ""]
-    assert "HSIC" in against_table(found).to_markdown()
+    frame = against_others([pooled("HSIC", 0, "hsic"), pooled("ERM", 0, exits="none")], {})
+    assert "f1" not in frame
+    assert list(frame["against"]) == ["", ""]
+    assert "HSIC" in against_table(frame).to_markdown()
 
 
 def test_a_row_can_name_the_one_it_is_compared_with(pooled):
     study = [pooled("ERM", s, exits="none") for s in range(2)]
     study += [pooled("ME-ERM", s, skill=6.0) for s in range(2)]
     named = {"ME-ERM": "ERM", "ERM": "not finished"}
-    found = against_others(study, named).set_index("row")
-    assert found["against"].to_dict() == {"ERM": "", "ME-ERM": "ERM"}
-    values = {row: [one.values["f1"][0] for one in study if one.row == row] for row in found.index}
-    assert found.loc["ME-ERM", "f1"] == pytest.approx(
+    frame = against_others(study, named).set_index("row")
+    assert frame["against"].to_dict() == {"ERM": "", "ME-ERM": "ERM"}
+    values = {
+        row: [cell.values["f1"][0] for cell in study if cell.row == row] for row in frame.index
+    }
+    assert frame.loc["ME-ERM", "f1"] == pytest.approx(
         np.mean(values["ME-ERM"]) - np.mean(values["ERM"])
     )
-    assert np.isnan(found.loc["ERM", "f1"])
+    assert np.isnan(frame.loc["ERM", "f1"])
 
 
 @pytest.mark.parametrize(("select", "epoch"), [("f1", 2), ("eodd", 3), ("accuracy", None)])

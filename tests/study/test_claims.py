@@ -1,4 +1,4 @@
-"""The rule for the word on a claim, and the numbers behind it."""
+"""The rule for the verdict on a claim, and the numbers behind it."""
 
 import json
 import math
@@ -24,7 +24,7 @@ from fairexit.study.claims import (
     Side,
     claims,
     printed_difference,
-    word_of,
+    verdict_of,
 )
 from fairexit.study.collect import Pooled
 from fairexit.study.outcomes import bounds, needed
@@ -36,7 +36,7 @@ WEAKLY_AGAINST = Bounds(-0.3, -0.1, 0.01)
 
 
 @pytest.mark.parametrize(
-    ("found", "word"),
+    ("comparisons", "verdict"),
     [
         ([FOR, FOR], "holds"),
         ([FOR, UNDECIDED], "not decided"),
@@ -49,71 +49,77 @@ WEAKLY_AGAINST = Bounds(-0.3, -0.1, 0.01)
         ([Bounds(0.0, 0.0, 0.0)], "not decided"),
     ],
 )
-def test_the_word(found, word):
-    assert word_of(found) == word
+def test_the_verdict(comparisons, verdict):
+    assert verdict_of(comparisons) == verdict
 
 
 ends = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted)
 
 
 @given(st.lists(ends, min_size=1, max_size=5), st.floats(0, 0.5))
-def test_the_word_against_a_slow_twin(intervals, more):
-    found = [Bounds(low, high, high + more) for low, high in intervals]
-    word = "not decided"
+def test_the_verdict_against_a_slow_twin(intervals, more):
+    comparisons = [Bounds(low, high, high + more) for low, high in intervals]
+    verdict = "not decided"
     if sum(low > 0 for low, _ in intervals) == len(intervals):
-        word = "holds"
+        verdict = "holds"
     for _, high in intervals:
         if high + more < 0:
-            word = "contradicted"
-    assert word_of(found) == word
+            verdict = "contradicted"
+    assert verdict_of(comparisons) == verdict
 
 
 @given(ends, st.sampled_from([-1, 1]), st.floats(0, 0.1))
 def test_bounds_turn_to_the_claimed_side(interval, sign, margin):
     low, high = interval
     comparison = Comparison("f1", Side("a"), Side("b"), sign, margin)
-    found = bounds(comparison, (low, high), (low - 1, high + 1), 2)
-    assert found.low <= found.high <= found.strict_high
+    turned = bounds(comparison, (low, high), (low - 1, high + 1), 2)
+    assert turned.low <= turned.high <= turned.strict_high
     if sign == 1:
-        assert (found.low, found.high) == (low + margin, high + margin)
-        assert found.strict_high == high + 1 + margin
+        assert (turned.low, turned.high) == (low + margin, high + margin)
+        assert turned.strict_high == high + 1 + margin
     else:
-        assert (found.low, found.high) == (margin - high, margin - low)
-        assert found.strict_high == pytest.approx(margin - low + 1)
+        assert (turned.low, turned.high) == (margin - high, margin - low)
+        assert turned.strict_high == pytest.approx(margin - low + 1)
 
 
 def test_one_seed_decides_nothing_of_a_method():
     comparison = Comparison("f1", Side("a"), Side("b"), 1)
     for interval in ((0.1, 0.2), (-0.2, -0.1)):
-        assert word_of([bounds(comparison, interval, interval, 1)]) == "not decided"
-        assert word_of([bounds(comparison, interval, interval, 2)]) != "not decided"
+        assert verdict_of([bounds(comparison, interval, interval, 1)]) == "not decided"
+        assert verdict_of([bounds(comparison, interval, interval, 2)]) != "not decided"
 
 
 def test_what_would_decide_the_printed_difference():
     lower = Comparison("eopp1", Side("a"), Side("b"), -1)
-    seeds, images = needed(lower, -0.02, of_seeds=0.0004, of_images=0.0001, images=5000)
+    seeds, images = needed(lower, -0.02, seed_variance=0.0004, image_variance=0.0001, images=5000)
     # The images leave half of the variance (0.02 / 2.8)^2 that finds 0.02 in 80 of 100 studies.
     half = (0.02 / 2.8016) ** 2 / 2
     assert images == math.ceil(0.0001 * 5000 / half)
     assert seeds == seeds_needed(0.02, half, 0.0004)
-    assert needed(lower, 0.01, of_seeds=0.0004, of_images=0.0001, images=5000) is None
+    assert needed(lower, 0.01, seed_variance=0.0004, image_variance=0.0001, images=5000) is None
     margin = Comparison("eopp1", Side("a"), Side("b"), -1, 0.03)
-    assert needed(margin, 0.01, of_seeds=0.0004, of_images=0.0001, images=5000) == (seeds, images)
-    assert needed(lower, -0.02, of_seeds=0.0, of_images=0.0, images=5000) == (2, 0)
-    # One seed tells what images its networks take, and nothing of seeds.
-    alone = math.ceil(0.0001 * 5000 / (2 * half))
-    assert needed(lower, -0.02, of_seeds=math.nan, of_images=0.0001, images=5000) == (None, alone)
+    assert needed(margin, 0.01, seed_variance=0.0004, image_variance=0.0001, images=5000) == (
+        seeds,
+        images,
+    )
+    assert needed(lower, -0.02, seed_variance=0.0, image_variance=0.0, images=5000) == (2, 0)
+    # With one seed the number of images is known for its networks, the number of seeds is not.
+    one_seed = math.ceil(0.0001 * 5000 / (2 * half))
+    assert needed(lower, -0.02, seed_variance=math.nan, image_variance=0.0001, images=5000) == (
+        None,
+        one_seed,
+    )
 
 
 def test_the_claims_are_those_of_the_paper():
     isic, fitz = printed("isic2019", "sex"), printed("fitzpatrick17k", "skin_tone")
-    found = {c.number: c for c in claims(isic, "isic2019", EXITS)}
-    assert list(found) == [1, 2, 3, 4, 5, 7]
-    assert len(found[4].comparisons) == 14
-    assert "female is the privileged group" in found[7].text
-    assert {c.metric for c in found[3].comparisons} == {"eopp1", "eodd_paper"}
-    assert all(c.margin == MARGINS[c.metric] for c in found[3].comparisons)
-    assert [str(c.b) for c in found[5].comparisons[-5:]] == [
+    by_number = {c.number: c for c in claims(isic, "isic2019", EXITS)}
+    assert list(by_number) == [1, 2, 3, 4, 5, 7]
+    assert len(by_number[4].comparisons) == 14
+    assert "female is the privileged group" in by_number[7].text
+    assert {c.metric for c in by_number[3].comparisons} == {"eopp1", "eodd_paper"}
+    assert all(c.margin == MARGINS[c.metric] for c in by_number[3].comparisons)
+    assert [str(c.b) for c in by_number[5].comparisons[-5:]] == [
         f"ME-FairPrune at exit {e}" for e in EXITS
     ]
     other = {c.number: c for c in claims(fitz, "fitzpatrick17k", EXITS)}
@@ -161,11 +167,11 @@ def test_a_study_of_clear_differences_is_judged_rightly():
         for c, o in zip(v.claim.comparisons, v.outcomes, strict=True)
     }
     better = outcomes["f1: ME-FairPrune > FairPrune"]
-    assert better.word == "holds"
+    assert better.verdict == "holds"
     assert better.seeds == 3
-    assert verdicts[7].word == "holds", "female images were drawn to be easier"
+    assert verdicts[7].verdict == "holds", "female images were drawn to be easier"
     assert outcomes["eopp1: ME-HSIC < HSIC"] is None
-    assert verdicts[6].word == "not run"
+    assert verdicts[6].verdict == "not run"
     # The numbers are the means over seeds of the metrics of the answers themselves.
     labels, groups = study[0].sample.labels, study[0].sample.groups
     for text, metric in (
@@ -175,8 +181,8 @@ def test_a_study_of_clear_differences_is_judged_rightly():
         rows = {"a": "ME-FairPrune", "b": "FairPrune" if metric == "f1" else "ResNet18"}
         for side, row in rows.items():
             values = []
-            for one in (p for p in study if p.row == row):
-                counts = count(labels, one.answers("policy"), groups, num_classes=3, num_groups=2)
+            for cell in (p for p in study if p.row == row):
+                counts = count(labels, cell.answers("policy"), groups, num_classes=3, num_groups=2)
                 values.append(float(metrics.compute(counts, (metric,))[metric]))
             assert getattr(outcomes[text], side) == pytest.approx(np.mean(values))
     for outcome in outcomes.values():
@@ -187,25 +193,25 @@ def test_a_study_of_clear_differences_is_judged_rightly():
 
 def test_a_claim_against_the_data_is_contradicted():
     study = [pooled("ME-ResNet18", s, 3.0, EXITS) for s in range(3)]
-    for one in study:
-        one.predictions[0].probabilities[:] = one.predictions[0].probabilities[:, ::-1]
+    for cell in study:
+        cell.predictions[0].probabilities[:] = cell.predictions[0].probabilities[:, ::-1]
     # Now the first exit is the most able, so F1 falls with depth.
-    found = {v.claim.number: v for v in judge(study, None, "isic2019")}
-    f1 = found[1].outcomes[0]
+    verdicts = {v.claim.number: v for v in judge(study, None, "isic2019")}
+    f1 = verdicts[1].outcomes[0]
     assert str(f1.comparison) == f"f1: ME-ERM at {FINAL} > ME-ERM at {FIRST}"
-    assert f1.word == found[1].word == "contradicted"
+    assert f1.verdict == verdicts[1].verdict == "contradicted"
 
 
 def test_chance_is_what_permuted_groups_give():
-    found = chance([pooled("ResNet18", s, 2.0) for s in range(2)])
-    assert [(c.row, c.metric) for c in found] == [("ResNet18", "eodd"), ("ResNet18", "eopp1")]
-    for one in found:
-        assert 0 < one.null_mean < one.null_quantile < 0.3
+    chances = chance([pooled("ResNet18", s, 2.0) for s in range(2)])
+    assert [(c.row, c.metric) for c in chances] == [("ResNet18", "eodd"), ("ResNet18", "eopp1")]
+    for gap in chances:
+        assert 0 < gap.null_mean < gap.null_quantile < 0.3
 
 
 def entangled(folder, row, changes, error):
     """Runs of one row in which the entanglement of two labels was measured."""
-    found = []
+    cells = []
     for seed, change in enumerate(changes):
         run = Run(folder / f"{row}-{seed}")
         run.path.mkdir()
@@ -222,15 +228,15 @@ def entangled(folder, row, changes, error):
             "rows": rows,
         }
         (run.path / "entanglement.json").write_text(json.dumps(tree))
-        one = pooled(row, seed, 2.0)
-        found.append(Pooled(row, seed, (run,), one.predictions, one.policies, one.order, "sex"))
-    return found
+        cell = pooled(row, seed, 2.0)
+        cells.append(Pooled(row, seed, (run,), cell.predictions, cell.policies, cell.order, "sex"))
+    return cells
 
 
 def as_folds(seeds):
     """The runs of several seeds as the folds of one."""
     first = seeds[0]
-    runs = tuple(run for one in seeds for run in one.runs)
+    runs = tuple(run for cell in seeds for run in cell.runs)
     return Pooled(
         first.row, first.seed, runs, first.predictions, first.policies, first.order, "sex"
     )
@@ -243,17 +249,17 @@ def sixth(study):
 def test_entanglement_holds_only_where_both_networks_were_measured(tmp_path):
     plain = entangled(tmp_path, "ResNet18", [-0.10, -0.11, -0.12], 0.001)
     verdict = sixth(plain)
-    assert verdict.word == "not decided"
-    assert [o and o.word for o in verdict.outcomes] == ["holds", "holds", None, None]
+    assert verdict.verdict == "not decided"
+    assert [o and o.verdict for o in verdict.outcomes] == ["holds", "holds", None, None]
     both = plain + entangled(tmp_path, "ME-ResNet18", [-0.10, -0.11, -0.12], 0.001)
-    assert sixth(both).word == "holds"
-    assert sixth([pooled("ResNet18", 0, 2.0)]).word == "not run"
+    assert sixth(both).verdict == "holds"
+    assert sixth([pooled("ResNet18", 0, 2.0)]).verdict == "not run"
 
 
 def test_entanglement_of_another_split_or_attribute_does_not_count(tmp_path):
     plain = entangled(tmp_path, "ResNet18", [-0.10, -0.11, -0.12], 0.001)
-    for one, changed in zip(plain, ({"split": "val"}, {"group": "age"}), strict=False):
-        file = one.runs[0].path / "entanglement.json"
+    for cell, changed in zip(plain, ({"split": "val"}, {"group": "age"}), strict=False):
+        file = cell.runs[0].path / "entanglement.json"
         tree = json.loads(file.read_text())
         file.write_text(json.dumps(tree | {"settings": tree["settings"] | changed}))
     assert sixth(plain).outcomes[0].seeds == 1
@@ -266,14 +272,14 @@ def test_entanglement_is_judged_by_students_t_over_seeds(tmp_path):
     assert outcome.difference == pytest.approx(-0.05)
     half = 4.303 * 0.03 / math.sqrt(3)
     assert (outcome.low, outcome.high) == pytest.approx((-0.05 - half, -0.05 + half), abs=0.004)
-    assert outcome.word == "not decided"
+    assert outcome.verdict == "not decided"
     # The strict end is that of all four comparisons: t at 1 - 0.05 / 4, two degrees of freedom.
     assert outcome.bounds.strict_high == pytest.approx(0.05 + 8.860 * 0.03 / math.sqrt(3), rel=0.01)
-    # Of one seed only the images speak, and not of the method.
-    alone = sixth(entangled(tmp_path, "ME-ResNet18", [0.06], 0.01)).outcomes[-1]
-    assert (alone.low, alone.high) == pytest.approx((0.06 - 0.0196, 0.06 + 0.0196), abs=1e-3)
-    assert alone.word == "not decided"
-    assert alone.smallest == pytest.approx(2.8016 * 0.01, rel=1e-3)
+    # With one seed the interval covers the images alone, and decides nothing of the method.
+    one_seed = sixth(entangled(tmp_path, "ME-ResNet18", [0.06], 0.01)).outcomes[-1]
+    assert (one_seed.low, one_seed.high) == pytest.approx((0.06 - 0.0196, 0.06 + 0.0196), abs=1e-3)
+    assert one_seed.verdict == "not decided"
+    assert one_seed.smallest == pytest.approx(2.8016 * 0.01, rel=1e-3)
 
 
 def test_folds_of_one_seed_are_one_measurement_of_entanglement(tmp_path):

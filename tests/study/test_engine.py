@@ -17,6 +17,7 @@ from fake_runs import write_run
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.inference.predict import choose_device
+from fairexit.runs import FORMAT
 from fairexit.study import engine
 from fairexit.study import job as jobs
 from fairexit.study.collect import pool
@@ -67,7 +68,7 @@ def results(study, out):
     return (out / "results.csv").read_bytes(), (out / "exits.csv").read_bytes()
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_results(load, tmp_path, capsys):
+def test_a_study_killed_at_random_moments_ends_with_the_same_results(load, tmp_path, capsys):
     study = load()
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_study(study, Folder(whole), 1, 1) == {}
@@ -120,7 +121,7 @@ def test_failures_are_reported_and_do_not_stop_the_rest(load, tmp_path):
         "isic-Full-seed0": f"{tmp_path}/s/runs/isic-Full-seed0: No space left on device",
     }
     states = {run.row: folder.state(run, study) for run in study.runs}
-    assert states["ResNet18"].what == "done"
+    assert states["ResNet18"].phase == "done"
     assert "loss of epoch 1" in states["Broken"].note
     write_results(study, folder)
     lines = (tmp_path / "s" / "results.csv").read_text().splitlines()
@@ -164,17 +165,17 @@ def test_a_log_that_cannot_be_opened_is_one_failed_run(load, tmp_path):
         ),
     ],
 )
-def test_wrong_preparations_are_told_by_their_settings(load, tmp_path, prepare, message):
+def test_errors_of_a_preparation_name_its_settings(load, tmp_path, prepare, message):
     places = {"x": {"data.path": str(tmp_path / "new"), "prepare": prepare}}
     study = load({"ResNet18": {}}, datasets=places)
     with pytest.raises(UserError, match=message):
         run_study(study, Folder(tmp_path / "s"), 1, 1)
 
 
-def test_a_failed_run_is_told_by_its_settings(load, tmp_path, monkeypatch, capsys):
+def test_errors_of_a_run_name_its_settings(load, tmp_path, monkeypatch, capsys):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     job = folder.job(study.runs[0], study, 1)
-    monkeypatch.setattr(jobs, "_die_with_the_study", lambda: None)
+    monkeypatch.setattr(jobs, "_exit_with_study", lambda: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(job)) + "\n"))
 
     def work(job):
@@ -196,14 +197,14 @@ def test_data_that_are_not_there_are_named_before_anything_is_made(load, tmp_pat
     assert not (folder.path / "runs").exists()
 
 
-def test_a_study_that_is_done_needs_its_data_no_more(load, tmp_path):
+def test_a_finished_study_does_not_need_its_data(load, tmp_path):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     run_study(study, folder, 1, 1)
     (tmp_path / "data").rmdir()
     assert run_study(study, folder, 1, 1) == {}
 
 
-def test_numbers_made_in_another_way_are_not_taken_for_the_studys(load, tmp_path):
+def test_metrics_under_other_settings_are_refused(load, tmp_path):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     run_study(study, folder, 1, 1)
     write_results(study, folder)
@@ -236,10 +237,10 @@ def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path)
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
     run = study.runs[0]
     write_run(folder.run(run.name).path, run.config.to_dict())
-    assert folder.state(run, study).what == "trained"
+    assert folder.state(run, study).phase == "trained"
     failed = run_study(study, folder, 1, 1)
     assert failed == {}
-    assert folder.state(run, study).what == "done"
+    assert folder.state(run, study).phase == "done"
     assert not (folder.run(run.name).path / "trained.txt").exists()
 
 
@@ -250,7 +251,7 @@ def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path)
             {"train.epochs": 2},
             "holds a run with train.epochs = 2, but this one has 3; choose another folder",
         ),
-        ({"format": 0}, "has format 0, but this version reads 1; train it again"),
+        ({"format": 0}, f"has format 0, but this version reads {FORMAT}; train it again"),
     ],
 )
 def test_a_run_of_other_settings_or_version_is_refused_and_kept(load, tmp_path, change, message):
@@ -278,7 +279,7 @@ def test_data_that_have_changed_are_noticed(load, tmp_path):
         "data": {"path": "elsewhere", "group": "sex", "augment": "paper"}
     }
     write_run(folder.run(run.name).path, elsewhere)
-    assert folder.state(run, study).what == "trained"
+    assert folder.state(run, study).phase == "trained"
     (data / "dataset.json").write_text(json.dumps(info | {"checksums": {"images.npy": "1"}}))
     assert (
         "have changed since its training started; choose another folder"
@@ -339,7 +340,7 @@ def test_a_damaged_log_is_named(load, tmp_path):
 
 
 @pytest.mark.parametrize("backend", [None, "threading", "loky", "multiprocessing"])
-def test_any_engine_of_joblib_does(backend):
+def test_every_backend_of_joblib_runs_jobs(backend):
     import contextlib
 
     import joblib
@@ -386,7 +387,7 @@ def test_folds_are_pooled_over_all_images(load, tmp_path):
     for run in study.runs:
         path = folder.run(run.name).path
         write_run(path, run.config.to_dict())
-        jobs.judge(folder.job(run, study, 1))
+        jobs.evaluate_run(folder.job(run, study, 1))
         folder.set_status(run.name, choice=folder.job(run, study, 1).choice)
         if run.fold == 1:  # the pretended folds test the same images; the second gets others
             rename(folder.run(run.name).predictions("test"))
@@ -399,7 +400,7 @@ def test_folds_are_pooled_over_all_images(load, tmp_path):
         assert [by_id[i] for i in part.ids] == answers.tolist()
     shutil.rmtree(folder.run("isic-ResNet18-seed0-fold1").path)
     states = folder.states(study)
-    assert [one.row for one in pool(study, folder, states, "isic")] == ["ME-ResNet18"]
+    assert [cell.row for cell in pool(study, folder, states, "isic")] == ["ME-ResNet18"]
 
 
 def rename(file):
@@ -409,12 +410,12 @@ def rename(file):
 
     from fairexit.predictions.files import read_predictions, write_predictions
 
-    found = read_predictions(file)
-    ids = np.char.add("other", found.ids)
-    write_predictions(replace(found, ids=ids, clusters=ids), file)
+    predictions = read_predictions(file)
+    ids = np.char.add("other", predictions.ids)
+    write_predictions(replace(predictions, ids=ids, clusters=ids), file)
 
 
-def test_datasets_side_by_side_give_the_tables_of_each_alone(load, tmp_path):
+def test_tables_of_two_datasets_are_those_of_each_by_itself(load, tmp_path):
     (tmp_path / "more").mkdir()
     places = {
         "a": {"data.path": str(tmp_path / "data")},
@@ -430,10 +431,10 @@ def test_datasets_side_by_side_give_the_tables_of_each_alone(load, tmp_path):
         files = (folder.path / "tables" / dataset).iterdir()
         return {file.name: file.read_bytes() for file in files if file.suffix in (".csv", ".md")}
 
-    found, alone = {name: written(name) for name in places}, []
+    together, titles_apart = {name: written(name) for name in places}, []
     for name, place in places.items():
-        one = load(rows, datasets={name: place})
-        alone += [table.title for table, _ in write_results(one, folder)]
-        assert written(name) == found[name]
-    assert titles == alone
-    assert found["a"] != found["b"]
+        single = load(rows, datasets={name: place})
+        titles_apart += [table.title for table, _ in write_results(single, folder)]
+        assert written(name) == together[name]
+    assert titles == titles_apart
+    assert together["a"] != together["b"]

@@ -1,4 +1,4 @@
-"""What stands beside the numbers of a study's tables: budgets, and methods that did nothing."""
+"""The notes of a study's tables: budgets, and methods without effect."""
 
 import json
 from types import SimpleNamespace
@@ -7,31 +7,32 @@ from fairexit.config import build_config
 from fairexit.evaluation.assess import Choice
 from fairexit.runs import Run
 from fairexit.study.claims import Bounds, Claim, Comparison, Side
-from fairexit.study.outcomes import Outcome, Verdict
+from fairexit.study.notes import settings_note
+from fairexit.study.outcomes import ClaimOutcome, Outcome
 from fairexit.study.paper_tables import inactive
 from fairexit.study.plan import Study
-from fairexit.study.results import outcome_table, settings_note, verdict_frame
+from fairexit.study.verdict_tables import outcome_table, verdict_frame
 
 STUDY = Study((), Choice(), {}, {}, False)
 
 
-def one(row, seed, **config):
+def cell(row, seed, **config):
     tree = {"data": {"path": "x"}, "train": {"epochs": 10}, "seed": seed}
     run = SimpleNamespace(config=build_config(tree | config), inactive=())
     return SimpleNamespace(row=row, seed=seed, runs=(run,), ids=range(7))
 
 
 def test_equal_budgets_are_stated_once():
-    note = settings_note(STUDY, [one(row, seed) for row in "AB" for seed in (0, 1)])
+    note = settings_note(STUDY, [cell(row, seed) for row in "AB" for seed in (0, 1)])
     assert "Each method: 10 epochs, the epoch with the best" in note
     assert "But" not in note
     assert "only" not in note
 
 
 def test_other_budgets_and_missing_seeds_are_named():
-    rows = [one("A", 0), one("A", 1), one("B", 1), one("C", 0), one("C", 1)]
-    rows += [one("D", seed, train={"epochs": 20}) for seed in (0, 1)]
-    rows += [one("E", seed, prune={"finetune": 3}) for seed in (0, 1)]
+    rows = [cell("A", 0), cell("A", 1), cell("B", 1), cell("C", 0), cell("C", 1)]
+    rows += [cell("D", seed, train={"epochs": 20}) for seed in (0, 1)]
+    rows += [cell("E", seed, prune={"finetune": 3}) for seed in (0, 1)]
     note = settings_note(STUDY, rows)
     assert "B has only seed 1." in note
     assert "But D: 20 epochs, the epoch with the best" in note
@@ -48,10 +49,10 @@ def test_comparisons_with_a_row_that_did_nothing_say_so():
         for smallest in (0.04, 0.2)
     ]
     claim = Claim(2, "exits", (side, side))
-    verdict = Verdict(claim, "not decided", tuple(outcomes))
-    frame = verdict_frame([verdict], {"FairPrune": "nothing pruned"})
+    result = ClaimOutcome(claim, "not decided", tuple(outcomes))
+    frame = verdict_frame([result], {"FairPrune": "nothing pruned"})
     assert list(frame["mark"]) == ["nothing pruned"] * 2
-    # The first design would have found what is printed, the second not.
+    # The first design detects the printed difference, the second does not.
     assert list(frame["enough"]) == [True, False]
     first, second = outcome_table(frame).rows
     assert first[1] == "eopp1: ME-FairPrune < FairPrune (nothing pruned)"

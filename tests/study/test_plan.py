@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from fairexit.errors import UserError
-from fairexit.study.load import load_study, merge
+from fairexit.study.load import load_study
+from fairexit.study.rows import merge
 
 BASE = {"train": {"epochs": 3}, "model": {"exits": "none"}}
 ROWS = {
@@ -28,19 +29,19 @@ def study(tmp_path):
 
 
 def test_a_grid_becomes_named_runs_by_dataset_and_seed(study):
-    found = study(seeds=[0, 5], datasets={"a": {"data.path": "x"}, "b": {"data.path": "y"}})
-    names = [run.name for run in found.runs]
+    grid = study(seeds=[0, 5], datasets={"a": {"data.path": "x"}, "b": {"data.path": "y"}})
+    names = [run.name for run in grid.runs]
     assert len(set(names)) == len(names) == 2 * 2 * len(ROWS)
     assert names[: len(ROWS)] == [f"a-{row}-seed0" for row in ROWS]
     assert names[len(ROWS)] == "a-ResNet18-seed5"
-    run = found.runs[-1]
+    run = grid.runs[-1]
     assert run.name == "b-ME-ResNet18-seed5"
     assert (run.config.seed, str(run.config.data.path), run.config.model.exits) == (5, "y", "all")
-    assert found.rows == list(ROWS)
-    assert found.datasets == ["a", "b"]
+    assert grid.rows == list(ROWS)
+    assert grid.datasets == ["a", "b"]
 
 
-def test_what_rows_share_is_made_once(study):
+def test_shared_runs_are_made_once(study):
     runs = {run.row: run for run in study().runs}
     assert runs["MFD"].teacher == "isic-ResNet18-seed0"
     assert runs["ME-MFD"].teacher == "isic-ME-ResNet18-seed0"
@@ -54,8 +55,8 @@ def test_a_pruned_run_has_the_teacher_of_the_one_it_prunes(study):
     runs = {run.row: run for run in study(rows=rows).runs}
     assert runs["MFD-pruned"].start == "isic-MFD-seed0"
     assert runs["MFD-pruned"].teacher == runs["MFD"].teacher == "isic-MFD-seed0-teacher"
-    alone = {run.row: run for run in study(rows={"A": rows["MFD-pruned"]}).runs}
-    assert alone["A"].teacher == "isic-A-seed0-unpruned-teacher"
+    pruned_only = {run.row: run for run in study(rows={"A": rows["MFD-pruned"]}).runs}
+    assert pruned_only["A"].teacher == "isic-A-seed0-unpruned-teacher"
 
 
 def test_shared_runs_that_are_no_row_are_added_once(study):
@@ -65,30 +66,30 @@ def test_shared_runs_that_are_no_row_are_added_once(study):
         "HSIC-pruned": {"method.name": "hsic", "prune": {"steps": 2}},
         "MFD-pruned": {"method.name": "mfd", "prune": {"steps": 2}},
     }
-    found = study(rows=rows)
-    added = [run.name for run in found.runs if not run.row]
+    grid = study(rows=rows)
+    added = [run.name for run in grid.runs if not run.row]
     assert added == ["isic-MFD-seed0-teacher", "isic-HSIC-pruned-seed0-unpruned"]
-    runs = {run.row: run for run in found.runs}
+    runs = {run.row: run for run in grid.runs}
     assert runs["MFD"].teacher == runs["MFD-strong"].teacher == added[0]
     assert runs["MFD-pruned"].start == "isic-MFD-seed0"
 
 
 def test_a_batch_needs_only_earlier_batches(study):
     for workers in (1, 3, 50):
-        found = study(seeds=[0, 1, 2])
+        grid = study(seeds=[0, 1, 2])
         done = set()
-        for batch in found.batches(workers):
+        for batch in grid.batches(workers):
             assert all(set(run.needs) <= done for run in batch)
             done |= {run.name for run in batch}
-        assert done == {run.name for run in found.runs}
-    one, many = list(found.batches(1)), list(found.batches(50))
-    # The last batch of a seed and the first of the next are one.
-    assert len(one) == 3 * len(many) - 2
-    assert [sorted({run.seed for run in batch}) for batch in one] == [[0], [0, 1], [1, 2], [2]]
-    assert [run.seed for run in one[1]] == sorted(run.seed for run in one[1])
-    # Where all that others need is done, nobody waits.
-    needed = {name for run in found.runs for name in run.needs}
-    assert len(list(found.batches(1, needed))) == 1
+        assert done == {run.name for run in grid.runs}
+    few, many = list(grid.batches(1)), list(grid.batches(50))
+    # The last batch of a seed and the first of the next are merged.
+    assert len(few) == 3 * len(many) - 2
+    assert [sorted({run.seed for run in batch}) for batch in few] == [[0], [0, 1], [1, 2], [2]]
+    assert [run.seed for run in few[1]] == sorted(run.seed for run in few[1])
+    # Where everything that is needed is done, no run waits.
+    needed = {name for run in grid.runs for name in run.needs}
+    assert len(list(grid.batches(1, needed))) == 1
 
 
 def test_axes_are_crossed_and_named_by_their_values(study):
@@ -96,18 +97,18 @@ def test_axes_are_crossed_and_named_by_their_values(study):
         "exits": {"": {}, "ME": {"model.exits": "all"}},
         "method": {"ERM": {}, "HSIC": {"method.name": "hsic"}},
     }
-    found = study(axes=axes, rows={"extra": {}})
-    assert found.rows == ["ERM", "HSIC", "ME-ERM", "ME-HSIC", "extra"]
-    both = next(run for run in found.runs if run.row == "ME-HSIC")
+    grid = study(axes=axes, rows={"extra": {}})
+    assert grid.rows == ["ERM", "HSIC", "ME-ERM", "ME-HSIC", "extra"]
+    both = next(run for run in grid.runs if run.row == "ME-HSIC")
     assert (both.config.model.exits, both.config.method["name"]) == ("all", "hsic")
 
 
 def test_folds_are_an_axis(study):
-    found = study(folds=[0, 1, 2])
-    assert [r.name for r in found.runs if r.row == "MFD"] == [
+    grid = study(folds=[0, 1, 2])
+    assert [r.name for r in grid.runs if r.row == "MFD"] == [
         f"isic-MFD-seed0-fold{k}" for k in range(3)
     ]
-    run = next(r for r in found.runs if r.name == "isic-MFD-seed0-fold2")
+    run = next(r for r in grid.runs if r.name == "isic-MFD-seed0-fold2")
     assert run.config.data.fold == 2
     assert run.teacher == "isic-ResNet18-seed0-fold2"
 
@@ -123,9 +124,9 @@ def test_searched_settings_come_with_their_number_of_trials(study, tmp_path):
     best = {"trials": 8, "settings": {"method.weight": 2.5}}
     (tmp_path / "best.yaml").write_text(yaml.safe_dump(best))
     rows = {"HSIC": {"method.name": "hsic", "best": "best.yaml"}}
-    found = study(rows=rows)
-    assert found.trials == {"HSIC": 8}
-    assert found.runs[0].config.method == {"name": "hsic", "weight": 2.5}
+    grid = study(rows=rows)
+    assert grid.trials == {"HSIC": 8}
+    assert grid.runs[0].config.method == {"name": "hsic", "weight": 2.5}
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(best | {"trials": 4}))
     rows["MFD"] = {"method.name": "mfd", "best": "other.yaml"}
     with pytest.raises(
@@ -240,7 +241,7 @@ def test_the_studies_of_the_repository_are_sound():
     files = sorted((Path(__file__).parents[2] / "configs" / "studies").glob("*.yaml"))
     assert len(files) >= 4
     for file in files:
-        found = load_study(file)
-        assert len({run.config.train.epochs for run in found.runs}) == 1, file
-        assert len({run.config.train.select for run in found.runs}) == 1, file
-        assert found.entangle or file.stem not in ("paper", "one_gpu", "cpu"), file
+        grid = load_study(file)
+        assert len({run.config.train.epochs for run in grid.runs}) == 1, file
+        assert len({run.config.train.select for run in grid.runs}) == 1, file
+        assert grid.entangle or file.stem not in ("paper", "one_gpu", "cpu"), file

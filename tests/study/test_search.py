@@ -1,4 +1,4 @@
-"""Search on validation: what is proposed, what is chosen, and going on after a kill."""
+"""Search on validation: proposals, the choice of the best, and resuming."""
 
 import json
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fairexit.errors import DivergedError, UserError
 from fairexit.study import search as module
-from fairexit.study.search import Axis, Trial, best_trial, parse_axis, search, trial_table
+from fairexit.study.search import search
+from fairexit.study.trials import Axis, Trial, best_trial, parse_axis, trial_table
 
 
 def test_axes():
@@ -22,7 +23,7 @@ def test_axes():
 @pytest.mark.parametrize(
     "text", ["x", "x=", "=1:2", "x=2:1", "x=0:1:log", "x=1:2:lin", "x=a:b", "x=0:inf"]
 )
-def test_axes_that_are_none(text):
+def test_axes_of_another_form_are_refused(text):
     with pytest.raises(UserError, match="write KEY=LOW:HIGH"):
         parse_axis(text)
 
@@ -86,7 +87,7 @@ def test_a_search_writes_what_a_study_reads(tuned):
     assert len(json.loads((folder / "t" / "trials.json").read_text())) == 7
 
 
-def test_a_killed_search_goes_on_as_if_it_had_not_been(tuned):
+def test_an_interrupted_search_resumes_with_the_same_proposals(tuned):
     run, _ = tuned
     (whole, _), weights = run()
     with pytest.raises(KeyboardInterrupt):
@@ -96,7 +97,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tuned):
     assert again == whole
 
 
-def test_more_trials_go_on_from_fewer(tuned):
+def test_more_trials_continue_from_fewer(tuned):
     run, _ = tuned
     _, few = run(trials=6)
     _, more = run(trials=12)
@@ -116,7 +117,7 @@ def test_a_trial_that_diverges_is_one_and_never_the_best(tuned, capsys):
         run(diverges=0.0, out="o")
 
 
-def test_whole_numbers_stay_so_and_a_setting_is_named_once(tuned):
+def test_whole_numbers_stay_whole_and_a_setting_is_named_once(tuned):
     run, _ = tuned
     (_, trials), _ = run(trials=3, axes=[parse_axis("train.batch_size=32:128")])
     assert all(type(t.settings["train.batch_size"]) is int for t in trials)

@@ -1,1 +1,1 @@
-"""One file per command: its signature is the command line. Heavy imports wait for the call."""
+"""One file for each command; its signature defines the options. Heavy imports wait for the call."""

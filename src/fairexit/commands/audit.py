@@ -43,11 +43,11 @@ def audit(
         bool,
         typer.Option("--intersections", help="Also audit the attributes crossed with each other."),
     ] = False,
-    cluster: Annotated[str, typer.Option(help="Column of lesions or patients.")] = "cluster",
+    cluster: Annotated[str, typer.Option(help="Column of the lesion or patient.")] = "cluster",
     baseline: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Another model to compare with; repeated, one for each seed.",
+            help="Another model to compare with; repeat it for each training seed.",
             show_default="none",
         ),
     ] = None,
@@ -69,7 +69,7 @@ def audit(
     ] = None,
     label: Annotated[str, typer.Option(help="Column of true classes.")] = "label",
     prediction: Annotated[str, typer.Option(help="Column of predicted classes.")] = "prediction",
-    id_column: Annotated[str, typer.Option("--id", help="Column of unique names.")] = "id",
+    id_column: Annotated[str, typer.Option("--id", help="Column of unique sample names.")] = "id",
     prob_prefix: ProbPrefix = None,
     resamples: Annotated[
         int, typer.Option(min=100, help="Bootstrap resamples of counts.")
@@ -84,7 +84,7 @@ def audit(
     interval: Annotated[
         Literal["bca", "percentile"], typer.Option(help="Kind of the bootstrap intervals.")
     ] = "bca",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of resamples and permutations.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write the report as one HTML file.", show_default="none"),
@@ -98,7 +98,7 @@ def audit(
     ] = None,
     images: Annotated[
         bool,
-        typer.Option(help="Show in the HTML file images that leave first and last, if available."),
+        typer.Option(help="Show images that leave first and last in the HTML file, if available."),
     ] = True,
     as_json: Annotated[
         Path | None,
@@ -108,15 +108,15 @@ def audit(
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Tell whether the gaps between groups are real, from predictions alone."""
+    """Test whether the gaps between groups are real, from predictions alone."""
     if out:
         check_page(out)
     check_exists(*predictions, *(baseline or []))
     for name, value in (("specificity", specificity), ("confidence-level", confidence_level)):
         if not 0 < value < 1:
             raise UserError(f"--{name} is {value}; it must be between 0 and 1, such as 0.9")
-    chosen = None if threshold is None else parse_threshold(threshold)
-    # Reading and drawing take their time: say at once what happens.
+    parsed_threshold = None if threshold is None else parse_threshold(threshold)
+    # Reading and resampling take a while.
     print(f"reading {', '.join(map(str, predictions))}", file=sys.stderr, flush=True)
     from fairexit.api import audit as audit_tables
     from fairexit.auditing.settings import AuditSettings
@@ -143,7 +143,7 @@ def audit(
         baseline=baseline,
         positive=positive or [],
         intersections=intersections,
-        threshold=chosen,
+        threshold=parsed_threshold,
         settings=settings,
     )
     _write(report, as_json, markdown, card)
@@ -151,7 +151,7 @@ def audit(
         _write_page(report, out, predictions[0] / "entanglement.json", images)
     written = [path for path in (out, markdown, card, as_json) if path]
     if as_json != STDOUT:
-        # With a report on disk the findings are enough.
+        # The written report has the rest.
         _print(report, brief=bool(out or markdown or card))
         for path in written:
             print(f"written: {path}")
@@ -176,12 +176,12 @@ def _write(
         write_card(report, card)
 
 
-def _write_page(report: "AuditReport", out: Path, depth: Path, images: bool) -> None:
+def _write_page(report: "AuditReport", out: Path, entanglement_file: Path, images: bool) -> None:
     from fairexit.evaluation.entanglement import read_entanglement
     from fairexit.report.audit_page import write_audit
     from fairexit.report.thumbnails import leaving_images
 
-    entanglement = read_entanglement(depth) if depth.is_file() else None
+    entanglement = read_entanglement(entanglement_file) if entanglement_file.is_file() else None
     write_audit(report, out, entanglement, leaving_images(report) if images else {})
 
 
@@ -189,8 +189,8 @@ def _print(report: "AuditReport", *, brief: bool) -> None:
     from fairexit.report.sections import sections
     from fairexit.tables import printable
 
-    chapters = sections(report)
-    for section in chapters[:2] if brief else chapters:
+    shown = sections(report)[: 2 if brief else None]
+    for section in shown:
         print(f"\n{printable(section.title)}")
         for point in section.points:
             print(f"- {printable(point)}")

@@ -1,4 +1,4 @@
-"""What several commands share: arguments, options, lists of numbers, and tables on a terminal."""
+"""Arguments, options, checks and output that several commands share."""
 
 import dataclasses
 import inspect
@@ -19,14 +19,14 @@ DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu)(:\d+)?")
 
 
 def check_device(name: str) -> str:
-    """Refuse a misspelt device before anything is imported; whether it is there is seen later."""
+    """Raise a UserError for a misspelt device; whether it is available is checked later."""
     if not DEVICE.fullmatch(name):
         raise UserError(f"--device is '{name}'; give auto, cpu, cuda, cuda:1 or the like")
     return name
 
 
 def check_exists(*paths: Path | None) -> None:
-    """Raise a UserError for the first of some inputs that is not there."""
+    """Raise a UserError for the first path that does not exist."""
     for path in paths:
         if path is not None and not path.exists():
             raise UserError(f"there is no file or folder {path}")
@@ -51,20 +51,23 @@ Plugins = Annotated[
         show_default="none",
     ),
 ]
-"""Plugin files; they are imported while the command line is read."""
+"""Plugin files, which are imported while the command line is parsed."""
 
 
 def check_page(out: Path) -> None:
-    """Raise a UserError where a page would go into a file that is named as something else."""
+    """Raise a UserError if the file of a page has a suffix other than `.html` or `.htm`."""
     if out.suffix and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out} is an HTML page; call it {out.with_suffix('.html').name}")
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:
-    """The numbers of an option such as `0.2,0.35`.
+    """Parse the numbers of an option such as `0.2,0.35`.
 
+    Args:
+        option: name of the option, for the message.
+        text: its value.
     Raises:
-        UserError: something else.
+        UserError: the text is not a list of numbers.
     """
     try:
         return tuple(float(part) for part in text.split(","))
@@ -75,7 +78,7 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def parse_threshold(text: str) -> str | float | tuple[float, ...]:
-    """`auto`, `policy`, a number, or one for each internal exit."""
+    """Parse `auto`, `policy`, a number, or one number for each internal exit."""
     if text in ("auto", "policy"):
         return text
     values = numbers("--threshold", text)
@@ -123,24 +126,24 @@ ProbPrefix = Annotated[
 
 
 def options_of(kind: type, **changes: Mapping[str, Any]) -> list[inspect.Parameter]:
-    """The fields of a dataclass as options: its types, defaults and descriptions.
+    """The fields of a dataclass as options, with their types, defaults and descriptions.
 
-    A field of one or several numbers is an option such as `0.2,0.35`.
+    A field that takes one or several numbers becomes an option such as `0.2,0.35`.
 
     Args:
         kind: the dataclass; every field has a `description` in its metadata.
-        changes: field -> arguments of `typer.Option` beside the help, `flag` for another name.
+        changes: field -> further arguments of `typer.Option`; `flag` gives the option another name.
     """
     hints, parameters = get_type_hints(kind), []
     for field in dataclasses.fields(kind):
-        given = dict(changes.get(field.name, {}))
-        flag = given.pop("flag", "--" + field.name.replace("_", "-"))
+        arguments = dict(changes.get(field.name, {}))
+        flag = arguments.pop("flag", "--" + field.name.replace("_", "-"))
         hint, default = hints[field.name], field.default
         if isinstance(default, float) and get_origin(hint) is not None and float in get_args(hint):
             hint, default = str, str(default)
         elif default is True:
             flag = f"{flag}/--no-{flag.removeprefix('--')}"
-        option = typer.Option(flag, help=field.metadata["description"], **given)
+        option = typer.Option(flag, help=field.metadata["description"], **arguments)
         parameters.append(
             inspect.Parameter(
                 field.name,
@@ -156,5 +159,5 @@ def show(table: "Table") -> None:
     """Print a table as wide as the terminal."""
     from rich.console import Console
 
-    # In a pipe there is no width to fit into.
+    # A pipe has no width.
     Console(width=None if sys.stdout.isatty() else 200).print(table.to_rich())

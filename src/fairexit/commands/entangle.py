@@ -18,7 +18,8 @@ EXAMPLE = "fairexit entangle runs/me --temperatures 0.1,1"
 
 def entangle(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="A run, or its training seeds.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="A run, or several that differ only in seed."),
     ],
     *,
     split: Split = "test",
@@ -28,21 +29,22 @@ def entangle(
     ] = "0.1,0.3,1",
     raw: Annotated[
         bool,
-        typer.Option("--raw", help="Take temperatures as they are, not in mean squared distances."),
+        typer.Option("--raw", help="Use temperatures unscaled, not in mean squared distances."),
     ] = False,
     features: Annotated[
         Literal["pooled", "exits"],
         typer.Option(
-            help="Which features: globally pooled stage maps, or what each exit's last layer reads."
+            help="Which features: pooled maps of the stages, or inputs of each exit's last layer."
         ),
     ] = "pooled",
     scale: Annotated[
-        Literal["none", "unit"], typer.Option(help="Features as they are, or of unit length.")
+        Literal["none", "unit"],
+        typer.Option(help="Leave features unscaled, or scale to length 1."),
     ] = "none",
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the results; for several runs that of their mean.",
+            help="Folder of the results; with several runs, of the results of their mean.",
             show_default="the run's own",
         ),
     ] = None,
@@ -50,10 +52,10 @@ def entangle(
     device: Device = "auto",
     plugins: Plugins = None,
 ) -> None:
-    """Measure by depth how well features tell the attribute and the target."""
+    """Measure how entangled the attribute and the target are at each depth."""
     if data is not None and out is None:
         raise UserError("--data needs --out: the results are not of the run's own data")
-    tried = numbers("--temperatures", temperatures)
+    values = numbers("--temperatures", temperatures)
     from fairexit.extras import require
 
     require("train", "fairexit entangle")
@@ -76,7 +78,7 @@ def entangle(
                 run,
                 split=split,
                 group=group,
-                temperatures=tried,
+                temperatures=values,
                 relative=not raw,
                 features=features,
                 scale=scale,
@@ -104,12 +106,12 @@ def _write(entanglement: "Entanglement", folder: Path) -> None:
 
 
 def _check_seeds(runs: "list[Run]") -> None:
-    """A mean is over seeds of one setting."""
+    """Raise a UserError unless the runs differ in their seed alone."""
     first = runs[0]
-    for other in runs[1:]:
-        if other.path.resolve() == first.path.resolve():
-            raise UserError(f"{other.path} is named twice")
-        if replace(other.config, seed=first.config.seed) != first.config:
+    for run in runs[1:]:
+        if run.path.resolve() == first.path.resolve():
+            raise UserError(f"{run.path} is named twice")
+        if replace(run.config, seed=first.config.seed) != first.config:
             raise UserError(
-                f"{other.path} and {first.path} differ in more than their seed; measure them apart"
+                f"{run.path} and {first.path} differ in more than their seed; measure them apart"
             )

@@ -65,18 +65,18 @@ def evaluate(
     becomes the run's policy.
     """
     check_exists(source)
-    chosen = parse_threshold(threshold)
-    tried = None if grid is None else numbers("--grid", grid)
+    parsed_threshold = parse_threshold(threshold)
+    thetas = None if grid is None else numbers("--grid", grid)
     from fairexit.api import evaluate as evaluate_source
 
     assessment = evaluate_source(
         source,
         split=split,
         group=group,
-        threshold=chosen,
+        threshold=parsed_threshold,
         rule=rule,
         tolerance=tolerance,
-        grid=tried,
+        grid=thetas,
         fallback=fallback,
         empty=empty,
         prob_prefix=prob_prefix,
@@ -94,6 +94,6 @@ def evaluate(
         show(tables.exit_table(assessment))
     if evaluation.only_answer:
         print(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
-    what = "left out of the gaps" if empty == "exclude" else "its rates count 0"
+    treatment = "left out of the gaps" if empty == "exclude" else "its rates count as 0"
     for name, label in evaluation.empty_cells:
-        print(f"note: no image of class '{label}' in group '{name}'; {what}")
+        print(f"note: no image of class '{label}' in group '{name}'; {treatment}")

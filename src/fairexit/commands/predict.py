@@ -13,7 +13,7 @@ EXAMPLE = "fairexit predict runs/me --images photos --out answers.csv"
 
 
 class SplitName(StrEnum):
-    """The splits of prepared data."""
+    """Names of the splits of prepared data."""
 
     train = "train"
     val = "val"
@@ -33,28 +33,28 @@ def predict(
         bool,
         typer.Option(
             "--policy-only",
-            help="Write only the policy's answers; images leave early and save work.",
+            help="Write only the answers under the policy; images leave early, which saves work.",
         ),
     ] = False,
     last: Annotated[
-        bool, typer.Option("--last", help="Use the weights of the last epoch, not of the best.")
+        bool, typer.Option("--last", help="Use the weights of the last epoch instead of the best.")
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the predictions, which --data and --last need; with --images the CSV "
-            "file of the answers.",
+            help="Folder of the predictions, required with --data and --last; with --images, the "
+            "CSV file of the answers.",
             show_default="RUN/predictions",
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images at a time; it changes speed and memory only.")
+        int, typer.Option(min=1, help="Number of images at a time; affects only speed and memory.")
     ] = 256,
     data: OtherData = None,
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Answer for a folder of images without labels instead.", show_default="none"
+            help="Predict a folder of images without labels instead of splits.", show_default="none"
         ),
     ] = None,
     device: Device = "auto",

@@ -41,17 +41,17 @@ def prepare(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Number of folds, in place of train, val and test.", show_default="none"),
+        typer.Option(help="Number of folds, instead of train, val and test.", show_default="none"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     unknown: Annotated[
         str,
         typer.Option(
-            help="Images of an unknown main attribute: drop, keep, or the group to count them in."
+            help="Images of unknown main attribute: drop, keep, or the group to count them in."
         ),
     ] = "drop",
     only_present: Annotated[
-        bool, typer.Option("--only-present-classes", help="Forget classes without images.")
+        bool, typer.Option("--only-present-classes", help="Leave out classes without images.")
     ] = False,
     merge_near_duplicates: Annotated[
         bool,
@@ -60,7 +60,7 @@ def prepare(
             help="Count identical and near-duplicate images as one cluster.",
         ),
     ] = False,
-    workers: Annotated[int, typer.Option(help="Number of processes that decode.")] = 2,
+    workers: Annotated[int, typer.Option(help="Number of processes that decode images.")] = 2,
     id: Annotated[
         str | None,
         typer.Option(help="For table: column of ids or file names.", show_default="none"),
@@ -103,12 +103,12 @@ def prepare(
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Turn a download into a prepared dataset: decoded once, split, checked for leaks."""
+    """Turn a download into a prepared dataset: decode, split, check for leaks."""
     check_exists(source, split_file, images)
     from fairexit.api import prepare as prepare_dataset
     from fairexit.config import parse_changes
 
-    own: dict[str, Any] = {
+    options: dict[str, Any] = {
         "id": id,
         "label": label,
         "group": group,
@@ -117,12 +117,12 @@ def prepare(
         "target": target,
         "age_cut": age_cut,
     }
-    chosen = {name: value for name, value in own.items() if value not in (None, [])}
+    given = {name: value for name, value in options.items() if value not in (None, [])}
     data = prepare_dataset(
         dataset,
         source,
         out=out,
-        options={**chosen, **parse_changes(option or [])},
+        options={**given, **parse_changes(option or [])},
         size=size,
         fit=fit,
         split_file=split_file,
@@ -140,6 +140,6 @@ def prepare(
     for line in data.info["warnings"]:
         print(f"note: {line}")
     left_out = sum(data.info["skipped"].values())
-    reasons = ", ".join(f"{n} {why}" for why, n in data.info["skipped"].items())
+    reasons = ", ".join(f"{n} {reason}" for reason, n in data.info["skipped"].items())
     print(f"left out: {left_out}" + (f" ({reasons}); see {out}/skipped.csv" if left_out else ""))
     print(f"prepared: {out} ({len(data.frame)} images of {data.size} px)")

@@ -19,7 +19,7 @@ def prune(
     plugins: Plugins = None,
     **settings: Any,
 ) -> None:
-    """Prune a finished run into a fairer one.
+    """Prune a finished run to make it fairer.
 
     Resumes automatically if interrupted.
     """
@@ -40,7 +40,7 @@ def prune(
     print(f"pruned: {pruned.path} (next: fairexit predict {pruned.path})")
 
 
-_OWN = [p for p in inspect.signature(prune).parameters.values() if p.kind is not p.VAR_KEYWORD]
+_GIVEN = [p for p in inspect.signature(prune).parameters.values() if p.kind is not p.VAR_KEYWORD]
 _SETTINGS = options_of(
     PruneConfig,
     group={"show_default": "the run's own"},
@@ -48,5 +48,5 @@ _SETTINGS = options_of(
     finetune_lr={"show_default": "a tenth of the run's"},
     device={"callback": check_device},
 )
-# Each setting is said once, in PruneConfig.
-prune.__signature__ = inspect.Signature([*_OWN, *_SETTINGS])  # type: ignore[attr-defined]
+# The settings are defined once, in PruneConfig.
+prune.__signature__ = inspect.Signature([*_GIVEN, *_SETTINGS])  # type: ignore[attr-defined]

@@ -34,16 +34,16 @@ def report(
 ) -> None:
     """Write a self-contained page that compares runs.
 
-    Each run is shown under its stored policy. Nothing but the page is written.
+    Each run is shown under its stored policy. Only the page is written.
     """
     check_page(out)
     check_exists(*runs, data)
-    chosen = parse_threshold(threshold)
+    choice_threshold = parse_threshold(threshold)
     from fairexit.data.prepared import open_prepared
     from fairexit.evaluation.assess import Choice, assess_as_stored
     from fairexit.report.page import write_page
 
-    choice = Choice(chosen)
+    choice = Choice(choice_threshold)
     assessments = [assess_as_stored(path, group, choice) for path in runs]
     write_page(assessments, out, title, open_prepared(data) if data else None)
     print(f"written: {out}")

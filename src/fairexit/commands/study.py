@@ -23,19 +23,21 @@ def study(
         typer.Option(min=1, help="CPU threads of each run.", show_default="all, shared"),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only show the runs, what is done and what is left.")
+        bool, typer.Option("--plan", help="Only show the runs, their states and the time left.")
     ] = False,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="With --plan, time a few steps of runs not known yet."),
+        typer.Option(
+            "--calibrate", help="With --plan, time a few steps of rows that have not run."
+        ),
     ] = False,
     collect: Annotated[
         bool,
-        typer.Option("--collect", help="Train nothing; write tables and verdicts of what is done."),
+        typer.Option("--collect", help="Only write the tables and verdicts of finished runs."),
     ] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Make every run of a grid, then tables, figures and a verdict on each claim.
+    """Make every run of a grid, then tables, figures and verdicts on the paper's claims.
 
     Resumes automatically if interrupted.
     """
@@ -70,8 +72,8 @@ def study(
     for table, note in write_results(grid, folder):
         show(table)
         print(note)
-    for name, why in failed.items():
-        print(f"failed: {name}: {why}")
+    for name, error in failed.items():
+        print(f"failed: {name}: {error}")
     runs = f"{len(failed)} run{'s' * (len(failed) > 1)}"
     print(f"study: {out} ({runs} failed)" if failed else f"study: {out}")
     if failed:

@@ -25,6 +25,6 @@ def train(
     from fairexit.api import train as train_run
 
     run = train_run(config, out, changes or [])
-    # With several devices this runs once in each process.
+    # With several devices, each process runs this command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"trained: {run.path} (next: fairexit predict {run.path})")

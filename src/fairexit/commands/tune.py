@@ -26,8 +26,8 @@ def tune(
     rule: Annotated[
         str,
         typer.Option(
-            help="Which trial is best on validation: eodd, that of the lowest Eodd within the "
-            "tolerance, or f1, that of the highest F1."
+            help="Which trial is best on validation: eodd, the one with the lowest Eodd within "
+            "the tolerance, or f1, the one with the highest F1."
         ),
     ] = "eodd",
     tolerance: Annotated[
@@ -39,7 +39,7 @@ def tune(
 ) -> None:
     """Search for the best settings of a run on validation.
 
-    Resumes automatically if interrupted. The test split is never looked at.
+    Resumes automatically if interrupted. The test split is never read.
     """
     from fairexit.extras import require
 
@@ -47,9 +47,10 @@ def tune(
     from fairexit.config import load_config
 
     tree = load_config(config, changes or []).to_dict()
-    from fairexit.study.search import parse_axis, search, trial_table
+    from fairexit.study.search import search
+    from fairexit.study.trials import parse_axis, trial_table
 
     axes = [parse_axis(text) for text in searched]
-    best, every = search(tree, axes, out, trials=trials, rule=rule, tolerance=tolerance, seed=seed)
-    show(trial_table(best, every))
+    best, made = search(tree, axes, out, trials=trials, rule=rule, tolerance=tolerance, seed=seed)
+    show(trial_table(best, made))
     print(f"best: {out / 'best.yaml'}")

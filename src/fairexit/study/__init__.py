@@ -1,1 +1,1 @@
-"""Grids of runs, and what they say about the claims of the paper."""
+"""Studies: grids of runs, their tables and figures, and verdicts on the claims of the paper."""

@@ -1,4 +1,4 @@
-"""Each row of a study beside another one, by default plain training with the same exits."""
+"""Each row of a study against a baseline row, by default plain training with the same exits."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +11,7 @@ from fairexit.runs import Run
 from fairexit.stats.paired import draw_pairs
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.folder import read_log
+from fairexit.study.outcomes import clipped_ends
 from fairexit.study.paper_tables import inactive, marked
 from fairexit.study.verdicts import DRAWS, GAP_DRAWS
 from fairexit.tables import Table, number
@@ -18,45 +19,46 @@ from fairexit.training.log import kept_epoch
 
 
 def against_others(pooled: Sequence[Pooled], named: Mapping[str, str]) -> pd.DataFrame:
-    """Every row beside another: how well the attribute is read, and paired differences.
+    """Paired differences of every row from its baseline, and how well the attribute is read.
 
-    The other row is the named one, else the first of ERM without pruning and with the same exits; a
-    row that has none has no differences. They are means over the seeds that both rows have, on the
-    same test images, with 95 % intervals over clusters and, from two seeds on, over seeds.
+    The baseline is the named one, else the first row of ERM without pruning and with the same
+    exits; a row without a baseline has no differences. Differences are means over the seeds that
+    both rows have, on the same test images, with 95 % intervals over clusters and, from two seeds
+    on, over seeds.
 
     Args:
-        pooled: of one dataset.
-        named: row -> the row to compare it with.
+        pooled: the cells of one dataset.
+        named: row -> its baseline.
 
-    Columns: `row`, `mark` (where its method did next to nothing), `against` ("": none), `seeds`,
+    Columns: `row`, `mark` (see `inactive`), `against` (the baseline, "" for none), `seeds`,
     `penalty` (norm of the penalty's gradient as a share of the target's), `probe_first`,
-    `probe_final` (balanced accuracy with which a linear reader finds the attribute in the features
-    of the first and of the final exit, on validation), their `_sd`, and for each main metric the
-    difference, `<metric>_low` and `<metric>_high`.
+    `probe_final` (balanced accuracy of a linear classifier that predicts the attribute from the
+    features of the first and of the final exit, on validation), their `_sd`, and for each main
+    metric the difference, `<metric>_low` and `<metric>_high`.
     """
     rows: dict[str, list[Pooled]] = {}
-    for one in pooled:
-        rows.setdefault(one.row, []).append(one)
+    for cell in pooled:
+        rows.setdefault(cell.row, []).append(cell)
     plain: dict[str, str] = {}
     for name, seeds in rows.items():
         if _is_plain(seeds[0]):
             plain.setdefault(_exits(seeds[0]), name)
-    found = []
+    records = []
     for name, seeds in rows.items():
-        base = named.get(name) or plain.get(_exits(seeds[0]), name)
-        mark = inactive([run for one in seeds for run in one.runs])
-        cells: dict[str, object] = {"row": name, "mark": mark}
-        compared = base != name and base in rows
-        cells |= {"against": base if compared else ""}
-        cells |= {"seeds": len(seeds), **_readable(seeds)}
+        baseline = named.get(name) or plain.get(_exits(seeds[0]), name)
+        mark = inactive([run for cell in seeds for run in cell.runs])
+        compared = baseline != name and baseline in rows
+        record: dict[str, object] = {"row": name, "mark": mark}
+        record |= {"against": baseline if compared else "", "seeds": len(seeds)}
+        record |= _penalty_and_probes(seeds)
         if compared:
-            cells |= _differences(seeds, rows[base])
-        found.append(cells)
-    return pd.DataFrame(found)
+            record |= _differences(seeds, rows[baseline])
+        records.append(record)
+    return pd.DataFrame(records)
 
 
 def against_table(frame: pd.DataFrame) -> Table:
-    """The same to read."""
+    """The frame of `against_others` as a table to read."""
     rows = []
     for row in frame.to_dict("records"):
         probes = [
@@ -78,53 +80,54 @@ def against_table(frame: pd.DataFrame) -> Table:
 def kept_row(run: Run) -> dict[str, float]:
     """The log's row of the epoch whose weights were kept; empty where there is no such row."""
     rows = read_log(run).to_dict("records")
-    kept = kept_epoch(rows, run.config.train.select)
-    return rows[kept - 1] if kept else {}
+    epoch = kept_epoch(rows, run.config.train.select)
+    return rows[epoch - 1] if epoch else {}
 
 
-def _exits(one: Pooled) -> str:
-    return str(one.runs[0].config.model.exits)
+def _exits(cell: Pooled) -> str:
+    return str(cell.runs[0].config.model.exits)
 
 
-def _is_plain(one: Pooled) -> bool:
-    config = one.runs[0].config
+def _is_plain(cell: Pooled) -> bool:
+    config = cell.runs[0].config
     return config.method["name"] == "erm" and config.prune is None
 
 
-def _readable(seeds: Sequence[Pooled]) -> dict[str, float]:
-    """Penalty's share and probe of a row; folds of one seed count as one."""
-    ratios = [run.description.get("penalty_ratio") for one in seeds for run in one.runs]
+def _penalty_and_probes(seeds: Sequence[Pooled]) -> dict[str, float]:
+    """The penalty's share of the gradient, and the probes; folds are averaged within a seed."""
+    ratios = [run.description.get("penalty_ratio") for cell in seeds for run in cell.runs]
     known = [ratio for ratio in ratios if ratio is not None]
-    cells = {"penalty": float(np.mean(known)) if known else np.nan}
-    kept = [[kept_row(run) for run in one.runs] for one in seeds]
+    record = {"penalty": float(np.mean(known)) if known else np.nan}
+    epochs = [[kept_row(run) for run in cell.runs] for cell in seeds]
     for end, exit in (("first", seeds[0].exit_names[0]), ("final", seeds[0].exit_names[-1])):
-        probes = [np.mean([row.get(f"val_probe{exit}", np.nan) for row in rows]) for rows in kept]
-        cells[f"probe_{end}"] = float(np.mean(probes))
-        cells[f"probe_{end}_sd"] = float(np.std(probes, ddof=1)) if len(probes) > 1 else np.nan
-    return cells
+        key = f"val_probe{exit}"
+        probes = [np.mean([epoch.get(key, np.nan) for epoch in folds]) for folds in epochs]
+        record[f"probe_{end}"] = float(np.mean(probes))
+        record[f"probe_{end}_sd"] = float(np.std(probes, ddof=1)) if len(probes) > 1 else np.nan
+    return record
 
 
-def _differences(ours: Sequence[Pooled], others: Sequence[Pooled]) -> dict[str, float]:
-    by_seed = {one.seed: one for one in others}
-    both = [(one, by_seed[one.seed]) for one in ours if one.seed in by_seed]
-    if not both:
+def _differences(seeds: Sequence[Pooled], baseline: Sequence[Pooled]) -> dict[str, float]:
+    """Metric -> mean difference over the common seeds, with the ends of its interval."""
+    baselines = {cell.seed: cell for cell in baseline}
+    compared = [cell for cell in seeds if cell.seed in baselines]
+    n = len(compared)
+    if not n:
         return {}
-    chosen = [mine for mine, _ in both] + [its for _, its in both]
-    answers = np.stack([one.answers(POLICY) for one in chosen])
+    cells = compared + [baselines[cell.seed] for cell in compared]
+    answers = np.stack([cell.answers(POLICY) for cell in cells])
     drawn = draw_pairs(
-        chosen[0].sample.with_answers(answers),
+        cells[0].sample.with_answers(answers),
         metrics=main_metrics(),
         n_resamples=DRAWS,
         n_gap_resamples=GAP_DRAWS,
     )
-    cells = {}
+    record = {}
     for metric in main_metrics():
-        found = drawn.difference(metric, range(len(both)), range(len(both), 2 * len(both)))
-        cells[metric] = float(found.point)
-        # No difference of two of these is beyond 1, whatever Student's t says of two seeds.
-        cells[f"{metric}_low"] = max(float(found.low), -1.0)
-        cells[f"{metric}_high"] = min(float(found.high), 1.0)
-    return cells
+        interval = drawn.difference(metric, range(n), range(n, 2 * n))
+        record[metric] = float(interval.point)
+        record[f"{metric}_low"], record[f"{metric}_high"] = clipped_ends(interval)
+    return record
 
 
 def _spread(mean: float, deviation: float) -> str:

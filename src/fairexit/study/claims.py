@@ -1,6 +1,6 @@
-"""The claims of Chiu et al. 2023 as comparisons, and the rule for the word on each.
+"""The claims of Chiu et al. 2023 as comparisons, and the rule for the verdict on each.
 
-Fixed before any run; docs/studies.md says the same in words.
+The rule was fixed before any run; docs/studies.md describes it.
 """
 
 from collections.abc import Sequence
@@ -10,42 +10,44 @@ from typing import Literal, NamedTuple
 from fairexit.study.collect import POLICY
 from fairexit.study.paper import COPIED, METHODS, Printed
 
-Word = Literal["holds", "not decided", "contradicted", "not run"]
+Verdict = Literal["holds", "not decided", "contradicted", "not run"]
 
 MARGINS = {"f1": 0.02, "eopp1": 0.01, "eodd_paper": 0.005}
-"""By how much "as good as" may miss."""
+"""Metric -> the loss that "as good as" still allows."""
 FAIRNESS = ("eopp1", "eodd_paper")
-"""The gaps that the claims are about, in the form that is printed."""
+"""The gaps of the claims, in the form that the paper prints."""
 LOW_THETA, HIGH_THETA = 0.8, 0.999
-"""The ends of the paper's grid."""
+"""The lowest and highest threshold of the paper's grid."""
 GAP = "f1_gap"
-"""F1 of the group that is privileged in print, minus that of the other."""
+"""F1 of the group that the paper calls privileged, minus that of the other."""
 FIRST, FINAL = "first exit", "final exit"
 
 
 class Side(NamedTuple):
-    """What is compared: a row of the study, and which of its answers.
+    """One side of a comparison: a row of the study, and how its exits answer.
 
     Attributes:
-        row: common name.
-        what: "policy", "first exit", "final exit", an exit's name, or theta.
+        row: common name of the row.
+        exit_rule: "policy", "first exit", "final exit", an exit's name, or theta.
     """
 
     row: str
-    what: str | float = POLICY
+    exit_rule: str | float = POLICY
 
     def __str__(self) -> str:
-        if self.what == POLICY:
+        if self.exit_rule == POLICY:
             return self.row
-        what = f"theta {self.what:g}" if isinstance(self.what, float) else self.what
-        return f"{self.row} at {what if ' ' in what else f'exit {what}'}"
+        if isinstance(self.exit_rule, float):
+            return f"{self.row} at theta {self.exit_rule:g}"
+        named = self.exit_rule if self.exit_rule in (FIRST, FINAL) else f"exit {self.exit_rule}"
+        return f"{self.row} at {named}"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """It is claimed that metric(a) - metric(b) is above -margin (sign +1) or below margin (-1).
+    """The claim that metric(a) - metric(b) is above -margin (sign +1) or below margin (sign -1).
 
-    Without b the metric is itself a difference between two groups.
+    Where b is None, the metric is itself a difference.
     """
 
     metric: str
@@ -68,7 +70,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """One of the seven claims."""
+    """One of the seven claims; it holds if all of its comparisons do."""
 
     number: int
     text: str
@@ -76,12 +78,14 @@ class Claim:
 
 
 class Bounds(NamedTuple):
-    """The interval of sign * (a - b) + margin, which the claim says is above zero.
+    """The confidence interval of sign * (a - b) + margin, which is above zero if the claim is true.
+
+    With one seed the bounds are infinite: the claims are about methods, and one network says
+    nothing about the spread over seeds.
 
     Attributes:
-        low, high: at 95 %.
-        strict_high: the upper end at 1 - 0.05 / n for the n comparisons of the claim.
-    With one seed they are infinite: it tells nothing of others, and the claims are about methods.
+        low, high: ends of the 95 % interval.
+        strict_high: upper end at level 1 - 0.05 / n, for the n comparisons of the claim.
     """
 
     low: float
@@ -89,37 +93,42 @@ class Bounds(NamedTuple):
     strict_high: float
 
 
-def word_of(found: Sequence[Bounds | None]) -> Word:
-    """The word on a claim of these comparisons; None for one that was not run.
+def verdict_of(comparisons: Sequence[Bounds | None]) -> Verdict:
+    """The verdict on a claim, from the bounds of its comparisons.
 
-    Holds: every interval lies on the claimed side. Contradicted: one lies wholly on the other side,
-    at a level at which n comparisons together err 5 times in 100. Else not decided; with nothing
-    run, not run.
+    "holds": every interval lies on the claimed side. "contradicted": at least one lies wholly on
+    the other side, at the level at which all n comparisons together err 5 times in 100. "not run":
+    no comparison was run. "not decided": everything else.
 
-    >>> word_of([Bounds(0.1, 0.3, 0.4), Bounds(0.0, 0.2, 0.3)])
+    Args:
+        comparisons: the bounds of each comparison; None for one that was not run.
+
+    >>> verdict_of([Bounds(0.1, 0.3, 0.4), Bounds(0.0, 0.2, 0.3)])
     'not decided'
     """
-    if not any(found):
+    if not any(comparisons):
         return "not run"
-    if any(bounds is not None and bounds.strict_high < 0 for bounds in found):
+    if any(bounds is not None and bounds.strict_high < 0 for bounds in comparisons):
         return "contradicted"
-    if all(bounds is not None and bounds.low > 0 for bounds in found):
+    if all(bounds is not None and bounds.low > 0 for bounds in comparisons):
         return "holds"
     return "not decided"
 
 
 def claims(paper: Printed | None, dataset: str, exits: Sequence[str]) -> list[Claim]:
-    """The claims of protocol section 8 for one dataset, but the sixth, which is about features.
+    """The claims for one dataset, except the sixth, which is about features.
 
     Args:
-        paper: its printed numbers; the seventh claim has its direction from them.
-        dataset: as prepared data are called.
+        paper: the printed numbers of the dataset; they give the direction of the seventh claim.
+        dataset: name of the prepared data.
         exits: names of the exits of the multi-exit networks, the final one last.
     """
     trusted = [name for name in METHODS if (dataset, name) not in COPIED]
     pairs = [name for name in ("ERM", "HSIC", "MFD", "FairPrune") if name in trusted]
     erm, pruned, both = Side("ME-ERM"), Side("FairPrune"), Side("ME-FairPrune")
-    found = [
+    low, high = (both._replace(exit_rule=theta) for theta in (LOW_THETA, HIGH_THETA))
+    single = [both._replace(exit_rule=exit) for exit in exits]
+    listed = [
         Claim(
             1,
             "with depth accuracy rises and fairness falls",
@@ -151,17 +160,17 @@ def claims(paper: Printed | None, dataset: str, exits: Sequence[str]) -> list[Cl
             "a higher theta improves accuracy and fairness; the policy is as accurate as the final "
             "exit and no single exit beats it in Eodd",
             (
-                *_higher(both._replace(what=HIGH_THETA), both._replace(what=LOW_THETA), "f1"),
-                *_lower(both._replace(what=HIGH_THETA), both._replace(what=LOW_THETA), *FAIRNESS),
-                *_as_high(both, both._replace(what=FINAL), "f1"),
-                *(c for e in exits for c in _as_low(both, both._replace(what=e), "eodd_paper")),
+                *_higher(high, low, "f1"),
+                *_lower(high, low, *FAIRNESS),
+                *_as_high(both, both._replace(exit_rule=FINAL), "f1"),
+                *(c for side in single for c in _as_low(both, side, "eodd_paper")),
             ),
         ),
     ]
     if paper is not None:
         text = f"{paper.groups[0]} is the privileged group under ERM"
-        found.append(Claim(7, text, (Comparison(GAP, Side("ERM"), None, 1),)))
-    return found
+        listed.append(Claim(7, text, (Comparison(GAP, Side("ERM"), None, 1),)))
+    return listed
 
 
 def _lower(a: Side, b: Side, *metrics: str) -> list[Comparison]:
@@ -181,12 +190,12 @@ def _as_high(a: Side, b: Side, *metrics: str) -> list[Comparison]:
 
 
 def printed_difference(paper: Printed | None, comparison: Comparison) -> float | None:
-    """The paper's a - b, None where it prints no such numbers."""
+    """The paper's a - b; None where it does not print both numbers."""
     if paper is None:
         return None
     if comparison.b is None:
         first, second = (paper.value(comparison.a.row, g, "f1") for g in paper.groups)
-    elif comparison.a.what == comparison.b.what == POLICY:
+    elif comparison.a.exit_rule == comparison.b.exit_rule == POLICY:
         metric = comparison.metric.removesuffix("_diff")
         row = "avg" if metric == comparison.metric else "diff"
         sides = (comparison.a, comparison.b)

@@ -1,10 +1,10 @@
-"""What a study's runs say: tables of all runs, and answers pooled over folds."""
+"""Results of a study's runs: a table of all runs, and test answers pooled over folds."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -24,20 +24,22 @@ from fairexit.study.folder import Folder, State
 from fairexit.study.plan import Planned, Study
 
 POLICY = "policy"
-"""The answers under each run's own policy."""
+"""The exit rule by which each run answers under its own stored policy."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The test answers of one row and seed; with folds those of all images, each out of fold.
+    """The test answers of one cell of the study's grid, that is, of one row and seed.
+
+    With folds every image is answered by the run in which it was not trained on.
 
     Attributes:
-        row, seed: place in the study.
-        runs: where the answers come from, one for each fold.
-        predictions: theirs, in the same order.
-        policies: theirs, in the same order.
-        order: rows of the joined predictions by id, (N,).
-        group: the attribute.
+        row, seed: the cell.
+        runs: one, or one for each fold.
+        predictions: the predictions of these runs, in the same order.
+        policies: the policies of these runs, in the same order.
+        order: the permutation that sorts the joined predictions by id, (N,).
+        group: name of the sensitive attribute.
     """
 
     row: str
@@ -62,7 +64,7 @@ class Pooled:
 
     @cached_property
     def sample(self) -> Sample:
-        """The images by id, as answered by the policy and by each exit, see `options`."""
+        """The images by id; their answers have a row for each of `options`, (1 + E, N)."""
         parts = [(p.labels, p.attributes[self.group], p.clusters) for p in self.predictions]
         labels, groups, clusters = (np.concatenate(c)[self.order] for c in zip(*parts, strict=True))
         return Sample(
@@ -78,36 +80,35 @@ class Pooled:
     def ids(self) -> NDArray[np.str_]:
         return np.concatenate([p.ids for p in self.predictions])[self.order]
 
-    def answers(self, what: str | float) -> NDArray[np.int64]:
-        """Predicted classes, (N,), by id.
+    def answers(self, exit_rule: str | float) -> NDArray[np.int64]:
+        """Predicted classes in the order of ids, (N,).
 
         Args:
-            what: "policy", the name of an exit at which everybody leaves, or theta.
+            exit_rule: "policy", the name of an exit at which all images leave, or theta.
         """
-        found = []
-        for p, own in zip(self.predictions, self.policies, strict=True):
-            if isinstance(what, str) and what != POLICY:
-                exits: Any = np.full(len(p), p.exit_names.index(what))
+        parts = []
+        for p, policy in zip(self.predictions, self.policies, strict=True):
+            if isinstance(exit_rule, str) and exit_rule != POLICY:
+                exits: Any = np.full(len(p), p.exit_names.index(exit_rule))
             else:
-                theta = own.theta if what == POLICY else float(what)
-                exits = select(p.probabilities, theta, own.fallback)
-            found.append(p.probabilities[np.arange(len(p)), exits].argmax(-1))
-        answers: NDArray[np.int64] = np.concatenate(found)[self.order]
-        return answers
+                theta = policy.theta if exit_rule == POLICY else float(exit_rule)
+                exits = select(p.probabilities, theta, policy.fallback)
+            parts.append(p.probabilities[np.arange(len(p)), exits].argmax(-1))
+        return cast(NDArray[np.int64], np.concatenate(parts)[self.order])
 
     @cached_property
     def options(self) -> dict[str, int]:
-        """The rows of `sample.answers` and `counts`: the policy and each exit."""
+        """Exit rule -> row of `sample.answers`, `counts` and `values`: the policy and each exit."""
         return {name: i for i, name in enumerate((POLICY, *self.exit_names))}
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """Counts of the policy and of each exit, (1 + E, M, C, C)."""
+        """Counts[option, group, true class, predicted class], (1 + E, M, C, C)."""
         return self.sample.counts
 
     @cached_property
     def values(self) -> dict[str, NDArray[np.float64]]:
-        """Every metric, (1 + E,); `precision/<group>` and so on for each group."""
+        """Metric -> values, (1 + E,); also `precision/<group>` and so on for each group."""
         values = compute(self.counts)
         for name in AVERAGES:
             of_group = BY_GROUP[name](self.counts)
@@ -116,9 +117,9 @@ class Pooled:
 
 
 def pool(study: Study, folder: Folder, states: Mapping[str, State], dataset: str) -> list[Pooled]:
-    """Everything finished of one dataset, in the order of the study.
+    """The finished cells of one dataset, in the order of the study.
 
-    A row and seed of which a fold is missing is left out.
+    A cell is left out if one of its folds is not finished.
 
     Raises:
         UserError: runs were tested on different images.
@@ -127,16 +128,17 @@ def pool(study: Study, folder: Folder, states: Mapping[str, State], dataset: str
     for run in study.runs:
         if run.dataset == dataset and run.row:
             cells.setdefault((run.row, run.seed), []).append(run)
-    found: list[Pooled] = []
+    pooled: list[Pooled] = []
     for (row, seed), planned in cells.items():
-        if all(states[run.name].what == "done" for run in planned):
-            found.append(_read(row, seed, [open_run(folder.run(run.name).path) for run in planned]))
-            if not np.array_equal(found[-1].ids, found[0].ids):
+        if all(states[run.name].phase == "done" for run in planned):
+            runs = [open_run(folder.run(run.name).path) for run in planned]
+            pooled.append(_read(row, seed, runs))
+            if not np.array_equal(pooled[-1].ids, pooled[0].ids):
                 raise UserError(
-                    f"{found[-1].runs[0].path} was not tested on the same images as "
-                    f"{found[0].runs[0].path}; remove its predictions and run the study again"
+                    f"{pooled[-1].runs[0].path} was not tested on the same images as "
+                    f"{pooled[0].runs[0].path}; remove its predictions and run the study again"
                 )
-    return found
+    return pooled
 
 
 def _read(row: str, seed: int, runs: Sequence[Run]) -> Pooled:
@@ -150,7 +152,13 @@ def _read(row: str, seed: int, runs: Sequence[Run]) -> Pooled:
 def run_tables(
     study: Study, folder: Folder, states: Mapping[str, State]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row for each run, and a row for each exit of each finished run."""
+    """Tables of `results.csv` and `exits.csv`.
+
+    Returns:
+        A row for each run, and a row for each exit of each finished run.
+    Raises:
+        UserError: the metrics of a run are damaged, or were not measured under its stored policy.
+    """
     rows, exits = [], []
     for planned in study.runs:
         place = {
@@ -161,27 +169,31 @@ def run_tables(
             "fold": planned.fold,
         }
         state = states[planned.name]
-        rows.append(place | {"state": state.what, "note": state.note})
-        if state.what != "done":
+        rows.append(place | {"state": state.phase, "note": state.note})
+        if state.phase != "done":
             continue
         run = folder.run(planned.name)
         group = run.description["group"]
-        remedy = "evaluate the run again with `fairexit evaluate`"
-        found = read_json(run.metrics, remedy).get(group)
-        if found is None:
-            raise UserError(f"{run.metrics} has no results for attribute '{group}'; {remedy}")
-        own = Policy.load(run.policy).theta
-        theta = list(own) if isinstance(own, tuple) else own
-        if found["policy"]["theta"] != theta or found.get("empty", "exclude") != "exclude":
-            raise UserError(
-                f"{run.metrics} was not evaluated under the run's stored policy; {remedy}"
-            )
+        metrics = _stored_metrics(run, group)
         ratio = run.description.get("penalty_ratio")
-        rows[-1] |= {"group": group, "penalty_ratio": ratio, "zeros": _zeros(run)} | _flat(found)
-        for exit in found["exits"]:
-            share = {f"share/{g}": s[exit["exit"]] for g, s in found["exit_share"].items()}
+        rows[-1] |= {"group": group, "penalty_ratio": ratio, "zeros": _zeros(run)} | _flat(metrics)
+        for exit in metrics["exits"]:
+            share = {f"share/{g}": s[exit["exit"]] for g, s in metrics["exit_share"].items()}
             exits.append(place | exit | share)
     return pd.DataFrame(rows), pd.DataFrame(exits)
+
+
+def _stored_metrics(run: Run, group: str) -> dict[str, Any]:
+    """The run's `metrics.json` for an attribute, if it was measured under the stored policy."""
+    remedy = "evaluate the run again with `fairexit evaluate`"
+    metrics = read_json(run.metrics, remedy).get(group)
+    if metrics is None:
+        raise UserError(f"{run.metrics} has no results for attribute '{group}'; {remedy}")
+    theta: Any = Policy.load(run.policy).theta
+    theta = list(theta) if isinstance(theta, tuple) else theta
+    if metrics["policy"]["theta"] != theta or metrics.get("empty", "exclude") != "exclude":
+        raise UserError(f"{run.metrics} was not evaluated under the run's stored policy; {remedy}")
+    return cast(dict[str, Any], metrics)
 
 
 def _zeros(run: Run) -> float:
@@ -192,15 +204,15 @@ def _zeros(run: Run) -> float:
     return float(record["path"][record["chosen"]]["fraction"])
 
 
-def _flat(found: dict[str, Any]) -> dict[str, Any]:
-    """One run's numbers on test as one row."""
-    policy = found["policy"]
+def _flat(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of one run on test as one row."""
+    policy = metrics["policy"]
     theta = policy["theta"]
     flat = {
-        "n": found["n"],
+        "n": metrics["n"],
         "theta": json.dumps(theta) if isinstance(theta, list) else theta,
         "rule": policy["rule"],
     }
     for key in AVERAGES:
-        flat |= {f"{key}/{name}": values[key] for name, values in found["groups"].items()}
-    return flat | found["metrics"]
+        flat |= {f"{key}/{name}": values[key] for name, values in metrics["groups"].items()}
+    return flat | cast(dict[str, Any], metrics["metrics"])

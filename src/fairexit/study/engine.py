@@ -1,4 +1,4 @@
-"""Runs on workers: in order, in parallel, each in a process of its own, none stopping the rest."""
+"""Execute the runs of a study in parallel, each in its own process; a failed run stops no other."""
 
 import json
 import os
@@ -24,25 +24,30 @@ from fairexit.study.wording import preparation_setting
 T = TypeVar("T")
 R = TypeVar("R")
 
-LOOK = 2.0
-"""Seconds between two looks at the logs."""
+POLL = 2.0
+"""Seconds between two readings of the logs."""
 
 TO_TRAIN = ("to do", "started")
-"""States of a run that is not trained yet."""
+"""Phases of a run that is not trained yet."""
 
 WORKER = [sys.executable, "-u", "-m", "fairexit.study.job"]
-"""What a job is handed to."""
+"""The command that reads a job from standard input and makes its run."""
 
 _children: set["subprocess.Popen[str]"] = set()
 
 
 def map_runs(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> Iterator[R]:
-    """The results of `function`, in the order in which they come.
+    """Apply `function` to the jobs in parallel, and yield results as they become available.
 
-    The one place that knows the engine: joblib. A job starts a process of its own, so threads are
-    workers enough here; under `joblib.parallel_config(backend=...)` the same function goes to
-    another machine that sees the same folders. Engines that cannot stream (Ray's) give all results
-    at the end.
+    Only this function knows that joblib runs the jobs. Each job starts its own process, so the
+    workers are threads. Under `joblib.parallel_config(backend=...)` jobs can run on other machines
+    that share the folders. Backends that cannot stream results (Ray's) yield all of them at the
+    end.
+
+    Args:
+        function: applied to each job.
+        jobs: its arguments.
+        workers: number of jobs at a time.
     """
     from joblib import Parallel, delayed
     from joblib.parallel import get_active_backend
@@ -54,17 +59,17 @@ def map_runs(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> Ite
 
 
 def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
-    """Make every run that is not done.
+    """Make every run of a study that is not done.
 
     Args:
-        study: the runs.
-        folder: where they lie.
-        workers: runs at a time.
-        threads: CPU threads of each; the last digits of a result depend on it.
+        study: the study.
+        folder: its folder.
+        workers: number of runs at a time.
+        threads: CPU threads of each run; the last digits of its results depend on it.
     Returns:
-        Run -> the line that says why it failed or could not be started.
+        Run -> why it failed or was not started, in one line.
     Raises:
-        UserError: the folder is no study's, or data are missing.
+        UserError: the folder is not a study's, or data are missing.
     """
     with folder_lock(folder.path):
         folder.open()
@@ -75,40 +80,40 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
 
 def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
     failed: dict[str, str] = {}
-    with _Watch(study, folder, workers) as watch:
+    with _Progress(study, folder, workers) as progress:
         states = folder.states(study)
-        done = [name for name, state in states.items() if state.what == "done"]
-        for note in _notes(run for run in study.runs if states[run.name].what in TO_TRAIN):
-            watch.line(note)
+        done = [name for name, state in states.items() if state.phase == "done"]
+        for warning in _warnings(run for run in study.runs if states[run.name].phase in TO_TRAIN):
+            progress.line(warning)
         for batch in study.batches(workers, done):
             jobs = []
             for run in batch:
                 state = folder.state(run, study)
                 missing = [name for name in run.needs if name in failed]
-                if state.what == "refused":
+                if state.phase == "refused":
                     failed[run.name] = state.note
-                elif missing and state.what != "done":
+                elif missing and state.phase != "done":
                     failed[run.name] = f"not run, it needs {missing[0]}"
-                elif state.what != "done":
+                elif state.phase != "done":
                     jobs.append(folder.job(run, study, threads))
                 if run.name in failed:
-                    watch.line(f"{run.name}: {failed[run.name]}")
+                    progress.line(f"{run.name}: {failed[run.name]}")
             for job, error, seconds in map_runs(call, jobs, workers):
                 values: dict[str, Any] = {"error": error}
                 if error is None:
                     values = {"choice": job.choice, "seconds": round(seconds, 1)}
                 try:
                     folder.set_status(job.name, **values)
-                except OSError as full:
-                    error = error or f"{full.filename}: {full.strerror}"
+                except OSError as failure:
+                    error = error or f"{failure.filename}: {failure.strerror}"
                 if error:
                     failed[job.name] = error
-                watch.line(f"{job.name}: {error or 'done'} ({watch.summary()})")
+                progress.line(f"{job.name}: {error or 'done'} ({progress.summary()})")
     return failed
 
 
-def _notes(runs: Iterable[Planned]) -> set[str]:
-    """What is to be said of trainings that are still to come."""
+def _warnings(runs: Iterable[Planned]) -> set[str]:
+    """Warnings on the settings of trainings, such as a precision that is slow on this machine."""
     trainings = (run.config for run in runs if run.start is None)
     configs = [config for config in trainings if config.train.precision != "32-true"]
     if not configs:
@@ -119,16 +124,16 @@ def _notes(runs: Iterable[Planned]) -> set[str]:
 
 
 def call(job: Job) -> tuple[Job, str | None, float]:
-    """Make a run in a process of its own; returns the job, its error line and the seconds."""
+    """Make a run in its own process; returns the job, its error in one line, and the seconds."""
     began = time.perf_counter()
     try:
-        error = _call(job)
-    except OSError as full:
-        error = f"{full.filename or job.log}: {full.strerror}"
+        error = _run_process(job)
+    except OSError as failure:
+        error = f"{failure.filename or job.log}: {failure.strerror}"
     return job, error, time.perf_counter() - began
 
 
-def _call(job: Job) -> str | None:
+def _run_process(job: Job) -> str | None:
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     threads = {"OMP_NUM_THREADS": str(job.threads), "MKL_NUM_THREADS": str(job.threads)}
@@ -145,7 +150,7 @@ def _call(job: Job) -> str | None:
         _children.add(child)
         try:
             assert child.stdin is not None
-            # Held open until the run has ended: its end tells the run that the study has died.
+            # The pipe stays open until the run ends; if it closes earlier, the run stops itself.
             child.stdin.write(json.dumps(asdict(job)) + "\n")
             child.stdin.flush()
             status = child.wait()
@@ -154,34 +159,41 @@ def _call(job: Job) -> str | None:
         finally:
             _children.discard(child)
         out.seek(start)
-        said = out.read().decode(errors="replace").strip()
-    return _error_line(status, said)
+        output = out.read().decode(errors="replace").strip()
+    return _error_line(status, output)
 
 
-def _error_line(status: int, said: str) -> str | None:
+def _error_line(status: int, output: str) -> str | None:
+    """Why a process failed, from its exit status and output; None for success."""
     if status == 0:
         return None
     if status < 0:
         return f"its process was killed ({signal.Signals(-status).name})"
-    return (
-        said.splitlines()[-1] if said else f"its process ended with status {status} and no message"
-    )
+    if not output:
+        return f"its process ended with status {status} and no message"
+    return output.splitlines()[-1]
 
 
 def prepare_data(study: Study) -> None:
-    """Prepare data that the study describes and that are not there."""
+    """Prepare the datasets that are absent and for which the study has a section `prepare`."""
     for run in study.runs:
-        path, wanted = run.config.data.path, study.prepare.get(run.dataset)
-        if wanted and not path.exists():
+        path, preparation = run.config.data.path, study.prepare.get(run.dataset)
+        if preparation and not path.exists():
             try:
-                drawn = datasets.create(wanted.dataset, **wanted.options)
-                prepare(wanted.dataset, drawn, wanted.source, path, options=wanted.how)
+                dataset = datasets.create(preparation.dataset, **preparation.options)
+                prepare(
+                    preparation.dataset,
+                    dataset,
+                    preparation.source,
+                    path,
+                    options=preparation.how,
+                )
             except UserError as error:
                 raise UserError(error.render(preparation_setting(run.dataset))) from None
 
 
 def _check_data(study: Study, folder: Folder) -> None:
-    """Raise a UserError where data are missing that are still to be trained on."""
+    """Raise a UserError where the data of a run that is not trained are absent."""
     for run in study.runs:
         path = run.config.data.path
         if not path.is_dir() and not folder.run(run.name).finished:
@@ -191,24 +203,24 @@ def _check_data(study: Study, folder: Folder) -> None:
             )
 
 
-class _Watch:
-    """Live progress: epochs from the logs of all runs, and the time left."""
+class _Progress:
+    """Progress bar of a study: finished epochs from the logs of all runs, and the time left."""
 
     def __init__(self, study: Study, folder: Folder, workers: int) -> None:
         self.study, self.folder, self.workers = study, folder, workers
-        self.seen = self._steps()
+        self.shown = self._steps()
         total = sum(run.epochs + 1 for run in study.runs)
-        self.bar = Bar(f"study of {len(study.runs)} runs", total, self.seen)
+        self.bar = Bar(f"study of {len(study.runs)} runs", total, self.shown)
         self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.thread = threading.Thread(target=self._poll, daemon=True)
 
     def _states(self) -> list[State]:
         return [*self.folder.states(self.study).values()]
 
     def _steps(self) -> int:
-        return sum(state.epochs + (state.what == "done") for state in self._states())
+        return sum(state.epochs + (state.phase == "done") for state in self._states())
 
-    def __enter__(self) -> "_Watch":
+    def __enter__(self) -> "_Progress":
         self.bar.__enter__()
         self.thread.start()
         return self
@@ -224,22 +236,26 @@ class _Watch:
         self.bar.line(text)
 
     def summary(self) -> str:
-        """How many runs are done and how long the others may take."""
+        """The number of finished runs, and the time that the others take."""
         states = self._states()
-        done = sum(state.what == "done" for state in states)
+        done = sum(state.phase == "done" for state in states)
         left = time_left(self.folder.costs(self.study.runs, states), self.workers)
         return f"{done} of {len(states)} runs; {left} left"
 
-    def _look(self) -> None:
-        while self.bar.is_terminal and not self.stop.wait(LOOK):
+    def _poll(self) -> None:
+        while self.bar.is_terminal and not self.stop.wait(POLL):
             now = self._steps()
-            for _ in range(now - self.seen):
+            for _ in range(now - self.shown):
                 self.bar.advance()
-            self.seen = max(now, self.seen)
+            self.shown = max(now, self.shown)
 
 
 def time_left(costs: Sequence[float | None], workers: int) -> str:
-    """The sum of the known costs over the workers, in words.
+    """The sum of the known costs, divided by the workers, in words.
+
+    Args:
+        costs: seconds of each run; None where they are unknown.
+        workers: number of runs at a time.
 
     >>> time_left([3600.0, 1800.0, None], 1)
     'about 1 h 30 min, and 1 run of unknown cost'
@@ -253,5 +269,5 @@ def time_left(costs: Sequence[float | None], workers: int) -> str:
     text = f"about {words}" if known >= 60 else f"{known:.0f} s"
     if not unknown:
         return text
-    others = f"{unknown} run{'s' * (unknown > 1)} of unknown cost"
-    return f"{text}, and {others}" if known else others
+    rest = f"{unknown} run{'s' * (unknown > 1)} of unknown cost"
+    return f"{text}, and {rest}" if known else rest

@@ -1,4 +1,4 @@
-"""Figures 2a, 2b and S1 of the paper, as PNG and SVG; the same numbers give the same bytes."""
+"""Figures 2a, 2b and S1 of the paper as PNG and SVG; equal numbers give identical files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,33 +22,42 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = ("ME-FairPrune", "ME-ERM")
-"""The row that Figures 2a and 2b show: the first that was run."""
+"""Rows for Figures 2a and 2b; the first that was run is shown."""
 STEPS = 60
+"""Number of thresholds in Figure 2a."""
 
 
 def write_figures(pooled: Sequence[Pooled], folder: Path, title: str) -> list[Path]:
-    """Write the figures of one dataset for which there are runs."""
-    names = {common_name(one.row) for one in pooled}
+    """Write the figures of one dataset, as far as their rows were run.
+
+    Args:
+        pooled: the cells of the dataset.
+        folder: folder of the files.
+        title: begins the title of each figure.
+    Returns:
+        The files.
+    """
+    names = {common_name(cell.row) for cell in pooled}
     shown = next((name for name in SHOWN if name in names), None)
-    seeds = [one for one in pooled if common_name(one.row) == shown]
+    seeds = [cell for cell in pooled if common_name(cell.row) == shown]
     figures = {}
     if seeds and len(seeds[0].exit_names) > 1:
         figures["figure2a"] = theta_figure(seeds, title)
         figures["figure2b"] = exit_figure(seeds, title)
-    for row in dict.fromkeys(one.row for one in pooled):
-        if entangled := measured([one for one in pooled if one.row == row]):
+    for row in dict.fromkeys(cell.row for cell in pooled):
+        if entangled := measured([cell for cell in pooled if cell.row == row]):
             figures[f"figureS1-{row}"] = entanglement_figure(mean_over_runs(entangled))
     return [file for name, figure in figures.items() for file in save_figure(figure, folder / name)]
 
 
 def theta_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
-    """Accuracy and fairness over theta (Fig. 2a): mean over seeds, band of one deviation."""
+    """Accuracy and fairness over theta (Fig. 2a): mean over seeds, ± one standard deviation."""
     thetas = np.linspace(1 / len(seeds[0].classes), 1, STEPS)
     lines = []
-    for one in seeds:
+    for cell in seeds:
         counts = sum(
-            sweep(p, one.group, thetas.tolist(), own.fallback)[0]
-            for p, own in zip(one.predictions, one.policies, strict=True)
+            sweep(p, cell.group, thetas.tolist(), policy.fallback)[0]
+            for p, policy in zip(cell.predictions, cell.policies, strict=True)
         )
         lines.append(compute(np.asarray(counts)))
     figure, panels = _panels(f"{title}: {seeds[0].row} over theta")
@@ -63,19 +72,19 @@ def theta_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
 
 
 def exit_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
-    """The policy beside each exit at which everybody leaves (Fig. 2b), deviation over seeds."""
+    """Each exit alone, and the policy (Fig. 2b): mean over seeds, ± one standard deviation."""
     options = [*seeds[0].exit_names, POLICY]
     rows = [seeds[0].options[name] for name in options]
     figure, panels = _panels(f"{title}: {seeds[0].row} by exit")
-    place = np.arange(len(options))
+    positions = np.arange(len(options))
     for panel, names in zip(panels, _panel_metrics(), strict=True):
         for i, key in enumerate(names):
-            values = np.stack([one.values[key][rows] for one in seeds])
-            where, error = place + 0.38 * (i - 0.5), _deviation(values)
+            values = np.stack([cell.values[key][rows] for cell in seeds])
+            left, error = positions + 0.38 * (i - 0.5), _deviation(values)
             panel.bar(
-                where, values.mean(0), 0.36, yerr=error, color=COLOURS[i], label=metric_name(key)
+                left, values.mean(0), 0.36, yerr=error, color=COLOURS[i], label=metric_name(key)
             )
-        panel.set_xticks(place, [n if n == POLICY else f"CLF {n}" for n in options])
+        panel.set_xticks(positions, [n if n == POLICY else f"CLF {n}" for n in options])
         _finish(panel, "")
     return figure
 
@@ -87,7 +96,7 @@ def _panel_metrics() -> tuple[list[str], list[str]]:
 
 
 def _deviation(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over seeds, as in the tables; none of a single one."""
+    """Standard deviation over seeds (the first axis), as in the tables; 0 with a single seed."""
     return values.std(0, ddof=1) if len(values) > 1 else np.zeros_like(values[0])
 
 
@@ -101,6 +110,6 @@ def _panels(title: str) -> tuple["Figure", Sequence["Axes"]]:
 
 def _finish(panel: "Axes", label: str) -> None:
     panel.set_xlabel(label)
-    # Above the axes, where it hides nothing.
+    # Above the axes, where it covers no data.
     panel.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     panel.spines[["top", "right"]].set_visible(False)

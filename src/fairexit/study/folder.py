@@ -1,10 +1,10 @@
-"""A study's folder: where its runs lie, how far each is, and what is left to do."""
+"""A study's folder: the paths of its runs, their states, and the time that they still take."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,28 +22,40 @@ from fairexit.study.wording import run_setting
 STUDY_FORMAT = 1
 MOVE = f"choose another {option('out')}, and move the runs into its folder 'runs'"
 VALIDATION = 1.1
-"""What validation after each epoch adds to the seconds in the log: about a tenth."""
+"""Factor on the seconds in the log, which leave out validation: about a tenth more."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How far a run is.
+    """The state of a run.
 
     Attributes:
-        what: `done`, `trained` (predictions or metrics are left), `started`, `to do`, or `refused`:
-            its folder holds something else, as `note` says.
-        note: why, or the error of the last attempt.
-        epochs: that are done.
+        phase: `to do`, `started`, `trained` (predictions or metrics are missing), `done`, or
+            `refused` (the folder holds another run).
+        note: why it was refused, or the error of the last attempt.
+        epochs: number of finished epochs.
     """
 
-    what: str
+    phase: str
     note: str = ""
     epochs: int = 0
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know to make one run; plain values, so that it can travel."""
+    """Everything that a worker needs to make one run; plain values, so that it can be sent as JSON.
+
+    Attributes:
+        name: of the run.
+        out: the run's folder.
+        log: file for the output of its process.
+        config: the settings, see `RunConfig.to_dict`.
+        start: folder of the run that it prunes.
+        choice: how theta is chosen, see `Choice`.
+        entangle: whether entanglement is measured.
+        threads: CPU threads.
+        plugins: plugin files to load.
+    """
 
     name: str
     out: str
@@ -63,7 +75,7 @@ class Folder:
     path: Path
 
     def open(self) -> None:
-        """Mark a new folder as a study's, or check that an old one is.
+        """Mark a new folder as a study's, or check that an existing one is.
 
         Raises:
             UserError: the folder holds something else, or a study of another version.
@@ -73,17 +85,17 @@ class Folder:
             write_atomically(self.path / "study.json", stamp)
 
     def check(self) -> bool:
-        """Whether the folder is a study's; False where it may become one.
+        """Whether the folder is a study's; False for a new one.
 
         Raises:
             UserError: it holds something else, or a study of another version.
         """
         stamp = self.path / "study.json"
         if stamp.is_file():
-            found = read_json(stamp, MOVE).get("format")
-            if found != STUDY_FORMAT:
+            version = read_json(stamp, MOVE).get("format")
+            if version != STUDY_FORMAT:
                 raise UserError(
-                    f"{self.path} has format {found}, but this version writes {STUDY_FORMAT}; "
+                    f"{self.path} has format {version}, but this version writes {STUDY_FORMAT}; "
                     f"{MOVE}"
                 )
             return True
@@ -97,7 +109,7 @@ class Folder:
         return Run(self.path / "runs" / name)
 
     def config(self, planned: Planned) -> RunConfig:
-        """A run's settings with the path of its teacher."""
+        """A run's settings, with the path of its teacher filled in."""
         if planned.teacher is None:
             return planned.config
         method = {**planned.config.method, "teacher": str(self.run(planned.teacher).path)}
@@ -117,7 +129,7 @@ class Folder:
         )
 
     def status(self, name: str) -> dict[str, Any]:
-        """What was written down after the last attempt at a run."""
+        """The record of the last attempt at a run; empty before the first."""
         file = self.path / "status" / f"{name}.json"
         return read_json(file, "remove it and run the study again") if file.is_file() else {}
 
@@ -126,7 +138,7 @@ class Folder:
         write_atomically(file, json.dumps(values, indent=2) + "\n")
 
     def state(self, planned: Planned, study: Study) -> State:
-        """How far a run is; a finished run with equal settings and data counts, whoever made it."""
+        """The state of a run; any finished run with the same settings and data counts."""
         run, status = self.run(planned.name), self.status(planned.name)
         epochs = planned.epochs
         try:
@@ -146,34 +158,35 @@ class Folder:
         return State("done" if ready else "trained", status.get("error", ""), epochs)
 
     def states(self, study: Study) -> dict[str, State]:
-        """Run -> how far it is."""
+        """Run -> its state."""
         return {run.name: self.state(run, study) for run in study.runs}
 
     def refused(self, study: Study) -> dict[str, str]:
-        """Run -> why its folder does not count."""
+        """Run -> why its folder was refused."""
         states = self.states(study)
-        return {name: state.note for name, state in states.items() if state.what == "refused"}
+        return {name: state.note for name, state in states.items() if state.phase == "refused"}
 
     def costs(self, runs: Sequence[Planned], states: Sequence[State]) -> list[float | None]:
-        """Seconds that each run still takes, by what runs like it took; None where none has run.
+        """Seconds that each run still takes, estimated from similar runs; None if there are none.
 
-        Like it: of the same dataset and row; for trainings else of the same images (under any
-        attribute or split), backbone and row, or exits.
+        Similar are runs of the same dataset and row. Failing that, for a training: runs on the same
+        images (with any attribute or split), with the same backbone and the same row or exits; for
+        a pruning: runs of the same row.
         """
         measured: dict[Any, list[float]] = {}
         for run in runs:
             if run.start is None:
                 seconds = read_log(self.run(run.name))["seconds"] * VALIDATION
-                for key in _kinds(run):
+                for key in _cost_keys(run):
                     measured.setdefault(key, []).extend(seconds)
             elif "seconds" in (status := self.status(run.name)):
-                for key in _kinds(run):
+                for key in _cost_keys(run):
                     measured.setdefault(key, []).append(status["seconds"])
         costs: list[float | None] = []
         for run, state in zip(runs, states, strict=True):
-            known = next((measured[key] for key in _kinds(run) if measured.get(key)), None)
+            known = next((measured[key] for key in _cost_keys(run) if measured.get(key)), None)
             left = run.epochs - state.epochs if run.start is None else 1
-            if state.what in ("done", "trained", "refused"):
+            if state.phase in ("done", "trained", "refused"):
                 costs.append(0.0)
             else:
                 costs.append(None if known is None else float(np.mean(known)) * left)
@@ -194,17 +207,17 @@ def read_log(run: Run) -> pd.DataFrame:
 
 
 def dataset_info(path: Path) -> dict[str, Any] | None:
-    """What `dataset.json` says, None where the data are not here."""
+    """The content of `dataset.json`; None where there are no data."""
     file = path / "dataset.json"
     return read_json(file, "prepare the data again") if file.is_file() else None
 
 
-def _kinds(run: Planned) -> list[tuple[Any, ...]]:
-    """What a run's cost is known from, the nearest first."""
+def _cost_keys(run: Planned) -> list[tuple[Any, ...]]:
+    """Keys under which similar runs share their cost, the most similar first."""
     if run.start is not None:
         return [(run.dataset, run.row), ("pruned", run.row)]
     model, path = run.config.model, run.config.data.path
-    # The same images under another attribute or split are another dataset of the study.
+    # The same images with another attribute or split are another dataset of the study.
     info = dataset_info(path)
     same = (info["checksums"]["images.npy"] if info else str(path), model.backbone)
     return [(run.dataset, run.row), (*same, run.row), (*same, str(model.exits))]
@@ -215,28 +228,33 @@ def _entangled(planned: Planned, study: Study) -> bool:
 
 
 def _plain(choice: Choice) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(asdict(choice)))
-    return found
+    """The choice as it is read back from JSON."""
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(choice))))
 
 
 def _check(run: Run, wanted: RunConfig) -> None:
-    """Raise a UserError unless a finished run has these settings and the data are what they were.
+    """Raise a UserError unless a finished run has these settings and was trained on these data.
 
-    The same data may lie elsewhere; without them only the settings are compared.
+    The data may have moved. Where they are absent, only the settings are compared.
     """
     info = dataset_info(wanted.data.path)
-    had = run.description["data"]["checksums"]
+    trained_on = run.description["data"]["checksums"]
     group = wanted.data.group or (next(iter(info["attributes"])) if info else None)
-    old = {"format": FORMAT, "run": _comparable(run.config, run.description["group"]), "data": had}
+    old = {
+        "format": FORMAT,
+        "run": _comparable(run.config, run.description["group"]),
+        "data": trained_on,
+    }
     new = {
         "format": FORMAT,
         "run": _comparable(wanted, group or run.description["group"]),
-        "data": info["checksums"] if info else had,
+        "data": info["checksums"] if info else trained_on,
     }
     check_same(run.path, old, new)
 
 
 def _comparable(config: RunConfig, group: str) -> dict[str, Any]:
+    """The settings without the paths, which may differ between equal runs."""
     tree = config.to_dict()
     tree["data"] |= {"path": "", "group": group}
     if tree["method"].get("teacher"):

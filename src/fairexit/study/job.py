@@ -1,4 +1,4 @@
-"""One run of a study, in a process of its own: train, predict, choose theta, evaluate."""
+"""The process that makes one run of a study: train, predict, choose theta, evaluate."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from fairexit.study.wording import run_setting
 
 
 def make(job: Job) -> None:
-    """Do what is left to do of a run."""
+    """Do the steps of a run that are not done yet."""
     from fairexit.inference.entanglement import measure_entanglement
     from fairexit.inference.predict import predict
     from fairexit.pipeline import make_run
 
     run = Run(Path(job.out))
-    # What is done needs its data no more.
+    # A finished run no longer needs its data.
     if not run.finished:
         start = None if job.start is None else Path(job.start)
         make_run(build_config(job.config), run.path, start=start)
@@ -31,23 +31,26 @@ def make(job: Job) -> None:
     missing = [split for split in ("val", "test") if not run.predictions(split).is_file()]
     if missing:
         predict(run, missing, device=run.config.train.device)
-    judge(job)
+    evaluate_run(job)
     if job.entangle and not (run.path / "entanglement.json").is_file():
         measure_entanglement(run, device=run.config.train.device).write(run.path)
 
 
-def judge(job: Job) -> None:
+def evaluate_run(job: Job) -> None:
     """Choose theta on validation and evaluate on test; writes policy.json and metrics.json."""
     assess(Path(job.out), choice=Choice(**job.choice | {"grid": tuple(job.choice["grid"])}))
 
 
 def main(work: Callable[[Job], None] = make) -> int:
-    """Read a job from standard input and do it; bad input is one line and status 2.
+    """Read a job from standard input and do it.
 
-    Standard input stays open as long as the study lives: with the study dies the run.
+    Standard input stays open as long as the study's process lives; when it closes, the run stops.
+
+    Returns:
+        The exit status: 2 for an error of the user or the file system, printed in one line.
     """
     job = Job(**json.loads(sys.stdin.readline()))
-    threading.Thread(target=_die_with_the_study, daemon=True).start()
+    threading.Thread(target=_exit_with_study, daemon=True).start()
     try:
         load_plugins(job.plugins)
         work(job)
@@ -60,7 +63,7 @@ def main(work: Callable[[Job], None] = make) -> int:
     return 0
 
 
-def _die_with_the_study() -> None:
+def _exit_with_study() -> None:
     sys.stdin.read()
     os._exit(1)
 

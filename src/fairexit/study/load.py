@@ -1,6 +1,6 @@
-"""A study's YAML file."""
+"""Read a study from its YAML file."""
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError
@@ -16,8 +16,9 @@ from fairexit.evaluation.policy import Fallback
 from fairexit.evaluation.thresholds import DEFAULT_RULE, GRID
 from fairexit.files import read_yaml
 from fairexit.plugins import load_plugins
-from fairexit.study.paper import common_name
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
+from fairexit.study.rows import merge, read_rows
+from fairexit.study.sections import check_keys, check_name, distinct_integers, mapping
 
 KEYS = (
     "base",
@@ -31,14 +32,11 @@ KEYS = (
     "against",
     "plugins",
 )
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
-REPLACED = ("method", "prune")
-"""Sections whose options mean nothing to another choice, so they are replaced as a whole."""
 
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """How each run's theta is chosen, as `fairexit evaluate` takes it."""
+    """The section `policy`: how each run's theta is chosen, see `fairexit evaluate`."""
 
     rule: str = DEFAULT_RULE
     tolerance: float = 0.01
@@ -46,88 +44,50 @@ class PolicySettings:
     fallback: str = "final"
 
 
-@dataclass(frozen=True)
-class Best:
-    """What `fairexit tune` has found: settings, and over how many trials."""
-
-    trials: int
-    settings: dict[str, Any]
-
-
 def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
-    """Read a study; relative data paths are meant from the current folder.
+    """Read a study.
 
     Args:
-        path: the YAML file; the plugin files that it lists are relative to its folder.
+        path: the YAML file; the plugin files that it lists are relative to its folder, the paths of
+            data to the current folder.
         plugins: further plugin files, relative to the current folder.
     Raises:
         UserError: no such file, an unknown key, two rows of one name, runs that need each other in
             a circle, settings that do not fit, or a plugin that cannot be imported.
     """
     tree = read_yaml(path)
-    _check_keys(tree, KEYS, str(path))
+    check_keys(tree, KEYS, str(path))
     load_plugins(plugins)
     load_listed_plugins(tree, path.parent)
     for key in ("base", "datasets"):
         if not tree.get(key):
             raise UserError(f"{path} lacks '{key}'; see docs/studies.md")
     base = _base(tree["base"], path)
-    datasets = _mapping(tree["datasets"], "datasets")
+    datasets = mapping(tree["datasets"], "datasets")
     for name in datasets:
-        _check_name("dataset", name)
+        check_name("dataset", name)
     prepare = {
         name: _preparation(f"datasets.{name}.prepare", changes["prepare"])
         for name, changes in datasets.items()
         if "prepare" in changes
     }
-    rows, trials = _rows(tree, path)
-    runs = []
-    for dataset, seed in product(datasets, _seeds(tree, "seeds", [base.get("seed", 0)])):
-        here = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
+    rows, trials = read_rows(tree, path)
+    runs: list[Planned] = []
+    for dataset, seed in product(datasets, distinct_integers(tree, "seeds", [base.get("seed", 0)])):
+        changes = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
         grid = [
-            _planned(dataset, row, seed=seed, fold=fold, parts=(base, here, changes))
-            for (row, changes), fold in product(rows.items(), _seeds(tree, "folds", [None]))
+            _planned(dataset, row, seed=seed, fold=fold, parts=(base, changes, row_changes))
+            for (row, row_changes), fold in product(
+                rows.items(), distinct_integers(tree, "folds", [None])
+            )
         ]
         runs += linked(grid, rows)
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(
-            f"{path}: two runs would be called '{short(twice)}'; rename a dataset or a row"
-        )
-    try:
-        sorter(runs)
-    except CycleError as error:
-        circle = " -> ".join(error.args[1])
-        raise UserError(
-            f"{path}: these runs depend on each other in a circle: {short(circle, 300)}"
-        ) from None
+    _check_runs(runs, path)
     choice = _choice(tree.get("policy") or {})
     entangle = tree.get("entangle", False)
     if not isinstance(entangle, bool):
         raise UserError(f"entangle is '{short(entangle)}'; it must be true or false")
     return Study(tuple(runs), choice, prepare, trials, entangle, _against(tree, rows))
-
-
-def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with changes on top, `{data.path: x}` or `{data: {path: x}}`.
-
-    A whole `method` or `prune` takes the place of the old one.
-
-    >>> merge({"train": {"lr": 1, "epochs": 2}}, {"train.lr": 3})
-    {'train': {'lr': 3, 'epochs': 2}}
-    """
-    merged = dict(tree)
-    for key, value in changes.items():
-        first, _, rest = key.partition(".")
-        inside = merged.get(first) or {}
-        if rest:
-            merged[first] = merge(inside, {rest: value})
-        elif isinstance(value, dict) and isinstance(inside, dict) and first not in REPLACED:
-            merged[first] = merge(inside, value)
-        else:
-            merged[first] = value
-    return merged
 
 
 def _base(base: Any, path: Path) -> dict[str, Any]:
@@ -146,6 +106,7 @@ def _base(base: Any, path: Path) -> dict[str, Any]:
 def _planned(
     dataset: str, row: str, *, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
 ) -> Planned:
+    """A run of the grid; `parts` are the settings of the base, the dataset and the row."""
     from fairexit.training.setup import record_plugins
 
     name = f"{dataset}-{row}-seed{seed}" + (f"-fold{fold}" if fold is not None else "")
@@ -175,62 +136,38 @@ def _check_method(config: RunConfig) -> None:
     methods.check(config.method["name"], options)
 
 
-def _rows(tree: Mapping[str, Any], path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """Changes of each row, and over how many trials they were searched."""
-    axes = _mapping(tree.get("axes") or {}, "axes")
-    named: list[tuple[str, dict[str, Any]]] = []
-    for values in product(*(_mapping(axis, f"axes.{key}").items() for key, axis in axes.items())):
-        changes: dict[str, Any] = {}
-        for _, change in values:
-            changes = merge(changes, change)
-        if values:
-            named.append(("-".join(name for name, _ in values if name), changes))
-    named += _mapping(tree.get("rows") or {}, "rows").items()
-    if not named:
-        raise UserError(f"{path} has no rows; give 'rows' or 'axes', see docs/studies.md")
-    rows: dict[str, dict[str, Any]] = {}
-    trials: dict[str, int] = {}
-    for name, changes in named:
-        _check_name("row", name)
-        if name in rows:
-            raise UserError(f"two rows are called '{name}'; rename one")
-        for other in rows:
-            if common_name(name) == common_name(other):
-                raise UserError(
-                    f"rows '{other}' and '{name}' are the same row of the paper's tables; "
-                    "rename one"
-                )
-        if "best" in changes:
-            file = path.parent / str(changes["best"])
-            best = build_section(str(file), Best, read_yaml(file))
-            trials[name] = best.trials
-            changes = {k: v for k, v in changes.items() if k != "best"} | best.settings
-        rows[name] = changes
-    if len(set(trials.values())) > 1:
-        first, *others = trials
-        other = next(name for name in others if trials[name] != trials[first])
+def _check_runs(runs: Sequence[Planned], path: Path) -> None:
+    """Raise a UserError where two runs have one name, or runs need each other in a circle."""
+    names = Counter(run.name for run in runs)
+    name, uses = names.most_common(1)[0]
+    if uses > 1:
         raise UserError(
-            f"row '{first}' was searched over {trials[first]} trials, but row '{other}' over "
-            f"{trials[other]}; every method must have the same number of trials"
+            f"{path}: two runs would be called '{short(name)}'; rename a dataset or a row"
         )
-    return rows, trials
+    try:
+        sorter(runs)
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise UserError(
+            f"{path}: these runs depend on each other in a circle: {short(circle, 300)}"
+        ) from None
 
 
 def _against(tree: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, str]:
-    """Which row is compared with which."""
+    """Row -> the row that it is compared with."""
     values = tree.get("against") or {}
     if not isinstance(values, dict):
         raise UserError("against must map rows to rows, as in against: {ME-HSIC: HSIC}")
-    named = {str(row): str(other) for row, other in values.items()}
-    for row, other in named.items():
-        for name in (row, other):
+    baselines = {str(row): str(baseline) for row, baseline in values.items()}
+    for row, baseline in baselines.items():
+        for name in (row, baseline):
             if name not in rows:
                 raise UserError(
                     f"against.{row}: there is no row '{short(name)}'; {nearest(name, rows)}"
                 )
-        if row == other:
+        if row == baseline:
             raise UserError(f"against.{row} is the same row; name another one")
-    return named
+    return baselines
 
 
 def _choice(values: Any) -> Choice:
@@ -258,42 +195,3 @@ def _preparation(name: str, values: Any) -> Preparation:
         raise UserError(f"{name}.options must be a section, as in options: {{images: 1000}}")
     how = build_section(name, PrepareOptions, tree)
     return Preparation(str(dataset), None if source is None else Path(source), options, how)
-
-
-def _check_name(what: str, name: str) -> None:
-    """It is part of the names of folders."""
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"{what} '{short(name)}': a name must begin with a letter or digit and have only "
-            "letters, digits and . _ + = -"
-        )
-
-
-def _seeds(tree: Mapping[str, Any], key: str, default: list[Any]) -> list[Any]:
-    values = tree.get(key, default)
-    if values is default:
-        return default
-    whole = isinstance(values, list) and all(type(value) is int for value in values)
-    if not whole or not values or len(set(values)) < len(values):
-        raise UserError(
-            f"{key} is {short(values)}; it must be a list of different whole numbers, as in "
-            "[0, 1, 2]"
-        )
-    return values
-
-
-def _mapping(value: Any, key: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise UserError(f"{key} must be a section with names, as in {key}: {{...}}")
-    for name, inside in value.items():
-        if not isinstance(inside or {}, dict):
-            raise UserError(
-                f"{key}.{short(name)} must be a section of settings, as in {short(name)}: {{...}}"
-            )
-    return {str(name): inside or {} for name, inside in value.items()}
-
-
-def _check_keys(tree: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in tree:
-        if key not in known:
-            raise UserError(f"{where}: unknown key '{short(key)}'; {nearest(str(key), known)}")

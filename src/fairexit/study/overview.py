@@ -1,4 +1,4 @@
-"""What a study is made of, what is done, and what the rest costs."""
+"""The plan of a study: its runs, their states, and the time that they still take."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from fairexit.study.plan import Study
 from fairexit.tables import Table
 
 WARM, TIMED = 1, 3
-"""Training steps before the clock runs, and while it does."""
+"""Training steps before the timing starts, and timed steps."""
 
 
 def overview(
@@ -21,14 +21,14 @@ def overview(
     *,
     calibrate: bool = False,
 ) -> Table:
-    """Every run with its state and the time it still takes.
+    """A table of all runs, each with its state and the time that it still takes.
 
     Args:
-        study: the runs.
-        folder: where they lie, or will.
-        workers: runs at a time.
-        threads: CPU threads of each; by default all, shared.
-        calibrate: time a few training steps for rows of which nothing has run.
+        study: the study.
+        folder: its folder, which need not exist.
+        workers: number of runs at a time.
+        threads: CPU threads of each run; by default all, shared.
+        calibrate: time a few training steps for rows without any finished epoch.
     """
     states = [*folder.states(study).values()]
     costs = folder.costs(study.runs, states)
@@ -40,16 +40,16 @@ def overview(
             if key not in timed:
                 timed[key] = seconds_per_epoch(run.config, share_threads(workers, threads))
             costs[i] = timed[key] * (run.epochs - state.epochs)
-        what = (
+        progress = (
             f"started ({state.epochs} of {run.epochs} epochs)"
-            if state.what == "started"
-            else state.what
+            if state.phase == "started"
+            else state.phase
         )
-        note = f"{what}: {state.note}" if state.note else what
+        note = f"{progress}: {state.note}" if state.note else progress
         cost = costs[i]
         left = "unknown" if cost is None else time_left([cost], 1) if cost else ""
         rows.append([run.name, ", ".join(run.needs), note, left])
-    done, refused = (sum(s.what == what for s in states) for what in ("done", "refused"))
+    done, refused = (sum(state.phase == phase for state in states) for phase in ("done", "refused"))
     total = time_left(costs, workers)
     title = f"{done} of {len(rows)} runs done; {total} left with {workers} at a time"
     title += f"; {refused} refused" if refused else ""
@@ -57,20 +57,21 @@ def overview(
 
 
 def share_threads(workers: int, threads: int | None) -> int:
-    """CPU threads of each run."""
+    """CPU threads of each run: those given, else an equal share of all."""
     return threads or max(1, (os.cpu_count() or 1) // workers)
 
 
 def seconds_per_epoch(config: RunConfig, threads: int) -> float:
-    """Training time of an epoch, from a few steps; the method's teacher is an untrained network.
+    """Seconds of a training epoch, estimated from a few steps.
 
-    Nothing runs beside it, so on a CPU several workers take a little longer.
+    A method's teacher is an untrained network. Nothing runs at the same time, so on a CPU several
+    workers take a little longer than this.
 
     Args:
         config: a run's settings.
         threads: CPU threads.
     Raises:
-        UserError: the data are not there.
+        UserError: the data are absent.
     """
     import torch
 
@@ -93,13 +94,13 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
     batches = loader.training(Augment(config.data.augment, 0), config.data.sampling, 0, 0)
     method.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(method.parameters(), config.train, device)
-    kind = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(config.train.precision)
-    began, steps, before = time.perf_counter(), 0, torch.get_num_threads()
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(config.train.precision)
+    began, steps, threads_before = time.perf_counter(), 0, torch.get_num_threads()
     torch.set_num_threads(threads)
     for step, batch in zip(range(WARM + TIMED), batches, strict=False):
         if step == WARM:
             began, steps = time.perf_counter(), 0
-        with torch.autocast(device.type, kind, enabled=kind is not None):
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
             total = method(batch).total
         optimizer.zero_grad()
         total.backward()
@@ -108,5 +109,5 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     seconds = (time.perf_counter() - began) / steps
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads_before)
     return seconds * loader.steps() * VALIDATION

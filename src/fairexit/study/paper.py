@@ -12,18 +12,18 @@ ERM_NAMES = ("ResNet18", "VGG-11")
 METHODS = ("ERM", "AdvConf", "AdvRev", "DomainIndep", "HSIC", "MFD", "FairPrune", "ME-FairPrune")
 """The eight rows of Tables 1 and 2; ERM is printed under the backbone's name."""
 COPIED = {("fitzpatrick17k", "MFD")}
-"""Printed rows that repeat another method's, so that nothing rests on them."""
+"""Printed rows that repeat another method's numbers; no claim is judged by them."""
 ENTANGLED = ("ERM", "ME-ERM")
-"""What Figure S1 shows: the networks before any method."""
+"""Rows of Figure S1: networks trained without a fairness method."""
 FALLS = {
     ("isic2019", "resnet18"): -0.011,
     ("fitzpatrick17k", "resnet18"): -0.005,
     ("isic2019", "vgg11"): -0.014,
     ("fitzpatrick17k", "vgg11"): -0.012,
 }
-"""Change of the attribute's SNNL per position, by dataset and backbone, as a share."""
+"""(Dataset, backbone) -> relative change of the attribute's SNNL per position."""
 CLASSES = {"isic2019": 8, "fitzpatrick17k": 114}
-"""Classes of the printed tasks."""
+"""Number of classes of the printed tasks."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Printed:
     """The paper's numbers for one dataset and attribute.
 
     Attributes:
-        dataset: as prepared data are called.
-        backbone: as `create_model` calls it.
+        dataset: name of the prepared data.
+        backbone: name as in `create_model`.
         tables: numbers of the table of methods and of the table of pairs.
         groups: the privileged group first.
         frame: rows of `paper_tables.csv`, methods under their common names.
@@ -45,16 +45,16 @@ class Printed:
     frame: pd.DataFrame
 
     def value(self, method: str, row: str, metric: str) -> float | None:
-        """One printed number.
+        """A printed number; None where there is none.
 
         Args:
             method: common name.
             row: a group, "avg" or "diff".
             metric: precision, recall, f1, eopp0, eopp1 or eodd_paper; the last three have no row.
         """
-        at = self.groups[0] if metric in PRINTED_GAPS else row
-        found = self.frame[(self.frame["method"] == method) & (self.frame["row"] == at)]
-        return float(found[metric].iloc[0]) if len(found) else None
+        printed_row = self.groups[0] if metric in PRINTED_GAPS else row
+        rows = self.frame[(self.frame["method"] == method) & (self.frame["row"] == printed_row)]
+        return float(rows[metric].iloc[0]) if len(rows) else None
 
 
 def paper_name(row: str, backbone: str) -> str:
@@ -87,7 +87,7 @@ def paper_tables() -> pd.DataFrame:
 
 
 def printed(dataset: str, attribute: str) -> Printed | None:
-    """The paper's numbers for a dataset and attribute, None where it has none."""
+    """The paper's numbers for a dataset and attribute; None where it has none."""
     frame = paper_tables()
     frame = frame[(frame["dataset"] == dataset) & (frame["attribute"] == attribute)]
     if frame.empty:

@@ -19,52 +19,52 @@ from fairexit.study.paper import Printed, common_name, paper_name
 from fairexit.tables import Table
 
 COLUMNS = (*AVERAGES, *PRINTED_GAPS)
-"""What the paper prints."""
+"""The metrics that the paper prints."""
 DIGITS = {"eopp0": 4}
-"""Others have three; Eopp0 of many classes is tiny."""
+"""Metric -> decimals where not 3; Eopp0 of many classes is tiny."""
 BEST = "*"
 
 
 def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFrame:
-    """Rows in the paper's form for each method: its groups, avg and diff.
+    """The paper's table: for each method a row for each group, avg and diff.
 
     Columns: `method` (as the study calls it), `row`, `seeds`, and for each metric `<metric>`,
-    `<metric>_sd`, `<metric>_paper`, `<metric>_best` (the best mean of all methods). The gaps stand
-    in the first row of a method.
+    `<metric>_sd`, `<metric>_paper`, `<metric>_best` (whether it is the best mean of all
+    methods). The gaps are in the first row of a method.
     """
     by_row: dict[str, list[Pooled]] = {}
-    for one in pooled:
-        by_row.setdefault(one.row, []).append(one)
+    for cell in pooled:
+        by_row.setdefault(cell.row, []).append(cell)
     rows = []
     for name, seeds in by_row.items():
         groups = seeds[0].group_names
         if printed is not None:
             groups = tuple(sorted(groups, key=printed.groups.index))
         label = paper_name(name, seeds[0].runs[0].config.model.backbone)
-        label = marked(label, inactive([run for one in seeds for run in one.runs]))
+        label = marked(label, inactive([run for cell in seeds for run in cell.runs]))
         for row in (*groups, "avg", "diff"):
-            cells: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
+            record: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
             for metric in COLUMNS if row == groups[0] else AVERAGES:
                 key = metric if row == "avg" or metric in PRINTED_GAPS else f"{metric}/{row}"
                 values = [s.values[f"{metric}_diff" if row == "diff" else key][0] for s in seeds]
-                cells[metric] = np.mean(values)
-                cells[f"{metric}_sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
+                record[metric] = np.mean(values)
+                record[f"{metric}_sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
                 if printed is not None:
-                    cells[f"{metric}_paper"] = printed.value(common_name(name), row, metric)
-            rows.append(cells)
+                    record[f"{metric}_paper"] = printed.value(common_name(name), row, metric)
+            rows.append(record)
     return _with_best(pd.DataFrame(rows))
 
 
 def inactive(runs: Sequence[Run]) -> str:
-    """A mark where a row's method did next to nothing, and in how many of its runs."""
+    """Marks of a row whose method had almost no effect, with the number of its runs, or ""."""
     marks = Counter(mark for run in runs for mark in run.inactive)
-    all_of = len(runs)
-    texts = [m if n == all_of else f"{m} in {n} of {all_of} runs" for m, n in marks.items()]
+    total = len(runs)
+    texts = [m if n == total else f"{m} in {n} of {total} runs" for m, n in marks.items()]
     return ", ".join(texts)
 
 
 def marked(name: str, mark: str) -> str:
-    """The name with the mark, if there is one, in brackets."""
+    """The name, with the mark in brackets if there is one."""
     return f"{name} ({mark})" if mark else name
 
 
@@ -76,8 +76,8 @@ def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
             best |= frame[metric] == frame[metric].min()
         else:
             for row, pick in (("avg", "max"), ("diff", "min")):
-                here = frame["row"] == row
-                best |= here & (frame[metric] == getattr(frame.loc[here, metric], pick)())
+                selected = frame["row"] == row
+                best |= selected & (frame[metric] == getattr(frame.loc[selected, metric], pick)())
         frame[f"{metric}_best"] = best
     return frame
 
@@ -85,18 +85,18 @@ def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
 def split_tables(
     pooled: Sequence[Pooled],
 ) -> tuple[list[Pooled], list[Pooled], list[Pooled]]:
-    """Rows of the table of methods, of that with and without exits, and those of neither."""
-    names = {common_name(one.row) for one in pooled}
+    """Split cells into the table of methods, that of pairs with and without exits, and the rest."""
+    names = {common_name(cell.row) for cell in pooled}
     methods: list[Pooled] = []
     pairs: list[Pooled] = []
-    for one in pooled:
-        name = common_name(one.row)
+    for cell in pooled:
+        name = common_name(cell.row)
         plain = name.removeprefix("ME-")
         if name in (plain, "ME-FairPrune"):
-            methods.append(one)
+            methods.append(cell)
         if plain != "FairPrune" and {plain, f"ME-{plain}"} <= names:
-            pairs.append(one)
-    return methods, pairs, [one for one in pooled if one not in methods + pairs]
+            pairs.append(cell)
+    return methods, pairs, [cell for cell in pooled if cell not in methods + pairs]
 
 
 def write_tables(
@@ -105,11 +105,11 @@ def write_tables(
     """Write the tables of a dataset as Markdown, LaTeX and CSV.
 
     Args:
-        pooled: what was measured of one dataset.
+        pooled: the cells of one dataset.
         printed: the paper's numbers for it.
-        folder: where the files go.
-        title: begins the titles.
-        note: goes under each table.
+        folder: folder of the files.
+        title: begins the title of each table.
+        note: text under each table.
     Returns:
         The tables, and the notes under them.
     """
@@ -118,14 +118,14 @@ def write_tables(
     written = []
     for name, subject, part in zip([*names, "others"], subjects, split_tables(pooled), strict=True):
         if part:
-            theirs = None if name == "others" else printed
-            frame = paper_frame(part, theirs)
-            what = f" (paper: Table {name.removeprefix('table')})" if theirs else ""
-            whole = f"{title}: {subject}{what}"
-            table = markdown_table(frame, whole, part[0].group)
-            text = f"# {whole}\n\n{table.to_markdown()}\n{note}\n"
+            paper = None if name == "others" else printed
+            frame = paper_frame(part, paper)
+            number = f" (paper: Table {name.removeprefix('table')})" if paper else ""
+            heading = f"{title}: {subject}{number}"
+            table = markdown_table(frame, heading, part[0].group)
+            text = f"# {heading}\n\n{table.to_markdown()}\n{note}\n"
             write_atomically(folder / f"{name}.md", text)
-            write_atomically(folder / f"{name}.tex", latex(frame, whole, part[0].group, note))
+            write_atomically(folder / f"{name}.tex", latex(frame, heading, part[0].group, note))
             csv = frame.to_csv(index=False, float_format="%.6g")
             write_atomically(folder / f"{name}.csv", csv)
             written.append((table, note))
@@ -133,7 +133,7 @@ def write_tables(
 
 
 def markdown_table(frame: pd.DataFrame, title: str, group: str) -> Table:
-    """The frame for Markdown and terminals; printed numbers follow ours."""
+    """The frame as a table for Markdown and terminals; each printed number follows ours."""
     columns = ["Method", group]
     for metric in COLUMNS:
         name = metric_name(metric)
@@ -149,7 +149,7 @@ def markdown_table(frame: pd.DataFrame, title: str, group: str) -> Table:
 def latex(frame: pd.DataFrame, title: str, group: str, note: str) -> str:
     """The frame as a LaTeX table (booktabs); best values are bold, printed ones in brackets.
 
-    The note stands above it as a comment.
+    The note is a comment above the table.
     """
     lines = [
         *(f"% {line}" for line in note.strip().splitlines()),
@@ -181,7 +181,7 @@ def _lines(frame: pd.DataFrame) -> Iterator[tuple[int, bool, "pd.Series[Any]"]]:
 
 
 def _pair(row: "pd.Series[Any]", metric: str, plus: str) -> list[str]:
-    """Our number, and the printed one where the frame has any."""
+    """Our number as text, and the printed one if the frame has printed numbers."""
     digits = DIGITS.get(metric, 3)
     ours, spread = row[metric], row[f"{metric}_sd"]
     text = "" if np.isnan(ours) else f"{ours:.{digits}f}"

@@ -1,4 +1,4 @@
-"""The runs of a study, and which of them need another one first."""
+"""The runs of a study and their dependencies: teachers, and networks to prune."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,12 @@ class Planned:
     """One run of a study.
 
     Attributes:
-        name: of its folder, unique in the study.
-        dataset, row, seed, fold: its place in the grid; `row` is empty for a run that only others
-            need.
+        name: name of its folder, unique in the study.
+        dataset, row, seed, fold: its cell of the grid; `row` is empty for a run that is made only
+            because other runs need it.
         config: its settings.
-        teacher: the run that is its teacher.
-        start: the run that it prunes.
+        teacher: name of the run that is its teacher.
+        start: name of the run that it prunes.
     """
 
     name: str
@@ -37,24 +37,24 @@ class Planned:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Runs that have to be finished first."""
+        """Names of the runs that must be finished first."""
         return tuple(name for name in (self.teacher, self.start) if name)
 
     @property
     def epochs(self) -> int:
-        """That are trained; a pruned run starts from a trained one."""
+        """Number of epochs to train; 0 for a pruned run, which starts from a trained one."""
         return self.config.train.epochs if self.start is None else 0
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a study's data are prepared where they are not there.
+    """How a dataset of a study is prepared where it is absent.
 
     Attributes:
         dataset: its registered name.
-        source: of a download, None for images that are drawn.
-        options: the dataset's own.
-        how: as `fairexit prepare` takes them.
+        source: path of the download; None for drawn images.
+        options: options of the dataset.
+        how: options of the preparation.
     """
 
     dataset: str
@@ -68,12 +68,12 @@ class Study:
     """A grid of runs.
 
     Attributes:
-        runs: in the order of the file: by dataset, then by seed, so that an early end leaves whole
-            tables; those that others need first.
+        runs: by dataset, then by seed, so that an early stop leaves complete tables; within a seed,
+            runs that are no row come first.
         choice: how each run's theta is chosen.
-        prepare: dataset name -> how to prepare it where it is not there.
-        trials: row -> over how many trials its settings were searched; others were given.
-        entangle: whether entanglement is measured, in the runs of ERM with and without exits.
+        prepare: dataset -> how to prepare it where it is absent.
+        trials: row -> number of trials, for the rows whose settings were searched.
+        entangle: whether entanglement is measured in the runs of ERM, with and without exits.
         against: row -> the row that it is compared with, where that is not plain training.
     """
 
@@ -93,14 +93,15 @@ class Study:
         return [row for row in dict.fromkeys(run.row for run in self.runs) if row]
 
     def batches(self, workers: int = 1, done: Collection[str] = ()) -> Iterator[list[Planned]]:
-        """Runs that need nothing of each other, in the order in which they are to be made.
+        """Batches of runs that do not need each other, in the order in which they are made.
 
-        A dataset's seeds follow one another, unless they are too few runs to keep all workers busy.
-        What needs others at the end of one seed shares a batch with the beginning of the next.
+        Seeds follow one another, unless one has too few runs to keep all workers busy; then
+        consecutive seeds are made together. The last batch of one seed is merged with the
+        first of the next.
 
         Args:
-            workers: runs at a time.
-            done: names of runs for which nobody has to wait.
+            workers: number of runs at a time.
+            done: names of finished runs.
         """
         blocks: list[list[Planned]] = []
         for _, block in groupby(self.runs, key=lambda run: (run.dataset, run.seed)):
@@ -109,11 +110,11 @@ class Study:
             else:
                 blocks.append(list(block))
         batch: list[Planned] = []
-        for here in blocks:
-            order = sorter(here, done)
+        for block_runs in blocks:
+            order = sorter(block_runs, done)
             while order.is_active():
                 ready = set(order.get_ready())
-                batch += [run for run in here if run.name in ready]
+                batch += [run for run in block_runs if run.name in ready]
                 order.done(*ready)
                 if order.is_active():
                     yield batch
@@ -122,24 +123,31 @@ class Study:
 
 
 def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
-    """The same runs, each with the runs it needs, which are made once for all.
+    """The runs linked to those that they need, which are added where the grid lacks them.
+
+    Runs that need the same network share it.
+
+    Args:
+        grid: the runs of one dataset and seed.
+        rows: row -> its changes; a teacher may be named by its row.
 
     Raises:
         UserError: a teacher that is neither a row nor a folder.
     """
     from fairexit.training.setup import record_plugins
 
-    there = {_key(run.config): run.name for run in reversed(grid)}
-    place = {(run.row, run.fold): run.name for run in grid}
+    names = {_key(run.config): run.name for run in reversed(grid)}
+    by_cell = {(run.row, run.fold): run.name for run in grid}
     added: list[Planned] = []
 
-    def shared(run: Planned, config: RunConfig, what: str) -> str:
-        if _key(config) not in there:
-            name = f"{run.name}-{what}"
-            there[_key(config)] = name
+    def shared(run: Planned, config: RunConfig, suffix: str) -> str:
+        """The name of the run with these settings, which is added where there is none."""
+        if _key(config) not in names:
+            name = f"{run.name}-{suffix}"
+            names[_key(config)] = name
             needed = replace(run, name=name, row="", config=config)
             added.append(link(needed))
-        return there[_key(config)]
+        return names[_key(config)]
 
     def link(run: Planned) -> Planned:
         config = run.config
@@ -147,7 +155,7 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
             return replace(run, start=shared(run, replace(config, prune=None), "unpruned"))
         teacher = config.method.get("teacher")
         if teacher is not None and str(teacher) in rows:
-            return replace(run, teacher=place[str(teacher), run.fold])
+            return replace(run, teacher=by_cell[str(teacher), run.fold])
         if teacher is not None and not Path(str(teacher)).is_dir():
             raise UserError(
                 f"run {run.name}: method.teacher is '{short(teacher)}', which is neither a row nor "
@@ -158,11 +166,11 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
             return replace(run, teacher=shared(run, erm, "teacher"))
         return run
 
-    linked = [link(run) for run in grid]
-    everything = [*added, *linked]
-    # A pruned run has the settings of the one it starts from, its teacher among them.
-    teachers = {run.name: run.teacher for run in everything}
-    return [replace(run, teacher=teachers[run.start]) if run.start else run for run in everything]
+    in_grid = [link(run) for run in grid]
+    runs = [*added, *in_grid]
+    # A pruned run has the teacher of the run that it starts from.
+    teachers = {run.name: run.teacher for run in runs}
+    return [replace(run, teacher=teachers[run.start]) if run.start else run for run in runs]
 
 
 def _has_teacher(config: RunConfig) -> bool:
@@ -176,7 +184,7 @@ def _key(config: RunConfig) -> str:
 
 
 def sorter(runs: Iterable[Planned], done: Collection[str] = ()) -> "TopologicalSorter[str]":
-    """The order of need, prepared; what is done is needed no more.
+    """A topological sorter of the runs, prepared; finished runs are not waited for.
 
     Raises:
         CycleError: runs need each other in a circle.

@@ -1,127 +1,31 @@
-"""Search of hyper-parameters on validation (Optuna): every trial is a run in a folder."""
+"""Search of hyper-parameters on validation with Optuna; every trial is a run in a folder."""
 
 import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
 
 from fairexit.config import RunConfig, build_config
-from fairexit.errors import DivergedError, UserError, option, short
+from fairexit.errors import DivergedError, UserError, option
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
-from fairexit.evaluation.thresholds import DEFAULT_RULE, best_option, check_rule, choose_theta
+from fairexit.evaluation.thresholds import DEFAULT_RULE, check_rule, choose_theta
 from fairexit.extras import require
 from fairexit.files import read_json, write_atomically
 from fairexit.metrics.record import METRICS
-from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
-from fairexit.study.load import merge
+from fairexit.study.rows import merge
+from fairexit.study.trials import Axis, Trial, best_trial, criteria
 from fairexit.study.wording import run_setting
-from fairexit.tables import Table, number
 
 STARTUP = 4
-"""Trials before proposals follow the earlier ones; whatever their number, so that a search can be
-made longer."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One setting that is searched.
-
-    Attributes:
-        key: of the setting, such as `method.weight`.
-        values: what is tried; of a range its two ends.
-        log: a range is searched by its logarithm; None: the values are a list.
-    """
-
-    key: str
-    values: tuple[Any, ...]
-    log: bool | None = None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What one trial gave on validation.
-
-    Attributes:
-        number: counted from 0.
-        settings: what was tried.
-        values: metric -> value; NaN where the training diverged.
-    """
-
-    number: int
-    settings: dict[str, Any]
-    values: dict[str, float]
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the training came to no result."""
-        return math.isnan(self.values["f1"])
-
-
-def criteria(rule: str) -> tuple[str, str]:
-    """The two metrics that a search looks at: macro F1, and the rule or the default gap."""
-    return "f1", DEFAULT_RULE if rule == "f1" else rule
-
-
-def parse_axis(text: str) -> Axis:
-    """An axis from `method.weight=0.01:100:log`, `prune.ratio=0.1:0.5` or `train.lr=0.01,0.03`.
-
-    Raises:
-        UserError: written otherwise.
-
-    >>> parse_axis("method.weight=0.01:100:log")
-    Axis(key='method.weight', values=(0.01, 100.0), log=True)
-    """
-    key, equals, rest = text.partition("=")
-    try:
-        if not equals or not key or not rest:
-            raise ValueError
-        if ":" not in rest:
-            return Axis(key, tuple(yaml.safe_load(part) for part in rest.split(",")))
-        first, second, *kind = rest.split(":")
-        low, high = float(first), float(second)
-        if kind not in ([], ["log"]) or not low < high < math.inf or (kind and not low > 0):
-            raise ValueError
-        return Axis(key, (low, high), bool(kind))
-    except (ValueError, yaml.YAMLError):
-        raise UserError(
-            f"{option('axes')} {short(text)}: write KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C, "
-            "with LOW below HIGH"
-        ) from None
-
-
-def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial:
-    """The trial that a rule prefers.
-
-    A rule is a metric's name: by a gap, such as "eodd", the lowest among the trials whose macro F1
-    loses at most `tolerance` against the best F1 of all; by any other, such as "f1", the best
-    value. Of equals the first.
-
-    Raises:
-        UserError: an unknown rule, or every trial has diverged.
-    """
-    metric = check_rule(rule)
-    if not 0 <= tolerance <= 1:
-        raise UserError(
-            f"{option('tolerance')} is {tolerance}; it is a loss of F1 and must be between 0 and 1"
-        )
-    sound = [trial for trial in trials if not trial.diverged]
-    if not sound:
-        raise UserError(
-            "the training of every trial diverged; search lower values, or set train.clip"
-        )
-    values, f1 = (np.array([trial.values[name] for trial in sound]) for name in (rule, "f1"))
-    best = best_option(metric, values, f1, float(f1.max()) - tolerance)
-    if best is None:
-        raise UserError(f"{metric.label} is not defined in any trial, so none is the best")
-    return sound[best]
+"""Random trials before TPE proposes. Independent of the number of trials, so that a search can be
+continued with more."""
 
 
 def search(
@@ -134,21 +38,24 @@ def search(
     tolerance: float = 0.01,
     seed: int = 0,
 ) -> tuple[Trial, list[Trial]]:
-    """Try settings and write the best to `best.yaml`; test is never looked at.
+    """Search settings on validation and write the best to `best.yaml`; test is never read.
 
-    Optuna's TPE proposes, from the seed and the trials before alone, so a search that was killed
-    goes on as if it had not been, and one with more trials goes on from fewer. A trial that
-    diverges counts as one and is never the best. A pruning starts from one unpruned run, unless
-    what is searched changes the training. Settings that are whole numbers stay so.
+    Optuna's TPE proposes from the seed and the earlier trials alone, so an interrupted search
+    resumes with the same proposals, and one with more trials continues from fewer. A trial that
+    diverges counts as a trial and is never the best. Where only settings of `prune` are searched,
+    all trials prune the same network. Settings that are whole numbers stay whole.
 
     Args:
         tree: the settings that are not searched.
-        axes: those that are.
-        out: folder: `trial0`, `trial1` ..., `trials.json`, `best.yaml`.
-        trials: how many.
-        rule: see `best_trial`.
-        tolerance: of the rule, and of the choice of each trial's theta.
-        seed: of the proposals.
+        axes: the settings that are searched.
+        out: folder of `trial0`, `trial1` ..., `trials.json` and `best.yaml`.
+        trials: number of trials.
+        rule: how the best trial is chosen, see `best_trial`.
+        tolerance: loss of macro F1 that is allowed, by the rule and in the choice of each trial's
+            theta.
+        seed: seed of the proposals.
+    Returns:
+        The best trial, and all trials.
     Raises:
         UserError: settings that do not fit, or the folder holds another search.
     """
@@ -158,56 +65,41 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UserError(f"{option('axes')} names {twice} twice; name each setting once")
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise UserError(f"{option('axes')} names {repeated} twice; name each setting once")
     check_rule(rule)
-    names = criteria(rule)
-    best_trial([Trial(0, {}, dict.fromkeys(names, 0.0))], rule, tolerance)
-    asked: dict[str, Any] = {
+    metrics = criteria(rule)
+    best_trial([Trial(0, {}, dict.fromkeys(metrics, 0.0))], rule, tolerance)  # checks tolerance
+    stamp: dict[str, Any] = {
         "settings": build_config(tree).to_dict(),
-        "search": [vars(a) for a in axes],
+        "search": [vars(axis) for axis in axes],
         "seed": seed,
     }
-    _check_folder(out / "search.json", json.loads(json.dumps(asked)))
+    _check_folder(out / "search.json", json.loads(json.dumps(stamp)))
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
-    study = optuna.create_study(sampler=sampler, directions=[_direction(name) for name in names])
-    found: list[Trial] = []
+    study = optuna.create_study(sampler=sampler, directions=[_direction(name) for name in metrics])
+    done: list[Trial] = []
     for index in range(trials):
         proposal = study.ask()
-        settings = {axis.key: _suggest(proposal, axis, asked["settings"]) for axis in axes}
+        settings = {axis.key: _suggest(proposal, axis, stamp["settings"]) for axis in axes}
         config = build_config(merge(tree, settings))
         try:
             run = _make(config, out, f"trial{index}", searched=keys)
-            values = _measure(run, names, tolerance)
+            values = _measure(run, metrics, tolerance)
             study.tell(proposal, [*values.values()])
         except DivergedError as error:
             print(f"trial {index}: {error.render(run_setting)}", file=sys.stderr)
-            values = dict.fromkeys(names, math.nan)
+            values = dict.fromkeys(metrics, math.nan)
             study.tell(proposal, state=optuna.trial.TrialState.FAIL)
-        found.append(Trial(index, settings, values))
-        write_atomically(out / "trials.json", json.dumps([vars(t) for t in found], indent=2) + "\n")
-    best = best_trial(found, rule, tolerance)
-    chosen = {"trials": trials, "settings": best.settings}
-    about = (
+        done.append(Trial(index, settings, values))
+        write_atomically(out / "trials.json", json.dumps([vars(t) for t in done], indent=2) + "\n")
+    best = best_trial(done, rule, tolerance)
+    result = {"trials": trials, "settings": best.settings}
+    comment = (
         f"# Trial {best.number} of {trials}; rule {rule} (tolerance {tolerance:g}) on validation.\n"
     )
-    write_atomically(out / "best.yaml", about + yaml.safe_dump(chosen, sort_keys=False))
-    return best, found
-
-
-def trial_table(best: Trial, trials: Sequence[Trial]) -> Table:
-    """Every trial on validation; the best one is marked."""
-    keys = list(best.settings)
-    rows = [
-        [
-            f"{t.number}{' *' if t is best else ''}",
-            *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.settings.values()),
-            *(["diverged", ""] if t.diverged else map(number, t.values.values())),
-        ]
-        for t in trials
-    ]
-    columns = ["Trial", *keys, *map(metric_name, best.values)]
-    return Table("Trials on validation (* the best)", columns, rows)
+    write_atomically(out / "best.yaml", comment + yaml.safe_dump(result, sort_keys=False))
+    return best, done
 
 
 def _direction(name: str) -> Literal["maximize", "minimize"]:
@@ -218,13 +110,14 @@ def _suggest(proposal: Any, axis: Axis, settings: dict[str, Any]) -> Any:
     if axis.log is None:
         return proposal.suggest_categorical(axis.key, axis.values)
     section, _, name = axis.key.partition(".")
-    # A method's options are not typed here: its weight may be written as 1.
+    # The options of a method have no types here: a weight written as 1 is still a real number.
     if section != "method" and type((settings.get(section) or {}).get(name)) is int:
         return proposal.suggest_int(axis.key, *map(int, axis.values), log=axis.log)
     return proposal.suggest_float(axis.key, *axis.values, log=axis.log)
 
 
 def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> Run:
+    """Train a trial and predict validation; trials that differ in pruning alone share a network."""
     from fairexit.inference.predict import predict
     from fairexit.pipeline import make_run
 
@@ -238,7 +131,7 @@ def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> R
 
 
 def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, float]:
-    """Metrics on validation under the threshold that validation chooses."""
+    """Metrics on validation, under the threshold that is chosen on validation."""
     group = run.description["group"]
     validation = of_run(run, "val")
     policy = None
@@ -251,15 +144,14 @@ def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, floa
     return {name: evaluation.metrics[name] for name in names}
 
 
-def _check_folder(stamp: Path, asked: dict[str, Any]) -> None:
-    if stamp.is_file():
-        if read_json(stamp, f"choose another {option('out')}") != asked:
+def _check_folder(file: Path, stamp: dict[str, Any]) -> None:
+    """Write the stamp of a new search, or check that the folder holds one with the same stamp."""
+    if file.is_file():
+        if read_json(file, f"choose another {option('out')}") != stamp:
             raise UserError(
-                f"{stamp.parent} holds a search with other settings; choose another {option('out')}"
+                f"{file.parent} holds a search with other settings; choose another {option('out')}"
             )
-    elif stamp.parent.exists() and any(stamp.parent.glob("[!.]*")):
-        raise UserError(
-            f"{stamp.parent} exists but is not a search; choose another {option('out')}"
-        )
+    elif file.parent.exists() and any(file.parent.glob("[!.]*")):
+        raise UserError(f"{file.parent} exists but is not a search; choose another {option('out')}")
     else:
-        write_atomically(stamp, json.dumps(asked, indent=2) + "\n")
+        write_atomically(file, json.dumps(stamp, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What a study says on each claim: differences with intervals, chance, and one word."""
+"""The verdict of a study on each claim: paired differences with intervals, and gaps by chance."""
 
 import math
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from fairexit.study.claims import (
     Side,
     claims,
     printed_difference,
-    word_of,
+    verdict_of,
 )
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.depth import entanglement_verdict
-from fairexit.study.outcomes import Outcome, Verdict, bounds, needed
+from fairexit.study.outcomes import ClaimOutcome, Outcome, bounds, clipped_ends, needed
 from fairexit.study.paper import Printed, common_name
 
 DRAWS = 2000
@@ -36,7 +36,14 @@ CHANCE_DRAWS = 300
 
 @dataclass(frozen=True)
 class Chance:
-    """A row's gap beside what chance alone gives for its counts; means over seeds."""
+    """A row's gap and its distribution under permuted groups; means over seeds.
+
+    Attributes:
+        row: the row.
+        metric: name of the gap.
+        value: the measured gap.
+        null_mean, null_quantile: mean and 95 % quantile of the gap under permuted groups.
+    """
 
     row: str
     metric: str
@@ -45,67 +52,72 @@ class Chance:
     null_quantile: float
 
 
-def judge(pooled: Sequence[Pooled], paper: Printed | None, dataset: str) -> list[Verdict]:
-    """A verdict on each claim for one dataset.
+def judge(pooled: Sequence[Pooled], paper: Printed | None, dataset: str) -> list[ClaimOutcome]:
+    """The verdict on each claim for one dataset, in the order of the claims.
 
     Args:
-        pooled: everything finished of it.
+        pooled: the finished cells of the dataset.
         paper: its printed numbers.
-        dataset: as prepared data are called.
+        dataset: name of the prepared data.
     """
-    cells = {(common_name(one.row), one.seed): one for one in pooled}
+    cells = {(common_name(cell.row), cell.seed): cell for cell in pooled}
     exits = next((p.exit_names for p in pooled if len(p.exit_names) > 1), ("f",))
-    found_claims = claims(paper, dataset, exits)
-    wanted: dict[tuple[Side, Side | None], set[str]] = {}
-    for comparison in (c for claim in found_claims for c in claim.comparisons):
-        wanted.setdefault((comparison.a, comparison.b), set()).add(comparison.metric)
-    drawn = {pair: _draw(cells, pair, sorted(names), paper) for pair, names in wanted.items()}
-    verdicts = []
-    for claim in found_claims:
+    all_claims = claims(paper, dataset, exits)
+    metrics: dict[tuple[Side, Side | None], set[str]] = {}
+    for comparison in (c for claim in all_claims for c in claim.comparisons):
+        metrics.setdefault((comparison.a, comparison.b), set()).add(comparison.metric)
+    drawn = {pair: _draw(cells, pair, sorted(names), paper) for pair, names in metrics.items()}
+    results = []
+    for claim in all_claims:
         outcomes: list[Outcome | None] = []
         for comparison in claim.comparisons:
-            found = drawn[comparison.a, comparison.b]
+            pairs = drawn[comparison.a, comparison.b]
             number, images = len(claim.comparisons), len(pooled[0].ids)
             outcomes.append(
-                found and _outcome(comparison, *found, number=number, images=images, paper=paper)
+                pairs and _outcome(comparison, *pairs, number=number, images=images, paper=paper)
             )
-        word = word_of([outcome.bounds if outcome else None for outcome in outcomes])
-        verdicts.append(Verdict(claim, word, tuple(outcomes)))
-    verdicts.append(entanglement_verdict(pooled, paper))
-    return sorted(verdicts, key=lambda verdict: verdict.claim.number)
+        verdict = verdict_of([outcome.bounds if outcome else None for outcome in outcomes])
+        results.append(ClaimOutcome(claim, verdict, tuple(outcomes)))
+    results.append(entanglement_verdict(pooled, paper))
+    return sorted(results, key=lambda result: result.claim.number)
 
 
 def chance(pooled: Sequence[Pooled]) -> list[Chance]:
-    """The main gaps of each row beside what permuted groups give."""
-    found: dict[tuple[str, str], list[Values]] = {}
-    for one in pooled:
-        sample = one.sample.with_answers(one.answers(POLICY)[None])
+    """The main gaps of each row, and what they are when groups are permuted."""
+    gaps: dict[tuple[str, str], list[Values]] = {}
+    for cell in pooled:
+        sample = cell.sample.with_answers(cell.answers(POLICY)[None])
         null = permute(sample, metrics=main_gaps(), n_resamples=CHANCE_DRAWS)
         for gap in main_gaps():
             values = [null.point[gap], null.null_mean(gap), null.null_quantile(gap)]
-            found.setdefault((one.row, gap), []).append(np.ravel(values))
-    return [Chance(row, gap, *np.mean(v, axis=0).tolist()) for (row, gap), v in found.items()]
+            gaps.setdefault((cell.row, gap), []).append(np.ravel(values))
+    return [Chance(row, gap, *np.mean(v, axis=0).tolist()) for (row, gap), v in gaps.items()]
 
 
 def _draw(
     cells: dict[tuple[str, int], Pooled],
     pair: tuple[Side, Side | None],
-    wanted: Sequence[str],
+    metrics: Sequence[str],
     paper: Printed | None,
 ) -> tuple[Pairs, int] | None:
-    """Both sides of a comparison in the same draws: the seeds of a, then those of b."""
+    """Draw both sides of a comparison together.
+
+    Returns:
+        The draws, the seeds of a before those of b, and the number of seeds; None where a side was
+        not run, or has a single exit but the comparison needs several.
+    """
     sides = [side for side in pair if side is not None]
     rows = {side.row for side in sides}
     seeds = sorted({s for _, s in cells if all((row, s) in cells for row in rows)})
     if not seeds:
         return None
-    chosen = [(cells[side.row, seed], side.what) for side in sides for seed in seeds]
-    if any(what != POLICY and len(one.exit_names) == 1 for one, what in chosen):
+    chosen = [(cells[side.row, seed], side.exit_rule) for side in sides for seed in seeds]
+    if any(rule != POLICY and len(cell.exit_names) == 1 for cell, rule in chosen):
         return None
-    answers = np.stack([one.answers(_exit(one, what)) for one, what in chosen])
+    answers = np.stack([cell.answers(_exit_rule(cell, rule)) for cell, rule in chosen])
     names = chosen[0][0].group_names
-    measures = named_measures([name for name in wanted if name != GAP], "exclude")
-    if GAP in wanted and paper is not None:
+    measures = named_measures([name for name in metrics if name != GAP], "exclude")
+    if GAP in metrics and paper is not None:
         first, second = (names.index(group) for group in paper.groups)
         measures[GAP] = _gap(first, second)
     sample = chosen[0][0].sample.with_answers(answers)
@@ -113,14 +125,15 @@ def _draw(
     return drawn, len(seeds)
 
 
-def _exit(one: Pooled, what: str | float) -> str | float:
-    return {FIRST: one.exit_names[0], FINAL: one.exit_names[-1]}.get(str(what), what)
+def _exit_rule(cell: Pooled, rule: str | float) -> str | float:
+    """The rule with the name of the exit in place of "first exit" and "final exit"."""
+    return {FIRST: cell.exit_names[0], FINAL: cell.exit_names[-1]}.get(str(rule), rule)
 
 
 def _gap(first: int, second: int) -> Measure:
     def gap(margins: Margins) -> Values:
-        of_group = f1(margins)
-        return of_group[..., first] - of_group[..., second]
+        by_group = f1(margins)
+        return by_group[..., first] - by_group[..., second]
 
     return gap
 
@@ -134,39 +147,52 @@ def _outcome(
     images: int,
     paper: Printed | None,
 ) -> Outcome:
-    name, mine = comparison.metric, range(seeds)
-    its = None if comparison.b is None else range(seeds, 2 * seeds)
+    """The outcome of a comparison.
 
-    def ask(level: float) -> Interval:
-        if its is None:
-            return drawn.scores.over_seeds(name, mine, None, level)
-        return drawn.difference(name, mine, its, confidence_level=level)
+    Args:
+        comparison: what is claimed.
+        drawn: the draws of both sides.
+        seeds: number of seeds of each side.
+        number: number of comparisons of the claim.
+        images: number of test images.
+        paper: the printed numbers.
+    """
+    metric, side_a = comparison.metric, range(seeds)
+    side_b = None if comparison.b is None else range(seeds, 2 * seeds)
 
-    interval, strict = ask(LEVEL), ask(1 - (1 - LEVEL) / number)
-    # No difference of two of these metrics is beyond 1, whatever Student's t says of two seeds.
-    (low, high), far = (
-        (max(float(i.low), -1.0), min(float(i.high), 1.0)) for i in (interval, strict)
-    )
-    values, sampled = drawn.point(name), drawn.draws(name)
-    pairs, draws = values[:seeds], sampled[:, :seeds]
-    if its is not None:
-        pairs, draws = pairs - values[seeds:], draws - sampled[:, seeds:]
-    of_seeds = float(pairs.var(ddof=1)) if seeds > 1 else math.nan
-    of_images = float(np.nanvar(draws.mean(1)))
-    half = float(interval.high - interval.low) / 2
+    def interval_at(level: float) -> Interval:
+        if side_b is None:
+            return drawn.scores.over_seeds(metric, side_a, None, level)
+        return drawn.difference(metric, side_a, side_b, confidence_level=level)
+
+    interval, strict = interval_at(LEVEL), interval_at(1 - (1 - LEVEL) / number)
+    values, resampled = drawn.point(metric), drawn.draws(metric)
+    differences, draws = values[:seeds], resampled[:, :seeds]
+    if side_b is not None:
+        differences, draws = differences - values[seeds:], draws - resampled[:, seeds:]
+    seed_variance = float(differences.var(ddof=1)) if seeds > 1 else math.nan
+    image_variance = float(np.nanvar(draws.mean(1)))
+    half_width = float(interval.high - interval.low) / 2
+    low, high = clipped_ends(interval)
     printed = printed_difference(paper, comparison)
     return Outcome(
         comparison,
         seeds,
         float(values[:seeds].mean()),
-        math.nan if its is None else float(values[seeds:].mean()),
+        math.nan if side_b is None else float(values[seeds:].mean()),
         float(interval.point),
         low,
         high,
-        bounds(comparison, (low, high), far, seeds),
+        bounds(comparison, (low, high), clipped_ends(strict), seeds),
         printed,
-        min_detectable_difference(half, of_images, of_seeds, seeds),
+        min_detectable_difference(half_width, image_variance, seed_variance, seeds),
         None
         if printed is None
-        else needed(comparison, printed, of_seeds=of_seeds, of_images=of_images, images=images),
+        else needed(
+            comparison,
+            printed,
+            seed_variance=seed_variance,
+            image_variance=image_variance,
+            images=images,
+        ),
     )

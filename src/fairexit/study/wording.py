@@ -1,4 +1,4 @@
-"""How the messages of a study name options: as the settings that its user has written."""
+"""How messages of a study name parameters: as the settings in its file."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -7,12 +7,12 @@ from fairexit.data.prepare import PrepareOptions
 
 
 def run_setting(parameter: str) -> str:
-    """What a message on one run of a study or search calls a parameter."""
+    """The name of a parameter in messages on one run of a study or search."""
     return {"device": "train.device", "out": "folder"}.get(parameter, f"'{parameter}'")
 
 
 def preparation_setting(dataset: str) -> Callable[[str], str]:
-    """What messages on the preparation of a study's dataset call a parameter."""
+    """A function that names parameters in messages on the preparation of a study's dataset."""
     common = {field.name for field in fields(PrepareOptions)}
     section = f"datasets.{dataset}.prepare"
 

@@ -1,0 +1,79 @@
+"""Notes under the tables of a study: budgets, missing rows, and methods without effect."""
+
+from collections.abc import Sequence
+
+from fairexit.runs import Run
+from fairexit.study.collect import Pooled
+from fairexit.study.paper import CLASSES, Printed
+from fairexit.study.paper_tables import inactive
+from fairexit.study.plan import Study
+
+
+def row_marks(pooled: Sequence[Pooled]) -> dict[str, str]:
+    """Row -> mark, for the rows whose method had almost no effect."""
+    runs: dict[str, list[Run]] = {}
+    for cell in pooled:
+        runs.setdefault(cell.row, []).extend(cell.runs)
+    marks = {row: inactive(row_runs) for row, row_runs in runs.items()}
+    return {row: mark for row, mark in marks.items() if mark}
+
+
+def print_note(cell: Pooled, paper: Printed | None) -> str:
+    """A warning where the printed numbers are those of another task or network, else ""."""
+    if paper is None:
+        return ""
+    printed, ours = CLASSES[paper.dataset], len(cell.classes)
+    backbone = cell.runs[0].config.model.backbone
+    text = ""
+    if printed != ours:
+        text += (
+            f"**The printed numbers are of {printed} classes, ours of {ours}: not the same task.** "
+        )
+    if paper.backbone != backbone:
+        text += f"**The printed numbers are of {paper.backbone}, ours of {backbone}.** "
+    return text
+
+
+def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
+    """The note under each table: seeds, images, budget of every method, and exceptions from it."""
+    seeds = sorted({cell.seed for cell in pooled})
+    rows = {cell.row for cell in pooled}
+    missing = [row for row in study.rows if row not in rows]
+    choice = study.choice
+    searched = {row: trials for row, trials in study.trials.items() if row in rows}
+    listed, folds = ", ".join(map(str, seeds)), len(pooled[0].runs)
+    over = f"Mean ± standard deviation over the seeds {listed}" if len(seeds) > 1 else "One seed"
+    sentences = [
+        f"{over}; * marks the best mean; paper: the printed number. {len(pooled[0].ids)} "
+        + (f"images, each answered out of fold ({folds} folds)." if folds > 1 else "test images."),
+        f"Each method: {_budget(pooled[0])} on validation, theta by rule {choice.rule} on "
+        f"validation (tolerance {choice.tolerance:g}).",
+        "Hyper-parameters as the study sets them"
+        + "".join(f"; of {row} searched over {n} trials" for row, n in searched.items())
+        + ".",
+    ]
+    sentences += _exceptions(pooled, seeds)
+    sentences += [f"{row}: {mark}." for row, mark in row_marks(pooled).items()]
+    if missing:
+        sentences.append(f"Not run{' in every fold' * (folds > 1)}: {', '.join(missing)}.")
+    return " ".join(sentences) + "\n"
+
+
+def _exceptions(pooled: Sequence[Pooled], seeds: Sequence[int]) -> list[str]:
+    """Sentences on rows with fewer seeds than others, or with another budget than the first row."""
+    sentences, usual = [], _budget(pooled[0])
+    for row in dict.fromkeys(cell.row for cell in pooled):
+        cells = [cell for cell in pooled if cell.row == row]
+        if len(cells) < len(seeds):
+            listed = ", ".join(str(cell.seed) for cell in cells)
+            sentences.append(f"{row} has only seed{'s' * (len(cells) > 1)} {listed}.")
+        if _budget(cells[0]) != usual:
+            sentences.append(f"But {row}: {_budget(cells[0])}.")
+    return sentences
+
+
+def _budget(cell: Pooled) -> str:
+    config = cell.runs[0].config
+    further = config.prune.finetune if config.prune is not None else 0
+    text = f"{config.train.epochs} epochs, the epoch with the best {config.train.select}"
+    return text + (f", and {further} of fine-tuning" if further else "")
