@@ -17,7 +17,7 @@ from fairexit.metrics.record import main_gaps
 from fairexit.plugins import portable
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
-from fairexit.stats.seeds import MOST
+from fairexit.stats.seeds import MAX_SEEDS
 from fairexit.study.against import against_others, against_table
 from fairexit.study.collect import Pooled, pool, run_tables
 from fairexit.study.figures import write_figures
@@ -252,7 +252,7 @@ def _would_decide(row: dict[str, Any]) -> str:
     images = f"{row['images_needed']:.0f} images"
     if np.isnan(row["seeds_needed"]):
         return f"of these networks {images}"
-    most = ">= " * (row["seeds_needed"] >= MOST)
+    most = ">= " * (row["seeds_needed"] >= MAX_SEEDS)
     return f"{most}{row['seeds_needed']:.0f} seeds, {images}"
 
 
