@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option, short
-from fairexit.evaluation.assess import Choice, choose_policy, of_run
+from fairexit.evaluation.assess import Choice, choose_policy, stored_predictions
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
 from fairexit.predictions.arrow import Columns, attribute_columns
@@ -142,7 +142,7 @@ def source_of(
 
 
 def _run(run: Run, groups: Sequence[str], split: str, threshold: Any) -> Source:
-    measured = of_run(run, split)
+    measured = stored_predictions(run, split)
     stored = run.policy.is_file()
     choice = Choice(("policy" if stored else "auto") if threshold is None else threshold)
     policy = _choose(choice, groups or [run.description["group"]], measured, run)
@@ -154,7 +154,7 @@ def _run(run: Run, groups: Sequence[str], split: str, threshold: Any) -> Source:
         policy,
         run.description["group"],
         str(run.path),
-        of_run(run, "val") if has_validation else None,
+        stored_predictions(run, "val") if has_validation else None,
         "cluster" if (measured.clusters != "").any() else "",
         None if costs is None else tuple(costs),
         NO_COSTS["run"] if costs is None else "",
