@@ -164,7 +164,7 @@ def test_theta_is_never_chosen_on_test() -> None:
         ({"thetas": [0.0]}, "threshold 0 is out of range"),
         ({"thetas": [float("nan")]}, "threshold nan is out of range"),
         ({"thetas": []}, "there is no threshold"),
-        ({"rule": "eod"}, "no rule 'eod'; did you mean 'eodd'"),
+        ({"rule": "eod"}, "'rule' is 'eod'; did you mean 'eodd'"),
         ({"fallback": "last"}, "there is no fallback 'last'; available: final, most_confident"),
         ({"group": "sexx"}, "there is no column of an attribute 'sexx'; did you mean 'sex'"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from made_audit import made_audit
 
 from fairexit.errors import UserError
-from fairexit.report.audit_plots import plot_audit, plot_classes, plot_theta
+from fairexit.report.audit_plots import plot_audit, plot_classes, plot_thresholds
 from fairexit.report.figures import save_figure
 
 
@@ -21,11 +21,11 @@ def bars(axes):
 def test_there_is_a_figure_of_each_part_and_it_can_be_saved(tmp_path):
     audit = made_audit(attributes={"sex": ("f", "m"), "tone": ("dark", "mid", "light")})
     figures = plot_audit(audit)
-    parts = ("classes", "theta", "exits")
+    parts = ("classes", "threshold", "exits")
     assert list(figures) == [f"{part} by {of}" for of in ("sex", "tone") for part in parts]
     for figure in figures.values():
         save_figure(figure, tmp_path / "figure")
-    plain = replace(audit.attributes[0], curve=None, leaving=None)
+    plain = replace(audit.attributes[0], curve=None, exit_usage=None)
     assert list(plot_audit(replace(audit, attributes=(plain,)))) == ["classes by sex"]
 
 
@@ -54,22 +54,22 @@ def test_classes_that_are_all_too_small_leave_the_figure_empty():
 
 
 def test_bars_of_exits_are_the_shares_of_the_groups():
-    leaving = made_audit().attributes[0].leaving
+    usage = made_audit().attributes[0].exit_usage
     axes = plot_audit(made_audit())["exits by sex"].axes[0]
     for group, heights in bars(axes).items():
-        assert heights == [row.share.value for row in leaving.rows if row.group == group]
-    assert set(bars(axes)) == {row.group for row in leaving.rows}
+        assert heights == [row.share.value for row in usage.rows if row.group == group]
+    assert set(bars(axes)) == {row.group for row in usage.rows}
     assert axes.get_xticklabels()[-1].get_text() == "final"
 
 
 def test_the_theta_in_use_is_marked_where_there_is_one():
     curve = made_audit().attributes[0].curve
-    lines = plot_theta(curve).axes[0].get_lines()
+    lines = plot_thresholds(curve).axes[0].get_lines()
     assert len(lines) == len(curve.metrics) + 2
     np.testing.assert_array_equal(lines[0].get_ydata(), next(iter(curve.metrics.values())))
-    assert lines[-1].get_label() == "theta in use, 0.9"
+    assert lines[-1].get_label() == "threshold in use, 0.9"
     bare = replace(curve, used=math.nan, cost=np.array([]))
-    assert len(plot_theta(bare).axes[0].get_lines()) == len(curve.metrics)
+    assert len(plot_thresholds(bare).axes[0].get_lines()) == len(curve.metrics)
 
 
 def test_figures_without_matplotlib_say_what_to_install(monkeypatch):
