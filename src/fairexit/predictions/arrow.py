@@ -131,14 +131,14 @@ def attribute_columns(
                 batch = next(reader, None)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
-    kept, left_out = [], {}
+    attributes, left_out = [], {}
     for i, name in enumerate(present):
         values = 0 if batch is None else len(batch.column(i).unique())
         if name in wanted or values <= MAX_VALUES:
-            kept.append(name)
+            attributes.append(name)
         else:
             left_out[name] = f"more than {MAX_VALUES} values"
-    return kept, left_out
+    return attributes, left_out
 
 
 def _attributes(

@@ -23,8 +23,9 @@ from fairexit.metrics.rates import AVERAGES
 from fairexit.metrics.record import main_gaps
 from fairexit.report import audit_figures as figures
 from fairexit.report import vocabulary
+from fairexit.report.advice import limits, next_steps
 from fairexit.report.entanglement import entanglement_table
-from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
+from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.templating import render
 from fairexit.report.theta import THETA_HELPERS
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fairexit.auditing.results import AuditResults, plain
 from fairexit.extras import require
-from fairexit.report.findings import limits, next_steps, summary
+from fairexit.report.advice import limits, next_steps
+from fairexit.report.findings import summary
 
 if TYPE_CHECKING:
     import pandas as pd

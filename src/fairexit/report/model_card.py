@@ -13,6 +13,7 @@ import yaml
 from fairexit.auditing.results import AttributeAudit, AuditResults, Estimate
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
+from fairexit.report.advice import limits, next_steps
 from fairexit.report.audit_tables import (
     class_table,
     clinical_table,
@@ -20,7 +21,7 @@ from fairexit.report.audit_tables import (
     group_table,
     slice_table,
 )
-from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
+from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
 from fairexit.report.vocabulary import capital, label
 from fairexit.tables import Table, markdown

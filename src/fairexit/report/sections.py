@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from fairexit.auditing.slices import MAX_SLICES
+from fairexit.report.advice import limits, next_steps
 from fairexit.report.audit_tables import (
     cell_table,
     class_table,
@@ -19,7 +20,7 @@ from fairexit.report.audit_tables import (
     seed_table,
     slice_table,
 )
-from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
+from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.tables import Table, markdown, number
 
 if TYPE_CHECKING:
