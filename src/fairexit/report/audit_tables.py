@@ -98,8 +98,8 @@ def paired_table(a: "AttributeAudit", baseline: str) -> Table:
         ]
         for p in a.paired
     ]
-    number = len(a.paired[0].values)
-    seeds = f"{number} {'seeds' if number > 1 else 'seed'}"
+    n_seeds = len(a.paired[0].values)
+    seeds = f"{n_seeds} {'seeds' if n_seeds > 1 else 'seed'}"
     return Table(f"Comparison with the baseline by {a.attribute}, {seeds}", columns, rows)
 
 
