@@ -158,7 +158,7 @@ def test_limits_name_what_is_missing():
     )
     limits = " ".join(perform([found], ["skin_tone"], settings=QUICK).limits)
     for words in (
-        "a rater's guess, not a measurement",
+        "a rater's estimate, not a measurement",
         "7 samples of unknown skin_tone",
         "No clusters are known",
         "answers only, no probabilities",

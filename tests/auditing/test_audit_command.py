@@ -72,7 +72,7 @@ def test_columns_by_other_names(command, tmp_path):
     )  # fmt: skip
     assert status == 0
     assert "(20 clusters)" in out
-    assert "Samples of one 'patient' are drawn" in out
+    assert "Samples with the same 'patient' are drawn" in out
 
 
 @pytest.mark.parametrize(

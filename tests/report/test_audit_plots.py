@@ -32,25 +32,30 @@ def test_there_is_a_figure_of_each_part_and_it_can_be_saved(tmp_path):
 def test_bars_of_classes_are_the_measured_gaps():
     attribute = made_audit().attributes[0]
     axes = plot_classes(attribute).axes[0]
-    large = [gap for gap in attribute.classes if gap.verdict != "too small"]
+    large = [gap for gap in attribute.classes if gap.verdict != "too few samples"]
     for rate, name in (("tpr", "true positive rate"), ("fpr", "false positive rate")):
         expected = [gap.estimate.value for gap in large if gap.rate == rate]
         assert bars(axes)[name] == pytest.approx(expected)
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["MEL", "NV", "BCC\n(too small)", "AK"]
-    intervals, floors = (
+    assert [t.get_text() for t in axes.get_xticklabels()] == [
+        "MEL",
+        "NV",
+        "BCC\n(too few samples)",
+        "AK",
+    ]
+    intervals, null_means = (
         np.concatenate([c.get_segments() for c in axes.collections[first::2]]) for first in (0, 1)
     )
     order = sorted(large, key=lambda gap: gap.rate, reverse=True)
     assert intervals[:, :, 1].tolist() == [[g.estimate.low, g.estimate.high] for g in order]
-    assert floors[:, 0, 1].tolist() == [g.floor for g in order]
+    assert null_means[:, 0, 1].tolist() == [g.null_mean for g in order]
 
 
 def test_classes_that_are_all_too_small_leave_the_figure_empty():
     attribute = made_audit().attributes[0]
-    small = tuple(replace(gap, verdict="too small") for gap in attribute.classes)
+    small = tuple(replace(gap, verdict="too few samples") for gap in attribute.classes)
     axes = plot_classes(replace(attribute, classes=small)).axes[0]
     assert not axes.patches
-    assert all("too small" in label.get_text() for label in axes.get_xticklabels())
+    assert all("too few samples" in label.get_text() for label in axes.get_xticklabels())
 
 
 def test_bars_of_exits_are_the_shares_of_the_groups():

@@ -47,7 +47,7 @@ class Evaluation:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} {self.metrics[name]:.3f}" for name in main_metrics())
-        return f"Evaluation({self.n} samples, theta {self.policy.theta}: {values})"
+        return f"Evaluation({self.n} samples, threshold {self.policy.theta}: {values})"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields for JSON, with None instead of NaN."""
