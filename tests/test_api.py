@@ -91,8 +91,8 @@ def test_predictions_are_evaluated_wherever_they_are(road):
         ({"rule": "eod"}, "rule is 'eod'; did you mean 'eodd'"),
         ({"tolerance": 2}, "tolerance is 2; it is a loss of F1"),
         ({"threshold": "high"}, "threshold is 'high'; give auto, policy or a number"),
-        ({"threshold": 1.5}, "theta 1.5 is out of range"),
-        ({"grid": [0.5, 2]}, "theta 2 is out of range"),
+        ({"threshold": 1.5}, "threshold 1.5 is out of range"),
+        ({"grid": [0.5, 2]}, "threshold 2 is out of range"),
         ({"fallback": "last"}, "no fallback 'last'"),
     ],
 )

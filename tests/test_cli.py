@@ -50,7 +50,7 @@ def test_all_steps_from_data_to_report(command, tmp_path):
 
     status, printed, _ = command("evaluate", run)
     assert status == 0
-    for word in ("Precision", "Eopp1", "Avg", "Diff", "dark leave here", "eodd on val"):
+    for word in ("Precision", "Eopp1", "Avg", "Diff", "Share of dark", "eodd on val"):
         assert word in printed
     policy = json.loads((run / "policy.json").read_text())
     assert policy["split"] == "val"

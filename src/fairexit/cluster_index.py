@@ -1,4 +1,4 @@
-"""Clusters (the images of one lesion or patient) as numbers."""
+"""Indices of clusters (the images of one lesion or patient)."""
 
 from typing import Any
 
@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 
 def cluster_index(names: "pd.Series[Any] | NDArray[Any]") -> NDArray[np.int64]:
-    """Names of clusters as numbers from 0, (N,); each empty one is a cluster of its own."""
+    """Turn names of clusters into indices from 0; each empty name is a cluster of its own.
+
+    Args:
+        names: name of each sample's cluster, (N,); "" or a missing value is an empty name.
+    Returns:
+        Index of each sample's cluster, (N,).
+    """
     series = pd.Series(names, dtype=object)
     index, known = pd.factorize(series.where(series != ""), use_na_sentinel=True)
     empty = index < 0

@@ -1,4 +1,4 @@
-"""A table as data, and the same table for a terminal, Markdown and HTML."""
+"""A table as data, and its forms for a terminal, Markdown and HTML."""
 
 import math
 import re
@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-# An underscore inside a word is harmless; every other sign here may begin markup.
+# An underscore inside a word is harmless; every other character here may begin markup.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~]|(?<![^\W_])_|_(?![^\W_])")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of ready texts; the first `names` columns are words, the others numbers."""
+    """A table of formatted texts.
+
+    Attributes:
+        title: its caption.
+        columns: the headings.
+        rows: the cells of each row, as many as there are columns.
+        names: number of leading columns that hold words and are aligned left; the others hold
+            numbers.
+    """
 
     title: str
     columns: Sequence[str]
@@ -24,7 +32,7 @@ class Table:
     names: int = 1
 
     def to_rich(self) -> "RichTable":
-        """For a terminal."""
+        """The table for a terminal."""
         from rich.table import Table as RichTable
         from rich.text import Text
 
@@ -36,7 +44,7 @@ class Table:
         return table
 
     def to_markdown(self) -> str:
-        """For a document; without the title."""
+        """The table as Markdown, without the title."""
 
         def line(cells: Sequence[str]) -> str:
             return "| " + " | ".join(map(markdown, cells)) + " |"
@@ -46,7 +54,7 @@ class Table:
         return "\n".join([line(self.columns), ruler, *map(line, self.rows)]) + "\n"
 
     def to_html(self) -> str:
-        """For a page; every text is escaped."""
+        """The table as HTML; every text is escaped."""
         head = "".join(f'<th scope="col">{escape(c)}</th>' for c in self.columns)
         body = ""
         for row in self.rows:
@@ -64,14 +72,14 @@ class Table:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A value as tables show it: blank for None, a dash where no sample defines it."""
+    """A number as tables show it: blank for None, a dash for NaN."""
     if value is None:
         return ""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def printable(text: str) -> str:
-    """Text without control characters, which a terminal would obey.
+    """Replace control characters, which a terminal would execute.
 
     >>> printable("a\\x1b[31mb")
     'a\\ufffd[31mb'
@@ -80,7 +88,7 @@ def printable(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""Text that Markdown shows as it is, on one line.
+    r"""Escape text so that Markdown shows it unchanged, on one line.
 
     >>> markdown("<b>a|b</b> age_group *x*")
     '\\<b\\>a\\|b\\</b\\> age_group \\*x\\*'

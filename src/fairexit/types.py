@@ -1,4 +1,4 @@
-"""What passes between the parts: the task, a batch, what an exit says."""
+"""Types that every part uses: the task, a batch, and the output of an exit."""
 
 import re
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ UNKNOWN = -1
 """Group index of a sample whose attribute is not known; every group metric leaves it out."""
 
 UNKNOWN_NAMES = ("", "unknown", "unk", "na", "n/a", "nan", "none", "null")
-"""What stands in tables, in any case, where an attribute is not known."""
+"""Values in tables, in upper or lower case, that mean that an attribute is not known."""
 
 PROBABILITY = re.compile(r"p(\d+|f)?/(.*)", re.DOTALL)
-"""Name of a probability column: the exit (none in a plain network) and the class."""
+"""Name of a probability column: the exit (absent for a plain network) and the class."""
 
 RESERVED = (
     "id",
@@ -28,15 +28,20 @@ RESERVED = (
     "exit",
     "cost",
 )
-"""Columns of our tables that no attribute may be called after."""
+"""Column names with a fixed meaning, which no attribute may have."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be told apart, and between whom it must be fair.
+    """The classes to predict, and the groups between which the predictions must be fair.
 
-    The classes and groups are the dataset's, never those that a batch or split happens to hold:
-    an absent last class must not change a mean.
+    The classes and groups are those of the dataset, not those that occur in a batch or split:
+    a missing last class must not change a mean.
+
+    Attributes:
+        classes: names of the classes, C of them.
+        group: name of the sensitive attribute.
+        groups: values of the attribute, M of them.
     """
 
     classes: tuple[str, ...]
@@ -61,7 +66,7 @@ class Batch(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """What one exit says: logits (B, C) and z, the vector its last linear layer reads (B, D)."""
+    """Output of one exit: logits (B, C) and the input z of its last linear layer, (B, D)."""
 
     logits: "Tensor"
     features: "Tensor"

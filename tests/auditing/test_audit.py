@@ -158,7 +158,7 @@ def test_limits_name_what_is_missing():
     )
     limits = " ".join(perform([found], ["skin_tone"], settings=QUICK).limits)
     for words in (
-        "a rater's guess, not a measurement",
+        "a rater's estimate, not a measurement",
         "7 samples of unknown skin_tone",
         "No clusters are known",
         "answers only, no probabilities",
@@ -237,7 +237,7 @@ def test_a_group_of_one_value_and_one_of_a_hundred():
     assert gaps["eopp1"].estimate.value > 0.9
     assert gaps["eopp1"].p_value > 0.05
     assert {c.verdict for c in crowd.attributes[0].classes} == {"too few samples"}
-    assert any("say next to nothing: d0" in line for line in crowd.limits)
+    assert any("too few for any conclusion: d0" in line for line in crowd.limits)
 
 
 def test_names_that_are_markup_show_as_text():
@@ -321,7 +321,7 @@ def test_figures_and_page(tmp_path):
         draw(n=300, exits=2), groups=["sex"], threshold=0.8, settings=QUICK, name="mine"
     )
     figures = found.figures()
-    assert set(figures) == {"classes by sex", "theta by sex", "exits by sex"}
+    assert set(figures) == {"classes by sex", "threshold by sex", "exits by sex"}
     assert all(len(figure.axes[0].get_legend().texts) >= 2 for figure in figures.values())
     found.save(tmp_path / "r.html")
     assert "Audit" in (tmp_path / "r.html").read_text()

@@ -57,7 +57,7 @@ def test_a_run_under_its_policy(command, tiny_run):
     status, out, _ = command(tiny_run.path, "--threshold", 0.4, *FEW)
     assert status == 0
     assert "By skin_tone" in out
-    assert "Who leaves where" in out
+    assert "Exits by group" in out
     assert "a sample leaves at the first exit whose confidence is 0.4 or more" in out
 
 
@@ -72,7 +72,7 @@ def test_columns_by_other_names(command, tmp_path):
     )  # fmt: skip
     assert status == 0
     assert "(20 clusters)" in out
-    assert "Samples of one 'patient' are drawn" in out
+    assert "Samples with the same 'patient' are drawn" in out
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_the_images_that_leave_first_and_last(command, tiny_run, tiny, tmp_path)
     words = (tiny_run.path, "--out", out, "--json", tmp_path / "r.json", *FEW)
     assert command(*words)[0] == 0
     page = out.read_text()
-    leaving = json.loads((tmp_path / "r.json").read_text())["attributes"][0]["leaving"]
-    row = int(tiny.frame.index[tiny.frame["id"] == leaving["first"][0]][0])
+    usage = json.loads((tmp_path / "r.json").read_text())["attributes"][0]["exit_usage"]
+    row = int(tiny.frame.index[tiny.frame["id"] == usage["first"][0]][0])
     addresses = re.findall(r'<img src="data:image/png;base64,([^"]+)"', page)
-    assert len(addresses) == len(leaving["first"]) + len(leaving["last"])
+    assert len(addresses) == len(usage["first"]) + len(usage["last"])
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(addresses[0]))))
     assert (shown == tiny.images[row]).all()
     assert command(*words, "--no-images")[0] == 0
     assert "<img" not in out.read_text()
-    assert leaving["first"][0] in out.read_text()
+    assert usage["first"][0] in out.read_text()

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from drawn_predictions import QUICK, change, draw, source
-from fairexit.auditing.clinical import choose_cut, read_clinically
+from fairexit.auditing.clinical import choose_cut, clinical_measures
 from fairexit.auditing.samples import take_sample
 from fairexit.errors import UserError
 
 
 def read(found, positive="mel"):
-    return read_clinically(found, take_sample(found, "sex"), positive, QUICK)
+    return clinical_measures(found, take_sample(found, "sex"), positive, QUICK)
 
 
 def test_numbers_are_those_of_loops():
@@ -92,7 +92,7 @@ def test_what_is_no_class_of_the_samples():
 
 
 def test_many_samples_get_areas_without_intervals(monkeypatch):
-    monkeypatch.setattr("fairexit.auditing.clinical.MOST_SCORED", 100)
+    monkeypatch.setattr("fairexit.auditing.clinical.MAX_SCORED", 100)
     area = read(source()).groups["f"]["auroc"]
     assert area.value > 0.5
     assert np.isnan(area.low)

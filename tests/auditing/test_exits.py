@@ -1,17 +1,17 @@
-"""Who leaves where."""
+"""At which exit samples leave."""
 
 import numpy as np
 import pytest
 
 from drawn_predictions import QUICK, source
-from fairexit.auditing.exits import theta_curve, who_leaves
+from fairexit.auditing.exits import measure_exits, theta_curve
 from fairexit.auditing.samples import take_sample
 from fairexit.evaluation.evaluate import evaluate
 
 
 def leaving(**options):
     found = source(exits=3, **options)
-    return found, who_leaves(found, take_sample(found, "sex"), QUICK)
+    return found, measure_exits(found, take_sample(found, "sex"), QUICK)
 
 
 def test_rows_are_those_of_loops():
@@ -54,7 +54,7 @@ def test_the_statistic_is_that_of_loops():
     assert 0 < seen.null_mean < seen.statistic
 
 
-def test_first_and_last_are_the_surest_and_the_least_sure():
+def test_first_and_last_are_those_of_highest_and_lowest_confidence():
     found, seen = leaving()
     rank = sorted(
         range(len(found.predictions)),

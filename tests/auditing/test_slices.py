@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drawn_predictions import QUICK, change, source
-from fairexit.auditing.slices import LEAST_CLUSTERS, search_slices
+from fairexit.auditing.slices import MIN_SLICE_CLUSTERS, search_slices
 
 
 def planted(seed=0, share=0.5):
@@ -75,7 +75,7 @@ def test_a_hard_class_is_no_bad_slice():
 def test_small_slices_and_twins_take_no_part():
     found = source(n=600)
     p = found.predictions
-    rare = np.where(np.isin(p.clusters, np.unique(p.clusters)[: LEAST_CLUSTERS - 1]), 1, 0)
+    rare = np.where(np.isin(p.clusters, np.unique(p.clusters)[: MIN_SLICE_CLUSTERS - 1]), 1, 0)
     attributes = {"sex": p.attributes["sex"], "same": p.attributes["sex"], "rare": rare}
     names = {"sex": ("f", "m"), "same": ("x", "y"), "rare": ("no", "yes")}
     p = type(p)(**{**vars(p), "attributes": attributes, "group_names": names})

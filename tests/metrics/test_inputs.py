@@ -126,7 +126,7 @@ def test_bad_samples(samples: Any, message: str) -> None:
         ({"pos_label": 2}, "pos_label=2 is no class; the classes are [0, 1]"),
         ({"average": "micro"}, "average='micro' is unknown; give 'macro' or None"),
         ({"agg": "worst"}, "agg='worst' is unknown; did you mean 'worst_case'?"),
-        ({"empty": "nan"}, "'empty' is 'nan'"),
+        ({"empty": "nan"}, "'empty' is 'nan'; available: exclude, zero"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:

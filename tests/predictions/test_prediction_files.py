@@ -296,7 +296,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     ("change", "message"),
     [
         ({"labels": np.full(60, 4)}, r"row 1 \(id 'img-0'\): label 4 is out of range"),
-        ({"exit_names": ("2", "1", "f")}, "they must be rising numbers and then 'f'"),
+        ({"exit_names": ("2", "1", "f")}, "they must be ascending numbers and then 'f'"),
         ({"exit_names": ("1", "f")}, "must have the shape"),
         ({"group_names": {"sex": ("a", "b")}}, "must have the same keys"),
         ({"group_names": {"sex": ("a",), "skin tone": ("d", "l")}}, "group 'sex' 1 is out of"),

@@ -11,9 +11,9 @@ from fairexit.auditing.results import (
     Curve,
     Estimate,
     ExitRow,
+    ExitUsage,
     Facts,
     Gap,
-    Leaving,
     Paired,
     Slice,
     SliceSearch,
@@ -172,7 +172,7 @@ def attribute_audit(name, groups, classes, exits, random, positive):
             )
             for p in positive
         ),
-        leaving=Leaving(
+        exit_usage=ExitUsage(
             rows,
             dict.fromkeys(groups, 0.63),
             "",

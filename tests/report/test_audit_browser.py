@@ -65,7 +65,7 @@ def overflowing(page):
 
 def test_the_slider_moves_accuracy_fairness_shares_and_cost_together(opened):
     page = opened()
-    slider = page.get_by_label("Theta: how sure an exit must be to answer").first
+    slider = page.get_by_label("Threshold: the confidence that an exit needs to answer").first
     theta = page.locator(".theta").first
     told = theta.locator("output")
     keys = ("f1", "eopp1", "exit0", "cost")
@@ -86,7 +86,7 @@ def test_the_slider_moves_accuracy_fairness_shares_and_cost_together(opened):
     assert change.text_content().startswith("\u2212")
     other = page.locator(".theta").nth(1).locator('[data-series="f1"] .now')
     assert other.text_content() == before["f1"]
-    theta.get_by_role("button", name="Back to theta in use").click()
+    theta.get_by_role("button", name="Back to the threshold in use").click()
     assert told.text_content() == sentence
     assert change.text_content() == ""
 
@@ -116,10 +116,10 @@ def test_values_show_under_the_pointer(opened):
     plot = page.locator('[data-plot="gaps"] svg.plot').first
     plot.scroll_into_view_if_needed()
     plot.hover()
-    assert tip.inner_text().splitlines()[0].startswith("Theta 0.59")
+    assert tip.inner_text().splitlines()[0].startswith("Threshold 0.59")
     assert "Eopp1 0." in tip.inner_text()
     plot.click()
-    assert page.locator(".theta output").first.text_content().startswith("Theta 0.59")
+    assert page.locator(".theta output").first.text_content().startswith("Threshold 0.59")
     page.mouse.move(2, 2)
     assert tip.is_hidden()
 
@@ -199,5 +199,5 @@ def test_the_keyboard_reaches_everything_in_order(opened):
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     assert page.evaluate(outline) == "solid"
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent").startswith("Back to theta")
+    assert page.evaluate("document.activeElement.textContent").startswith("Back to the threshold")
     assert page.evaluate(outline) == "solid"

@@ -66,13 +66,13 @@ def test_every_part_is_there_in_its_order():
         "What to do",
         "By sex",
         "Accuracy by group",
-        "Gaps beside chance",
+        "Gaps compared with chance",
         "Class by class",
-        "Who leaves where",
-        "What another theta would do",
-        "Read as a test for MEL",
-        "Against plain",
-        "Seed by seed",
+        "Exits by group",
+        "Effect of the threshold",
+        "Clinical measures for MEL",
+        "Compared with plain",
+        "Results of each seed",
         "Worst slices",
         "The data",
         "Method and versions",
@@ -151,9 +151,9 @@ def test_a_plain_model_without_anything_else(tmp_path):
     write_audit(type(audit)(facts, (bare,), slices), tmp_path / "a" / "page.html")
     page = Page((tmp_path / "a" / "page.html").read_text(encoding="utf-8"))
     titles = [title for _, title in page.headings]
-    assert "Who leaves where" not in titles
+    assert "Exits by group" not in titles
     assert "What to do" not in titles
-    assert "Nothing is known of the data but the table of predictions" in page.text
+    assert "Only the table of predictions is known" in page.text
     assert "No slice was large enough" in page.text
     assert "Answers only, no probabilities" in page.text
     assert not [tag for tag, _ in page.tags if tag == "input"]
@@ -210,8 +210,8 @@ def test_a_page_without_a_theta_in_use_has_no_way_back():
     curve = type(first.curve)(**{**vars(first.curve), "used": NAN})
     changed = type(first)(**{**vars(first), "curve": curve})
     text = render_audit(type(audit)(**{**vars(audit), "attributes": (changed,)}))
-    assert "Back to theta in use" not in text
-    assert "Back to theta in use, 0.9" in render_audit(audit)
+    assert "Back to the threshold in use" not in text
+    assert "Back to the threshold in use, 0.9" in render_audit(audit)
 
 
 def test_entanglement_is_shown_where_it_was_measured():

@@ -172,7 +172,7 @@ def test_bundles_of_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
         find_clusters(as_sample(*arrays)),
         bootstrap(as_sample(*arrays), metrics=("f1",), n_resamples=2000),
     )
-    monkeypatch.setattr(clusters_module, "MOST_TYPES", 50)
+    monkeypatch.setattr(clusters_module, "MAX_TYPES", 50)
     monkeypatch.setattr(clusters_module, "BUNDLES", 100)
     bundles = find_clusters(as_sample(*arrays))
     assert bundles.bundled

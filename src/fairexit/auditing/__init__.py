@@ -1,1 +1,1 @@
-"""Is the gap real: intervals, chance, slices, power, and the audit that gathers them."""
+"""Audit predictions: gaps between groups with intervals and tests, slices, classes and exits."""

@@ -1,4 +1,4 @@
-"""Everything about one attribute: numbers, gaps beside chance, classes, clinical reading, exits."""
+"""The audit of one attribute: metrics, gaps and their tests, classes, clinical measures, exits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.clinical import MOST_SCORED, NO_SCORE_INTERVAL, read_clinically
+from fairexit.auditing.clinical import MAX_SCORED, NO_SCORE_INTERVAL, clinical_measures
 from fairexit.auditing.compare import compare, over_seeds
 from fairexit.auditing.estimates import estimates, measured
-from fairexit.auditing.exits import theta_curve, who_leaves
+from fairexit.auditing.exits import measure_exits, theta_curve
 from fairexit.auditing.per_class import RATES, class_gaps
 from fairexit.auditing.results import AttributeAudit, Estimate, Gap
 from fairexit.auditing.samples import AttributeSample, by_name, take_sample
@@ -39,7 +39,7 @@ def audit_attribute(
     """Audit one attribute; arguments as for `fairexit.auditing.audit.audit_sources`."""
     known = take_sample(source, attribute)
     names, counts, sample = known.groups, known.counts, known.sample
-    chance = _permute(sample, settings)
+    permutation = _permute(sample, settings)
     drawn = bootstrap(
         sample,
         metrics=named_measures([*METRICS])
@@ -48,9 +48,9 @@ def audit_attribute(
         n_resamples=settings.n_resamples,
         random_state=settings.random_state,
     )
-    tested = _gaps(sample, chance, settings)
+    tested = _gaps(sample, permutation, settings)
     overall = {name: measured(drawn, name, settings).item() for name in METRICS}
-    # A bootstrap adds to a gap what chance has added already.
+    # The interval of a gap comes from the inversion, as a bootstrap adds the bias of chance again.
     overall |= {gap.metric: gap.estimate for gap in tested}
     by_group = _by_group(drawn, names, settings)
     if not source.predictions.hard:
@@ -58,8 +58,8 @@ def audit_attribute(
             overall[name] = values[0]
             for group, value in zip(names, values[1:], strict=True):
                 by_group[group][name] = value
-    null = {name: chance.null[name][:, 0] for name in RATES}
-    several = len(source.predictions.exit_names) > 1
+    null = {name: permutation.null[name][:, 0] for name in RATES}
+    several_exits = len(source.predictions.exit_names) > 1
     return AttributeAudit(
         attribute,
         names,
@@ -71,25 +71,25 @@ def audit_attribute(
         by_group=by_group,
         overall=overall,
         gaps=tested,
-        approximate=chance.approximate,
-        stuck=chance.stuck,
-        bundled=chance.bundled,
+        approximate=permutation.approximate,
+        stuck=permutation.stuck,
+        bundled=permutation.bundled,
         classes=class_gaps(known, drawn, null, settings),
-        clinical=tuple(read_clinically(source, known, name, settings) for name in positives),
-        leaving=who_leaves(source, known, settings) if several else None,
-        curve=theta_curve(source, attribute) if several else None,
+        clinical=tuple(clinical_measures(source, known, name, settings) for name in positives),
+        exit_usage=measure_exits(source, known, settings) if several_exits else None,
+        curve=theta_curve(source, attribute) if several_exits else None,
         paired=compare(seeds, baselines, known, settings) if baselines else (),
         seeds=over_seeds(seeds, known),
     )
 
 
 def _gap_rates() -> dict[str, Rate]:
-    """Every rate that some gap compares, by the name of its function."""
+    """Every rate that any gap compares, by the name of its function."""
     return {rate.__name__: rate for name in gaps() for rate in METRICS[name].rates}
 
 
 def _permute(sample: Sample, settings: AuditSettings) -> Permutation:
-    """The gaps and their rates when the groups are permuted."""
+    """Permute the groups and compute all gaps and their rates."""
     return permute(
         sample,
         metrics=named_measures(gaps()) | _gap_rates() | dict(RATES),
@@ -101,15 +101,16 @@ def _permute(sample: Sample, settings: AuditSettings) -> Permutation:
 def _by_group(
     drawn: Bootstrap, groups: Sequence[str], settings: AuditSettings
 ) -> dict[str, dict[str, Estimate]]:
-    of_groups = {name: measured(drawn, f"of group: {name}", settings) for name in BY_GROUP}
+    """Group -> metric -> estimate, for the rates of `BY_GROUP`."""
+    by_metric = {name: measured(drawn, f"of group: {name}", settings) for name in BY_GROUP}
     return {
-        group: {name: values[g] for name, values in of_groups.items()}
+        group: {name: values[g] for name, values in by_metric.items()}
         for g, group in enumerate(groups)
     }
 
 
-def _gaps(sample: Sample, chance: Permutation, settings: AuditSettings) -> tuple[Gap, ...]:
-    """Every gap with its interval, beside what chance gives, and what could have been found."""
+def _gaps(sample: Sample, permutation: Permutation, settings: AuditSettings) -> tuple[Gap, ...]:
+    """Every gap with its interval, its null mean and test, and the smallest detectable gap."""
     inverted = invert(
         sample, n_resamples=settings.n_gap_resamples, random_state=settings.random_state
     )
@@ -117,37 +118,38 @@ def _gaps(sample: Sample, chance: Permutation, settings: AuditSettings) -> tuple
     tested = []
     for name in gaps():
         interval = inverted.interval(name, settings.confidence_level)
-        null_quantile = float(chance.null_quantile(name)[0])
-        rates = [chance.null[rate.__name__][:, 0] for rate in METRICS[name].rates]
+        null_quantile = float(permutation.null_quantile(name)[0])
+        p_value = float(permutation.p_value(name)[0])
+        rates = [permutation.null[rate.__name__][:, 0] for rate in METRICS[name].rates]
         tested.append(
             Gap(
                 name,
                 estimates(interval).item(),
-                null_mean=float(chance.null_mean(name)[0]),
+                null_mean=float(permutation.null_mean(name)[0]),
                 null_quantile=null_quantile,
-                p_value=float(chance.p_value(name)[0]),
+                p_value=p_value,
                 corrected=float(inverted.corrected(name)[0]),
                 min_detectable_gap=min_detectable_gap(
                     METRICS[name], rates, null_quantile, smallest
                 ),
-                verdict=verdict_on(float(chance.p_value(name)[0]), settings.alpha),
+                verdict=verdict_on(p_value, settings.alpha),
             )
         )
     return tuple(tested)
 
 
 def _smallest(clusters: NDArray[np.int64]) -> int:
-    """The group with the fewest clusters; one without any says nothing."""
+    """Index of the group with the fewest clusters, not counting groups without any."""
     return int(np.where(clusters > 0, clusters, clusters.max() + 1).argmin())
 
 
 def _scores(
     source: Source, samples: AttributeSample, settings: AuditSettings
 ) -> dict[str, list[Any]]:
-    """AUROC and ECE of all samples, then of each group."""
+    """AUROC and ECE by name: of all samples, then of each group."""
     probabilities, labels = source.probabilities[samples.rows], samples.sample.labels
-    of_group = [samples.sample.groups == g for g in range(len(samples.groups))]
-    members = [np.ones(len(labels), bool), *of_group]
+    group_members = [samples.sample.groups == g for g in range(len(samples.groups))]
+    members = [np.ones(len(labels), bool), *group_members]
 
     def by_part(score: Any) -> Any:
         def values(weights: Values) -> Values:
@@ -157,7 +159,7 @@ def _scores(
         return values
 
     scores = {name: by_part(score.function) for name, score in SCORES.items()}
-    if len(labels) > MOST_SCORED:
+    if len(labels) > MAX_SCORED:
         once = np.ones((1, len(labels)))
         return {
             name: [Estimate(float(v), note=NO_SCORE_INTERVAL) for v in score(once)[0, 0]]

@@ -1,4 +1,4 @@
-"""The audit as a whole: from sources to `AuditResults`."""
+"""The whole audit: from sources to `AuditResults`."""
 
 import platform
 from collections.abc import Sequence
@@ -33,21 +33,21 @@ def audit_sources(
     """Audit a model.
 
     Args:
-        seeds: the model; several for several training seeds, the first of which is audited in
-            full.
-        groups: the sensitive attributes; by default a run's own or the only one there is.
-        baselines: another model to compare with, one for each seed.
+        seeds: the model, or several training seeds of it, the first of which is audited in full.
+        groups: the sensitive attributes; by default that of the run, or the only one of the
+            table.
+        baselines: another model to compare with, one source for each seed.
         intersections: also audit the attributes crossed with each other.
-        positives: classes to read clinically.
-        settings: how often is drawn, levels, seed.
+        positives: classes for which to compute clinical measures.
+        settings: numbers of draws, levels and the random seed.
     Raises:
-        UserError: an unknown attribute or class, or sources that do not fit each other.
+        UserError: an attribute or class is unknown, or the sources do not fit each other.
     """
     settings = settings or AuditSettings()
     source = seeds[0]
     groups = groups or _default_groups(source)
-    seeds = [source, *(align(other, source) for other in seeds[1:])]
-    baselines = [align(other, source) for other in baselines]
+    seeds = [source, *(align(seed, source) for seed in seeds[1:])]
+    baselines = [align(baseline, source) for baseline in baselines]
     if baselines and len(baselines) != len(seeds):
         raise UserError(
             f"there are {len(seeds)} models but {len(baselines)} baselines; give "
@@ -63,7 +63,7 @@ def audit_sources(
             )
         source = _crossed(source, attributes)
         attributes.append(CROSS.join(attributes))
-    found = tuple(
+    audits = tuple(
         audit_attribute(
             source,
             name,
@@ -74,7 +74,7 @@ def audit_sources(
         )
         for name in attributes
     )
-    return AuditResults(_facts(source, baselines, settings), found, slices)
+    return AuditResults(_facts(source, baselines, settings), audits, slices)
 
 
 def _default_groups(source: Source) -> list[str]:
@@ -85,7 +85,7 @@ def _default_groups(source: Source) -> list[str]:
 
 
 def _crossed(source: Source, attributes: Sequence[str]) -> Source:
-    """The source with all attributes crossed as one more; only combinations that occur."""
+    """The source with one more attribute: the given ones crossed, combinations that occur only."""
     p = source.predictions
     columns = [p.group(name) for name in attributes]
     known = np.all([values != UNKNOWN for values, _ in columns], axis=0)
@@ -102,12 +102,12 @@ def _crossed(source: Source, attributes: Sequence[str]) -> Source:
     crossed = np.full(len(p), UNKNOWN, np.int64)
     crossed[known] = index.ravel()
     name = CROSS.join(attributes)
-    more = replace(
+    predictions = replace(
         p,
         attributes={**p.attributes, name: crossed},
         group_names={**p.group_names, name: names},
     )
-    return replace(source, predictions=more)
+    return replace(source, predictions=predictions)
 
 
 def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings) -> Facts:
@@ -125,7 +125,7 @@ def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings)
         hard=p.hard,
         exits=p.exit_names,
         policy=source.policy.to_dict(),
-        baseline=", ".join(other.name for other in baselines),
+        baseline=", ".join(baseline.name for baseline in baselines),
         n_resamples=settings.n_resamples,
         n_score_resamples=settings.n_score_resamples,
         n_permutations=settings.n_permutations,

@@ -1,4 +1,7 @@
-"""One class read as a disease that is there or not: sensitivity, specificity, PPV, NPV, AUROC."""
+"""Clinical measures of one class, as a disease that is present or absent.
+
+Sensitivity, specificity, PPV, NPV and AUROC of each group.
+"""
 
 import math
 from dataclasses import replace
@@ -17,10 +20,10 @@ from fairexit.metrics.scores import auroc
 from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
 from fairexit.stats.sample import Sample
 
-MOST_SCORED = 100_000
-"""Samples up to which scores get intervals: each draw weighs every sample."""
+MAX_SCORED = 100_000
+"""Number of samples up to which scores get intervals; their cost grows with every sample."""
 
-NO_SCORE_INTERVAL = f"no interval: more than {MOST_SCORED:,} samples"
+NO_SCORE_INTERVAL = f"no interval: more than {MAX_SCORED:,} samples"
 
 FEW = f"fewer than {MIN_CLUSTERS} clusters: too few to trust the interval"
 
@@ -28,18 +31,18 @@ FEW = f"fewer than {MIN_CLUSTERS} clusters: too few to trust the interval"
 MEASURES = {"sensitivity": tpr, "specificity": tnr, "ppv": ppv, "npv": npv}
 
 
-def read_clinically(
+def clinical_measures(
     source: Source, samples: AttributeSample, positive: str, settings: AuditSettings
 ) -> Clinical:
-    """The measures of one class in each group, the answers taken as yes or no.
+    """Sensitivity, specificity, PPV, NPV and AUROC of one class against the rest, by group.
 
     Args:
         source: predictions and, for the cut, validation.
-        samples: of one attribute.
-        positive: the class that counts as positive.
-        settings: draws, level and the specificity that the cut aims at.
+        samples: the samples of one attribute.
+        positive: the positive class.
+        settings: number of draws, confidence level and the specificity at which to choose the cut.
     Raises:
-        UserError: no such class, or no sample of it.
+        UserError: the class does not exist or has no sample.
     """
     if positive not in samples.classes:
         hint = nearest(positive, samples.classes)
@@ -52,14 +55,17 @@ def read_clinically(
             f"{option('positive')} is '{positive}', but no measured sample has this class"
         )
     scores = source.probabilities[samples.rows, c]
-    answered = _yes_or_no(samples.sample, c, samples.sample.answers[0] == c, settings)
+    as_predicted = _binary_measures(samples.sample, c, samples.sample.answers[0] == c, settings)
     hard = source.predictions.hard
     areas = _areas(scores, c, samples.sample, hard=hard, settings=settings)
     cut, reason = choose_cut(source, c, settings.specificity)
-    at_cut = _yes_or_no(samples.sample, c, scores >= cut, settings) if cut is not None else None
+    at_cut = None
+    if cut is not None:
+        at_cut = _binary_measures(samples.sample, c, scores >= cut, settings)
     groups = {}
     for g, name in enumerate(samples.groups):
-        groups[name] = {key: values[g] for key, values in answered.items()} | {"auroc": areas[g]}
+        groups[name] = {key: values[g] for key, values in as_predicted.items()}
+        groups[name]["auroc"] = areas[g]
         if at_cut:
             groups[name] |= {
                 "sensitivity_at": at_cut["sensitivity"][g],
@@ -69,53 +75,53 @@ def read_clinically(
 
 
 def choose_cut(source: Source, c: int, specificity: float) -> tuple[float | None, str]:
-    """The smallest probability that counts as positive at a specificity, on validation.
+    """Choose the smallest probability that counts as positive, on validation.
 
     Args:
         source: predictions with or without validation.
         c: index of the positive class.
-        specificity: share of the negatives of validation that must stay below the cut.
+        specificity: share of the negatives of validation that must lie below the cut.
     Returns:
-        The cut, or None and the reason.
+        The cut and "", or None and the reason why there is none.
     """
     if source.predictions.hard:
         return None, "there are answers only, no probabilities"
     if source.validation is None:
         return None, "there are no rows of split 'val' to choose the cut on"
-    chosen = Source("", source.validation, source.policy)
-    negatives = np.sort(chosen.probabilities[source.validation.labels != c, c])
+    validation = Source("", source.validation, source.policy)
+    negatives = np.sort(validation.probabilities[source.validation.labels != c, c])
     if not len(negatives):
         return None, "validation holds no other class"
     allowed = math.floor((1 - specificity) * len(negatives) + 1e-9)
-    # The next number above the largest negative that has to stay out.
-    kept_out = negatives[len(negatives) - allowed - 1]
-    return float(np.nextafter(kept_out, np.float32(2))), ""
+    # The next float above the largest negative that must not count as positive.
+    largest = negatives[len(negatives) - allowed - 1]
+    return float(np.nextafter(largest, np.float32(2))), ""
 
 
-def _yes_or_no(
-    sample: Sample, c: int, yes: NDArray[np.bool_], settings: AuditSettings
+def _binary_measures(
+    sample: Sample, c: int, predicted: NDArray[np.bool_], settings: AuditSettings
 ) -> dict[str, list[Estimate]]:
-    labels, answers = (sample.labels == c).astype(np.int64), yes.astype(np.int64)
-    of_two = replace(sample, labels=labels, answers=answers[None], num_classes=2)
+    """Each of `MEASURES` by group, for class c and whether it is predicted, (N,)."""
+    labels, answers = (sample.labels == c).astype(np.int64), predicted.astype(np.int64)
+    binary = replace(sample, labels=labels, answers=answers[None], num_classes=2)
     drawn = bootstrap(
-        of_two,
+        binary,
         metrics=MEASURES,
         n_resamples=settings.n_resamples,
         random_state=settings.random_state,
     )
-    ill, answered = (
-        replace(of_two, labels=values).clusters_behind_rates()[0] for values in (labels, answers)
+    by_label, by_answer = (
+        replace(binary, labels=values).clusters_behind_rates()[0] for values in (labels, answers)
     )
-    behind = dict(
-        zip(MEASURES, (ill[:, 1], ill[:, 0], answered[:, 1], answered[:, 0]), strict=True)
-    )
+    clusters = (by_label[:, 1], by_label[:, 0], by_answer[:, 1], by_answer[:, 0])
     return {
-        key: _warned(measured(drawn, key, settings)[:, 1].tolist(), behind[key]) for key in MEASURES
+        key: _warned(measured(drawn, key, settings)[:, 1].tolist(), behind)
+        for key, behind in zip(MEASURES, clusters, strict=True)
     }
 
 
 def _warned(estimates: list[Estimate], clusters: NDArray[np.int64]) -> list[Estimate]:
-    """Measures by group with a note on intervals that rest on few clusters (M,)."""
+    """Add a note to the estimates of groups with too few clusters, (M,)."""
     return [
         replace(e, note=FEW) if n < MIN_CLUSTERS and not math.isnan(e.low) else e
         for e, n in zip(estimates, clusters.tolist(), strict=True)
@@ -125,6 +131,7 @@ def _warned(estimates: list[Estimate], clusters: NDArray[np.int64]) -> list[Esti
 def _areas(
     scores: NDArray[np.float32], c: int, sample: Sample, *, hard: bool, settings: AuditSettings
 ) -> list[Estimate]:
+    """AUROC of class c against the rest by group, from its probabilities (N,)."""
     groups = range(sample.num_groups)
     if hard:
         return [Estimate(math.nan, note="answers only")] * len(groups)
@@ -133,11 +140,11 @@ def _areas(
     pair = np.stack([1 - scores, scores], 1)
 
     def areas(weights: Values) -> Values:
-        # With two classes both areas are the same one.
-        each = [auroc(pair[rows], labels[rows], weights[:, rows]) for rows in members]
-        return np.stack(each, -1)[:, None]
+        # With two classes the areas of both are equal, and so is their mean.
+        by_group = [auroc(pair[rows], labels[rows], weights[:, rows]) for rows in members]
+        return np.stack(by_group, -1)[:, None]
 
-    if len(labels) > MOST_SCORED:
+    if len(labels) > MAX_SCORED:
         values = areas(np.ones((1, len(labels))))[0, 0]
         return [Estimate(float(v), note=NO_SCORE_INTERVAL) for v in values]
     drawn = bootstrap_scores(
@@ -146,7 +153,7 @@ def _areas(
         n_resamples=settings.n_score_resamples,
         random_state=settings.random_state,
     )
-    behind = replace(sample, labels=labels, num_classes=2, answers=labels[None])
+    binary = replace(sample, labels=labels, num_classes=2, answers=labels[None])
     return _warned(
-        list(measured(drawn, "auroc", settings)), behind.clusters_behind_rates()[0].min(1)
+        list(measured(drawn, "auroc", settings)), binary.clusters_behind_rates()[0].min(1)
     )

@@ -1,4 +1,4 @@
-"""Model against model on the same samples, in pairs: one seed each, or several."""
+"""Paired comparison of a model with a baseline on the same samples, for one or several seeds."""
 
 from collections.abc import Sequence
 
@@ -19,16 +19,16 @@ def compare(
     samples: AttributeSample,
     settings: AuditSettings,
 ) -> tuple[Paired, ...]:
-    """Differences to the baseline, every draw the same clusters for both.
+    """Differences from the baseline, with the same clusters for both in every draw.
 
-    With several seeds the mean difference is drawn over seeds as well, so that the interval speaks
-    of another training run and not only of other samples.
+    With several seeds the interval of the mean difference includes the variation between seeds, so
+    that it covers other training runs and not only other samples.
 
     Args:
         seeds: the audited model, one source for each seed, all on the same samples.
-        baselines: the baseline, likewise and as many.
-        samples: of one attribute.
-        settings: draws, seed, level, method.
+        baselines: the baseline, one source for each of the same seeds.
+        samples: the samples of one attribute.
+        settings: numbers of draws, random seed, confidence level, method.
     """
     answers = np.stack([source.answers[samples.rows] for source in (*seeds, *baselines)])
     drawn = draw_pairs(
@@ -39,35 +39,33 @@ def compare(
         random_state=settings.random_state,
     )
     number = len(seeds)
-    mine, its = range(number), range(number, 2 * number)
-    found = []
+    identical = bool((answers[:number] == answers[number:]).all())
+    comparisons = []
     for metric in METRICS:
         interval = drawn.difference(
             metric,
-            mine,
-            its,
+            range(number),
+            range(number, 2 * number),
             confidence_level=settings.confidence_level,
             method=settings.method,
         )
         point = drawn.point(metric)
-        values, base = point[:number], point[number:]
-        found.append(
+        values, baseline_values = point[:number], point[number:]
+        comparisons.append(
             Paired(
                 metric,
                 float(values.mean()),
-                float(base.mean()),
-                estimates(
-                    interval, exact=bool((answers[:number] == answers[number:]).all())
-                ).item(),
+                float(baseline_values.mean()),
+                estimates(interval, exact=identical).item(),
                 tuple(values.tolist()),
-                tuple(base.tolist()),
+                tuple(baseline_values.tolist()),
             )
         )
-    return tuple(found)
+    return tuple(comparisons)
 
 
 def over_seeds(seeds: Sequence[Source], samples: AttributeSample) -> dict[str, tuple[float, ...]]:
-    """Every metric in each seed; empty with one seed."""
+    """Metric -> value of each seed; empty with a single seed."""
     if len(seeds) == 1:
         return {}
     answers = np.stack([source.answers[samples.rows] for source in seeds])

@@ -1,4 +1,4 @@
-"""Who leaves where: exits by group, and whether the groups differ by more than chance."""
+"""At which exit the samples of each group leave, and whether the groups differ beyond chance."""
 
 from collections import Counter
 from dataclasses import replace
@@ -8,60 +8,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import measured
-from fairexit.auditing.results import Curve, ExitRow, Leaving
+from fairexit.auditing.results import Curve, ExitRow, ExitUsage
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.evaluation.thresholds import sweep
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.rates import Values, tpr
+from fairexit.metrics.rates import Values, ratio_known, tpr
 from fairexit.metrics.record import compute, main_metrics
 from fairexit.stats.bootstrap import bootstrap
 from fairexit.stats.permutation import permute
 from fairexit.stats.sample import Sample
 
-SHOWN = 8
+MAX_IDS = 8
+"""Number of samples that are named as the first and the last to leave."""
+
 CONFUSIONS = 3
+"""Number of confusions that are named for each exit and group."""
 
 
-def who_leaves(source: Source, samples: AttributeSample, settings: AuditSettings) -> Leaving:
+def measure_exits(source: Source, samples: AttributeSample, settings: AuditSettings) -> ExitUsage:
     """Exit shares, accuracy and errors by group, and a test of the shares.
 
     Args:
         source: predictions of several exits under a policy.
-        samples: of one attribute.
-        settings: draws, permutations, level.
+        samples: the samples of one attribute.
+        settings: numbers of draws and permutations, levels.
     """
     exits = source.exits[samples.rows]
     number, names, sample = len(source.predictions.exit_names), samples.groups, samples.sample
-    right = sample.answers[0] == sample.labels
-    # Exits in the place of classes: a sample that is right is given its exit, another one none.
+    correct = sample.answers[0] == sample.labels
+    # Exits take the place of classes: the "answer" of a correct sample is its exit, so that the
+    # true positive rate of an exit is its accuracy; that of a wrong sample is none of the exits.
     drawn = bootstrap(
         replace(
             sample,
             labels=exits,
-            answers=np.where(right, exits, number)[None],
+            answers=np.where(correct, exits, number)[None],
             num_classes=number + 1,
         ),
-        metrics={"share": _shares, "right": tpr},
+        metrics={"share": _shares, "accuracy": tpr},
         n_resamples=settings.n_resamples,
         random_state=settings.random_state,
     )
-    share, accuracy = (measured(drawn, name, settings) for name in ("share", "right"))
+    share, accuracy = (measured(drawn, name, settings) for name in ("share", "accuracy"))
     costs = source.relative_costs
     rows = []
     for e, exit_name in enumerate(source.predictions.exit_names):
         for g, group in enumerate(names):
-            here = (exits == e) & (sample.groups == g)
+            leaves = (exits == e) & (sample.groups == g)
             rows.append(
                 ExitRow(
                     exit_name,
                     group,
-                    int(here.sum()),
+                    int(leaves.sum()),
                     share[g, e],
                     accuracy[g, e],
                     float("nan") if costs is None else float(costs[e]),
-                    _confusions(samples, here & ~right),
+                    _confusions(samples, leaves & ~correct),
                 )
             )
     statistic, null_mean, p_value = _test(sample, exits, number, settings)
@@ -69,9 +73,9 @@ def who_leaves(source: Source, samples: AttributeSample, settings: AuditSettings
     mean_cost = {}
     if costs is not None:
         for g, group in enumerate(names):
-            spent = costs[exits[sample.groups == g]]
-            mean_cost[group] = float(spent.mean()) if len(spent) else float("nan")
-    return Leaving(
+            group_costs = costs[exits[sample.groups == g]]
+            mean_cost[group] = float(group_costs.mean()) if len(group_costs) else float("nan")
+    return ExitUsage(
         tuple(rows),
         mean_cost,
         source.cost_reason,
@@ -85,14 +89,14 @@ def who_leaves(source: Source, samples: AttributeSample, settings: AuditSettings
 
 
 def theta_curve(source: Source, attribute: str) -> Curve:
-    """Accuracy, fairness, exit shares and cost at many thresholds, for a reader to look at."""
+    """Accuracy, fairness, exit shares and cost at many thresholds, to look at only."""
     p = source.predictions
     lowest = 1 / len(p.classes)
     near_one = 1 - np.logspace(-1, -4, 31)
     theta = source.policy.theta
     used = [theta] if isinstance(theta, float) else []
-    spread = [*np.linspace(lowest, 1, 41), *near_one, *used]
-    thetas = np.unique(np.round(spread, 5).clip(lowest, 1))
+    values = [*np.linspace(lowest, 1, 41), *near_one, *used]
+    thetas = np.unique(np.round(values, 5).clip(lowest, 1))
     counts, share = sweep(p, attribute, thetas.tolist(), source.policy.fallback)
     metrics = compute(counts, main_metrics())
     sizes = counts.sum((-2, -1))[0]
@@ -109,52 +113,61 @@ def theta_curve(source: Source, attribute: str) -> Curve:
 
 def _shares(m: Margins) -> Values:
     """Share of each group that leaves at each exit, (..., M, E + 1)."""
-    total = m.actual.sum(-1, keepdims=True)
-    empty = np.full(m.actual.shape, np.nan)
-    share: Values = np.divide(m.actual, total, out=empty, where=total > 0)
-    return share
+    return ratio_known(m.actual, m.actual.sum(-1, keepdims=True))
 
 
 def _test(
     sample: Sample, exits: NDArray[np.int64], number: int, settings: AuditSettings
 ) -> tuple[float, float, float]:
-    """How far the groups' exits lie apart within classes, its null mean and p-value."""
+    """Distance between the groups' exit shares within classes, its null mean and p-value.
+
+    The distance is the total variation distance between the exit shares of two groups in a class,
+    averaged over the classes that both groups have, weighted by their samples; the largest over all
+    pairs of groups.
+
+    Args:
+        sample: N samples.
+        exits: exit of each sample, (N,).
+        number: number of exits.
+        settings: number of permutations and random seed.
+    """
     num_classes, num_groups = sample.num_classes, sample.num_groups
 
-    def apart(m: Margins) -> Values:
-        # Answers are class and exit in one number, so the predicted margin is the whole tensor.
-        left = m.predicted.reshape(*m.predicted.shape[:-1], num_classes, number)
-        of_class = left.sum(-1, keepdims=True)
-        share = np.divide(left, of_class, out=np.zeros(left.shape), where=of_class > 0)
-        there = of_class[..., 0] > 0
+    def distance(m: Margins) -> Values:
+        # Answers are class and exit as one number, so the predicted margin holds all counts.
+        counts = m.predicted.reshape(*m.predicted.shape[:-1], num_classes, number)
+        class_counts = counts.sum(-1, keepdims=True)
+        share = ratio_known(counts, class_counts, 0.0)
+        occurs = class_counts[..., 0] > 0
         pairs = []
         for a, b in combinations(range(num_groups), 2):
-            both = there[..., a, :] & there[..., b, :]
-            weight = (of_class[..., a, :, 0] + of_class[..., b, :, 0]) * both
-            distance = np.abs(share[..., a, :, :] - share[..., b, :, :]).sum(-1) / 2
-            total = weight.sum(-1)
-            mean = np.zeros(total.shape)
-            pairs.append(np.divide((weight * distance).sum(-1), total, out=mean, where=total > 0))
+            both = occurs[..., a, :] & occurs[..., b, :]
+            weight = (class_counts[..., a, :, 0] + class_counts[..., b, :, 0]) * both
+            variation = np.abs(share[..., a, :, :] - share[..., b, :, :]).sum(-1) / 2
+            pairs.append(ratio_known((weight * variation).sum(-1), weight.sum(-1), 0.0))
         return np.max(pairs, axis=0)
 
-    chance = permute(
+    permutation = permute(
         replace(
             sample,
             answers=(sample.labels * number + exits)[None],
             num_classes=num_classes * number,
         ),
-        metrics={"apart": apart},
+        metrics={"distance": distance},
         n_resamples=settings.n_permutations,
         random_state=settings.random_state,
     )
-    values = (chance.point["apart"], chance.null_mean("apart"), chance.p_value("apart"))
-    statistic, null_mean, p_value = (float(value[0]) for value in values)
-    return statistic, null_mean, p_value
+    return (
+        float(permutation.point["distance"][0]),
+        float(permutation.null_mean("distance")[0]),
+        float(permutation.p_value("distance")[0]),
+    )
 
 
 def _confusions(
     samples: AttributeSample, wrong: NDArray[np.bool_]
 ) -> tuple[tuple[str, str, int], ...]:
+    """The most frequent confusions among wrong samples: true class, answer, number."""
     pairs = zip(
         samples.sample.labels[wrong].tolist(),
         samples.sample.answers[0][wrong].tolist(),
@@ -167,7 +180,7 @@ def _confusions(
 
 
 def _extremes(source: Source, samples: AttributeSample) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids that leave first and surest, and last and least sure."""
+    """Ids of the samples that leave first with the highest and last with the lowest confidence."""
     order = np.lexsort((-source.probabilities.max(-1), source.exits))
     ids = source.predictions.ids[order][samples.rows[order]].tolist()
-    return tuple(ids[:SHOWN]), tuple(reversed(ids[-SHOWN:]))
+    return tuple(ids[:MAX_IDS]), tuple(reversed(ids[-MAX_IDS:]))

@@ -1,4 +1,4 @@
-"""What a Python caller has at hand as sources of an audit: runs, files, frames and arrays."""
+"""Sources of an audit from the arguments of a Python caller: runs, files, frames and arrays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,20 +17,20 @@ from fairexit.predictions.files import Predictions
 
 
 def is_table(value: Any) -> bool:
-    """Whether this is a run's folder, a file, `Predictions` or a frame; else it is an array."""
+    """Whether a value is a run's folder, a file, `Predictions` or a data frame, not an array."""
     return isinstance(value, str | Path | Predictions) or hasattr(value, "columns")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableReader:
-    """How tables of one audit are read.
+    """How to read the tables of an audit.
 
     Attributes:
-        columns: what they call their columns.
+        columns: the names of their columns.
         groups: the sensitive attributes.
-        classes: names in the order of a frame's probabilities.
-        split: the split that is measured.
-        threshold: of models with several exits, `auto` or `policy`.
+        classes: class names for a data frame with a column of predictions.
+        split: the split to measure.
+        threshold: of models with several exits: numbers, `auto` or `policy`.
     """
 
     columns: Columns
@@ -40,23 +40,23 @@ class TableReader:
     threshold: str | float | tuple[float, ...] | None = None
 
     def open(self, table: Any, name: str) -> Source:
-        """The source of a table; `name` is the model's where the table has none of its own."""
-        how: dict[str, Any] = {"split": self.split, "threshold": self.threshold}
+        """The source of a table; `name` is the model's name if the table does not have one."""
+        options: dict[str, Any] = {"split": self.split, "threshold": self.threshold}
         if isinstance(table, str | Path):
-            return open_source(Path(table), self.groups, columns=self.columns, **how)
+            return open_source(Path(table), self.groups, columns=self.columns, **options)
         left_out: dict[str, str] = {}
         if not isinstance(table, Predictions):
             table, left_out = from_frame(table, self.columns, self.groups, self.classes)
         cluster = self.columns.cluster
-        source = source_of(table, name, self.groups, cluster_name=cluster, **how)
+        source = source_of(table, name, self.groups, cluster_name=cluster, **options)
         return replace(source, left_out=left_out)
 
 
 def named_columns(**given: Any) -> Columns:
-    """Columns by name; what is None has its usual name.
+    """Columns with the given names; an argument that is None keeps its default name.
 
     Raises:
-        UserError: an array where a name is due.
+        UserError: an array is given instead of a name.
     """
     named = {key: value for key, value in given.items() if value is not None}
     for key, value in named.items():
@@ -79,7 +79,7 @@ def source_of_arrays(
         cluster: lesion or patient of each sample, (N,).
         given: other arguments of `from_arrays`.
     Raises:
-        UserError: names of columns where arrays are due, or what `from_arrays` refuses.
+        UserError: names of columns are given instead of arrays, or `from_arrays` refuses a value.
     """
     if not isinstance(groups, Mapping):
         raise UserError(
@@ -94,12 +94,14 @@ def source_of_arrays(
 def with_answers(source: Source, answers: NDArray[Any]) -> Source:
     """The source with another model's answers (N,) or probabilities (N, C) for the same rows."""
     p = source.predictions
-    other = from_arrays(
+    baseline = from_arrays(
         np.array(p.classes)[p.labels],
         prediction=answers if answers.ndim == 1 else None,
         probabilities=None if answers.ndim == 1 else answers,
         classes=p.classes,
         ids=p.ids,
     )
-    rows = replace(p, probabilities=other.probabilities, exit_names=("f",), hard=other.hard)
-    return Source("the baseline", rows, Policy(None, rule="single exit"))
+    predictions = replace(
+        p, probabilities=baseline.probabilities, exit_names=("f",), hard=baseline.hard
+    )
+    return Source("the baseline", predictions, Policy(None, rule="single exit"))

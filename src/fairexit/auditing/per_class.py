@@ -1,4 +1,4 @@
-"""Gaps class by class: which are more than chance, after testing all of them."""
+"""Gaps class by class, and which of them exceed chance after correction for all tests."""
 
 import math
 from dataclasses import replace
@@ -26,32 +26,29 @@ def class_gaps(
     """The range of TPR and of FPR over the groups, for every class that occurs.
 
     A group with fewer than `MIN_CLUSTERS` clusters behind a rate is left out of that rate's
-    comparison; a class where fewer than two groups remain has too few samples.
+    comparison; a class with fewer than two remaining groups has too few samples.
 
     Args:
-        samples: of one attribute.
+        samples: the samples of one attribute.
         drawn: bootstrap of tpr and fpr, (B, 1, M, C).
         null: tpr and fpr under permutation, (B, M, C).
-        settings: level and alpha.
+        settings: confidence level and alpha.
     """
     point = {rate: drawn.point[rate][0] for rate in RATES}
     behind = dict(zip(RATES, samples.sample.clusters_behind_rates(), strict=True))
     enough = {rate: behind[rate] >= MIN_CLUSTERS for rate in RATES}
     masked = {rate: np.where(enough[rate], null[rate], np.nan) for rate in RATES}
     observed = np.stack([range_known(np.where(enough[r], point[r], np.nan), -2) for r in RATES])
-    chance = np.stack([range_known(masked[r], -2) for r in RATES], axis=1)
-    alone, adjusted, null_quantile = max_t(
-        observed.ravel(), chance.reshape(len(chance), -1), settings.alpha
-    )
-    shape = observed.shape
-    alone, adjusted, null_quantile = (
-        values.reshape(shape) for values in (alone, adjusted, null_quantile)
-    )
-    null_mean = np.nan_to_num(chance).mean(0)
-    hidden = [min_detectable_range(masked[rate], null_quantile[i]) for i, rate in enumerate(RATES)]
+    null_gaps = np.stack([range_known(masked[r], -2) for r in RATES], axis=1)
+    tests = max_t(observed.ravel(), null_gaps.reshape(len(null_gaps), -1), settings.alpha)
+    p_values, p_adjusted, null_quantile = (values.reshape(observed.shape) for values in tests)
+    null_mean = np.nan_to_num(null_gaps).mean(0)
+    detectable = [
+        min_detectable_range(masked[rate], null_quantile[i]) for i, rate in enumerate(RATES)
+    ]
     totals = samples.counts.sum(-1)
     sizes = {"tpr": totals, "fpr": totals.sum(1, keepdims=True) - totals}
-    found = []
+    gaps = []
     for c in np.flatnonzero(totals.sum(0)).tolist():
         for i, rate in enumerate(RATES):
             ends = _ends(point[rate][:, c], enough[rate][:, c])
@@ -63,7 +60,7 @@ def class_gaps(
             )
             small = np.flatnonzero(~enough[rate][:, c])
             names = samples.groups
-            found.append(
+            gaps.append(
                 ClassGap(
                     name=samples.classes[c],
                     rate=rate,
@@ -75,17 +72,19 @@ def class_gaps(
                     highest=names[ends[0]] if ends else "",
                     lowest=names[ends[1]] if ends else "",
                     null_mean=float(null_mean[i, c]) if large else math.nan,
-                    p_value=float(alone[i, c]),
-                    p_adjusted=float(adjusted[i, c]),
-                    min_detectable_gap=float(hidden[i][c]) if large else math.nan,
-                    verdict=verdict_on(float(adjusted[i, c]), settings.alpha) if large else TOO_FEW,
+                    p_value=float(p_values[i, c]),
+                    p_adjusted=float(p_adjusted[i, c]),
+                    min_detectable_gap=float(detectable[i][c]) if large else math.nan,
+                    verdict=verdict_on(float(p_adjusted[i, c]), settings.alpha)
+                    if large
+                    else TOO_FEW,
                 )
             )
-    return tuple(found)
+    return tuple(gaps)
 
 
 def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """Groups of the highest and the lowest rate among those that are large enough."""
+    """Groups of the highest and the lowest rate among those with enough clusters."""
     groups = np.flatnonzero(enough)
     if len(groups) < 2:
         return None
@@ -96,18 +95,18 @@ def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
 def _difference(
     drawn: Bootstrap, rate: str, *, ends: tuple[int, int], c: int, settings: AuditSettings
 ) -> Estimate:
-    """Highest minus lowest rate, these two groups fixed; the interval may reach below 0."""
+    """Highest minus lowest rate of two fixed groups; the interval may extend below 0."""
     high, low = ends
 
     def gap(values: Values) -> Values:
         return values[..., 0, high, c] - values[..., 0, low, c]
 
     jackknifed = drawn.jackknife[rate]
-    found = percentile(
+    interval = percentile(
         gap(drawn.point[rate]),
         gap(drawn.draws[rate]),
         replace(jackknifed, values=gap(jackknifed.values)),
         settings.confidence_level,
     )
-    one: Estimate = estimates(found).item()
-    return one
+    estimate: Estimate = estimates(interval).item()
+    return estimate

@@ -1,8 +1,8 @@
-"""The results of an audit as plain data: numbers with intervals, tests, and what they rest on.
+"""The results of an audit as plain data: numbers with intervals, tests, and sample sizes.
 
-`AuditResults` hold everything a report shows and nothing that grows with the number of rows, except
-for a few ids. How they are worded and drawn is the business of `fairexit.report`. NaN stands where
-no sample defines a value or an interval cannot be trusted.
+`AuditResults` hold everything that a report shows. Their size does not depend on the number of
+samples. `fairexit.report` puts them into words, tables and figures. A number is NaN if it is
+undefined or if its interval is not reliable.
 """
 
 import math
@@ -16,7 +16,7 @@ MORE_THAN_CHANCE = "more than chance"
 COULD_BE_CHANCE = "could be chance"
 TOO_FEW = "too few samples"
 NOT_TESTED = "not tested"
-"""The verdicts on a gap. That a gap could be chance is no proof that there is none."""
+"""The verdicts on a gap. A gap that could be chance is not proven to be absent."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Estimate:
 
     Attributes:
         value: as measured on the samples.
-        low: lower end, NaN where there is no interval to trust.
-        high: upper end, likewise.
-        note: why there is no interval or how far to trust it; "" if nothing is to be said.
+        low: lower end of the interval, NaN if there is no reliable interval.
+        high: upper end, NaN like the lower.
+        note: why there is no interval, or a caution on it; "" if there is no remark.
     """
 
     value: float
@@ -38,18 +38,19 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Gap:
-    """A gap between groups beside what chance alone would give.
+    """A gap between groups, compared with what chance alone gives.
 
     Attributes:
         metric: its key, one of the metrics that compare groups.
-        estimate: the gap, with the interval of the true gaps under which it is no surprise.
-        null_mean: mean of the gap when the groups do not matter (permuted clusters).
-        null_quantile: 95 % quantile of the same; larger gaps are more than chance.
-        p_value: share of permutations with a gap as large, the data's own among them.
-        corrected: the true gap whose samples would show more than this one as often as less;
-            0 where chance alone would.
-        min_detectable_gap: the smallest true gap that this set of samples would find in 80 of 100
-            cases; NaN where even the largest that was tried stays hidden.
+        estimate: the gap, with the interval of all true gaps that the test does not reject.
+        null_mean: mean of the gap if the groups do not matter (permuted clusters).
+        null_quantile: 95 % quantile of the gap if the groups do not matter; larger gaps are more
+            than chance.
+        p_value: share of permutations with a gap at least as large, where the data count as one.
+        corrected: the true gap whose samples have this gap as their median; 0 if chance alone
+            would give as much.
+        min_detectable_gap: the smallest true gap that these samples would show to be more than
+            chance in 80 of 100 cases; NaN if even the largest gap tried would not be detected.
         verdict: one of the verdicts above.
     """
 
@@ -70,17 +71,17 @@ class ClassGap:
     Attributes:
         name: the class.
         rate: tpr or fpr.
-        estimate: largest minus smallest rate over the groups that are large enough.
-        rates: group -> rate, NaN where the group has no sample behind it.
+        estimate: largest minus smallest rate over the groups with enough clusters.
+        rates: group -> rate, NaN if the group has no sample for it.
         samples: group -> samples behind the rate.
         clusters: group -> clusters behind the rate.
-        too_small: groups with fewer clusters than can say anything; they are in no comparison.
-        highest: group with the highest rate, "" where fewer than two groups can be compared.
-        lowest: likewise.
-        null_mean: mean of the gap when the groups do not matter.
-        p_value: for this class alone, NaN where there are too few samples.
+        too_small: groups with too few clusters, which are left out of the comparison.
+        highest: group with the highest rate, "" if fewer than two groups can be compared.
+        lowest: group with the lowest rate, "" as well.
+        null_mean: mean of the gap if the groups do not matter.
+        p_value: uncorrected, NaN if there are too few samples.
         p_adjusted: corrected for all classes and both rates that were tested.
-        min_detectable_gap: the smallest true gap that would be found in 80 of 100 cases.
+        min_detectable_gap: the smallest true gap that would be detected in 80 of 100 cases.
         verdict: one of the verdicts above.
     """
 
@@ -106,13 +107,13 @@ class Slice:
 
     Attributes:
         values: attribute -> value.
-        n: samples in it.
-        clusters: clusters in it.
-        errors: share of wrong answers in it.
+        n: number of samples.
+        clusters: number of clusters.
+        errors: share of wrong answers in the slice.
         rest: share of wrong answers outside, weighted to the slice's mix of classes.
         excess: errors minus rest, with its interval.
-        p_value: for this slice alone, one-sided.
-        p_adjusted: corrected for every slice that was looked at.
+        p_value: one-sided and uncorrected.
+        p_adjusted: corrected for all slices that were tested.
     """
 
     values: dict[str, str]
@@ -127,16 +128,16 @@ class Slice:
 
 @dataclass(frozen=True)
 class SliceSearch:
-    """The search over slices: what was looked at, and the worst ones.
+    """The search over slices and its worst slices.
 
     Attributes:
-        worst: the slices with the smallest p-values first.
-        searched: how many slices were looked at.
-        skipped: how many were not: too small, without a class in common with the rest, or beyond
-            the most that are.
-        attributes: the columns that took part.
-        left_out: column -> why it took no part.
-        least: clusters that a slice needs.
+        worst: the worst slices, in ascending order of their p-values.
+        searched: number of slices that were tested.
+        skipped: number of slices that were not tested: too small, without a class in common with
+            the other samples, or beyond the maximum number.
+        attributes: the columns that were used.
+        left_out: column that was not used -> reason.
+        min_clusters: clusters that a slice needs.
     """
 
     worst: tuple[Slice, ...]
@@ -144,21 +145,22 @@ class SliceSearch:
     skipped: int
     attributes: tuple[str, ...]
     left_out: dict[str, str]
-    least: int
+    min_clusters: int
 
 
 @dataclass(frozen=True)
 class Clinical:
-    """One class read as a disease that is there or not, by group.
+    """Measures of one class by group, as for a disease that is present or absent.
 
     Attributes:
         positive: the class.
-        groups: group -> measure -> number; the measures are sensitivity, specificity, ppv, npv,
-            auroc (NaN for hard answers) and, if a cut could be chosen, `sensitivity_at` and
-            `specificity_at`: both on these samples, at the cut.
-        specificity: the specificity that the cut was chosen for.
-        cut: smallest probability that counts as positive, chosen on validation; None without.
-        reason: why there is no cut, "" where there is one.
+        groups: group -> measure -> estimate. The measures are sensitivity, specificity, ppv, npv,
+            auroc (NaN without probabilities) and, if a cut could be chosen, `sensitivity_at` and
+            `specificity_at`: both measured on these samples, at the cut.
+        specificity: the specificity for which the cut was chosen.
+        cut: smallest probability that counts as positive, chosen on validation; None if there is
+            no cut.
+        reason: why there is no cut, "" if there is one.
     """
 
     positive: str
@@ -170,16 +172,16 @@ class Clinical:
 
 @dataclass(frozen=True)
 class ExitRow:
-    """One exit as one group uses it under the policy.
+    """The samples of one group that leave at one exit under the policy.
 
     Attributes:
-        exit: its name, "f" the final one.
+        exit: name of the exit, "f" for the final one.
         group: the group.
-        n: samples of the group that leave here.
+        n: samples of the group that leave at this exit.
         share: their share of the group, with its interval.
-        accuracy: of those that leave here.
-        cost: mean cost of one of them, as a share of the full network; NaN if not known.
-        confusions: the most frequent errors here: (true class, answer, how often).
+        accuracy: their accuracy.
+        cost: cost of one sample, as a share of the full network; NaN if not known.
+        confusions: their most frequent errors: (true class, answer, number).
     """
 
     exit: str
@@ -192,20 +194,21 @@ class ExitRow:
 
 
 @dataclass(frozen=True)
-class Leaving:
-    """Who leaves where under the policy.
+class ExitUsage:
+    """At which exits the samples of each group leave under the policy.
 
     Attributes:
-        rows: exit by exit, in each group by group.
+        rows: one for each exit and group, by exit and then by group.
         mean_cost: group -> mean cost as a share of the full network; empty if not known.
-        cost_reason: why the cost is not known, "" where it is.
-        statistic: half the summed difference of exit shares between groups, in each class and
-            weighted by its samples (total variation), the largest of any two groups.
-        null_mean: its mean when the groups do not matter.
-        p_value: permutation of whole clusters within their class profile.
+        cost_reason: why the cost is not known, "" if it is.
+        statistic: total variation distance between the exit shares of two groups (half the summed
+            difference), averaged over the classes weighted by their samples; the largest over all
+            pairs of groups.
+        null_mean: mean of the statistic if the groups do not matter.
+        p_value: of a permutation of whole clusters within their class profile.
         verdict: one of the verdicts above.
-        first: ids that leave first, and surest.
-        last: ids that leave last, and least sure.
+        first: ids of the samples that leave first, with the highest confidence.
+        last: ids of the samples that leave last, with the lowest confidence.
     """
 
     rows: tuple[ExitRow, ...]
@@ -221,14 +224,14 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Curve:
-    """What each theta would give on these samples; to look at, not to choose by.
+    """Metrics, exit shares and cost at each theta on these samples; not for choosing a theta.
 
     Attributes:
-        thetas: in rising order, (T,).
+        thetas: in ascending order, (T,).
         metrics: the main metrics by name -> (T,).
-        shares: exit -> share of all samples that leaves there, (T,).
+        shares: exit -> share of all samples that leaves at this exit, (T,).
         cost: mean cost as a share of the full network, (T,); empty if not known.
-        used: the policy's theta, NaN where it has several or none.
+        used: the policy's theta, NaN if it has several or none.
     """
 
     thetas: NDArray[np.float64]
@@ -240,15 +243,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Paired:
-    """A metric of the audited model beside the baseline's, on the same samples.
+    """A metric of the audited model and of the baseline, on the same samples.
 
     Attributes:
         metric: its key.
         value: the audited model's, mean over seeds.
         baseline: the baseline's, mean over seeds.
         difference: value minus baseline, with the interval of the paired draws.
-        values: the audited model's, seed by seed.
-        baselines: the baseline's, seed by seed.
+        values: the audited model's value for each seed.
+        baselines: the baseline's value for each seed.
     """
 
     metric: str
@@ -261,30 +264,30 @@ class Paired:
 
 @dataclass(frozen=True)
 class AttributeAudit:
-    """Everything about one sensitive attribute, or about several crossed ones.
+    """All results for one sensitive attribute, or for several crossed attributes.
 
     Attributes:
-        attribute: its name; crossed ones are joined by " x ".
+        attribute: its name; those of crossed attributes are joined by " x ".
         groups: its values.
         n: group -> samples.
         clusters: group -> clusters.
-        unknown: samples without a known value; they are in no number here.
+        unknown: samples without a known value; they are left out of all numbers.
         counts: samples by group, true class and answer, (M, C, C): the confusion matrices.
         empty_cells: (group, class) pairs without a sample.
         by_group: group -> metric -> number: precision, recall, f1 (macro), accuracy and, with
             probabilities, auroc and ece.
         overall: metric -> number: precision, recall, f1 (means over groups), their `_diff`,
             accuracy, balanced_accuracy, worst_group_*, and, with probabilities, auroc and ece.
-        gaps: the fairness gaps beside chance.
-        approximate: the permutation test is approximate (clusters have unique class profiles).
+        gaps: the gaps between groups and their tests.
+        approximate: whether the permutation test is approximate (class profiles were pooled).
         stuck: share of the samples whose cluster has no partner to swap groups with.
-        bundled: clusters were put together at random before they were permuted.
+        bundled: whether clusters were merged at random before the permutation.
         classes: the gaps class by class.
-        clinical: one for each positive class asked for.
-        leaving: who leaves where; None for a plain model.
+        clinical: the clinical measures, one for each positive class.
+        exit_usage: the exits at which samples leave; None for a plain model.
         curve: metrics over theta; None for a plain model.
-        paired: the comparison with the baseline; empty without one.
-        seeds: metric -> one value for each seed; empty with one seed.
+        paired: the comparison with the baseline; empty without a baseline.
+        seeds: metric -> one value for each seed; empty with a single seed.
     """
 
     attribute: str
@@ -302,7 +305,7 @@ class AttributeAudit:
     bundled: bool
     classes: tuple[ClassGap, ...]
     clinical: tuple[Clinical, ...] = ()
-    leaving: Leaving | None = None
+    exit_usage: ExitUsage | None = None
     curve: Curve | None = None
     paired: tuple[Paired, ...] = ()
     seeds: dict[str, tuple[float, ...]] = field(default_factory=dict)
@@ -310,29 +313,29 @@ class AttributeAudit:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was audited, and how.
+    """The model, the data and the settings of an audit.
 
     Attributes:
         name: of the model.
         source: file or folder, or "" for tables in memory.
         split: the split that was measured, "" if the rows name none.
-        n: samples.
-        clusters: lesions or patients, those of one sample included.
-        cluster_name: the column, "" where every sample is its own.
+        n: number of samples.
+        clusters: number of lesions or patients, including those with a single sample.
+        cluster_name: the column of clusters, "" if every sample is a cluster of its own.
         classes: class names.
         class_counts: class -> samples.
-        hard: answers only, no probabilities: no AUROC, no calibration.
+        hard: whether there are answers only and no probabilities, so no AUROC or calibration.
         exits: exit names; ("f",) for a plain model.
-        policy: who leaves where: the fields of `fairexit.evaluation.policy.Policy`.
-        baseline: name of the model compared with, "" without.
-        n_resamples: bootstrap draws of the count metrics.
+        policy: the early-exit policy, as fields of `fairexit.evaluation.policy.Policy`.
+        baseline: name of the model to compare with, "" if there is none.
+        n_resamples: bootstrap draws of the metrics of counts.
         n_score_resamples: bootstrap draws of AUROC and ECE.
         n_permutations: permutations behind each p-value.
         random_state: seed of draws and permutations.
         confidence_level: of the intervals.
-        alpha: largest p-value called a difference.
-        dataset: what the prepared data say of themselves (name, website, licence, skipped,
-            leaks); empty where they are not at hand.
+        alpha: largest p-value that counts as more than chance.
+        dataset: description of the prepared data (name, website, licence, skipped, leaks); empty
+            if they are not available.
         versions: of fairexit, Python and numpy.
     """
 
@@ -360,11 +363,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class AuditResults:
-    """Everything that an audit measured.
+    """All results of an audit.
 
     Attributes:
-        facts: what was audited, and how.
-        attributes: one for each attribute, then the crossed ones.
+        facts: the model, the data and the settings.
+        attributes: one for each attribute, then one for the crossed attributes.
         slices: the search for the worst slices.
     """
 
@@ -374,7 +377,7 @@ class AuditResults:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it: dataclasses as objects, arrays as lists, NaN as None."""
+    """A value for JSON: dataclasses as dicts, arrays as lists, NaN as None."""
     if is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):

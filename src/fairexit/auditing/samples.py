@@ -1,4 +1,4 @@
-"""The samples of one attribute as the statistics see them."""
+"""The samples of one attribute, in the form that the statistics take."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class AttributeSample:
     """The samples of a source whose value of one attribute is known.
 
     Attributes:
-        rows: which of the source's samples they are, (N,) of bool over all.
-        sample: their labels, answers (1, n), groups and clusters.
-        classes, groups: names by index.
+        rows: mask over all N samples of the source, (N,).
+        sample: labels, answers (1, n), groups and clusters of the n selected samples.
+        classes, groups: names of the classes and groups.
     """
 
     rows: NDArray[np.bool_]
@@ -28,7 +28,7 @@ class AttributeSample:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Samples by group, true class and answer, (M, C, C)."""
+        """Samples by group, true class and predicted class, (M, C, C)."""
         return self.sample.counts[0]
 
 
@@ -36,7 +36,7 @@ def take_sample(source: Source, attribute: str) -> AttributeSample:
     """The samples of a source whose value of an attribute is known.
 
     Raises:
-        UserError: no such attribute, or it has one value only.
+        UserError: the attribute is unknown, or has a single value.
     """
     p = source.predictions
     groups, names = p.group(attribute)
@@ -53,5 +53,5 @@ def take_sample(source: Source, attribute: str) -> AttributeSample:
 
 
 def by_name(names: Sequence[str], values: NDArray[np.int64]) -> dict[str, int]:
-    """Numbers by their names."""
+    """Name -> number."""
     return dict(zip(names, values.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""How an audit draws, and when it calls something a difference."""
+"""Settings of an audit: numbers of draws, levels, and the verdict on a test."""
 
 import math
 from dataclasses import dataclass
@@ -8,23 +8,25 @@ from fairexit.errors import UserError
 from fairexit.stats.bootstrap import IntervalMethod
 
 MIN_CLUSTERS = 10
-"""Clusters that a cell needs on each side of a comparison; with fewer it has too few samples."""
+"""Clusters that each side of a comparison needs; with fewer it has too few samples."""
 
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """How an audit draws.
+    """Settings of an audit.
 
     Attributes:
-        n_resamples: draws of the bootstrap of count metrics.
-        n_score_resamples: draws of the bootstrap of AUROC and calibration error.
+        n_resamples: bootstrap draws of the metrics of counts.
+        n_score_resamples: bootstrap draws of AUROC and calibration error.
         n_permutations: permutations of each test.
-        n_gap_resamples: draws from each population that the interval of a gap is read from.
-        random_state: seed of all of them.
+        n_gap_resamples: draws from each population by which the interval of a gap is computed.
+        random_state: seed of all draws and permutations.
         confidence_level: of the intervals.
-        alpha: largest p-value called a difference.
+        alpha: largest p-value that counts as more than chance.
         method: of the intervals, bca or percentile.
-        specificity: at which sensitivity is read.
+        specificity: specificity at which sensitivity is measured.
+    Raises:
+        UserError: a level is not between 0 and 1.
     """
 
     n_resamples: int = 10_000
@@ -45,7 +47,7 @@ class AuditSettings:
 
 
 def verdict_on(p_value: float, alpha: float) -> str:
-    """The verdict that a p-value gives."""
+    """The verdict on a gap by its p-value."""
     if math.isnan(p_value):
         return NOT_TESTED
     return MORE_THAN_CHANCE if p_value <= alpha else COULD_BE_CHANCE

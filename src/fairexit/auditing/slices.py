@@ -1,8 +1,9 @@
-"""The worst slices: attribute values, alone and in pairs, where the model errs more than elsewhere.
+"""The worst slices: values of one or two attributes for which the model makes more errors.
 
-A slice is compared with the rest at equal mix of classes, so that hard classes do not look like a
-hard group. Whole clusters change sign together under chance (wild bootstrap, Rademacher signs);
-the largest statistic over all slices corrects for the search.
+A slice is compared with all other samples, weighted to the same mix of classes, so that a slice
+with many samples of difficult classes does not stand out. The null distribution comes from a wild
+bootstrap in which whole clusters change sign together (Rademacher signs); the largest statistic
+over all slices corrects for the search.
 """
 
 import math
@@ -22,32 +23,43 @@ from fairexit.cluster_index import cluster_index
 from fairexit.metrics.rates import Values
 from fairexit.types import UNKNOWN
 
-LEAST_CLUSTERS = 30
-"""Clusters that a slice needs: the test is large-sample, and small slices abound."""
+MIN_SLICE_CLUSTERS = 30
+"""Clusters that a slice needs: the test is asymptotic, and there are many small slices."""
 
-SHOWN = 10
-MOST_SLICES = 2_000
+MAX_SHOWN = 10
+"""Number of slices that an audit reports."""
+
+MAX_SLICES = 2_000
+"""Number of slices that are tested; the others are skipped."""
+
 BUNDLES = 5_000
-"""Clusters are bundled into at most so many; bundles are as independent as clusters are."""
+"""Clusters are merged into at most this many bundles, which are independent as well."""
 
 SIGNS = 2_000
+"""Number of draws of the wild bootstrap."""
+
 CHUNK = 100
+"""Number of draws that are processed together."""
 
 
-class _Found(NamedTuple):
+class _Candidate(NamedTuple):
+    """A slice with its excess of errors, before the test."""
+
     values: dict[str, str]
     n: int
     clusters: int
     errors: float
     excess: float
-    error: float
-    """Standard error of the excess."""
+    standard_error: float
+    """Of the excess."""
     parts: Values
-    """Each bundle's part of the excess when nothing but chance is at work."""
+    """Contribution of each bundle to the excess under the null hypothesis."""
 
 
 @dataclass(frozen=True)
 class _Rows:
+    """All N samples: whether the answer is wrong (0 or 1), class, cluster and bundle, each (N,)."""
+
     wrong: Values
     labels: NDArray[np.int64]
     clusters: NDArray[np.int64]
@@ -56,60 +68,62 @@ class _Rows:
 
 
 def search_slices(source: Source, settings: AuditSettings) -> SliceSearch:
-    """Every slice of one or two attribute values with enough clusters, tested for excess errors.
+    """Test every slice of one or two attribute values with enough clusters for excess errors.
 
-    All attributes of the predictions take part. Slices of the same samples count once, under the
+    All attributes of the predictions are used. Slices with the same samples count once, under the
     shorter name.
 
     Args:
-        source: predictions with attributes; samples of an unknown value are in no slice of it.
-        settings: seed, level.
+        source: predictions with attributes; samples of unknown value are in no slice.
+        settings: random seed and confidence level.
     """
     p = source.predictions
     numbers = cluster_index(p.clusters)
     order = np.random.default_rng(settings.random_state).permutation(int(numbers.max()) + 1)
     wrong = (source.answers != p.labels).astype(float)
     rows = _Rows(wrong, p.labels, numbers, order[numbers] % BUNDLES, len(p.classes))
-    found: list[_Found] = []
+    candidates: list[_Candidate] = []
     skipped, seen = 0, set()
-    for values, inside in _candidates(source):
-        clusters = 0 if inside.sum() < LEAST_CLUSTERS else len(np.unique(numbers[inside]))
-        if clusters < LEAST_CLUSTERS or len(found) == MOST_SLICES:
+    for values, inside in _slices(source):
+        clusters = 0 if inside.sum() < MIN_SLICE_CLUSTERS else len(np.unique(numbers[inside]))
+        if clusters < MIN_SLICE_CLUSTERS or len(candidates) == MAX_SLICES:
             skipped += 1
             continue
         key = np.packbits(inside).tobytes()
         if key in seen or inside.all():
             continue
         seen.add(key)
-        one = _measure(values, inside, clusters, rows)
-        if one is None:
+        candidate = _measure(values, inside, clusters, rows)
+        if candidate is None:
             skipped += 1
         else:
-            found.append(one)
-    worst = _test(found, settings)
+            candidates.append(candidate)
+    worst = _test(candidates, settings)
+    attributes = tuple(p.attributes)
     return SliceSearch(
-        worst, len(found), skipped, tuple(p.attributes), source.left_out, LEAST_CLUSTERS
+        worst, len(candidates), skipped, attributes, source.left_out, MIN_SLICE_CLUSTERS
     )
 
 
-def _candidates(source: Source) -> Iterator[tuple[dict[str, str], NDArray[np.bool_]]]:
+def _slices(source: Source) -> Iterator[tuple[dict[str, str], NDArray[np.bool_]]]:
+    """All slices of one attribute value, then of two: their values and the mask (N,) of samples."""
     p = source.predictions
     single = []
     for name, values in p.attributes.items():
-        there = np.unique(values[values != UNKNOWN]).tolist()
-        single += [(name, p.group_names[name][g], values == g) for g in there]
+        present = np.unique(values[values != UNKNOWN]).tolist()
+        single += [(name, p.group_names[name][g], values == g) for g in present]
     for name, value, inside in single:
         yield {name: value}, inside
-    for (name, value, one), (other, its, two) in combinations(single, 2):
-        # Where one value is too rare, so are all its pairs.
-        if name != other and min(one.sum(), two.sum()) >= LEAST_CLUSTERS:
-            yield {name: value, other: its}, one & two
+    for (name_a, value_a, inside_a), (name_b, value_b, inside_b) in combinations(single, 2):
+        # If a value is too rare, so are all pairs with it.
+        if name_a != name_b and min(inside_a.sum(), inside_b.sum()) >= MIN_SLICE_CLUSTERS:
+            yield {name_a: value_a, name_b: value_b}, inside_a & inside_b
 
 
 def _measure(
     values: dict[str, str], inside: NDArray[np.bool_], clusters: int, rows: _Rows
-) -> _Found | None:
-    """The excess of errors and each bundle's part in it; None where no class is on both sides."""
+) -> _Candidate | None:
+    """The excess of errors of a slice; None if no class is both inside and outside of it."""
     n_in = np.bincount(rows.labels[inside], minlength=rows.num_classes)
     n_out = np.bincount(rows.labels[~inside], minlength=rows.num_classes)
     both = (n_in > 0) & (n_out > 0)
@@ -117,15 +131,17 @@ def _measure(
     if not total:
         return None
     compared = both[rows.labels]
-    # Each sample's weight in: mean inside - sum over classes of (share inside x mean outside).
+    # Weight of each sample in: mean inside - sum over classes of (share inside x mean outside).
     outside = n_in / np.maximum(n_out, 1) / total
     weight = np.where(inside, 1 / total, -outside[rows.labels]) * compared
-    under_chance = rows.wrong - _class_means(rows, np.ones(len(inside), bool))
-    own = rows.wrong - np.where(inside, _class_means(rows, inside), _class_means(rows, ~inside))
+    null_residuals = rows.wrong - _class_means(rows, np.ones(len(inside), bool))
+    residuals = rows.wrong - np.where(
+        inside, _class_means(rows, inside), _class_means(rows, ~inside)
+    )
     size = int(rows.bundles.max()) + 1
-    parts = np.bincount(rows.bundles, weight * under_chance, minlength=size).astype(float)
-    spread = np.bincount(rows.bundles, weight * own, minlength=size)
-    return _Found(
+    parts = np.bincount(rows.bundles, weight * null_residuals, minlength=size).astype(float)
+    spread = np.bincount(rows.bundles, weight * residuals, minlength=size)
+    return _Candidate(
         values,
         int(inside.sum()),
         clusters,
@@ -137,42 +153,48 @@ def _measure(
 
 
 def _class_means(rows: _Rows, among: NDArray[np.bool_]) -> Values:
-    """For every sample the share of errors of its class among some samples."""
+    """For every sample, the share of errors of its class among the samples of a mask, (N,)."""
     labels = rows.labels[among]
     n = np.bincount(labels, minlength=rows.num_classes)
     errors = np.bincount(labels, rows.wrong[among], minlength=rows.num_classes)
     return (errors / np.maximum(n, 1))[rows.labels]
 
 
-def _test(found: list[_Found], settings: AuditSettings) -> tuple[Slice, ...]:
-    if not found:
+def _test(candidates: list[_Candidate], settings: AuditSettings) -> tuple[Slice, ...]:
+    """Test all slices by a wild bootstrap; the worst `MAX_SHOWN` of them, the worst first."""
+    if not candidates:
         return ()
-    parts = np.stack([one.parts for one in found], axis=1)
+    parts = np.stack([candidate.parts for candidate in candidates], axis=1)
     scale = np.sqrt((parts**2).sum(0))
-    scale[scale == 0] = np.inf  # nobody or everybody errs: nothing to see
+    scale[scale == 0] = np.inf  # all answers are right or all are wrong: no difference to test
     statistic = parts.sum(0) / scale
     rng = np.random.default_rng(settings.random_state)
-    larger, largest = np.ones(len(found)), np.ones(len(found))
+    larger, largest = np.ones(len(candidates)), np.ones(len(candidates))
     for _ in range(0, SIGNS, CHUNK):
         signs = rng.integers(0, 2, (CHUNK, len(parts))) * 2.0 - 1
         drawn = signs @ (parts / scale)
         larger += (drawn >= statistic - 1e-9).sum(0)
         largest += (drawn.max(1)[:, None] >= statistic - 1e-9).sum(0)
-    alone, adjusted = larger / (SIGNS + 1), largest / (SIGNS + 1)
-    z = NormalDist().inv_cdf((1 + settings.confidence_level) / 2)
-    worst = np.lexsort((-statistic, adjusted))[:SHOWN]
+    p_values, p_adjusted = larger / (SIGNS + 1), largest / (SIGNS + 1)
+    worst = np.lexsort((-statistic, p_adjusted))[:MAX_SHOWN]
     return tuple(
         Slice(
-            one.values,
-            one.n,
-            one.clusters,
-            one.errors,
-            one.errors - one.excess,
-            Estimate(one.excess, one.excess - z * one.error, one.excess + z * one.error)
-            if one.error
-            else Estimate(one.excess, math.nan, math.nan, "no interval: no spread"),
-            float(alone[j]),
-            float(adjusted[j]),
+            candidates[j].values,
+            candidates[j].n,
+            candidates[j].clusters,
+            candidates[j].errors,
+            candidates[j].errors - candidates[j].excess,
+            _excess(candidates[j], settings.confidence_level),
+            float(p_values[j]),
+            float(p_adjusted[j]),
         )
-        for j, one in ((j, found[j]) for j in worst)
+        for j in worst
     )
+
+
+def _excess(candidate: _Candidate, confidence_level: float) -> Estimate:
+    """The excess of errors with its normal interval."""
+    if not candidate.standard_error:
+        return Estimate(candidate.excess, math.nan, math.nan, "no interval: no spread")
+    half = NormalDist().inv_cdf((1 + confidence_level) / 2) * candidate.standard_error
+    return Estimate(candidate.excess, candidate.excess - half, candidate.excess + half)

@@ -1,4 +1,4 @@
-"""What is audited: predictions under a policy, with all that is known of where they come from."""
+"""The source of an audit: predictions under a policy, and what is known of their origin."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option, short
-from fairexit.evaluation.assess import Choice, choose_policy, of_run
+from fairexit.evaluation.assess import Choice, choose_policy, stored_predictions
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
 from fairexit.predictions.arrow import Columns, attribute_columns
@@ -26,7 +26,7 @@ NO_COSTS = {
 }
 
 DESCRIBED = ("name", "website", "licence", "skipped", "leaks", "mixed_clusters")
-"""What an audit tells of the prepared data."""
+"""Keys of `dataset.json` that an audit reports."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class Source:
     Attributes:
         name: of the model.
         predictions: the samples.
-        policy: who leaves where.
-        group: the attribute that a run was trained for, "" for anything else.
+        policy: the early-exit policy.
+        group: the attribute that a run was trained for, "" for other sources.
         path: file or folder, "" for tables in memory.
-        validation: samples of validation, None where there are none.
-        cluster_name: the column of clusters, "" where there is none.
-        costs: multiply-adds of each exit, None where they are not known.
-        cost_reason: why not.
-        left_out: columns that take no part, with the reason.
-        dataset: what the prepared data of a run say of themselves, if they still lie where it
-            found them and have not changed.
+        validation: the validation samples, None if there are none.
+        cluster_name: the column of clusters, "" if there is none.
+        costs: multiply-adds of each exit, None if they are not known.
+        cost_reason: why the costs are not known.
+        left_out: column that is not used -> reason.
+        dataset: description of the prepared data that a run was trained on, if they are still in
+            the same place and have not changed.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Source:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """The probabilities that the policy answers with, (N, C)."""
+        """The probabilities of the exit that answers for each sample, (N, C)."""
         p = self.predictions.probabilities
         return np.ascontiguousarray(p[np.arange(len(p)), self.exits])
 
@@ -79,7 +79,7 @@ class Source:
 
     @property
     def relative_costs(self) -> NDArray[np.float64] | None:
-        """Cost of each exit as a share of the full network's, (E,)."""
+        """Cost of each exit as a share of the full network's cost, (E,)."""
         return None if self.costs is None else np.array(self.costs) / self.costs[-1]
 
 
@@ -91,25 +91,26 @@ def open_source(
     threshold: str | float | tuple[float, ...] | None = None,
     columns: Columns | None = None,
 ) -> Source:
-    """A run's folder or a file of predictions.
+    """Open a run's folder or a file of predictions.
 
     Args:
         path: folder or file.
-        groups: attributes that are kept whatever they hold; the first one is theta's, if it has
-            to be chosen. By default the run's own.
-        split: the split that is measured; a file that names no split is measured whole.
-        threshold: theta; `auto` chooses it on validation; `policy` is the run's stored one, and
-            the default where there is one.
-        columns: what a file calls its columns.
+        groups: attributes to keep, however many values they have. If the threshold is to be
+            chosen, it is chosen for the first one, by default for that of the run.
+        split: the split to measure; a file without splits is measured as a whole.
+        threshold: numbers, `auto` to choose on validation, or `policy` for the one that the run
+            has stored, which is the default if it exists.
+        columns: the names of a file's columns.
     Raises:
-        UserError: no such thing, or nothing to choose theta on.
+        UserError: the path does not exist or is not readable, or there are no validation rows to
+            choose the threshold on.
     """
     if path.is_dir():
         return _run(open_run(path), groups, split, threshold)
     columns = columns or Columns()
-    kept, left_out = attribute_columns(path, columns, groups)
+    attributes, left_out = attribute_columns(path, columns, groups)
     source = source_of(
-        read_predictions(path, kept, columns=columns),
+        read_predictions(path, attributes, columns=columns),
         path.stem,
         groups,
         split=split,
@@ -128,7 +129,7 @@ def source_of(
     threshold: str | float | tuple[float, ...] | None = None,
     cluster_name: str = "cluster",
 ) -> Source:
-    """Predictions in memory; arguments and errors as for `open_source`."""
+    """The source of predictions in memory; arguments and errors as for `open_source`."""
     splits = np.unique(predictions.split).tolist()
     measured = predictions if splits == [""] else predictions.of_split(split)
     choice = Choice("auto" if threshold is None else threshold)
@@ -142,7 +143,7 @@ def source_of(
 
 
 def _run(run: Run, groups: Sequence[str], split: str, threshold: Any) -> Source:
-    measured = of_run(run, split)
+    measured = stored_predictions(run, split)
     stored = run.policy.is_file()
     choice = Choice(("policy" if stored else "auto") if threshold is None else threshold)
     policy = _choose(choice, groups or [run.description["group"]], measured, run)
@@ -154,7 +155,7 @@ def _run(run: Run, groups: Sequence[str], split: str, threshold: Any) -> Source:
         policy,
         run.description["group"],
         str(run.path),
-        of_run(run, "val") if has_validation else None,
+        stored_predictions(run, "val") if has_validation else None,
         "cluster" if (measured.clusters != "").any() else "",
         None if costs is None else tuple(costs),
         NO_COSTS["run"] if costs is None else "",
@@ -163,6 +164,7 @@ def _run(run: Run, groups: Sequence[str], split: str, threshold: Any) -> Source:
 
 
 def _dataset(run: Run) -> dict[str, Any]:
+    """The description of a run's prepared data; empty if they are missing or have changed."""
     file = run.config.data.path / "dataset.json"
     try:
         info = json.loads(file.read_text())
@@ -176,8 +178,9 @@ def _dataset(run: Run) -> dict[str, Any]:
 def _choose(
     choice: Choice, groups: Sequence[str], predictions: Predictions, run: Run | None
 ) -> Policy:
-    several = len(predictions.exit_names) > 1
-    if several and choice.threshold == "auto" and not groups:
+    """The policy, chosen for the first attribute if it is not given or stored."""
+    several_exits = len(predictions.exit_names) > 1
+    if several_exits and choice.threshold == "auto" and not groups:
         raise UserError(
             "the threshold is chosen for a sensitive attribute; name its column with "
             f"{option('groups')}"
@@ -187,54 +190,51 @@ def _choose(
     )
 
 
-def align(other: Source, to: Source) -> Source:
-    """Another model's predictions in the order of this one's, for paired comparisons.
+def align(source: Source, reference: Source) -> Source:
+    """A model's predictions in the order of a reference's samples, for paired comparisons.
 
     Raises:
         UserError: ids, labels, classes or clusters of the two differ.
     """
-    mine, its = to.predictions, other.predictions
-    who = f"{other.name} and {to.name}"
-    order, place = np.argsort(its.ids), np.argsort(mine.ids)
-    only = np.setxor1d(mine.ids, its.ids)
-    if len(only):
-        where = to.name if only[0] in mine.ids else other.name
+    p, ref = source.predictions, reference.predictions
+    models = f"{source.name} and {reference.name}"
+    unmatched = np.setxor1d(ref.ids, p.ids)
+    if len(unmatched):
+        model = reference.name if unmatched[0] in ref.ids else source.name
         raise UserError(
-            f"{who} were not measured on the same samples: {len(only)} ids occur in only one of "
-            f"them, such as '{short(only[0])}' in {where}; use predictions of the same split"
+            f"{models} were not measured on the same samples: {len(unmatched)} ids occur in only "
+            f"one of them, such as '{short(unmatched[0])}' in {model}; use predictions of the same "
+            "split"
         )
-    if set(mine.classes) != set(its.classes):
-        extra = sorted(set(mine.classes) ^ set(its.classes))
-        raise UserError(f"{who} have different classes: only one has '{short(extra[0])}'")
-    rows = np.empty(len(order), np.int64)
-    rows[place] = order
-    to_mine = np.array([mine.classes.index(name) for name in its.classes])
-    labels = to_mine[its.labels[rows]]
-    if (labels != mine.labels).any():
+    if set(ref.classes) != set(p.classes):
+        extra = sorted(set(ref.classes) ^ set(p.classes))
+        raise UserError(f"{models} have different classes: only one has '{short(extra[0])}'")
+    rows = np.empty(len(p), np.int64)
+    rows[np.argsort(ref.ids)] = np.argsort(p.ids)
+    class_index = np.array([ref.classes.index(name) for name in p.classes])
+    wrong = class_index[p.labels[rows]] != ref.labels
+    if wrong.any():
+        raise UserError(f"{first_row(ref.ids, wrong)}: {models} have different labels for it")
+    if not same_partition(p.clusters[rows], ref.clusters):
         raise UserError(
-            f"{first_row(mine.ids, labels != mine.labels)}: {who} have different labels for it"
+            f"{models} have different clusters for the same samples; use the same column of "
+            "clusters for both"
         )
-    if not same_partition(its.clusters[rows], mine.clusters):
-        raise UserError(
-            f"{who} have different clusters for the same samples; use the same column of clusters "
-            "for both"
-        )
-    classes = np.argsort(to_mine)
     aligned = replace(
-        mine,
-        probabilities=its.probabilities[rows][:, :, classes],
-        exit_names=its.exit_names,
-        hard=its.hard,
+        ref,
+        probabilities=p.probabilities[rows][:, :, np.argsort(class_index)],
+        exit_names=p.exit_names,
+        hard=p.hard,
     )
-    return replace(other, predictions=aligned)
+    return replace(source, predictions=aligned)
 
 
-def same_partition(one: NDArray[np.str_], two: NDArray[np.str_]) -> bool:
-    """Whether two lists of clusters, whatever their names, keep the same samples together.
+def same_partition(a: NDArray[np.str_], b: NDArray[np.str_]) -> bool:
+    """Whether two lists of clusters put the same samples together, whatever the names.
 
     >>> same_partition(np.array(["a", "a", ""]), np.array(["1", "1", "2"]))
     True
     """
-    first, second = cluster_index(one), cluster_index(two)
+    first, second = cluster_index(a), cluster_index(b)
     pairs = np.unique(np.stack([first, second]), axis=1).shape[1]
     return bool(pairs == first.max(initial=-1) + 1 == second.max(initial=-1) + 1)

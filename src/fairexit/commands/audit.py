@@ -179,10 +179,10 @@ def _write(
 def _write_page(report: "AuditReport", out: Path, entanglement_file: Path, images: bool) -> None:
     from fairexit.evaluation.entanglement import read_entanglement
     from fairexit.report.audit_page import write_audit
-    from fairexit.report.thumbnails import leaving_images
+    from fairexit.report.thumbnails import named_images
 
     entanglement = read_entanglement(entanglement_file) if entanglement_file.is_file() else None
-    write_audit(report, out, entanglement, leaving_images(report) if images else {})
+    write_audit(report, out, entanglement, named_images(report) if images else {})
 
 
 def _print(report: "AuditReport", *, brief: bool) -> None:

@@ -1,1 +1,1 @@
-"""Arithmetic on a table of predictions: thresholds, group metrics, scores. No network is needed."""
+"""Thresholds, group metrics and scores from a table of predictions. No network is needed."""

@@ -1,4 +1,4 @@
-"""From a run's folder, or a file of predictions, to its numbers: what `fairexit evaluate` does."""
+"""Evaluate a run's folder, a file of predictions, or predictions in memory."""
 
 import json
 from collections.abc import Sequence
@@ -20,16 +20,17 @@ from fairexit.runs import Run, open_run
 
 @dataclass(frozen=True)
 class Choice:
-    """How theta is come by.
+    """How the threshold is chosen.
 
     Attributes:
-        threshold: `auto` (by `rule`, on validation), `policy` (the run's stored one) or numbers.
+        threshold: `auto` (by `rule`, on validation), `policy` (the one that the run has stored) or
+            numbers.
         grid: the thresholds that `auto` tries.
         rule: the name of a metric, see `choose_theta`.
         tolerance: the loss of F1 that the rule allows.
         fallback: which exit answers when none reaches the threshold.
     Raises:
-        UserError: no such rule or fallback, or a value out of range.
+        UserError: the rule or fallback is unknown, or a value is out of range.
     """
 
     threshold: str | float | tuple[float, ...] = "auto"
@@ -57,7 +58,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Assessment:
-    """An evaluation with what it was made from."""
+    """An evaluation and its input.
+
+    Attributes:
+        name: of the model.
+        group: the sensitive attribute.
+        evaluation: the numbers.
+        predictions: the predictions of the measured split.
+    """
 
     name: str
     group: str
@@ -80,19 +88,20 @@ def assess(
 ) -> Assessment:
     """Evaluate a run, a file of predictions, or predictions in memory.
 
-    A run's numbers go into its metrics.json; a theta chosen for the run's own attribute becomes its
-    policy.json.
+    The numbers of a run are stored in its metrics.json; a threshold chosen for the attribute that
+    the run was trained for is stored in its policy.json.
 
     Args:
         source: a run's folder, a file of predictions, or predictions.
-        split: the split that is measured; a table that names no split is measured whole.
+        split: the split to measure; a table without splits is measured as a whole.
         group: the attribute; by default the run's, or the only one of the table.
-        choice: how theta is come by.
-        empty: what a rate without samples counts.
-        prob_prefix: of a file's probability columns.
-        store: whether a run's files are written at all.
+        choice: how the threshold is chosen.
+        empty: value of a rate without samples, see `fairexit.metrics.rates`.
+        prob_prefix: prefix of the names of a file's probability columns.
+        store: whether the files of a run are written.
     Raises:
-        UserError: no such thing, or theta would have to be chosen without validation rows.
+        UserError: the source does not exist or does not hold what is asked for, or there are no
+            validation rows to choose the threshold on.
     """
     choice = choice or Choice()
     if isinstance(source, Path) and source.is_dir():
@@ -101,17 +110,7 @@ def assess(
             raise UserError(
                 f"{option('prob_prefix')} applies to a file of predictions, but {source} is a run"
             )
-        group = group or run.description["group"]
-        predictions = of_run(run, split)
-        policy = choose_policy(choice, group, empty, predictions=predictions, run=run)
-        evaluation = evaluate(predictions, group, policy, empty)
-        if store:
-            chosen = policy.split is not None or policy.rule == "single exit"
-            # Looking at another attribute must not change what the run answers.
-            if chosen and group == run.description["group"]:
-                policy.save(run.policy)
-            _store(run, split, group, evaluation)
-        return Assessment(run.label, group, evaluation, predictions)
+        return _assess_run(run, split, group, choice, empty=empty, store=store)
     if isinstance(source, Predictions):
         name, everything = "the predictions", source
     else:
@@ -130,23 +129,40 @@ def assess(
     return Assessment(Path(name).name, group, evaluation, predictions)
 
 
-def assess_as_stored(
-    path: Path, group: str | None = None, otherwise: Choice | None = None
+def _assess_run(
+    run: Run, split: str, group: str | None, choice: Choice, *, empty: Empty, store: bool
 ) -> Assessment:
-    """Evaluate on test under a run's stored policy; where there is none, as `otherwise` says.
+    """Evaluate the stored predictions of a run, and store the numbers and a chosen policy."""
+    group = group or run.description["group"]
+    predictions = stored_predictions(run, split)
+    policy = choose_policy(choice, group, empty, predictions=predictions, run=run)
+    evaluation = evaluate(predictions, group, policy, empty)
+    if store:
+        chosen = policy.split is not None or policy.rule == "single exit"
+        # Evaluating another attribute must not change the predictions that the run makes.
+        if chosen and group == run.description["group"]:
+            policy.save(run.policy)
+        _store(run, split, group, evaluation)
+    return Assessment(run.label, group, evaluation, predictions)
+
+
+def assess_as_stored(
+    path: Path, group: str | None = None, default: Choice | None = None
+) -> Assessment:
+    """Evaluate on test under a run's stored policy, or by `default` if there is none.
 
     Nothing is written.
     """
     stored = path.is_dir() and Run(path).policy.is_file()
-    choice = Choice("policy") if stored else otherwise
+    choice = Choice("policy") if stored else default
     return assess(path, group=group, choice=choice, store=False)
 
 
-def of_run(run: Run, split: str) -> Predictions:
+def stored_predictions(run: Run, split: str) -> Predictions:
     """The predictions of one split that a run has stored.
 
     Raises:
-        UserError: there are none.
+        UserError: the run has no predictions of this split.
     """
     file = run.predictions(split)
     if not file.is_file():
@@ -160,63 +176,67 @@ def of_run(run: Run, split: str) -> Predictions:
 def choose_policy(
     choice: Choice, group: str, empty: Empty, *, predictions: Predictions, run: Run | None
 ) -> Policy:
-    """The policy of a run or of a file's rows; on validation where theta is to be chosen.
+    """The policy of a run or a table: given, stored, or chosen on validation.
 
+    Args:
+        choice: how the threshold is chosen.
+        group: the attribute for which it is chosen.
+        empty: value of a rate without samples, see `fairexit.metrics.rates`.
+        predictions: the rows; those of split "val" are used if there is no run.
+        run: the run that the predictions belong to, if any.
     Raises:
-        UserError: no stored policy, or no rows of validation.
+        UserError: there is no stored policy, or there are no validation rows.
     """
     if len(predictions.exit_names) == 1:
-        policy = Policy(None, choice.fallback, "single exit")
-    elif choice.threshold == "policy":
+        return Policy(None, choice.fallback, "single exit")
+    if choice.threshold == "policy":
         if run is None or not run.policy.is_file():
             raise UserError(
                 f"there is no stored policy; set {option('threshold')} to auto to choose one"
             )
         return Policy.load(run.policy)
-    elif choice.threshold != "auto":
+    if choice.threshold != "auto":
         return Policy(cast(float | tuple[float, ...], choice.threshold), choice.fallback)
+    if run is not None:
+        validation = stored_predictions(run, "val")
+    elif "val" in predictions.split:
+        validation = predictions.of_split("val")
     else:
-        if run is not None:
-            validation = of_run(run, "val")
-        elif "val" in predictions.split:
-            validation = predictions.of_split("val")
-        else:
-            raise UserError(
-                "the threshold is chosen on validation, but this file has no rows of split 'val'; "
-                f"set {option('threshold')} to a number"
-            )
-        policy = choose_theta(
-            validation,
-            group,
-            thetas=choice.grid,
-            rule=choice.rule,
-            tolerance=choice.tolerance,
-            fallback=choice.fallback,
-            empty=empty,
+        raise UserError(
+            "the threshold is chosen on validation, but this file has no rows of split 'val'; "
+            f"set {option('threshold')} to a number"
         )
-    return policy
+    return choose_theta(
+        validation,
+        group,
+        thetas=choice.grid,
+        rule=choice.rule,
+        tolerance=choice.tolerance,
+        fallback=choice.fallback,
+        empty=empty,
+    )
 
 
 def _store(run: Run, split: str, group: str, evaluation: Evaluation) -> None:
-    """metrics.json: attribute -> numbers on test; other splits under `<attribute>@<split>`."""
+    """Add an evaluation to metrics.json, under `<attribute>`, or `<attribute>@<split>` off test."""
     try:
-        known = json.loads(run.metrics.read_text())
+        stored = json.loads(run.metrics.read_text())
     except (OSError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
-    known[group if split == "test" else f"{group}@{split}"] = evaluation.to_dict()
-    write_atomically(run.metrics, json.dumps(known, indent=2) + "\n")
+        stored = {}
+    stored = stored if isinstance(stored, dict) else {}
+    stored[group if split == "test" else f"{group}@{split}"] = evaluation.to_dict()
+    write_atomically(run.metrics, json.dumps(stored, indent=2) + "\n")
 
 
 def unnamed_attribute(names: Sequence[str], parameter: str) -> str:
-    """What to say where the sensitive attribute is not named and there is not exactly one.
+    """Message for a missing name of the sensitive attribute, if there is not exactly one.
 
     Args:
-        names: of the attributes that there are.
-        parameter: the parameter that names one.
+        names: of the attributes that the table has.
+        parameter: the parameter that names the attribute.
     """
-    there = f"available: {short(', '.join(names), 300)}" if names else "the table has none"
-    return f"name the column of the sensitive attribute with {option(parameter)}; {there}"
+    hint = f"available: {short(', '.join(names), 300)}" if names else "the table has none"
+    return f"name the column of the sensitive attribute with {option(parameter)}; {hint}"
 
 
 def _only_attribute(predictions: Predictions, name: str) -> str:

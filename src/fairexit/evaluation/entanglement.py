@@ -1,4 +1,4 @@
-"""How entanglement changes with depth: intervals over clusters, mean over runs, and its files."""
+"""Entanglement by depth: its change with intervals, means over runs, and its files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from fairexit.files import write_atomically
 from fairexit.stats.seeds import half_width
 
 MEAN = "mean"
-"""The position of a row that holds the mean over the positions."""
+"""The `position` of a row that holds the mean over the positions."""
 KEY = ["of", "temperature", "position"]
 INTERVALS = ("snnl", "change")
 
@@ -24,18 +24,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Entanglement:
-    """What was measured of a run, or the mean of several.
+    """The entanglement of a run by depth, or the mean of several runs.
 
     Attributes:
         name: of the run.
-        settings: what the numbers depend on: `split`, `group`, `features`, `scale` and `unit` (of
-            the temperatures).
-        interval: what the intervals cover.
-        rows: a row per label (`of`: the attribute or "target"), `temperature` and `position` (the
-            stage from "1", "f" the final features, "mean" their mean): `snnl` in nats and `change`
-            against the position before as a share, each with standard error `_se` and 95 % interval
-            `_low`, `_high`; `entropy` of the label, which SNNL takes where features know nothing of
-            it; `raw_temperature`; `images` counted and images `without_partner`, left out.
+        settings: the settings that the numbers depend on: `split`, `group`, `features`, `scale`
+            and `unit` (of the temperatures).
+        interval: the sources of variation that the intervals include.
+        rows: one row per label (`of`: the attribute or "target"), `temperature` and `position`
+            (the stage from "1", "f" for the final features, "mean" for the mean over positions).
+            Columns: `snnl` in nats and `change`, the relative change from the previous position,
+            each with its standard error `_se` and 95 % interval `_low`, `_high`; `entropy` of the
+            label, the value of SNNL for features without information on it; `raw_temperature`;
+            `images`, the number used; `without_partner`, the number of images left out because
+            no other image has their label.
     """
 
     name: str
@@ -63,7 +65,7 @@ def read_entanglement(path: Path) -> Entanglement:
     """Read `entanglement.json`.
 
     Raises:
-        UserError: no such file, or not one of this kind.
+        UserError: the file cannot be read or is damaged.
     """
     try:
         tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -81,18 +83,18 @@ def depth_table(
 ) -> pd.DataFrame:
     """Values by position, their changes with depth, and 95 % intervals over clusters.
 
-    The standard error is the infinitesimal jackknife's (Efron 1982): influences are summed over
-    each cluster, and the variance is the sum of their squares, times C / (C - 1). Changes are
-    ratios of values on the same images, so their influences follow by the chain rule.
+    The standard error is that of the infinitesimal jackknife (Efron 1982): influences are summed
+    within each of the C clusters, and the variance is the sum of their squares times C / (C - 1).
+    Changes are ratios of values on the same images, so their influences follow by the chain rule.
 
     Args:
-        values: (P,).
-        influence: (P, N), derivatives of the values by the samples' weights.
-        clusters: (N,) index of each sample's cluster, from 0.
+        values: SNNL at each position, (P,).
+        influence: derivatives of the values with respect to the samples' weights, (P, N).
+        clusters: index of each sample's cluster from 0, (N,).
         positions: P names.
     Returns:
-        P + 1 rows, the last one the means: `position`, and `snnl` and `change` with `_se`, `_low`
-        and `_high`. The first position has no change.
+        P + 1 rows, of which the last holds the means: `position`, and `snnl` and `change` with
+        `_se`, `_low` and `_high`. The first position has no change.
     """
     before, after = values[:-1], values[1:]
     ratio = np.divide(after, before, out=np.full_like(after, np.nan), where=before > 0)
@@ -102,13 +104,13 @@ def depth_table(
         out=np.full_like(influence[1:], np.nan),
         where=before[:, None] > 0,
     )
-    none = np.full((1, influence.shape[1]), np.nan)
-    last = steps.mean(0, keepdims=True) if len(steps) else none
+    undefined = np.full((1, influence.shape[1]), np.nan)
+    mean_step = steps.mean(0, keepdims=True) if len(steps) else undefined
     columns = {
         "snnl": ([*values, values.mean()], [influence, influence.mean(0, keepdims=True)]),
         "change": (
             [np.nan, *(ratio - 1), (ratio - 1).mean() if len(ratio) else np.nan],
-            [none, steps, last],
+            [undefined, steps, mean_step],
         ),
     }
     table = pd.DataFrame({"position": [*positions, MEAN]})
@@ -119,73 +121,77 @@ def depth_table(
 
 
 def cluster_error(influence: Array, clusters: NDArray[np.int64]) -> Array:
-    """Standard errors from influences (..., N) that are summed over clusters (N,)."""
+    """Standard errors (P,) from influences (P, N), which are summed within clusters (N,)."""
     count = int(clusters.max()) + 1
     sums = np.stack([np.bincount(clusters, row, count) for row in influence])
     error: Array = np.sqrt((sums**2).sum(1) * count / max(count - 1, 1))
     return error
 
 
-def mean_over_folds(found: Sequence[Entanglement]) -> Entanglement:
+def mean_over_folds(results: Sequence[Entanglement]) -> Entanglement:
     """The mean over the folds of one seed.
 
-    They have no image and no cluster in common, so their errors over images are independent.
+    The folds have no image and no cluster in common, so their errors over images are independent.
 
     Raises:
-        UserError: other settings or positions, or nothing to take the mean of.
+        UserError: settings or positions differ, or there are no results.
     """
-    rows, stacked = _stack(found)
-    first = found[0]
-    if len(found) == 1:
+    rows, stacked = _stack(results)
+    first = results[0]
+    if len(results) == 1:
         return first
     for name in INTERVALS:
         rows[name] = stacked[name].mean(0)
-        rows[f"{name}_se"] = np.sqrt((stacked[f"{name}_se"] ** 2).sum(0)) / len(found)
+        rows[f"{name}_se"] = np.sqrt((stacked[f"{name}_se"] ** 2).sum(0)) / len(results)
     rows = _with_intervals(rows, {name: half_width(rows[f"{name}_se"]) for name in INTERVALS})
     for name in ("entropy", "raw_temperature"):
         rows[name] = stacked[name].mean(0)
     for name in ("images", "without_partner"):
         rows[name] = stacked[name].sum(0)
-    name = f"Mean of {first.name} and {len(found) - 1} more folds"
-    interval = f"{first.interval} of each of {len(found)} folds"
+    name = f"Mean of {first.name} and {len(results) - 1} more folds"
+    interval = f"{first.interval} of each of {len(results)} folds"
     return Entanglement(name, first.settings, interval, rows)
 
 
-def mean_over_runs(found: Sequence[Entanglement]) -> Entanglement:
+def mean_over_runs(results: Sequence[Entanglement]) -> Entanglement:
     """The mean over runs that differ in their seed.
 
-    The variance of the mean is that over images plus that over seeds: the square of the runs' mean
-    standard error, as they share their images and may err alike, and the variance over the R runs
-    divided by R. Intervals are those of `fairexit.stats.seeds.half_width`; `_sd` is the
-    standard deviation over runs.
+    The variance of the mean is the variance over images plus that over seeds. The former is the
+    square of the runs' mean standard error, because the runs share their images and their errors
+    may be correlated; the latter is the variance over the R runs divided by R. Intervals are those
+    of `fairexit.stats.seeds.half_width`; `_sd` is the standard deviation over runs.
 
     Raises:
-        UserError: other settings or positions, or nothing to take the mean of.
+        UserError: settings or positions differ, or there are no results.
     """
-    rows, stacked = _stack(found)
-    first = found[0]
-    if len(found) == 1:
+    rows, stacked = _stack(results)
+    first = results[0]
+    if len(results) == 1:
         return first
     halves = {}
     for name in INTERVALS:
         rows[name] = stacked[name].mean(0)
         rows[f"{name}_sd"] = stacked[name].std(0, ddof=1)
         images = stacked[f"{name}_se"].mean(0)
-        rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(found))
-        halves[name] = half_width(images, rows[f"{name}_sd"], len(found))
+        rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(results))
+        halves[name] = half_width(images, rows[f"{name}_sd"], len(results))
     rows = _with_intervals(rows, halves)
     for name in ("entropy", "raw_temperature", "images", "without_partner"):
         rows[name] = stacked[name].mean(0)
-    name = f"Mean of {first.name} and {len(found) - 1} more"
-    return Entanglement(name, first.settings, f"{first.interval} and {len(found)} runs", rows)
+    name = f"Mean of {first.name} and {len(results) - 1} more"
+    return Entanglement(name, first.settings, f"{first.interval} and {len(results)} runs", rows)
 
 
-def _stack(found: Sequence[Entanglement]) -> tuple[pd.DataFrame, dict[str, Array]]:
-    """The rows' keys, and each number of R results as (R, rows); refuses results unlike others."""
-    if not found:
+def _stack(results: Sequence[Entanglement]) -> tuple[pd.DataFrame, dict[str, Array]]:
+    """The rows' keys, and each column of R results as (R, rows).
+
+    Raises:
+        UserError: settings or positions differ, or there are no results.
+    """
+    if not results:
         raise UserError("there is no entanglement to average; give at least one")
-    first = found[0]
-    for other in found[1:]:
+    first = results[0]
+    for other in results[1:]:
         for key, value in first.settings.items():
             if other.settings.get(key) != value:
                 raise UserError(
@@ -197,7 +203,7 @@ def _stack(found: Sequence[Entanglement]) -> tuple[pd.DataFrame, dict[str, Array
                 f"{other.name} and {first.name} have different positions or temperatures, so they "
                 "cannot be averaged"
             )
-    stacked = {c: np.stack([one.rows[c] for one in found]) for c in first.rows if c not in KEY}
+    stacked = {c: np.stack([r.rows[c] for r in results]) for c in first.rows if c not in KEY}
     return first.rows[KEY].copy(), stacked
 
 

@@ -1,4 +1,4 @@
-"""Everything the paper's table says about one set of predictions and one attribute."""
+"""All metrics of one set of predictions and one attribute, and the rows of the paper's table."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -21,17 +21,17 @@ ONE_ANSWER = "Every sample is answered with '{}'. Gaps of such a model are 0 and
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The numbers of one policy; NaN where no sample defines a value.
+    """The metrics under one policy; NaN where a value is undefined.
 
     Attributes:
-        policy: who leaves where.
-        empty: what a rate without samples counted, see `fairexit.metrics.rates`.
-        n: samples; those of an unknown group are in no number.
+        policy: the early-exit policy.
+        empty: value of a rate without samples, see `fairexit.metrics.rates`.
+        n: number of samples; those of an unknown group are left out of all numbers.
         groups: group -> `n` and macro precision, recall and F1.
-        metrics: name -> value, every metric of `fairexit.metrics.METRICS`, and `auroc`.
-        exit_share: group -> exit -> share of the group that leaves there.
-        exits: for each exit its name as `exit`, and every metric if everything left there.
-        only_answer: the class that every sample is answered with, if there is such a one.
+        metrics: name -> value, for every metric of `fairexit.metrics.METRICS`, and `auroc`.
+        exit_share: group -> exit -> share of the group that leaves at this exit.
+        exits: for each exit its name as `exit`, and every metric if all samples left there.
+        only_answer: the class that is predicted for every sample, if there is only one.
         empty_cells: the (group, class) pairs without a sample.
     """
 
@@ -47,10 +47,10 @@ class Evaluation:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} {self.metrics[name]:.3f}" for name in main_metrics())
-        return f"Evaluation({self.n} samples, theta {self.policy.theta}: {values})"
+        return f"Evaluation({self.n} samples, threshold {self.policy.theta}: {values})"
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields for JSON, None in the place of NaN."""
+        """The fields for JSON, with None instead of NaN."""
         plain: dict[str, Any] = _without_nan(asdict(self))
         return plain
 
@@ -65,13 +65,13 @@ def evaluate(
 
     Args:
         predictions: of one split.
-        group: attribute.
-        policy: a policy, theta itself, or None, where every sample leaves at the final exit; a
-            plain network has one exit whatever is asked.
-        empty: what a rate without samples counts, see `fairexit.metrics.rates`.
+        group: name of the sensitive attribute.
+        policy: a policy; or one threshold or one for each internal exit; or None if every sample
+            leaves at the final exit. It is ignored for a plain network, which has a single exit.
+        empty: value of a rate without samples, see `fairexit.metrics.rates`.
     Raises:
-        UserError: more than one split, an unknown group or one with a single value, a theta out
-            of range.
+        UserError: the rows belong to several splits, the attribute is unknown or has a single
+            value, or a threshold is out of range.
     """
     splits = np.unique(predictions.split)
     if len(splits) > 1:
@@ -83,9 +83,9 @@ def evaluate(
     known = predictions.take(groups != UNKNOWN)
     groups = known.attributes[group]
     exits = select(known.probabilities, policy.theta, policy.fallback)
-    chosen = known.probabilities[np.arange(len(known)), exits]
-    # First the policy's answers, then those of each exit alone.
-    options = [chosen, *np.moveaxis(known.probabilities, 1, 0)]
+    by_policy = known.probabilities[np.arange(len(known)), exits]
+    # First the probabilities under the policy, then those of each exit.
+    options = [by_policy, *np.moveaxis(known.probabilities, 1, 0)]
     answers = np.stack([p.argmax(-1) for p in options])
     counts = count(
         known.labels, answers, groups, num_classes=len(known.classes), num_groups=len(names)
@@ -95,27 +95,29 @@ def evaluate(
     values["auroc"] = np.array(
         [np.nan if known.hard else auroc(p, known.labels).item() for p in options]
     )
-    left = np.zeros((len(names), len(known.exit_names)), np.int64)
-    np.add.at(left, (groups, exits), 1)
-    share = shares(left)
-    of_groups = {name: BY_GROUP[name](counts[0]) for name in AVERAGES}
-    # The first of the options is the policy's.
-    at = [{name: value[i].item() for name, value in values.items()} for i in range(len(options))]
+    exit_counts = np.zeros((len(names), len(known.exit_names)), np.int64)
+    np.add.at(exit_counts, (groups, exits), 1)
+    share = shares(exit_counts)
+    by_group = {name: BY_GROUP[name](counts[0]) for name in AVERAGES}
+    policy_metrics, *exit_metrics = (
+        {name: value[i].item() for name, value in values.items()} for i in range(len(options))
+    )
     return Evaluation(
         policy=policy,
         empty=empty,
         n=len(known),
         groups={
-            name: {"n": int(left[g].sum())} | {k: v[g].item() for k, v in of_groups.items()}
+            name: {"n": int(exit_counts[g].sum())} | {k: v[g].item() for k, v in by_group.items()}
             for g, name in enumerate(names)
         },
-        metrics=at[0],
+        metrics=policy_metrics,
         exit_share={
             name: dict(zip(known.exit_names, share[g].tolist(), strict=True))
             for g, name in enumerate(names)
         },
         exits=[
-            {"exit": name} | of_exit for name, of_exit in zip(known.exit_names, at[1:], strict=True)
+            {"exit": name} | metrics
+            for name, metrics in zip(known.exit_names, exit_metrics, strict=True)
         ],
         only_answer=known.classes[answered[0]] if len(answered) == 1 else None,
         empty_cells=empty_cells(counts[0], names, known.classes),
@@ -123,24 +125,24 @@ def evaluate(
 
 
 PRINTED_GAPS = ("eopp0", "eopp1", "eodd_paper")
-"""The gaps of the paper's tables."""
+"""The gaps that the paper's tables show."""
 
 
 def paper_table(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The rows of the paper's table: one for each group, then Avg and Diff.
 
-    Keys: `row`, `precision`, `recall`, `f1`, `eopp0`, `eopp1`, `eodd_paper`. As in print, the gaps
-    stand in the first row and are None in the others.
+    Keys: `row`, `precision`, `recall`, `f1`, `eopp0`, `eopp1`, `eodd_paper`. As in the paper, the
+    gaps are in the first row and None in the others.
     """
-    numbers = evaluation.metrics
-    average = {name: numbers[name] for name in AVERAGES}
-    difference = {name: numbers[f"{name}_diff"] for name in AVERAGES}
-    named = [*evaluation.groups.items(), ("Avg", average), ("Diff", difference)]
+    metrics = evaluation.metrics
+    average = {name: metrics[name] for name in AVERAGES}
+    difference = {name: metrics[f"{name}_diff"] for name in AVERAGES}
+    rows = [*evaluation.groups.items(), ("Avg", average), ("Diff", difference)]
     return [
         {"row": name}
         | {key: values[key] for key in AVERAGES}
-        | {key: numbers[key] if index == 0 else None for key in PRINTED_GAPS}
-        for index, (name, values) in enumerate(named)
+        | {key: metrics[key] if index == 0 else None for key in PRINTED_GAPS}
+        for index, (name, values) in enumerate(rows)
     ]
 
 

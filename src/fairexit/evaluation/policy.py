@@ -1,4 +1,4 @@
-"""The early-exit policy: who leaves where, how that was decided, and its file."""
+"""The early-exit policy: at which exit samples leave, how it was chosen, and its file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,17 @@ FALLBACKS = ("final", "most_confident")
 
 @dataclass(frozen=True)
 class Policy:
-    """Who leaves where, and how that was decided.
+    """At which exit each sample leaves, and how that was chosen.
 
     Args:
-        theta: confidence at which a sample leaves; one for all internal exits, or one for each;
-            None: every sample leaves at the final exit.
-        fallback: with no confident exit answers the "final" or the "most_confident" one.
+        theta: confidence from which a sample leaves, one value for all internal exits or one for
+            each; with None every sample leaves at the final exit.
+        fallback: the exit that answers if no exit reaches theta, "final" or "most_confident".
         rule: the rule that chose theta (see `choose_theta`), "given", or, for a plain network,
             "single exit".
         tolerance: loss of macro F1 against the final exit that the rule allowed.
-        split: the split that it was chosen on.
-        group: the attribute that it was chosen for.
+        split: the split on which theta was chosen.
+        group: the attribute for which theta was chosen.
     Raises:
         UserError: theta is not in (0, 1], or the fallback is unknown.
     """
@@ -55,7 +55,7 @@ class Policy:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Policy":
-        """The policy that `to_dict` gave.
+        """The policy with the fields that `to_dict` returned.
 
         Raises:
             UserError: a key is missing or unknown, or a value does not fit.
@@ -70,7 +70,7 @@ class Policy:
         return cls(**{**values, "theta": tuple(theta) if isinstance(theta, list) else theta})
 
     def save(self, path: str | Path) -> None:
-        """Write `policy.json`; all of it or nothing."""
+        """Write `policy.json` atomically."""
         write_atomically(Path(path), json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
@@ -94,7 +94,11 @@ class Policy:
 
 
 def check_theta(theta: Theta, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
-    """Theta as an array of `dtype`, after a look at its range."""
+    """Theta as an array of `dtype`.
+
+    Raises:
+        UserError: there is no value, or one is not in (0, 1].
+    """
     values = np.asarray(theta, np.float64)
     if not values.size:
         raise UserError("there is no threshold; give at least one, above 0 and at most 1")
@@ -107,6 +111,6 @@ def check_theta(theta: Theta, dtype: type[np.floating[Any]] = np.float32) -> NDA
 
 
 def check_fallback(fallback: str) -> None:
-    """A `UserError` unless the name is known."""
+    """Raise a UserError if the name of the fallback is unknown."""
     if fallback not in FALLBACKS:
         raise UserError(f"there is no fallback '{short(fallback)}'; {nearest(fallback, FALLBACKS)}")

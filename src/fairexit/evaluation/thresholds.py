@@ -1,4 +1,4 @@
-"""Early exit after the fact: which exit answers at a threshold, and which threshold to take."""
+"""Early exit on stored predictions: which exit answers at a threshold, and how to choose one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fairexit.errors import UserError, nearest, option, short
 from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
 from fairexit.metrics.counts import count
-from fairexit.metrics.rates import Empty, Values
+from fairexit.metrics.rates import Empty, Values, ratio_known
 from fairexit.metrics.record import METRICS, Metric, compute
 from fairexit.predictions.files import Predictions
 from fairexit.types import UNKNOWN
@@ -19,41 +19,41 @@ GRID = (0.8, 0.85, 0.9, 0.95, 0.99, 0.999)
 
 
 DEFAULT_RULE = "eodd"
-"""The metric by which a threshold is chosen unless another is named."""
+"""The metric by which a threshold is chosen by default."""
 
 
 def check_rule(rule: str) -> Metric:
-    """The metric that a rule is named after.
+    """The metric by which a rule chooses.
 
     Raises:
-        UserError: there is no such metric.
+        UserError: there is no metric of this name.
     """
     if rule not in METRICS:
         raise UserError(f"{option('rule')} is '{short(rule)}'; {nearest(rule, METRICS)}")
     return METRICS[rule]
 
 
-def best_option(metric: Metric, values: Values, f1: Values, least_f1: float) -> int | None:
-    """The best of some options (epochs, thresholds, trials) by a metric.
+def best_option(metric: Metric, values: Values, f1: Values, min_f1: float) -> int | None:
+    """The best of several options (epochs, thresholds, trials) by a metric.
 
-    By a gap the lowest among the options whose macro F1 is at least `least_f1`, since a network
-    that answers one class for all has no gap; by any other metric its best value. Of equals the
-    first.
+    For a gap this is the lowest value among the options whose macro F1 is at least `min_f1`,
+    because a network that predicts the same class for every sample has no gap. For any other metric
+    it is the best value. Of equal options the first is returned.
 
     Args:
-        metric: what decides.
-        values: of the metric, (K,); NaN never wins.
-        f1: macro F1, (K,).
-        least_f1: the least F1 that an option of low gap may have.
+        metric: the metric that decides.
+        values: value of the metric for each option, (K,); an option with NaN is never chosen.
+        f1: macro F1 of each option, (K,).
+        min_f1: the smallest F1 allowed, for metrics that are gaps.
     Returns:
-        Index of the option, None where there is none.
+        Index of the option, or None if no option qualifies.
     """
-    allowed = f1 >= least_f1 - 1e-12 if metric.compares_groups else np.ones(len(values), bool)
-    kept = np.flatnonzero(allowed & ~np.isnan(values))
-    if not len(kept):
+    allowed = f1 >= min_f1 - 1e-12 if metric.compares_groups else np.ones(len(values), bool)
+    candidates = np.flatnonzero(allowed & ~np.isnan(values))
+    if not len(candidates):
         return None
-    ranked = -values[kept] if metric.higher_is_better else values[kept]
-    return int(kept[np.argmin(ranked)])
+    ranked = -values[candidates] if metric.higher_is_better else values[candidates]
+    return int(candidates[np.argmin(ranked)])
 
 
 def select(
@@ -61,17 +61,18 @@ def select(
 ) -> NDArray[np.int64]:
     """The exit that answers for each sample: the earliest whose confidence reaches theta.
 
-    The confidence is the largest probability. It is compared in single precision, as networks
-    compute it, so that choosing afterwards equals leaving early.
+    The confidence is the largest probability. It is compared in single precision, in which networks
+    compute it, so that the result equals that of early exit in the network.
 
     Args:
         probabilities: (N, E, C), the final exit last.
-        theta: in (0, 1], or one for each of the E - 1 internal exits; None: the final exit.
-        fallback: who answers where no exit is confident: "final" or "most_confident".
+        theta: in (0, 1], one value or one for each of the E - 1 internal exits; with None every
+            sample leaves at the final exit.
+        fallback: the exit that answers if no exit reaches theta, "final" or "most_confident".
     Returns:
         Exit indices, (N,).
     Raises:
-        UserError: theta or the fallback is not one of these.
+        UserError: theta is out of range or has the wrong length, or the fallback is unknown.
     """
     check_fallback(fallback)
     last = probabilities.shape[1] - 1
@@ -84,9 +85,9 @@ def select(
         )
     confidence = probabilities.max(-1).astype(np.float32)
     confident = confidence[:, :-1] >= thetas
-    otherwise = np.full(len(confidence), last) if fallback == "final" else confidence.argmax(1)
+    fallback_exit = np.full(len(confidence), last) if fallback == "final" else confidence.argmax(1)
     first = np.pad(confident, ((0, 0), (0, 1)), constant_values=True).argmax(1)
-    return np.where(first < last, first, otherwise)
+    return np.where(first < last, first, fallback_exit)
 
 
 def sweep(
@@ -94,23 +95,23 @@ def sweep(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Counts and exit shares at many thresholds in one pass.
 
-    As theta rises, a sample moves from exit to exit at most E - 1 times. So each sample adds to a
-    few intervals of the sorted thetas; running sums over them give every threshold at once.
+    As theta increases, a sample changes its exit at most E - 1 times. So each sample contributes to
+    a few intervals of the sorted thetas, and running sums give the counts at every threshold.
 
     Args:
         predictions: N samples.
-        group: attribute.
+        group: name of the sensitive attribute.
         thetas: T thresholds in (0, 1], in any order.
         fallback: as for `select`.
     Returns:
         Counts (T, M, C, C), and the share of each group that leaves at each exit (T, M, E), NaN
         for a group without samples.
     Raises:
-        UserError: a theta is out of range, or the group is unknown or has one value only.
+        UserError: a theta is out of range, or the attribute is unknown or has a single value.
     """
     check_fallback(fallback)
     groups, names = predictions.group(group)
-    levels, place = np.unique(check_theta(thetas), return_inverse=True)
+    levels, level_index = np.unique(check_theta(thetas), return_inverse=True)
     known = groups != UNKNOWN
     probabilities, groups = predictions.probabilities[known], groups[known]
     labels = predictions.labels[known]
@@ -120,29 +121,26 @@ def sweep(
     if fallback == "most_confident":
         exits[:, -1] = confidence.argmax(1)
         answers[:, -1] = answers[np.arange(n), exits[:, -1]]
-    # Exit k answers for the thetas above all earlier confidences, up to its own.
+    # Exit k answers for the thetas above all earlier confidences, up to its own confidence.
     ends = np.searchsorted(levels, np.maximum.accumulate(confidence, axis=1), side="right")
     ends[:, -1] = len(levels)
     starts = np.pad(ends[:, :-1], ((0, 0), (1, 0)))
     sample, exit_ = np.nonzero(starts < ends)
     start, end = starts[sample, exit_], ends[sample, exit_]
     counts = np.zeros((len(levels) + 1, num_groups, num_classes, num_classes), np.int64)
-    left = np.zeros((len(levels) + 1, num_groups, num_exits), np.int64)
+    exit_counts = np.zeros((len(levels) + 1, num_groups, num_exits), np.int64)
     cell = (groups[sample], labels[sample], answers[sample, exit_])
-    for total, where in ((counts, cell), (left, (groups[sample], exits[sample, exit_]))):
-        np.add.at(total, (start, *where), 1)
-        np.subtract.at(total, (end, *where), 1)
+    exit_cell = (groups[sample], exits[sample, exit_])
+    for total, index in ((counts, cell), (exit_counts, exit_cell)):
+        np.add.at(total, (start, *index), 1)
+        np.subtract.at(total, (end, *index), 1)
         np.cumsum(total, axis=0, out=total)
-    return counts[place], shares(left[place])
+    return counts[level_index], shares(exit_counts[level_index])
 
 
-def shares(left: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How many left at each exit (..., E) as shares of their sum, NaN where it is 0."""
-    total = np.broadcast_to(left.sum(-1, keepdims=True), left.shape)
-    share: NDArray[np.float64] = np.divide(
-        left, total, out=np.full(left.shape, np.nan), where=total > 0
-    )
-    return share
+def shares(exit_counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Samples that leave at each exit, (..., E), as shares of their sum; NaN where it is 0."""
+    return ratio_known(exit_counts, exit_counts.sum(-1, keepdims=True))
 
 
 def choose_theta(
@@ -155,31 +153,32 @@ def choose_theta(
     fallback: Fallback = "final",
     empty: Empty = "exclude",
 ) -> Policy:
-    """The threshold of a grid that a named rule prefers on validation.
+    """Choose the threshold of a grid that is best by a metric on validation.
 
-    A rule is a metric's name. By a gap, such as "eodd": the lowest among the thresholds whose macro
-    F1 (mean over groups) loses at most `tolerance` against the final exit; if there is none, nobody
-    leaves early and the policy's theta is None. By any other metric, such as "f1": its best value.
-    Of equals the larger theta.
+    A rule is the name of a metric. For a gap, such as "eodd", the threshold with the lowest gap is
+    chosen among those whose macro F1 (mean over groups) is at most `tolerance` below that of the
+    final exit; if there is none, no sample leaves early and the policy's theta is None. For any
+    other metric, such as "f1", the threshold with the best value is chosen. Of equal thresholds the
+    larger is chosen.
 
     Args:
-        predictions: rows of the split "val", no others.
-        group: attribute.
+        predictions: rows of the split "val" only.
+        group: name of the sensitive attribute.
         thetas: the grid, each in (0, 1].
         rule: a key of `fairexit.metrics.METRICS`.
         tolerance: allowed loss of macro F1, for rules that are gaps.
         fallback: as for `select`.
-        empty: what a rate without samples counts, see `fairexit.metrics.rates`.
+        empty: value of a rate without samples, see `fairexit.metrics.rates`.
     Raises:
-        UserError: other rows than validation's, an unknown rule, a theta out of range, a group
-            that cannot be compared.
+        UserError: rows belong to another split, the rule is unknown, a theta is out of range, or
+            the groups cannot be compared.
     """
     splits = np.unique(predictions.split).tolist()
     if splits != ["val"]:
-        there = ", ".join(split or "no split" for split in splits)
+        present = ", ".join(split or "no split" for split in splits)
         raise UserError(
             "a threshold is chosen only on rows of split 'val', but these rows are of: "
-            f"{short(there)}"
+            f"{short(present)}"
         )
     metric = check_rule(rule)
     groups, names = predictions.group(group)
@@ -193,15 +192,14 @@ def choose_theta(
             f"{metric.label} of attribute '{group}' is not defined on validation, because no class "
             "occurs in two of its groups"
         )
-    final = predictions.probabilities[:, -1].argmax(-1)
-    last = count(
+    final_counts = count(
         predictions.labels,
-        final,
+        predictions.probabilities[:, -1].argmax(-1),
         groups,
         num_classes=len(predictions.classes),
         num_groups=len(names),
     )
-    least = compute(last, ("f1",))["f1"].item() - tolerance
-    best = best_option(metric, values[rule], values["f1"], least)
+    min_f1 = compute(final_counts, ("f1",))["f1"].item() - tolerance
+    best = best_option(metric, values[rule], values["f1"], min_f1)
     theta = None if best is None else grid[best]
     return Policy(theta, fallback, rule, tolerance, "val", group)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from fairexit.metrics.streaming import GroupFairness
 
-# Loaded when first used: doors need pandas, streaming needs torch.
+# Loaded at first use: `doors` needs pandas, `streaming` needs torch.
 _LAZY = {
     "GroupFairness": "streaming",
     "demographic_parity_difference": "doors",

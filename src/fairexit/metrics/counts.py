@@ -1,4 +1,4 @@
-"""The counts tensor: how often each group's samples of each class were given each answer."""
+"""The counts tensor: samples by group, true class and predicted class."""
 
 import math
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ Counts = NDArray[Any]
 
 
 class Margins(NamedTuple):
-    """What one-against-rest metrics need of the counts, each (..., M, C).
+    """The sums of counts that one-against-rest metrics need, each (..., M, C).
 
     With many classes they are far smaller than the counts: 3 C numbers for each group, not C^2.
     """
 
     hits: Counts
-    """Samples of the class that were given it."""
+    """Samples of the class that were predicted as it (true positives)."""
     actual: Counts
     """Samples of the class."""
     predicted: Counts
-    """Samples that were given the class."""
+    """Samples that were predicted as the class."""
 
 
 def margins(counts: Counts | Margins) -> Margins:
-    """The margins of counts (..., M, C, C); margins pass as they are."""
+    """The margins of counts (..., M, C, C); margins are returned unchanged."""
     if isinstance(counts, Margins):
         return counts
     hits: Counts = np.diagonal(counts, axis1=-2, axis2=-1)
@@ -43,7 +43,7 @@ def count(
     num_classes: int,
     num_groups: int,
 ) -> NDArray[np.int64]:
-    """Samples by group, true class and predicted class.
+    """Count samples by group, true class and predicted class.
 
     Every group metric is a function of this tensor. Samples of an unknown group are left out.
 
@@ -51,8 +51,8 @@ def count(
         labels: true classes, (N,), in [0, C).
         predicted: predicted classes, (..., N), in [0, C); leading axes are kept.
         groups: groups, (N,), in [0, M) or UNKNOWN.
-        num_classes: C, the task's, whatever the samples hold.
-        num_groups: M, the task's.
+        num_classes: C of the task, even if some classes do not occur.
+        num_groups: M of the task, even if some groups do not occur.
     Returns:
         Counts, (..., M, C, C).
     Raises:
@@ -65,11 +65,11 @@ def count(
     check_samples(labels, predicted, groups, num_classes=num_classes, num_groups=num_groups)
     known = groups != UNKNOWN
     leading = predicted.shape[:-1]
-    answers = predicted[..., known].reshape(math.prod(leading), int(known.sum()))
+    flat = predicted[..., known].reshape(math.prod(leading), int(known.sum()))
     cells = num_groups * num_classes * num_classes
     cell = (groups[known].astype(np.int64) * num_classes + labels[known]) * num_classes
-    index = cell + answers + np.arange(len(answers))[:, None] * cells
-    totals = np.bincount(index.ravel(), minlength=len(answers) * cells)
+    index = cell + flat + np.arange(len(flat))[:, None] * cells
+    totals = np.bincount(index.ravel(), minlength=len(flat) * cells)
     return totals.reshape(*leading, num_groups, num_classes, num_classes)
 
 
@@ -81,7 +81,7 @@ def check_samples(
     num_classes: int,
     num_groups: int,
 ) -> None:
-    """Raise a UserError unless the arrays are what `count` takes."""
+    """Raise a UserError if the arrays are not valid arguments of `count`."""
     if not labels.shape == groups.shape == predicted.shape[-1:]:
         raise UserError(
             f"labels {labels.shape}, predictions {predicted.shape} and groups {groups.shape} "
@@ -92,14 +92,20 @@ def check_samples(
     _check_range("group", groups, UNKNOWN, num_groups)
 
 
-def _check_range(what: str, values: NDArray[np.integer[Any]], low: int, end: int) -> None:
+def _check_range(kind: str, values: NDArray[np.integer[Any]], low: int, end: int) -> None:
     if values.size and (values.min() < low or values.max() >= end):
         wrong = values[(values < low) | (values >= end)].flat[0]
-        raise UserError(f"{what} {wrong} is out of range; it must be from {low} to {end - 1}")
+        raise UserError(f"{kind} {wrong} is out of range; it must be from {low} to {end - 1}")
 
 
 def empty_cells(
     counts: Counts | Margins, groups: Sequence[str], classes: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """The (group, class) pairs without a sample, in order; counts without leading axes."""
+    """The (group, class) pairs without a sample, in order.
+
+    Args:
+        counts: (M, C, C), or their margins.
+        groups: M names.
+        classes: C names.
+    """
     return [(groups[g], classes[c]) for g, c in np.argwhere(margins(counts).actual == 0)]

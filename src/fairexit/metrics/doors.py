@@ -1,11 +1,11 @@
 """Group metrics of arrays, lists and data frames, in the form that scikit-learn and fairlearn use.
 
-With two classes each difference is what fairlearn's function of the same name gives, as long as
-every group has samples of both classes. Where a group has none, fairlearn counts the undefined
-rate as 0, which `empty="zero"` does here; by default the group is left out of the comparison.
-Samples without a sensitive feature are left out; fairlearn refuses them.
+With two classes each difference equals that of fairlearn's function of the same name, as long as
+every group has samples of both classes. Where a group has none of a class, fairlearn counts the
+undefined rate as 0, as `empty="zero"` does here; by default the group is left out of the
+comparison. Samples without a sensitive feature are left out; fairlearn refuses them.
 
-With more classes each class is compared against the rest, and the result is the mean over the
+With more classes, each class is compared against the rest, and the result is the mean over the
 classes (`average="macro"`) or one value for each (`average=None`).
 """
 
@@ -43,10 +43,10 @@ def group_confusion_matrix(
         sensitive_features: the group of each sample, (N,). Several features are crossed: an array
             (N, F), a data frame or a mapping. Samples with a missing feature are left out. Inputs
             are matched by position, whatever their pandas index.
-        labels: the classes in the order of the result; by default those that occur in y_true and
-            y_pred, sorted.
+        labels: the classes in the order of the result; by default the sorted values of y_true
+            and y_pred.
         groups: the groups in the order of the result, as tuples where features are crossed; by
-            default those that occur, sorted.
+            default the sorted values that occur.
     Returns:
         Counts, (M, C, C): groups, true classes, predicted classes.
     Raises:
@@ -73,24 +73,24 @@ def equalized_odds_difference(
 ) -> float | Values:
     """The larger of the gaps between groups in true and in false positive rate.
 
-    max(range of TPR, range of FPR), each range the largest minus the smallest rate of a group
-    (Hardt et al. 2016). With `agg="mean"` the mean of the two ranges; its mean over all classes
-    is the usual form of Eodd in `fairexit.metrics.compute`. A group is compared only if it has
-    both rates.
+    max(range of TPR, range of FPR), where each range is the largest minus the smallest rate of a
+    group (Hardt et al. 2016). With `agg="mean"`, the mean of the two ranges; its mean over all
+    classes is the usual form of Eodd in `fairexit.metrics.compute`. A group is compared only if it
+    has both rates.
 
     Args:
-        y_true: see `group_confusion_matrix`; so for `y_pred`, `sensitive_features`, `labels` and
+        y_true: as for `group_confusion_matrix`, like `y_pred`, `sensitive_features`, `labels` and
             `groups`.
         pos_label: the positive class, compared against the rest; by default the larger of two.
-        average: with more than two classes and no `pos_label`: "macro" is the mean over the
-            classes that can be measured. None gives one value for each class.
+        average: for more than two classes and no `pos_label`. "macro" is the mean over the
+            classes that can be measured; None gives one value for each class.
         agg: "worst_case", the larger of the two ranges, or "mean".
         empty: "exclude" leaves a group that has no samples for a rate out of the comparison,
             "zero" counts the rate as 0, as fairlearn does.
     Returns:
         A value in [0, 1], or (C,) for `average=None`; NaN if fewer than two groups can be compared.
     Raises:
-        UserError: see `group_confusion_matrix`; or an option is unknown.
+        UserError: as for `group_confusion_matrix`; or an option is unknown.
 
     >>> equalized_odds_difference([1, 1, 0, 1, 1, 0], [1, 1, 0, 1, 0, 0],
     ...                           sensitive_features=["f", "f", "f", "m", "m", "m"])
@@ -146,7 +146,7 @@ def demographic_parity_difference(
     """The gap between groups in selection rate: its largest minus its smallest value.
 
     The selection rate is the share of a group's samples that are predicted positive; y_true only
-    says which classes there are. Arguments, result and errors as for `equalized_odds_difference`.
+    tells which classes exist. Arguments, result and errors as for `equalized_odds_difference`.
 
     >>> demographic_parity_difference([1, 0, 1, 0], [1, 1, 1, 0],
     ...                               sensitive_features=["f", "f", "m", "m"])
@@ -171,21 +171,21 @@ def _count(samples: Encoded) -> NDArray[np.int64]:
 
 
 def _counts_by_class(samples: Encoded, labels: Any, pos_label: Any) -> tuple[Counts, list[Any]]:
-    """Counts and classes; the positive class is among them even if only the other one occurs."""
+    """Counts and classes, including the positive class even if only the other one occurs."""
     counts, classes = _count(samples), samples.class_names
     if labels is not None or len(classes) > 1:
         return counts, classes
-    only = classes[0]
-    if pos_label is None and only not in (-1, 0, 1):
-        raise UserError(f"all labels are {only!r}; give both classes in labels, or pos_label")
+    occurring = classes[0]
+    if pos_label is None and occurring not in (-1, 0, 1):
+        raise UserError(f"all labels are {occurring!r}; give both classes in labels, or pos_label")
     positive = 1 if pos_label is None else pos_label
-    if only == positive:
+    if occurring == positive:
         return counts, classes
-    return np.pad(counts, [(0, 0), (0, 1), (0, 1)]), [only, positive]
+    return np.pad(counts, [(0, 0), (0, 1), (0, 1)]), [occurring, positive]
 
 
 def _summary(gaps: Values, classes: list[Any], pos_label: Any, average: Average) -> float | Values:
-    """The gap of the positive class, else the mean over the classes, else all gaps."""
+    """The gap of the positive class, the mean over the classes, or all gaps (C,)."""
     if average not in ("macro", None):
         raise UserError(f"average={average!r} is unknown; give 'macro' or None")
     if pos_label is not None and pos_label not in classes:

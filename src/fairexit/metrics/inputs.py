@@ -14,7 +14,7 @@ ARRAYS = (np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
 
 
 class Encoded(NamedTuple):
-    """Samples as `fairexit.metrics.count` takes them, and what the indices stand for."""
+    """Samples as indices, the form that `fairexit.metrics.count` takes, and their names."""
 
     labels: NDArray[np.int64]
     """True classes, (N,)."""
@@ -23,13 +23,15 @@ class Encoded(NamedTuple):
     groups: NDArray[np.int64]
     """Groups, (N,), or UNKNOWN where a sensitive feature is missing."""
     class_names: list[Any]
+    """Name of each class, C."""
     group_names: list[Any]
+    """Name of each group, M."""
 
 
 def encode(
     y_true: Any, y_pred: Any, sensitive_features: Any, *, labels: Any = None, groups: Any = None
 ) -> Encoded:
-    """Turn array-likes of N samples into indices.
+    """Turn array-likes of N samples into indices of classes and groups.
 
     Values are matched by position, never by a pandas index.
 
@@ -38,12 +40,12 @@ def encode(
         y_pred: predicted classes, (N,).
         sensitive_features: (N,), or several features that are crossed: (N, F), a frame or a
             mapping. A sample that lacks one of its features has an unknown group.
-        labels: the classes in order; by default those that occur, sorted.
-        groups: the groups in order, tuples for crossed features; by default those that occur,
-            sorted.
+        labels: the classes in order; by default the sorted values that occur.
+        groups: the groups in order, tuples for crossed features; by default the sorted values
+            that occur.
     Raises:
-        UserError: the lengths differ, a label is missing, a value is not in its fixed list, or
-            the names cannot be sorted.
+        UserError: the lengths differ, a label is missing, a value is not in `labels` or `groups`,
+            or the names cannot be sorted.
     """
     true, predicted = _label_column("y_true", y_true), _label_column("y_pred", y_pred)
     features = _columns("sensitive_features", sensitive_features)
@@ -68,7 +70,7 @@ def sorted_names(argument: str, names: Iterable[Any]) -> list[Any]:
     """Names in ascending order.
 
     Raises:
-        UserError: they are of kinds that have no order, such as text and numbers.
+        UserError: their types cannot be compared, such as text and numbers.
     """
     names = list(names)
     try:
@@ -90,8 +92,8 @@ def _label_column(argument: str, values: Any) -> pd.Series:
 
 
 def _columns(argument: str, values: Any) -> list[Any]:
-    """The columns of an array-like: one, or several where it has two dimensions."""
-    if hasattr(values, "to_pandas"):  # Arrow and Polars
+    """The columns of an array-like: a single one, or several if it has two dimensions."""
+    if hasattr(values, "to_pandas"):  # Arrow and Polars objects
         values = values.to_pandas()
     is_text = isinstance(values, str | bytes)
     if is_text or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0:
@@ -99,7 +101,7 @@ def _columns(argument: str, values: Any) -> list[Any]:
     if isinstance(values, Mapping):
         return [c for column in values.values() for c in _columns(argument, column)]
     if isinstance(values, pd.DataFrame):
-        return [values.iloc[:, place] for place in range(values.shape[1])]
+        return [values.iloc[:, column] for column in range(values.shape[1])]
     if isinstance(values, ARRAYS) and values.ndim == 1:
         return [pd.Series(values)]
     items = [_plain(value) for value in _plain(values)]
@@ -110,38 +112,38 @@ def _columns(argument: str, values: Any) -> list[Any]:
     if len(widths) > 1 or any(isinstance(cell, list | tuple) for cell in cells):
         raise UserError(f"{argument} is neither one column nor a table of equally long rows")
     width = widths.pop()
-    return [pd.Series(cells[place::width], dtype=object) for place in range(width)]
+    return [pd.Series(cells[column::width], dtype=object) for column in range(width)]
 
 
 def _plain(value: Any) -> Any:
-    """An array, a tensor on any device or one of its scalars as plain Python."""
+    """An array, a tensor on any device or a NumPy scalar as plain Python values."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _crossed(columns: list[Any]) -> pd.Series:
-    """Several features as one of tuples, missing where one of them is."""
+    """Several features crossed into one column of tuples, missing where any feature is."""
     if len(columns) == 1:
         return columns[0]
     rows = zip(*columns, strict=True)
     known = ~np.logical_or.reduce([column.isna().to_numpy() for column in columns])
-    tuples = [row if whole else None for row, whole in zip(rows, known, strict=True)]
+    tuples = [row if complete else None for row, complete in zip(rows, known, strict=True)]
     return pd.Series(tuples, dtype=object)
 
 
 def _indices(argument: str, values: pd.Series, fixed: Any) -> tuple[NDArray[np.int64], list[Any]]:
-    """Values as indices into names, UNKNOWN where they are missing; and the names."""
+    """Indices of values into names (UNKNOWN where a value is missing), and the names."""
     codes, uniques = pd.factorize(values)
     present = uniques.tolist()
     names = sorted_names(argument, present) if fixed is None else _fixed_names(argument, fixed)
     if not names:
         raise UserError(f"{argument}: no sample has a value; check the input or give {argument}")
-    place = {name: index for index, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
     for name in present:
-        if name not in place:
+        if name not in index_of:
             raise UserError(f"the value {name!r} occurs and is not in {argument}={names}")
-    # A missing value has the code -1 and so takes the last entry.
-    index = np.array([*(place[name] for name in present), UNKNOWN], np.int64)
-    return index[codes], names
+    # A missing value has the code -1, which selects the last entry.
+    index_of_code = np.array([*(index_of[name] for name in present), UNKNOWN], np.int64)
+    return index_of_code[codes], names
 
 
 def _fixed_names(argument: str, fixed: Any) -> list[Any]:

@@ -1,11 +1,11 @@
-"""Rates of each group, of each class against the rest or as a mean over the classes.
+"""Rates of each group: for each class against the rest, or as a mean over the classes.
 
 Every function takes `counts[..., group, true class, predicted class]`, or their `Margins`, and
 keeps the leading axes, so that a threshold sweep, a bootstrap or a set of exits is one call.
 
-`empty` says what a rate without samples counts. "exclude": it is NaN, and a gap at that class
-compares only the groups that have samples of the class. "zero": it is 0, as in the released scripts
-of Chiu et al. 2023.
+`empty` sets the value of a rate without samples. With "exclude" it is NaN, and a gap at that class
+compares only the groups that have samples of the class. With "zero" it is 0, as in the released
+scripts of Chiu et al. 2023.
 """
 
 from typing import Any, Literal, Protocol
@@ -21,7 +21,7 @@ Empty = Literal["exclude", "zero"]
 
 
 class Rate(Protocol):
-    """`(counts, empty) -> (..., M, C)`, or (..., M) for a rate that is a mean over the classes."""
+    """A function `(counts, empty) -> (..., M, C)`, or (..., M) if it is a mean over the classes."""
 
     __name__: str
 
@@ -66,8 +66,9 @@ def npv(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
 def precision(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """Macro precision of each group, (..., M).
 
-    As in scikit-learn: the mean over the classes that are present or predicted in the group; one
-    that is only one of the two counts 0, whatever `empty` says. Recall and F1 likewise.
+    As in scikit-learn, the mean over the classes that are present or predicted in the group. A
+    class that is only present or only predicted counts as 0, whatever `empty` is. Recall and F1
+    are averaged in the same way.
     """
     m = margins(counts)
     return _macro(ratio_known(m.hits, m.predicted, 0.0), m)
@@ -97,14 +98,14 @@ BY_GROUP: dict[str, Rate] = {
     "f1": f1,
     "accuracy": group_accuracy,
 }
-"""What tables show of each group."""
+"""The rates that tables show for each group."""
 
 AVERAGES = ("precision", "recall", "f1")
-"""Those that of all groups together are the mean of the groups, as in the paper."""
+"""The rates whose overall value is the mean over the groups, as in the paper."""
 
 
 def average(values: Values) -> Values:
-    """Mean of per-group values over the groups that have one, (..., M) -> (...)."""
+    """Mean of per-group values over the groups that have a value, (..., M) -> (...)."""
     return mean_known(values)
 
 
@@ -121,20 +122,21 @@ def worst(values: Values) -> Values:
 
 
 def mean_known(values: Values) -> Values:
-    """Mean over the last axis of what is not NaN; NaN where nothing is."""
+    """Mean over the last axis of the values that are not NaN; NaN where all are NaN."""
     known = ~np.isnan(values)
     return ratio_known(np.where(known, values, 0.0).sum(-1), known.sum(-1))
 
 
-def ratio_known(top: NDArray[Any], bottom: NDArray[Any], fill: float = np.nan) -> Values:
-    """top / bottom, and `fill` where bottom is 0."""
-    top, bottom = np.asarray(top), np.asarray(bottom)
-    ratio: Values = np.divide(top, bottom, out=np.full(top.shape, fill), where=bottom > 0)
+def ratio_known(numerator: NDArray[Any], denominator: NDArray[Any], fill: float = np.nan) -> Values:
+    """numerator / denominator, or `fill` where the denominator is 0."""
+    numerator, denominator = np.asarray(numerator), np.asarray(denominator)
+    filled = np.full(numerator.shape, fill)
+    ratio: Values = np.divide(numerator, denominator, out=filled, where=denominator > 0)
     return ratio
 
 
 def range_known(values: Values, axis: int) -> Values:
-    """Largest minus smallest of what is not NaN; NaN where there are fewer than two."""
+    """Largest minus smallest of the values that are not NaN; NaN where there are fewer than two."""
     known = ~np.isnan(values)
     high = np.where(known, values, -np.inf).max(axis)
     low = np.where(known, values, np.inf).min(axis)

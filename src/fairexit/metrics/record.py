@@ -1,7 +1,7 @@
-"""Metrics as records: whatever lists, labels, draws, tabulates or selects by metrics reads these.
+"""Metrics as records, read by all code that lists, labels, plots, tabulates or selects by metrics.
 
-A metric of the counts is one file in `fairexit/metrics/records`, or in a plugin: a function under
-one of the two decorators here.
+A new metric of the counts is one file in `fairexit/metrics/records`, or in a plugin: a function
+with one of the two decorators of this module.
 
     @gap("eopp1", label="Eopp1", rates=[tpr])
     def eopp1(hits: Values) -> Values:
@@ -21,18 +21,19 @@ from fairexit.registry import Registry
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """One number of the counts, and what a reader has to know of it.
+    """One number computed from the counts, with its names and properties.
 
     Attributes:
         name: its key in tables, files and Python.
         label: its name in text.
-        function: of the rates where it compares groups, else of the margins; any leading axes.
-        compares_groups: it is a gap between the groups, so that permuting the groups says what
-            chance alone gives.
-        higher_is_better: a gap is better when it is lower.
-        main: headlines, curves and short tables show it.
-        rates: what a gap compares, each (..., M, C) or (..., M).
-        moved: which of the rates a true gap is planted in when power is computed; all by default.
+        function: takes the rates if it compares groups, else the margins; any leading axes.
+        compares_groups: whether it is a gap between the groups, so that permuting the groups
+            shows what chance alone gives.
+        higher_is_better: False for a gap.
+        main: whether headlines, curves and short tables show it.
+        rates: the rates that a gap compares, each (..., M, C) or (..., M).
+        moved: for each rate, whether the computation of power shifts it to simulate a true gap;
+            all by default.
     """
 
     name: str
@@ -45,28 +46,28 @@ class Metric:
     moved: tuple[bool, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        # As a decorated function has them; a registry reads from them where a metric comes from.
+        # As `functools.wraps` does: the registry reads the origin of a metric from these.
         for name in ("__doc__", "__module__", "__qualname__"):
             object.__setattr__(self, name, getattr(self.function, name))
 
     def __call__(self, counts: Counts | Margins, empty: Empty = "exclude") -> Values:
-        """The metric, (...).
+        """The metric's value, (...).
 
         Args:
             counts: (..., M, C, C), or their margins.
-            empty: what a rate without samples counts, see `fairexit.metrics.rates`.
+            empty: value of a rate without samples, see `fairexit.metrics.rates`.
         """
         if not self.compares_groups:
             return self.function(margins(counts))
         return self.gap([rate(counts, empty) for rate in self.rates])
 
     def gap(self, rates: Sequence[Values]) -> Values:
-        """The gap between groups of such rates, (..., M, C) or (..., M) each, as a value (...)."""
+        """The gap between groups, (...), in its rates, each (..., M, C) or (..., M)."""
         return self.function(*rates)
 
     @property
     def summary(self) -> str:
-        """The first line of what the metric says of itself."""
+        """The first line of the metric's docstring."""
         return (self.function.__doc__ or "").strip().split("\n")[0]
 
 
@@ -77,7 +78,7 @@ class MetricRegistry(Mapping[str, Metric]):
         self.registry: Registry[Any] = Registry("metric", package)
 
     def enter(self, record: Metric) -> Metric:
-        """Enter a record under its name."""
+        """Register a record under its name."""
         self.registry.register(record.name)(cast(Any, record))
         return record
 
@@ -85,10 +86,10 @@ class MetricRegistry(Mapping[str, Metric]):
         return cast(Metric, self.registry[name])
 
     def __iter__(self) -> Iterator[str]:
-        def place(name: str) -> tuple[bool, bool, str]:
+        def order(name: str) -> tuple[bool, bool, str]:
             return self[name].compares_groups, not self[name].main, name
 
-        return iter(sorted(self.registry.names(), key=place))
+        return iter(sorted(self.registry.names(), key=order))
 
     def __len__(self) -> int:
         return len(self.registry.names())
@@ -104,12 +105,12 @@ METRICS = MetricRegistry("fairexit.metrics.records")
 def metric(
     name: str, *, label: str, main: bool = False
 ) -> Callable[[Callable[..., Values]], Metric]:
-    """Decorator: enter a function of the margins, `(margins) -> (...)`, under a name.
+    """Decorator that registers a function of the margins, `(margins) -> (...)`, as a metric.
 
     Args:
         name: its key.
         label: its name in text.
-        main: headlines, curves and short tables show it.
+        main: whether headlines, curves and short tables show it.
     """
 
     def enter(function: Callable[..., Values]) -> Metric:
@@ -127,15 +128,16 @@ def gap(
     moved: Sequence[bool] | None = None,
     main: bool = False,
 ) -> Callable[[Callable[..., Values]], Metric]:
-    """Decorator: enter a gap between groups, a function of their rates, under a name.
+    """Decorator that registers a gap between groups, a function of their rates, as a metric.
 
     Args:
         name: its key.
         label: its name in text.
         rates: functions of the counts that the gap compares; the decorated function takes their
             values, one argument each, (..., M, C) or (..., M), and gives (...).
-        moved: which of the rates a true gap is planted in when power is computed; all by default.
-        main: headlines, curves and short tables show it.
+        moved: for each rate, whether the computation of power shifts it to simulate a true gap;
+            all by default.
+        main: whether headlines, curves and short tables show it.
     """
 
     def enter(function: Callable[..., Values]) -> Metric:
@@ -168,29 +170,29 @@ def _check_arguments(name: str, function: Callable[..., Values], number: int) ->
 
 
 def gaps() -> list[str]:
-    """The metrics that compare groups, those of headlines first."""
+    """Names of the metrics that compare groups, those of headlines first."""
     return [name for name, record in METRICS.items() if record.compares_groups]
 
 
 def main_metrics() -> list[str]:
-    """The metrics of headlines, curves and short tables: accuracy first, then gaps."""
+    """Names of the metrics of headlines, curves and short tables: accuracy first, then gaps."""
     return [name for name, record in METRICS.items() if record.main]
 
 
 def main_gaps() -> list[str]:
-    """The gaps between groups that headlines show."""
+    """Names of the gaps between groups that headlines show."""
     return [name for name in gaps() if METRICS[name].main]
 
 
 def compute(
     counts: Counts | Margins, names: Sequence[str] | None = None, empty: Empty = "exclude"
 ) -> dict[str, Values]:
-    """Metrics by name, all of them by default.
+    """Compute metrics by name.
 
     Args:
-        counts: (..., M, C, C).
-        names: keys of `METRICS`.
-        empty: what a rate without samples counts, see `fairexit.metrics.rates`.
+        counts: (..., M, C, C), or their margins.
+        names: keys of `METRICS`; all of them by default.
+        empty: value of a rate without samples, see `fairexit.metrics.rates`.
     Returns:
         Name -> value, (...).
     Raises:

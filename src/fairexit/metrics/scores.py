@@ -17,13 +17,14 @@ def auroc(
 ) -> Values:
     """Area under the ROC curve, one class against the rest, macro over classes.
 
-    The chance that a sample of the class scores higher than one of another class, ties counting
-    half (Mann-Whitney). A class that has no sample, or all of them, is left out of the mean.
+    The probability that a sample of the class scores higher than a sample of another class, where
+    ties count half (Mann-Whitney). A class that has no sample, or all of them, is left out of the
+    mean.
 
     Args:
         probabilities: (N, C).
-        labels: (N,), in [0, C).
-        weights: not negative, (..., N); 1 for each sample if left out.
+        labels: true classes, (N,), in [0, C).
+        weights: sample weights, not negative, (..., N); 1 for each sample by default.
     Returns:
         (...), in [0, 1]; NaN where no class can be measured.
 
@@ -51,21 +52,21 @@ def ece(
 ) -> Values:
     """Expected calibration error of the largest probability (Guo et al. 2017).
 
-    Sum over equal-width bins of the confidence: share of the samples in the bin times
-    |accuracy - mean confidence|. Arguments and result as for `auroc`.
+    Sum over equal-width bins of the confidence of the share of the samples in the bin times
+    |accuracy - mean confidence|. Arguments and result as for `auroc`; `bins` is the number of bins.
     """
     weights = _weights(labels, weights)
     confidence = probabilities.max(1).astype(np.float64)
     excess = (probabilities.argmax(1) == labels) - confidence
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = (weights * excess) @ np.eye(bins)[place]
+    bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = (weights * excess) @ np.eye(bins)[bin_index]
     return _mean(np.abs(gaps).sum(-1), weights)
 
 
 def brier(
     probabilities: Array, labels: NDArray[np.int64], weights: NDArray[Any] | None = None
 ) -> Values:
-    """Mean squared distance of the probabilities from the one-hot label, in [0, 2] (Brier 1950).
+    """Mean squared distance of the probabilities to the one-hot label, in [0, 2] (Brier 1950).
 
     Arguments and result as for `auroc`.
     """
@@ -77,7 +78,7 @@ def brier(
 
 @dataclass(frozen=True)
 class Score:
-    """A metric of probabilities, `(probabilities, labels, weights) -> (...)`, and its name."""
+    """A metric of probabilities, `(probabilities, labels, weights) -> (...)`, and its label."""
 
     label: str
     function: Callable[..., Values]
@@ -88,7 +89,7 @@ SCORES = {
     "auroc": Score("AUROC", auroc),
     "ece": Score("calibration error (ECE)", ece, higher_is_better=False),
 }
-"""The metrics of probabilities that audits measure, by name."""
+"""The metrics of probabilities that an audit measures, by name."""
 
 
 def _weights(labels: NDArray[np.int64], weights: NDArray[Any] | None) -> Values:
@@ -96,22 +97,23 @@ def _weights(labels: NDArray[np.int64], weights: NDArray[Any] | None) -> Values:
 
 
 def _mean(total: Values, weights: Values) -> Values:
-    """A sum as a mean; NaN where nothing has a weight."""
+    """A weighted sum divided by the sum of the weights; NaN where that is 0."""
     size = weights.sum(-1)
     mean: Values = np.divide(total, size, out=np.full(np.shape(size), np.nan), where=size > 0)
     return mean
 
 
 def _area(scores: Array, positive: NDArray[np.bool_], weights: Values) -> Values:
+    """Area under the ROC curve of one class, (...), from weights (..., N)."""
     order = np.argsort(scores)
-    ordered, up = scores[order], np.flatnonzero(positive[order])
-    downs = np.take(weights, order, -1)
-    ups = downs[..., up]
-    downs[..., up] = 0
-    below = np.zeros((*downs.shape[:-1], len(order) + 1))
-    np.cumsum(downs, -1, out=below[..., 1:])
-    first, end = (np.searchsorted(ordered, ordered[up], side) for side in ("left", "right"))
-    wins = (ups * (below[..., first] + below[..., end])).sum(-1) / 2
-    pairs = ups.sum(-1) * below[..., -1]
+    ordered, rows = scores[order], np.flatnonzero(positive[order])
+    negatives = np.take(weights, order, -1)
+    positives = negatives[..., rows]
+    negatives[..., rows] = 0
+    below = np.zeros((*negatives.shape[:-1], len(order) + 1))
+    np.cumsum(negatives, -1, out=below[..., 1:])
+    first, end = (np.searchsorted(ordered, ordered[rows], side) for side in ("left", "right"))
+    wins = (positives * (below[..., first] + below[..., end])).sum(-1) / 2
+    pairs = positives.sum(-1) * below[..., -1]
     area: Values = np.divide(wins, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
     return area

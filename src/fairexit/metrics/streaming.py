@@ -1,4 +1,4 @@
-"""Group metrics over a loop of batches, on any device and any number of processes."""
+"""Group metrics accumulated over batches, on any device and any number of processes."""
 
 from typing import Any, get_args
 
@@ -13,30 +13,30 @@ from fairexit.types import UNKNOWN
 
 
 class GroupFairness(Metric):
-    """Group metrics of everything seen since the last reset, as a metric of torchmetrics.
+    """Group metrics of all samples since the last reset, as a metric of torchmetrics.
 
-    Batches add to the counts n[g, y, y'], the samples of group g and class y that were predicted
-    y'. The metrics are the same functions of the counts as for a table, so that neither the batch
-    size nor the number of processes changes them. Eopp1, for instance, is the mean over the
+    Each batch adds to the counts n[g, y, y'], the samples of group g and class y that were
+    predicted as y'. The metrics are the same functions of the counts as for a table, so neither the
+    batch size nor the number of processes changes them. Eopp1, for instance, is the mean over the
     classes c of max_g TPR_gc - min_g TPR_gc with TPR_gc = n[g, c, c] / sum over y' of n[g, c, y'].
 
-    `compute` gives every metric in a dict, or with `metric` a single one as a scalar. MetricTracker
-    needs the scalar to find the best step, and BootStrapper to summarise its resamples.
+    `compute` returns every metric in a dict, or a single scalar if `metric` is given. MetricTracker
+    needs the scalar to select the best step, and BootStrapper to summarise its resamples.
 
-    `update` does not wait for the GPU if `validate_args` is off; `compute`, and with it `forward`,
-    copies the counts to the CPU.
+    `update` does not synchronise with the GPU if `validate_args` is off; `compute`, and therefore
+    `forward`, copies the counts to the CPU.
 
     Args:
-        num_classes: C, the task's.
-        num_groups: M, the task's.
-        empty: what a rate without samples counts: "exclude" leaves it out, "zero" counts 0.
+        num_classes: C of the task.
+        num_groups: M of the task.
+        empty: "exclude" leaves out a rate without samples, "zero" counts it as 0.
         metric: the name of one metric in `fairexit.metrics.METRICS`; all of them by default.
-        validate_args: check the values of every batch, which waits for the GPU once. Where it is
-            off, a label or group that is out of range is counted wrongly or stops the program, and
-            a NaN counts as a prediction.
+        validate_args: check the values of every batch, which synchronises with the GPU once. If it
+            is off, a label or group that is out of range is counted wrongly or stops the program,
+            and a NaN counts as a prediction.
         kwargs: options of `torchmetrics.Metric`, such as `dist_sync_on_step`.
     Raises:
-        UserError: a size is too small, or there is no such metric.
+        UserError: a size is too small, or the metric or `empty` is unknown.
 
     >>> fairness = GroupFairness(num_classes=2, num_groups=2)
     >>> fairness.update(torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1, 0, 1]),
@@ -87,7 +87,7 @@ class GroupFairness(Metric):
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]
-        """Whether the one metric is better when higher; None where all are computed."""
+        """Whether a higher value of `metric` is better; None if all metrics are computed."""
         return None if self.metric is None else METRICS[self.metric].higher_is_better
 
     def update(self, preds: Tensor, target: Tensor, groups: Tensor) -> None:
@@ -96,15 +96,15 @@ class GroupFairness(Metric):
         Args:
             preds: logits or probabilities, (B, C); or predicted classes, (B,), of an integer type;
                 or, for two classes, probabilities of class 1, (B,) or (B, 1), of a floating type,
-                which are class 1 above 0.5.
+                where a value above 0.5 predicts class 1.
             target: true classes, (B,).
-            groups: groups, (B,), or UNKNOWN (-1), which is left out.
+            groups: groups, (B,); samples of UNKNOWN (-1) are left out.
         Raises:
             UserError: a shape or type does not fit; or, with `validate_args`, an index or a binary
                 probability is out of its range, or a value is NaN.
         """
-        answers = self._predicted_classes(preds)
-        if not answers.shape == target.shape == groups.shape == (len(answers),):
+        predicted = self._predicted_classes(preds)
+        if not predicted.shape == target.shape == groups.shape == (len(predicted),):
             raise UserError(
                 f"predictions {tuple(preds.shape)}, target {tuple(target.shape)} and groups "
                 f"{tuple(groups.shape)} must have the same length"
@@ -114,16 +114,16 @@ class GroupFairness(Metric):
                 raise UserError(f"{name} has the type {values.dtype}; give indices, such as int64")
         target, groups = target.long(), groups.long()
         if self.validate_args:
-            self._check_values(preds, answers, target, groups)
+            self._check_values(preds, predicted, target, groups)
         cells = self.counts.numel()
-        cell = (groups * self.num_classes + target) * self.num_classes + answers
-        # Unknown groups go to a cell of their own: to select the others would wait for the GPU.
+        cell = (groups * self.num_classes + target) * self.num_classes + predicted
+        # Unknown groups go to a cell of their own, as selecting the others would wait for the GPU.
         cell = cell.masked_fill(groups == UNKNOWN, cells)
         totals = cell.new_zeros(cells + 1).scatter_add_(0, cell, torch.ones_like(cell))
         self.counts = self.counts + totals[:-1].view_as(self.counts)
 
     def compute(self) -> Any:
-        """Every metric by name, 0-dim tensors on the metric's device; or the one of `metric`."""
+        """Every metric by name, as 0-dim tensors on this device; or only that of `metric`."""
         names = list(METRICS) if self.metric is None else [self.metric]
         arrays = compute(self.counts.cpu().numpy(), names, self.empty)
         values = [array.item() for array in arrays.values()]
@@ -131,7 +131,7 @@ class GroupFairness(Metric):
         return dict(zip(names, tensors, strict=True)) if self.metric is None else tensors[0]
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Draw `val`, a value or several of `compute` or `forward`; by default the present one.
+        """Plot `val`, one or several results of `compute` or `forward`; by default the current one.
 
         Returns:
             The figure and its axes, as from every metric of torchmetrics.
@@ -139,7 +139,7 @@ class GroupFairness(Metric):
         return self._plot(val, ax)
 
     def set_dtype(self, dst_type: str | torch.dtype) -> "GroupFairness":
-        """Set the type of the computed values; counts stay whole numbers."""
+        """Set the type of the computed values; the counts stay integers."""
         counts, zeros = self.counts, self._defaults["counts"]
         super().set_dtype(dst_type)
         self.counts, self._defaults["counts"] = counts, zeros
@@ -158,14 +158,16 @@ class GroupFairness(Metric):
             f"(B, {self.num_classes}) of a floating type or classes (B,) of an integer type"
         )
 
-    def _check_values(self, preds: Tensor, answers: Tensor, target: Tensor, groups: Tensor) -> None:
-        """Raise a UserError if a value is wrong; one wait for the GPU if none is."""
+    def _check_values(
+        self, preds: Tensor, predicted: Tensor, target: Tensor, groups: Tensor
+    ) -> None:
+        """Raise a UserError if a value is wrong; synchronises with the GPU once if none is."""
         checks = [
             ("label", target, *_outside(target, 0, self.num_classes)),
             ("group", groups, *_outside(groups, UNKNOWN, self.num_groups)),
         ]
         if not preds.is_floating_point():
-            checks.append(("prediction", answers, *_outside(answers, 0, self.num_classes)))
+            checks.append(("prediction", predicted, *_outside(predicted, 0, self.num_classes)))
         elif preds.shape[1:] == (self.num_classes,):
             checks.append(("prediction", preds, preds.isnan(), "is not a number"))
         else:
@@ -174,11 +176,11 @@ class GroupFairness(Metric):
             checks.append(("prediction", preds, wrong, reason))
         if not torch.stack([wrong.any() for _, _, wrong, _ in checks]).any():
             return
-        for what, values, wrong, reason in checks:
+        for kind, values, wrong, reason in checks:
             if wrong.any():
-                place = wrong.nonzero()[0, 0].item()
+                position = wrong.nonzero()[0, 0].item()
                 value = values[wrong][0].item()
-                raise UserError(f"{what} {value} {reason} (sample {place} of the batch)")
+                raise UserError(f"{kind} {value} {reason} (sample {position} of the batch)")
 
 
 def _outside(values: Tensor, low: int, end: int) -> tuple[Tensor, str]:

@@ -1,1 +1,1 @@
-"""The table of predictions: its columns, its files, arrays and frames. No network is needed."""
+"""The table of predictions, from files, arrays and data frames. No network is needed."""

@@ -1,4 +1,4 @@
-"""Outside tables as Arrow reads them: which columns there are, and only those that are needed."""
+"""Read tables with Arrow: the names of their columns, and only the columns that are needed."""
 
 import csv
 from collections.abc import Collection, Sequence
@@ -13,13 +13,13 @@ import pyarrow.parquet
 from fairexit.errors import UserError, nearest, reason, short
 from fairexit.types import PROBABILITY, RESERVED
 
-MOST_VALUES = 100
-"""A column with more values than this is no attribute unless it is asked for."""
+MAX_VALUES = 100
+"""A column with more values than this is not an attribute unless the caller names it."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What a table calls its columns, and what the names of probability columns begin with."""
+    """The names of a table's columns, and the prefix of the names of its probability columns."""
 
     label: str = "label"
     prediction: str = "prediction"
@@ -29,7 +29,7 @@ class Columns:
     prob_prefix: str | None = None
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise a UserError if a column that was asked for is not there."""
+        """Raise a UserError if the label or a column with a name of the caller's is missing."""
         for key, name in asdict(self).items():
             named = name != getattr(Columns, key) and key != "prob_prefix"
             if name not in names and (named or key == "label"):
@@ -42,15 +42,15 @@ class Columns:
         return PROBABILITY.fullmatch(name) is not None
 
     def is_attribute(self, name: str) -> bool:
-        """Whether a column may be an attribute: it has no other use."""
+        """Whether a column may be an attribute because it has no other meaning."""
         return not (name in RESERVED or name in astuple(self) or self.is_probability(name))
 
 
 def column_names(path: Path) -> list[str]:
-    """The header of a CSV file or the fields of a Parquet file.
+    """Column names of a CSV or Parquet file.
 
     Raises:
-        UserError: not such a file, an empty one, or two columns of one name.
+        UserError: the file is not readable or empty, or two columns have the same name.
     """
     try:
         with path.open("rb") as file:
@@ -65,7 +65,7 @@ def column_names(path: Path) -> list[str]:
     except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from None
     except OSError as error:
-        if error.strerror is None:  # Arrow's own
+        if error.strerror is None:  # raised by Arrow, not by the operating system
             raise _unreadable(path, error) from None
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     if len(set(names)) < len(names):
@@ -75,14 +75,16 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_table(path: Path, columns: Columns, attributes: Collection[str] | None) -> Any:
-    """The columns that have a use, probabilities as float32 and all else as text (from CSV).
+    """Read the needed columns of a CSV or Parquet file as an Arrow table.
+
+    From CSV, probabilities are read as float32 and all other columns as text.
 
     Args:
         path: a CSV or Parquet file.
-        columns: what the file calls its columns.
-        attributes: the attribute columns to read; all if left out.
+        columns: the names of the file's columns.
+        attributes: the attribute columns to read; None reads all.
     Raises:
-        UserError: not such a file, or an attribute is not in it.
+        UserError: the file is not readable, or a column is missing.
     """
     names = column_names(path)
     if len(names) == 1 and ";" in names[0]:
@@ -92,13 +94,13 @@ def read_table(path: Path, columns: Columns, attributes: Collection[str] | None)
             columns.check(names)
     except UserError as error:
         raise error.at(str(path)) from None
-    there = _attributes(path, names, columns, attributes or ())
-    unwanted = set(there) - set(there if attributes is None else attributes)
-    kept = [name for name in names if name not in unwanted]
+    present = _attributes(path, names, columns, attributes or ())
+    unneeded = set(present) - set(present if attributes is None else attributes)
+    needed = [name for name in names if name not in unneeded]
     try:
         if _is_parquet(path):
-            return pyarrow.parquet.ParquetFile(path).read(columns=kept)
-        return pyarrow.csv.read_csv(path, **_csv_options(columns, kept))
+            return pyarrow.parquet.ParquetFile(path).read(columns=needed)
+        return pyarrow.csv.read_csv(path, **_csv_options(columns, needed))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 
@@ -110,46 +112,47 @@ def attribute_columns(
 
     Args:
         path: a CSV or Parquet file.
-        columns: what the file calls its columns.
-        wanted: attributes that are kept whatever they hold.
+        columns: the names of the file's columns.
+        wanted: attributes to keep, however many values they have.
     Returns:
-        Their names, and the names of the others with the reason.
+        The names of the attributes, and the columns that were left out with the reason.
     Raises:
-        UserError: not such a file, or a wanted attribute is not in it.
+        UserError: the file is not readable, or a wanted attribute is not in it.
     """
-    there = _attributes(path, column_names(path), columns, wanted)
-    if not there:
+    present = _attributes(path, column_names(path), columns, wanted)
+    if not present:
         return [], {}
     try:
         if _is_parquet(path):
             file = pyarrow.parquet.ParquetFile(path)
-            batch = next(file.iter_batches(10_000, columns=there), None)
+            batch = next(file.iter_batches(10_000, columns=present), None)
         else:
-            with pyarrow.csv.open_csv(path, **_csv_options(columns, there)) as reader:
+            with pyarrow.csv.open_csv(path, **_csv_options(columns, present)) as reader:
                 batch = next(reader, None)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
-    kept, left_out = [], {}
-    for i, name in enumerate(there):
+    attributes, left_out = [], {}
+    for i, name in enumerate(present):
         values = 0 if batch is None else len(batch.column(i).unique())
-        if name in wanted or values <= MOST_VALUES:
-            kept.append(name)
+        if name in wanted or values <= MAX_VALUES:
+            attributes.append(name)
         else:
-            left_out[name] = f"more than {MOST_VALUES} values"
-    return kept, left_out
+            left_out[name] = f"more than {MAX_VALUES} values"
+    return attributes, left_out
 
 
 def _attributes(
     path: Path, names: list[str], columns: Columns, wanted: Collection[str]
 ) -> list[str]:
-    there = [name for name in names if columns.is_attribute(name)]
+    """The columns that may be attributes; a UserError if a wanted one is not among them."""
+    present = [name for name in names if columns.is_attribute(name)]
     for name in wanted:
-        if name not in there:
+        if name not in present:
             raise UserError(
                 f"{path}: there is no column of an attribute '{short(name)}'; "
-                f"{nearest(name, there)}"
+                f"{nearest(name, present)}"
             )
-    return there
+    return present
 
 
 def _is_parquet(path: Path) -> bool:
@@ -157,11 +160,11 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _csv_options(columns: Columns, kept: list[str]) -> dict[str, Any]:
-    types = {name: pa.float32() if columns.is_probability(name) else pa.string() for name in kept}
+def _csv_options(columns: Columns, needed: list[str]) -> dict[str, Any]:
+    types = {name: pa.float32() if columns.is_probability(name) else pa.string() for name in needed}
     return {
         "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
-        "convert_options": pyarrow.csv.ConvertOptions(column_types=types, include_columns=kept),
+        "convert_options": pyarrow.csv.ConvertOptions(column_types=types, include_columns=needed),
     }
 
 

@@ -1,4 +1,4 @@
-"""What a network, ours or anybody's, said about labelled samples."""
+"""Predictions of any model for labelled samples."""
 
 from dataclasses import dataclass, replace
 
@@ -15,18 +15,20 @@ class Predictions:
 
     Args:
         ids: unique names of the samples, (N,).
-        clusters: lesion or patient of each sample, "" for one of its own, (N,).
-        split: split of each sample, "" if not known, (N,).
+        clusters: lesion or patient of each sample, (N,); "" for a cluster of its own.
+        split: split of each sample, (N,); "" if not known.
         labels: true classes as indices into `classes`, (N,).
         attributes: name -> index into `group_names[name]` or UNKNOWN, (N,).
-        group_names: attribute -> its values, those that no sample has included.
-        classes: class names, those that no sample has included.
-        probabilities: (N, E, C), each row of C sums to 1.
-        exit_names: numbers in rising order, then "f": ("1", "2", "f"); a plain network ("f",).
-        hard: the probabilities are one-hot answers, so scores (AUROC) mean nothing.
+        group_names: attribute -> its values, including those that do not occur.
+        classes: class names, including those that do not occur.
+        probabilities: (N, E, C); the C values of each sample and exit sum to 1.
+        exit_names: ascending numbers, then "f", such as ("1", "2", "f"); ("f",) for a plain
+            network.
+        hard: whether the probabilities are one-hot predictions, so that scores such as AUROC are
+            meaningless.
     Raises:
-        UserError: shapes do not fit, ids repeat, an index is out of range, or a row of
-            probabilities is none.
+        UserError: shapes do not fit, ids repeat, an index is out of range, or the probabilities
+            of a row are negative, not a number, or do not sum to 1.
     """
 
     ids: NDArray[np.str_]
@@ -55,11 +57,11 @@ class Predictions:
             (f"group '{name}'", values, UNKNOWN, len(self.group_names[name]))
             for name, values in self.attributes.items()
         ]
-        for what, values, low, end in indices:
+        for column, values, low, end in indices:
             wrong = (values < low) | (values >= end)
             if wrong.any():
                 raise UserError(
-                    f"{first_row(self.ids, wrong)}: {what} {values[wrong][0]} is out of range"
+                    f"{first_row(self.ids, wrong)}: {column} {values[wrong][0]} is out of range"
                 )
         self._check_probabilities()
 
@@ -69,14 +71,14 @@ class Predictions:
         if len(set(self.classes)) < len(self.classes):
             raise UserError(f"a class is named twice: {short(', '.join(self.classes), 300)}")
         if len(self.classes) < 2:
-            there = f"only one ('{short(self.classes[0])}')" if self.classes else "none"
-            raise UserError(f"at least two classes are needed, but there is {there}")
+            present = f"only one ('{short(self.classes[0])}')" if self.classes else "none"
+            raise UserError(f"at least two classes are needed, but there is {present}")
         numbers = [int(name) for name in self.exit_names[:-1] if name.isdecimal()]
-        rising = len(set(numbers)) == len(self.exit_names) - 1 and numbers == sorted(numbers)
-        if self.exit_names[-1:] != ("f",) or not rising:
+        ascending = len(set(numbers)) == len(self.exit_names) - 1 and numbers == sorted(numbers)
+        if self.exit_names[-1:] != ("f",) or not ascending:
             raise UserError(
-                f"the exit names are {', '.join(self.exit_names)}; they must be rising numbers and "
-                "then 'f'"
+                f"the exit names are {', '.join(self.exit_names)}; they must be ascending numbers "
+                "and then 'f'"
             )
         if self.attributes.keys() != self.group_names.keys():
             raise UserError("attributes and group_names must have the same keys")
@@ -100,7 +102,7 @@ class Predictions:
             raise UserError(
                 f"{first_row(self.ids, wrong)}: a probability is negative or not a number"
             )
-        # Tables of others are rounded, some to two digits.
+        # Tables from other tools are rounded, some to two digits.
         allowed = min(0.005 * len(self.classes), 0.05) + 1e-6
         off = np.abs(self.probabilities.sum(-1, dtype=np.float64) - 1) > allowed
         if off.any():
@@ -122,7 +124,7 @@ class Predictions:
         )
 
     def take(self, rows: NDArray[np.bool_]) -> "Predictions":
-        """The marked rows."""
+        """The rows that a mask (N,) selects."""
         return replace(
             self,
             ids=self.ids[rows],
@@ -137,12 +139,12 @@ class Predictions:
         """The rows of one split.
 
         Raises:
-            UserError: there are none.
+            UserError: no row belongs to this split.
         """
         rows = self.split == name
         if not rows.any():
-            there = [split for split in np.unique(self.split).tolist() if split]
-            hint = nearest(name, there) if there else "the rows do not name a split"
+            present = [split for split in np.unique(self.split).tolist() if split]
+            hint = nearest(name, present) if present else "the rows do not name a split"
             raise UserError(f"there are no rows of split '{short(name)}'; {hint}")
         return self.take(rows)
 
@@ -166,7 +168,7 @@ class Predictions:
 
 
 def first_row(ids: NDArray[np.str_], wrong: NDArray[np.bool_]) -> str:
-    """The first marked row as messages name it; rows count from 1."""
+    """The first row that a mask (N,) selects, as error messages name it; rows count from 1."""
     index = int(np.argmax(wrong))
     return f"row {index + 1} (id '{short(ids[index])}')"
 
@@ -174,12 +176,14 @@ def first_row(ids: NDArray[np.str_], wrong: NDArray[np.bool_]) -> str:
 def check_answers(
     ids: NDArray[np.str_], answers: NDArray[np.int64], probabilities: NDArray[np.float32]
 ) -> None:
-    """Refuse an answer that is not the most probable class: it would be ignored without a word.
+    """Check that every predicted class is the most probable one; it would be ignored otherwise.
 
     Args:
         ids: names of the samples, (N,).
-        answers: indices of classes, (N,).
+        answers: indices of the predicted classes, (N,).
         probabilities: (N, C).
+    Raises:
+        UserError: a predicted class does not have the largest probability.
     """
     wrong = probabilities[np.arange(len(answers)), answers] < probabilities.max(1)
     if wrong.any():

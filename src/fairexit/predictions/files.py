@@ -1,4 +1,4 @@
-"""Files of predictions, ours and outside ones, to and from `Predictions`."""
+"""Read and write files of predictions."""
 
 import json
 from collections.abc import Sequence
@@ -30,21 +30,22 @@ def read_predictions(
     *,
     columns: Columns | None = None,
 ) -> Predictions:
-    """Predictions from a CSV or Parquet file, ours or an outside one.
+    """Read predictions from a CSV or Parquet file, written by fairexit or by another tool.
 
-    Ours: `id`, `label`, `cluster`, `split` (optional), a column per attribute, and `p/<class>`, or
-    `p1/<class>` ... `pf/<class>` for several exits. From outside `label` and `p/<class>` do, or
-    `label` and `prediction`, which becomes one-hot probabilities; without `id`, rows are numbered.
-    Group names that no row has survive in Parquet. In an attribute an empty value, "unknown" and
-    "nan" are UNKNOWN.
+    fairexit writes `id`, `label`, `cluster`, `split` (optional), one column per attribute, and
+    `p/<class>`, or `p1/<class>` ... `pf/<class>` for several exits. Other files need only `label`
+    and `p/<class>`, or `label` and `prediction`, which becomes one-hot probabilities; without `id`,
+    rows are numbered. Parquet also keeps the names of groups that no row belongs to. In an
+    attribute, an empty value, "unknown" and "nan" are UNKNOWN.
 
     Args:
         path: the file.
-        groups: attribute columns to keep; all that have no other use if left out.
-        prob_prefix: what the names of the probability columns begin with, instead of `p/`.
-        columns: other names of the columns; `prob_prefix` stands above its own.
+        groups: attribute columns to keep; None keeps all columns without another meaning.
+        prob_prefix: prefix of the names of the probability columns, instead of `p/`.
+        columns: other names of the columns; `prob_prefix` takes precedence over theirs.
     Raises:
-        UserError: not such a file, a column is missing, or a row is wrong (it is named).
+        UserError: the file is not readable, a column is missing, or a row (named in the message)
+            is wrong.
     """
     path = Path(path)
     columns = columns or Columns()
@@ -58,10 +59,10 @@ def read_predictions(
 
 
 def write_predictions(predictions: Predictions, path: str | Path) -> None:
-    """Write a `.parquet` or `.csv` file that `read_predictions` reads; all of it or nothing.
+    """Write a `.parquet` or `.csv` file that `read_predictions` reads, atomically.
 
     Raises:
-        UserError: another suffix, or the file cannot be written.
+        UserError: the suffix is another one, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix not in (".parquet", ".csv"):
@@ -74,15 +75,15 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
     if (predictions.split != "").any():
         columns["split"] = predictions.split
     for name, values in predictions.attributes.items():
-        named = np.array([*predictions.group_names[name], ""])  # the last one is UNKNOWN's
-        columns[name] = pa.array(named[values], mask=values == UNKNOWN)
+        names = np.array([*predictions.group_names[name], ""])  # UNKNOWN (-1) selects the last
+        columns[name] = pa.array(names[values], mask=values == UNKNOWN)
     single = len(predictions.exit_names) == 1
     for e, exit_ in enumerate(predictions.exit_names):
         for c, class_ in enumerate(predictions.classes):
             name = f"p/{class_}" if single else f"p{exit_}/{class_}"
             columns[name] = predictions.probabilities[:, e, c]
-    kept = json.dumps({"groups": predictions.group_names, "hard": predictions.hard})
-    table = pa.table(columns).replace_schema_metadata({_METADATA: kept})
+    metadata = json.dumps({"groups": predictions.group_names, "hard": predictions.hard})
+    table = pa.table(columns).replace_schema_metadata({_METADATA: metadata})
     try:
         with replacing(path) as temporary:
             if path.suffix == ".csv":
@@ -93,12 +94,13 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _plain(values: NDArray[np.str_]) -> NDArray[np.str_]:
+def _normalised(values: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Values in lower case without surrounding blanks."""
     return np.strings.lower(np.strings.strip(values))
 
 
 class _Reader:
-    """One Arrow table on its way to `Predictions`."""
+    """Turns an Arrow table into `Predictions`."""
 
     def __init__(self, table: Any, columns: Columns) -> None:
         self.table = table
@@ -113,9 +115,9 @@ class _Reader:
         self.ids = self.strings(columns.id) if columns.id in self.names else numbered
 
     def predictions(self, groups: Sequence[str] | None) -> Predictions:
-        kept = json.loads((self.table.schema.metadata or {}).get(_METADATA, b"{}"))
+        metadata = json.loads((self.table.schema.metadata or {}).get(_METADATA, b"{}"))
         exits, classes, probabilities = self.probabilities()
-        attributes, group_names = self.attributes(groups, kept.get("groups"))
+        attributes, group_names = self.attributes(groups, metadata.get("groups"))
         one_hot = bool(((probabilities == 0) | (probabilities == 1)).all())
         return Predictions(
             ids=self.ids,
@@ -127,25 +129,25 @@ class _Reader:
             classes=classes,
             probabilities=probabilities,
             exit_names=exits,
-            hard=kept.get("hard", one_hot),
+            hard=metadata.get("hard", one_hot),
         )
 
     def strings(self, name: str) -> NDArray[np.str_]:
-        """A column as strings; blank where there is none."""
+        """A column as strings; blank strings if there is no such column."""
         if name not in self.names:
             return np.full(self.table.num_rows, "")
         column = self.table[name].cast(pa.string()).fill_null("")
-        # Chunk by chunk: Python's strings of a large file would not fit into memory at once.
+        # By chunks, because the Python strings of a large file may not fit into memory at once.
         return np.concatenate([np.array(c.to_pylist(), dtype=np.str_) for c in column.chunks])
 
     def indices(
         self, column: str, names: Sequence[str], unknown: Sequence[str] = ()
     ) -> NDArray[np.int64]:
-        """A column as indices into `names`; UNKNOWN where the value, in lower case, says so."""
+        """A column as indices into `names`; UNKNOWN where the value is one of `unknown`."""
         values = self.strings(column)
-        place = {name: index for index, name in enumerate(names)}
-        indices = np.array([place.get(v, UNKNOWN) for v in values.tolist()], dtype=np.int64)
-        wrong = (indices == UNKNOWN) & ~np.isin(_plain(values), unknown)
+        index_of = {name: index for index, name in enumerate(names)}
+        indices = np.array([index_of.get(v, UNKNOWN) for v in values.tolist()], dtype=np.int64)
+        wrong = (indices == UNKNOWN) & ~np.isin(_normalised(values), unknown)
         if wrong.any():
             value = str(values[np.argmax(wrong)])
             raise UserError(
@@ -155,15 +157,15 @@ class _Reader:
         return indices
 
     def attributes(
-        self, wanted: Sequence[str] | None, known: dict[str, list[str]] | None
+        self, wanted: Sequence[str] | None, stored_names: dict[str, list[str]] | None
     ) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[str, ...]]]:
-        """Group indices and group names by attribute."""
-        there = [name for name in self.names if self.columns.is_attribute(name)]
+        """Group indices and group names by attribute; stored names take precedence."""
+        present = [name for name in self.names if self.columns.is_attribute(name)]
         attributes, group_names = {}, {}
-        for name in there if wanted is None else wanted:
+        for name in present if wanted is None else wanted:
             values = np.unique(self.strings(name))
-            found = values[~np.isin(_plain(values), UNKNOWN_NAMES)].tolist()
-            group_names[name] = tuple((known or {}).get(name, found))
+            known = values[~np.isin(_normalised(values), UNKNOWN_NAMES)].tolist()
+            group_names[name] = tuple((stored_names or {}).get(name, known))
             attributes[name] = self.indices(name, group_names[name], UNKNOWN_NAMES)
         return attributes, group_names
 
@@ -194,6 +196,7 @@ class _Reader:
         return exits, classes, probabilities
 
     def numbers(self, column: str) -> NDArray[np.float32]:
+        """A column as numbers, (N,)."""
         try:
             values: NDArray[np.float32] = self.table[column].cast(pa.float32()).to_numpy()
         except pa.ArrowException as error:
@@ -203,7 +206,7 @@ class _Reader:
         return values
 
     def one_hot(self) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float32]]:
-        """The column `prediction` as probabilities."""
+        """The exit's name, the classes, and the column of predictions as one-hot probabilities."""
         if self.prefix:
             raise UserError(
                 f"no column begins with '{short(self.prefix)}'; available: "
@@ -216,7 +219,7 @@ class _Reader:
                 f"of probabilities have other names, give their beginning as "
                 f"{option('prob_prefix')}"
             )
-        seen = np.concatenate([self.strings(label), self.strings(answer)])
-        classes = tuple(np.unique(seen[seen != ""]).tolist())
+        occurring = np.concatenate([self.strings(label), self.strings(answer)])
+        classes = tuple(np.unique(occurring[occurring != ""]).tolist())
         one_hot = np.eye(len(classes), dtype=np.float32)[self.indices(answer, classes)]
         return ("f",), classes, one_hot[:, None]

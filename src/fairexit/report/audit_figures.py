@@ -1,6 +1,6 @@
-"""Drawings for the pages: SVG that scales with the window, prints, and follows the page's colours.
+"""SVG figures for the pages, which scale with the window and use the page's colours.
 
-Every drawing stands beside a table with the same numbers, so it is hidden from screen readers.
+Every figure is next to a table with the same numbers, so it is hidden from screen readers.
 Positions are percentages, so that text and strokes keep their size at any width.
 """
 
@@ -17,24 +17,24 @@ from fairexit.auditing.results import Estimate
 from fairexit.report.vocabulary import decimal
 
 ROW = 26
-"""Height of a drawing in a row of a table, in pixels."""
+"""Height of a figure in a row of a table, in pixels."""
 
 
 @dataclass(frozen=True)
 class AxisScale:
-    """A linear axis from `low` to `high` with marked values."""
+    """A linear axis from `low` to `high` with ticks."""
 
     low: float
     high: float
     ticks: tuple[float, ...]
 
     def at(self, value: float) -> float:
-        """Place on the axis, in percent of its length, kept inside."""
+        """Position on the axis in percent of its length, clipped to its ends."""
         return min(100.0, max(0.0, 100 * (value - self.low) / (self.high - self.low)))
 
     @property
     def digits(self) -> int:
-        """Decimal places that the ticks need.
+        """Number of decimal places that the ticks need.
 
         >>> scale_of([0.07]).digits
         2
@@ -44,7 +44,7 @@ class AxisScale:
 
 
 def scale_of(values: Iterable[float], include: Sequence[float] = (0.0,)) -> AxisScale:
-    """An axis with round ends that holds all finite values.
+    """An axis with round ends that contains all finite values.
 
     >>> scale_of([0.07, 0.021]).ticks
     (0.0, 0.02, 0.04, 0.06, 0.08)
@@ -66,7 +66,7 @@ def _line(kind: str, x1: float, x2: float, *, y1: str = "0", y2: str = "100%") -
 
 
 def forest_axis(scale: AxisScale) -> Markup:
-    """The axis above a column of `forest` drawings."""
+    """The axis above a column of `forest` figures."""
     shown = scale.ticks[:: 1 if len(scale.ticks) <= 6 else 2]
     body = "".join(
         f'<text x="{scale.at(t):.2f}%" y="12" text-anchor="middle">'
@@ -85,15 +85,15 @@ def forest(
     strong: bool = False,
     tip: str = "",
 ) -> Markup:
-    """An estimate with its interval, beside what chance alone gives.
+    """An estimate with its interval, and what chance alone gives.
 
     Args:
         scale: the axis of the column.
-        estimate: dot and line.
-        null_mean: what chance gives on average: a tick.
-        null_quantile: what chance seldom exceeds: the end of a band from zero.
-        strong: a filled dot: more than chance.
-        tip: what a pointer shows.
+        estimate: drawn as a dot and a line.
+        null_mean: mean under chance alone, drawn as a tick.
+        null_quantile: quantile under chance alone, drawn as the end of a band from zero.
+        strong: whether the dot is filled because the estimate is more than chance.
+        tip: text that appears under the pointer.
     """
     parts = [_line("zero" if t == 0 else "grid", scale.at(t), scale.at(t)) for t in scale.ticks]
     middle = ROW / 2
@@ -122,12 +122,12 @@ def forest(
 def lines(
     series: Mapping[str, NDArray[np.float64]], colours: Mapping[str, int], share: bool = False
 ) -> Markup:
-    """Curves over equally spaced positions, with a cursor that a page's script moves.
+    """Curves over equally spaced positions, with a cursor that the page's script moves.
 
     Args:
-        series: key -> values, each (T,); NaN leaves a hole.
-        colours: key -> number of its colour and dashes.
-        share: marked in percent.
+        series: key -> values, each (T,); NaN interrupts the curve.
+        colours: key -> number of its colour and dash pattern.
+        share: whether the ticks are in percent.
     """
     scale = scale_of(np.concatenate(list(series.values())), include=())
     drawn = "".join(
@@ -138,13 +138,15 @@ def lines(
 
 
 def areas(shares: Mapping[str, NDArray[np.float64]]) -> Markup:
-    """Shares that add up to one, stacked over equally spaced positions from the bottom up."""
+    """Shares that add up to one, stacked from the bottom over equally spaced positions."""
     base = np.zeros(len(next(iter(shares.values()))))
     drawn = ""
     for k, values in enumerate(shares.values()):
         top = base + values
-        upper = [f"{x:.2f},{100 * (1 - y):.2f}" for x, y in zip(_places(top), top, strict=True)]
-        lower = [f"{x:.2f},{100 * (1 - y):.2f}" for x, y in zip(_places(base), base, strict=True)]
+        upper = [f"{x:.2f},{100 * (1 - y):.2f}" for x, y in zip(_positions(top), top, strict=True)]
+        lower = [
+            f"{x:.2f},{100 * (1 - y):.2f}" for x, y in zip(_positions(base), base, strict=True)
+        ]
         points = " ".join([*upper, *reversed(lower)])
         drawn += f'<polygon class="exit e{_shade(k, len(shares))}" points="{points}"/>'
         base = top
@@ -152,7 +154,7 @@ def areas(shares: Mapping[str, NDArray[np.float64]]) -> Markup:
 
 
 def stack(shares: Mapping[str, float], label: str = "") -> Markup:
-    """One bar of shares that add up to one."""
+    """A single bar of shares that add up to one."""
     start, parts = 0.0, ""
     for k, (name, share) in enumerate(shares.items()):
         if share > 0:
@@ -166,7 +168,7 @@ def stack(shares: Mapping[str, float], label: str = "") -> Markup:
 
 
 def swatch(k: int, n: int) -> Markup:
-    """The colour of the k-th of n exits, for a legend."""
+    """The colour of the k-th of n exits for a legend."""
     return Markup(
         '<svg class="swatch" width="14" height="14" aria-hidden="true">'
         f'<rect class="exit e{_shade(k, n)}" width="14" height="14" rx="3"/></svg>'
@@ -174,7 +176,7 @@ def swatch(k: int, n: int) -> Markup:
 
 
 def dash(colour: int) -> Markup:
-    """The line of a curve, for a legend."""
+    """The line of a curve for a legend."""
     return Markup(
         '<svg class="swatch" width="26" height="14" aria-hidden="true">'
         f'<path class="curve c{colour}" d="M0,7H26"/></svg>'
@@ -196,13 +198,13 @@ def _shade(k: int, n: int) -> int:
     return 6 if n == 1 else round(6 * k / (n - 1))
 
 
-def _places(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _positions(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linspace(0, 100, len(values))
 
 
 def _path(scale: AxisScale, values: NDArray[np.float64]) -> str:
     parts, pen = [], "M"
-    for x, value in zip(_places(values), values.tolist(), strict=True):
+    for x, value in zip(_positions(values), values.tolist(), strict=True):
         if not math.isfinite(value):
             pen = "M"
             continue

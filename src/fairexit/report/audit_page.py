@@ -1,4 +1,4 @@
-"""An audit as one self-contained HTML page that loads nothing from anywhere."""
+"""An audit as one self-contained HTML page that loads no external resources."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +23,14 @@ from fairexit.metrics.rates import AVERAGES
 from fairexit.metrics.record import main_gaps
 from fairexit.report import audit_figures as figures
 from fairexit.report import vocabulary
+from fairexit.report.advice import limits, next_steps
 from fairexit.report.entanglement import entanglement_table
-from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
+from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.templating import render
 from fairexit.report.theta import THETA_HELPERS
 
-MATRIX = 15
-"""Confusion matrices of more classes are shown as their most frequent errors."""
+MAX_MATRIX = 15
+"""With more classes, the most frequent errors are shown instead of confusion matrices."""
 
 
 def write_audit(
@@ -41,10 +42,10 @@ def write_audit(
     """Write the page.
 
     Args:
-        audit: what was found.
+        audit: the results.
         path: the HTML file.
-        entanglement: of the model's features by depth, if it was measured.
-        images: id -> address of a picture, of those that leave first and last.
+        entanglement: entanglement of the model's features by depth, if it was measured.
+        images: id -> address of the image, for the samples that leave first and last.
     """
     write_atomically(path, render_audit(audit, entanglement, images))
 
@@ -54,7 +55,7 @@ def render_audit(
     entanglement: Entanglement | None = None,
     images: Mapping[str, str] | None = None,
 ) -> str:
-    """The page as a text: a few hundred kilobytes whatever the number of samples."""
+    """The page as text; its size does not depend on the number of samples."""
     helpers = {
         "Footnotes": Footnotes,
         "axis_of": axis_of,
@@ -62,7 +63,7 @@ def render_audit(
         "class_tip": class_tip,
         **THETA_HELPERS,
         "errors_of": errors_of,
-        "small_matrix": MATRIX,
+        "small_matrix": MAX_MATRIX,
         "isnan": math.isnan,
         "permutation_note": permutation_note,
         "tint": tint,
@@ -70,7 +71,7 @@ def render_audit(
         "depths": depths,
         "entanglement_table": entanglement_table,
     }
-    shown = {
+    values = {
         "audit": audit,
         "facts": audit.facts,
         "findings": summary(audit),
@@ -81,17 +82,17 @@ def render_audit(
         "averages": AVERAGES,
         "entanglement": entanglement,
     }
-    return render("audit.html", helpers, images=images or {}, **shown)
+    return render("audit.html", helpers, images=images or {}, **values)
 
 
 class Footnotes:
-    """The remarks under one table, each once, with a letter to point at it."""
+    """The footnotes of one table, each with a letter that refers to it."""
 
     def __init__(self) -> None:
         self._letters: dict[str, str] = {}
 
     def mark(self, note: str) -> Markup:
-        """The letter of a remark, raised; nothing for an empty one."""
+        """The letter of a note as superscript; empty for an empty note."""
         if not note:
             return Markup("")
         letter = self._letters.setdefault(note, _letter(len(self._letters)))
@@ -106,12 +107,12 @@ def _letter(k: int) -> str:
 
 
 def axis_of(*columns: Sequence[float]) -> figures.AxisScale:
-    """The axis that holds all values of some columns, and zero."""
+    """The axis that contains all values of some columns, and zero."""
     return figures.scale_of(value for column in columns for value in column)
 
 
 def sort_classes(classes: Sequence[ClassGap], rate: str) -> list[ClassGap]:
-    """The gaps of one rate: those that are more than chance first, the largest on top."""
+    """The gaps of one rate: first those that are more than chance, then by size."""
     order = {MORE_THAN_CHANCE: 0, COULD_BE_CHANCE: 1, NOT_TESTED: 1, TOO_FEW: 2}
 
     def key(gap: ClassGap) -> tuple[int, float]:
@@ -122,7 +123,7 @@ def sort_classes(classes: Sequence[ClassGap], rate: str) -> list[ClassGap]:
 
 
 def class_tip(gap: ClassGap) -> str:
-    """A class's rates by group, for a pointer."""
+    """The rates of a class by group, as text under the pointer."""
     rows = (
         f"{group}: {vocabulary.decimal(rate)} of {vocabulary.whole(gap.samples[group])}"
         for group, rate in gap.rates.items()
@@ -131,34 +132,34 @@ def class_tip(gap: ClassGap) -> str:
 
 
 def tint(share: float) -> str:
-    """How much colour the background of a cell of a confusion matrix has."""
+    """The share of colour in the background of a cell of a confusion matrix."""
     return f"{0 if math.isnan(share) else round(45 * share)}%"
 
 
 def errors_of(attribute: AttributeAudit, classes: Sequence[str], group: int) -> list[list[str]]:
-    """The ten most frequent confusions of a group: true class, answer, how often, share."""
+    """The ten most frequent confusions of a group: true class, answer, number, share."""
     counts = attribute.counts[group]
     wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
-    found = []
+    rows = []
     for flat in np.argsort(-wrong, axis=None, kind="stable")[:10].tolist():
         true, answer = divmod(flat, len(counts))
         n = int(wrong[true, answer])
         if n:
             share = n / int(counts[true].sum())
-            row = [classes[true], classes[answer], vocabulary.whole(n), vocabulary.percent(share)]
-            found.append(row)
-    return found
+            names = classes[true], classes[answer]
+            rows.append([*names, vocabulary.whole(n), vocabulary.percent(share)])
+    return rows
 
 
-def depths(found: Entanglement) -> Iterator[dict[str, Any]]:
-    """For each label that entanglement was measured of: a drawing over depth and its key."""
-    rows = found.rows[found.rows["position"] != MEAN]
+def depths(entanglement: Entanglement) -> Iterator[dict[str, Any]]:
+    """A figure over depth and its legend, for each label whose entanglement was measured."""
+    rows = entanglement.rows[entanglement.rows["position"] != MEAN]
     for of, part in rows.groupby("of", sort=False):
         by_temperature = dict(list(part.groupby("temperature", sort=False)))
         series = {f"{t:g}": line["snnl"].to_numpy() for t, line in by_temperature.items()}
         yield {
             "title": f"Entanglement with {of}, in nats",
-            "drawing": figures.lines(series, {name: k % 6 for k, name in enumerate(series)}),
+            "figure": figures.lines(series, {name: k % 6 for k, name in enumerate(series)}),
             "temperatures": list(series),
             "positions": [
                 "final" if name == "f" else f"stage {name}" for name in part["position"].unique()
@@ -167,7 +168,7 @@ def depths(found: Entanglement) -> Iterator[dict[str, Any]]:
 
 
 def link(address: str) -> Markup:
-    """An address as a link if it is one of the web, else as a text."""
+    """An address as a link if it is a web address, else as text."""
     text = escape(address)
     if address.startswith(("https://", "http://")):
         return Markup(f'<a href="{text}" rel="noreferrer">{text}</a>')

@@ -1,4 +1,4 @@
-"""An audit that can show itself: as sentences, a table, a document, a page, figures."""
+"""An audit with its renderings: sentences, a data frame, Markdown, an HTML page, figures."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fairexit.auditing.results import AuditResults, plain
 from fairexit.extras import require
-from fairexit.report.findings import limits, next_steps, summary
+from fairexit.report.advice import limits, next_steps
+from fairexit.report.findings import summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class AuditReport(AuditResults):
-    """The results of an audit, and every way of showing them."""
+    """The results of an audit, with methods that render them."""
 
     @classmethod
     def of(cls, results: AuditResults) -> Self:
-        """The report of some results."""
+        """The report of the results of an audit."""
         return cls(**{field.name: getattr(results, field.name) for field in fields(results)})
 
     def __repr__(self) -> str:
@@ -26,28 +27,28 @@ class AuditReport(AuditResults):
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """The findings in plain words, the most important first."""
+        """The findings as sentences, the most important first."""
         return summary(self)
 
     @property
     def next_steps(self) -> tuple[str, ...]:
-        """What to do, in plain words."""
+        """The recommended next steps as sentences."""
         return next_steps(self)
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What the numbers cannot say."""
+        """The limits of the numbers as sentences."""
         return limits(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers and sentences for JSON: lists, None in the place of NaN."""
+        """All numbers and sentences for JSON, with lists for arrays and None for NaN."""
         words = {"summary": self.summary, "next_steps": self.next_steps, "limits": self.limits}
         return {**plain(self), **plain(words)}
 
     def to_frame(self) -> "pd.DataFrame":
-        """Every number of the groups, the gaps and the classes, one row each.
+        """All numbers of the groups, the gaps and the classes as a table with one row for each.
 
-        Columns: attribute, group ("" for a number of all groups), class ("" likewise), metric,
+        Columns: attribute, group ("" for all groups), class ("" for all classes), metric,
         value, low, high, null_mean, p_value, p_adjusted, min_detectable_gap, verdict, note.
         """
         from fairexit.report.frame import to_frame
@@ -61,7 +62,7 @@ class AuditReport(AuditResults):
         return to_markdown(self)
 
     def figures(self) -> "dict[str, Figure]":
-        """Matplotlib figures by name: gaps class by class, metrics over theta, exit shares.
+        """Matplotlib figures by name: gaps by class, metrics over the threshold, exit shares.
 
         Raises:
             UserError: matplotlib is not installed.
@@ -72,7 +73,7 @@ class AuditReport(AuditResults):
         return plot_audit(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the report as one HTML file that loads nothing from anywhere."""
+        """Write the report as one HTML file that loads no external resources."""
         from fairexit.report.audit_page import write_audit
 
         write_audit(self, Path(path))

@@ -9,14 +9,14 @@ from fairexit.report.vocabulary import capital, interval_text, label, p_value, s
 from fairexit.tables import Table, number
 
 if TYPE_CHECKING:
-    from fairexit.auditing.results import AttributeAudit, AuditResults, Clinical, Leaving
+    from fairexit.auditing.results import AttributeAudit, AuditResults, Clinical, ExitUsage
 
-ROUND = 12
-"""Groups up to which confusion matrices are spelled out; classes likewise."""
+MAX_MATRIX = 12
+"""Number of groups and of classes up to which confusion matrices are shown."""
 
 
 def gap_table(a: "AttributeAudit") -> Table:
-    """The gaps beside what chance alone gives."""
+    """The gaps, compared with what chance alone gives."""
     columns = ["Gap", "Value (interval)", "By chance alone", "95 % of chance below", "p"]
     columns += ["Corrected for chance", "Smallest detectable", "Verdict"]
     rows = [
@@ -32,11 +32,11 @@ def gap_table(a: "AttributeAudit") -> Table:
         ]
         for g in a.gaps
     ]
-    return Table(f"Gaps by {a.attribute} and chance", columns, rows)
+    return Table(f"Gaps by {a.attribute}, compared with chance", columns, rows)
 
 
 def group_table(a: "AttributeAudit") -> Table:
-    """The numbers of each group."""
+    """The metrics of each group."""
     keys = list(a.by_group[a.groups[0]])
     columns = [a.attribute, "Samples", "Clusters", *(capital(label(k)) for k in keys)]
     rows = [
@@ -47,12 +47,12 @@ def group_table(a: "AttributeAudit") -> Table:
 
 
 def overall_table(a: "AttributeAudit") -> Table:
-    """The numbers of all groups together."""
-    shown = {g.metric for g in a.gaps}
+    """The metrics of all groups together, without the gaps."""
+    gaps = {g.metric for g in a.gaps}
     rows = [
         [capital(label(key)) + ", mean of the groups" * (key in AVERAGES), interval_text(value)]
         for key, value in a.overall.items()
-        if key not in shown
+        if key not in gaps
     ]
     return Table(f"All groups of {a.attribute} together", ["Measure", "Value (interval)"], rows)
 
@@ -87,7 +87,7 @@ def class_table(a: "AttributeAudit") -> Table:
 
 
 def paired_table(a: "AttributeAudit", baseline: str) -> Table:
-    """The model beside the baseline on the same samples."""
+    """The model compared with the baseline on the same samples."""
     columns = ["Measure", "Model", baseline, "Difference (interval)"]
     rows = [
         [
@@ -98,47 +98,44 @@ def paired_table(a: "AttributeAudit", baseline: str) -> Table:
         ]
         for p in a.paired
     ]
-    seeds = len(a.paired[0].values)
-    return Table(
-        f"Against the baseline by {a.attribute}, {seeds} {'seeds' if seeds > 1 else 'seed'}",
-        columns,
-        rows,
-    )
+    n_seeds = len(a.paired[0].values)
+    seeds = f"{n_seeds} {'seeds' if n_seeds > 1 else 'seed'}"
+    return Table(f"Comparison with the baseline by {a.attribute}, {seeds}", columns, rows)
 
 
 def seed_table(a: "AttributeAudit") -> Table:
-    """Every metric in every seed."""
+    """Every metric for each training seed."""
     seeds = len(next(iter(a.seeds.values())))
     columns = ["Measure", *(f"Seed {i + 1}" for i in range(seeds)), "Mean"]
     rows = [
         [capital(label(key)), *map(number, values), number(sum(values) / seeds)]
         for key, values in a.seeds.items()
     ]
-    return Table(f"The training seeds by {a.attribute}", columns, rows)
+    return Table(f"Training seeds by {a.attribute}", columns, rows)
 
 
 def clinical_table(c: "Clinical") -> Table:
-    """One class read as a disease."""
+    """The clinical measures of one class by group."""
     keys = list(next(iter(c.groups.values())))
-    at = (
+    cut = (
         f" ({100 * c.specificity:g} % specificity on validation: p >= {c.cut:.3g})" if c.cut else ""
     )
     rows = [
         [group, *(interval_text(values[key]) for key in keys)] for group, values in c.groups.items()
     ]
-    return Table(f"{c.positive} or not{at}", ["Group", *(capital(label(k)) for k in keys)], rows)
+    return Table(f"{c.positive} or not{cut}", ["Group", *(capital(label(k)) for k in keys)], rows)
 
 
-def exit_table(leaving: "Leaving") -> Table:
-    """Who leaves where."""
+def exit_table(usage: "ExitUsage") -> Table:
+    """The exits at which the samples of each group leave."""
     columns = ["Exit", "Group", "Samples", "Share", "Accuracy", "Cost", "Frequent errors"]
     rows = []
-    for row in leaving.rows:
+    for row in usage.rows:
         errors = ", ".join(f"{label} as {answer}: {n}" for label, answer, n in row.confusions)
         accuracy = interval_text(row.accuracy) if row.n else "-"
         cells = [str(row.n), interval_text(row.share), accuracy, number(row.cost), errors or "-"]
         rows.append(["final" if row.exit == "f" else row.exit, row.group, *cells])
-    return Table("Who leaves where", columns, rows, 2)
+    return Table("Exits by group", columns, rows, 2)
 
 
 def slice_table(audit: "AuditResults") -> Table:
@@ -180,8 +177,8 @@ def cell_table(a: "AttributeAudit") -> Table:
 
 
 def confusion_tables(a: "AttributeAudit", classes: Sequence[str]) -> Iterator[Table]:
-    """The confusion matrix of each group; none where there are too many classes or groups."""
-    if len(classes) > ROUND or len(a.groups) > ROUND:
+    """The confusion matrix of each group; none if there are too many classes or groups."""
+    if len(classes) > MAX_MATRIX or len(a.groups) > MAX_MATRIX:
         return
     for g, group in enumerate(a.groups):
         rows = [

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def settings_text(found: Entanglement) -> str:
-    """What the numbers depend on, in one line."""
-    s = found.settings
+def settings_text(entanglement: Entanglement) -> str:
+    """The settings that the numbers depend on, in one line."""
+    s = entanglement.settings
     return f"{s['split']} split; {s['features']}; {s['scale']}; {s['unit']}"
 
 
-def entanglement_table(found: Entanglement) -> Table:
-    """A row per label and temperature: SNNL by position, each with its change in percent."""
+def entanglement_table(entanglement: Entanglement) -> Table:
+    """SNNL by position with its change in percent, one row for each label and temperature."""
     rows = []
-    names = [name for name in found.rows["position"].unique() if name != MEAN]
-    for (of, temperature), part in found.rows.groupby(["of", "temperature"], sort=False):
+    names = [name for name in entanglement.rows["position"].unique() if name != MEAN]
+    for (of, temperature), part in entanglement.rows.groupby(["of", "temperature"], sort=False):
         at = part.set_index("position")
         cells = [f"{at['snnl'][names[0]]:.4f}"]
         cells += [f"{at['snnl'][n]:.4f} ({_percent(at['change'][n])} %)" for n in names[1:]]
@@ -34,26 +34,29 @@ def entanglement_table(found: Entanglement) -> Table:
         change = f"{_percent(mean['change'])} % [{low}, {high}]"
         rows.append([str(of), f"{temperature:g}", f"{mean['entropy']:.4f}", *cells, change])
     columns = ["SNNL of", "T", "Entropy", *map(_position, names), "Change per position"]
-    title = f"{found.name}: entanglement ({settings_text(found)}; 95 % over {found.interval})"
+    settings = f"{settings_text(entanglement)}; 95 % over {entanglement.interval}"
+    title = f"{entanglement.name}: entanglement ({settings})"
     return Table(title, columns, rows, 2)
 
 
-def entanglement_figure(found: Entanglement) -> "Figure":
-    """SNNL over depth, a panel per label and a line per temperature, with 95 % bands."""
+def entanglement_figure(entanglement: Entanglement) -> "Figure":
+    """SNNL over depth with 95 % bands, one panel per label and one line per temperature."""
     from matplotlib.figure import Figure
 
-    labels = list(found.rows["of"].unique())
+    labels = list(entanglement.rows["of"].unique())
     figure = Figure(figsize=(4.8 * len(labels), 4.4), layout="constrained")
     panels = figure.subplots(1, len(labels), squeeze=False)[0]
     for panel, of in zip(panels, labels, strict=True):
-        part = found.rows[(found.rows["of"] == of) & (found.rows["position"] != MEAN)]
+        part = entanglement.rows[
+            (entanglement.rows["of"] == of) & (entanglement.rows["position"] != MEAN)
+        ]
         _panel(panel, part)
         panel.set_title(f"SNNL of {of}", fontsize=10)
     panels[0].set_ylabel("nats (lower: less entangled)")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    below = f"{settings_text(found)}; bands 95 % over {found.interval}"
-    figure.suptitle(f"{found.name}\n{below}", fontsize=8.5)
+    below = f"{settings_text(entanglement)}; bands 95 % over {entanglement.interval}"
+    figure.suptitle(f"{entanglement.name}\n{below}", fontsize=8.5)
     return figure
 
 
@@ -68,7 +71,9 @@ def _panel(panel: "Axes", part: pd.DataFrame) -> None:
             x, line["snnl"], color=colour, marker=marker, markersize=4, label=f"T = {temperature:g}"
         )
     entropy = part["entropy"].iloc[0]
-    panel.axhline(entropy, color="grey", ls=":", lw=1, label="entropy: features know nothing")
+    panel.axhline(
+        entropy, color="grey", ls=":", lw=1, label="entropy: features without information"
+    )
     panel.set_xticks(x, [_position(name) for name in names])
     panel.spines[["top", "right"]].set_visible(False)
 

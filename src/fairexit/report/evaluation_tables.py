@@ -14,7 +14,7 @@ from fairexit.tables import Table, number
 
 
 def fairness_table(assessments: Sequence[Assessment]) -> Table:
-    """The paper's table: for each model a row per group, Avg and Diff."""
+    """The paper's table: for each model one row per group, and the rows Avg and Diff."""
     rows, columns = [], (*AVERAGES, *PRINTED_GAPS)
     for assessment in assessments:
         for i, row in enumerate(paper_table(assessment.evaluation)):
@@ -31,10 +31,10 @@ def fairness_table(assessments: Sequence[Assessment]) -> Table:
 
 
 def summary_table(assessments: Sequence[Assessment]) -> Table:
-    """One row per model: what stands beside the paper's table."""
+    """The main metrics with one row per model, a supplement to the paper's table."""
     names = [*main_metrics(), "balanced_accuracy", "worst_group_f1", "auroc"]
     rows = [
-        [a.name, theta_text(a), *(number(a.evaluation.metrics[name]) for name in names)]
+        [a.name, threshold_text(a), *(number(a.evaluation.metrics[name]) for name in names)]
         for a in assessments
     ]
     columns = ["Model", "Threshold", *map(metric_name, names)]
@@ -42,27 +42,30 @@ def summary_table(assessments: Sequence[Assessment]) -> Table:
 
 
 def exit_table(assessment: Assessment) -> Table:
-    """Who leaves where, and what would happen if everybody left there."""
+    """Share of each group that leaves at each exit, and the metrics if all samples left there."""
     e = assessment.evaluation
     groups = list(e.exit_share)
     names = main_metrics()
-    columns = ["Exit", *(f"{g} leave here" for g in groups), *map(metric_name, names)]
+    columns = ["Exit", *(f"Share of {g}" for g in groups), *map(metric_name, names)]
     rows = []
     for exit in e.exits:
         shares = [f"{100 * e.exit_share[g][exit['exit']]:.1f} %" for g in groups]
         rows.append([exit["exit"], *shares, *(number(exit[name]) for name in names)])
-    title = f"{assessment.name}: shares at {theta_text(assessment)}; metrics if all left there"
+    title = (
+        f"{assessment.name}: share of each group that leaves at each exit "
+        f"({threshold_text(assessment)}); metrics if all samples left at this exit"
+    )
     return Table(title, columns, rows)
 
 
-def theta_text(assessment: Assessment) -> str:
-    """Theta and how it was come by."""
+def threshold_text(assessment: Assessment) -> str:
+    """The threshold and how it was chosen."""
     policy = assessment.evaluation.policy
     if policy.theta is None:
         return policy.rule if policy.rule == "single exit" else "final exit only"
-    theta = policy.theta if isinstance(policy.theta, tuple) else (policy.theta,)
-    how = f", {policy.rule} on {policy.split}" if policy.split else ""
-    return f"theta {', '.join(f'{t:g}' for t in theta)}{how}"
+    thetas = policy.theta if isinstance(policy.theta, tuple) else (policy.theta,)
+    chosen = f", by {policy.rule} on {policy.split}" if policy.split else ""
+    return f"threshold {', '.join(f'{t:g}' for t in thetas)}{chosen}"
 
 
 def cell_table(data: Prepared, attribute: str, fold: int | None = None) -> Table:
@@ -92,11 +95,11 @@ def cell_table(data: Prepared, attribute: str, fold: int | None = None) -> Table
 
 
 def leak_table(leaks: dict[str, dict[str, Any]]) -> Table:
-    """What each pair of splits shares; `leaks` as `dataset.json` holds them."""
+    """Clusters and images that each pair of splits shares; `leaks` as in `dataset.json`."""
     columns = ["Splits", "Clusters", "Images of the second in them", "Identical", "Near-duplicates"]
     rows = []
     for pair, leak in leaks.items():
         inside = f"{leak['images_in_shared_clusters']} ({100 * leak['share']:.1f} %)"
         counts = (leak["images_identical"], leak["images_near_duplicate"])
         rows.append([pair, str(leak["clusters"]), inside, *map(str, counts)])
-    return Table("What the splits share", columns, rows)
+    return Table("Shared between splits", columns, rows)

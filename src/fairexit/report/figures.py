@@ -1,4 +1,4 @@
-"""What all figures share."""
+"""Colours of the Matplotlib figures, and how they are saved."""
 
 import io
 from pathlib import Path
@@ -9,12 +9,12 @@ from fairexit.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart by colour-blind readers too.
+# The palette of Okabe and Ito, which readers with colour blindness can distinguish.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def save_figure(figure: "Figure", path: Path) -> list[Path]:
-    """Write `<path>.png` and `<path>.svg`; the same figure gives the same bytes."""
+    """Write `<path>.png` and `<path>.svg`; equal figures give identical files."""
     import matplotlib as mpl
 
     files = []

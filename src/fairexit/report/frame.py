@@ -1,4 +1,4 @@
-"""An audit as one long table."""
+"""An audit as one data frame in long form."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 def to_frame(audit: AuditResults) -> pd.DataFrame:
-    """Every number of groups, gaps and classes, one row each; see `AuditReport.to_frame`."""
+    """All numbers of groups, gaps and classes, one row each; see `AuditReport.to_frame`."""
     rows = [row for a in audit.attributes for row in _rows(a)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -47,7 +47,7 @@ def _rows(a: AttributeAudit) -> Iterator[dict[str, Any]]:
 
 
 def _test(gap: Gap | ClassGap) -> dict[str, Any]:
-    """What the test of a gap says."""
+    """The columns of a gap's test."""
     keys = ("null_mean", "p_value", "min_detectable_gap", "verdict")
     return {key: getattr(gap, key) for key in keys}
 

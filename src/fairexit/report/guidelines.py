@@ -1,4 +1,4 @@
-"""Which items of two reporting guidelines an audit answers.
+"""The items of two reporting guidelines that an audit answers.
 
 TRIPOD+AI: Collins et al. 2024, BMJ 385, e078378. CLAIM, 2024 update: Tejani et al. 2024, Radiology:
 Artificial Intelligence 6(4), e240300. The topics are shortened.
@@ -114,13 +114,13 @@ CLAIM = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What an audit says to one item.
+    """The answer of an audit to one item.
 
     Attributes:
         item: its number.
-        topic: what it asks, shortened.
-        whole: whether nothing that the item asks is left open.
-        where: section and content that answer.
+        topic: its topic, shortened.
+        whole: whether the item is answered completely.
+        where: section of the card, and its content that answers the item.
     """
 
     item: str
@@ -130,17 +130,17 @@ class Answer:
 
 
 def tripod_answers(audit: AuditResults) -> list[Answer]:
-    """What the audit says to the items of TRIPOD+AI, in their order."""
+    """The audit's answers to items of TRIPOD+AI, in the order of the guideline."""
     return _answers(TRIPOD, _tripod(audit))
 
 
 def claim_answers(audit: AuditResults) -> list[Answer]:
-    """What the audit says to the items of CLAIM, in their order."""
+    """The audit's answers to items of CLAIM, in the order of the guideline."""
     return _answers(CLAIM, _claim(audit))
 
 
-def _answers(items: dict[str, str], found: Iterator[tuple[str, bool, str]]) -> list[Answer]:
-    by_item = {item: (whole, where) for item, whole, where in found}
+def _answers(items: dict[str, str], answers: Iterator[tuple[str, bool, str]]) -> list[Answer]:
+    by_item = {item: (whole, where) for item, whole, where in answers}
     return [Answer(item, topic, *by_item[item]) for item, topic in items.items() if item in by_item]
 
 
@@ -154,10 +154,10 @@ def _tripod(audit: AuditResults) -> Iterator[tuple[str, bool, str]]:
         yield "16", False, "Data: people and images that training and evaluation share"
     yield "10", False, "Results: the smallest gap that these samples would have shown"
     yield "11", False, "Data: samples whose attribute is unknown; they are in no group"
-    yield "12e", True, "Method: the measures, and why gaps stand beside chance"
+    yield "12e", True, "Method: the measures, and why gaps are compared with chance"
     yield "12g", False, "Model: the policy that answers"
-    yield "14", False, "Results: the gaps, beside chance; not how training addressed them"
-    yield "15", False, "Model: probabilities or answers, and the theta in use"
+    yield "14", False, "Results: the gaps, compared with chance; not how training addressed them"
+    yield "15", False, "Model: probabilities or answers, and the threshold in use"
     yield "18f", False, "Method: the version of fairexit that measured"
     yield "20b", False, "Data: samples by class and group"
     yield "21", False, "Data: samples of each class; those of training are not known here"

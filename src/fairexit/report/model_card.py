@@ -1,6 +1,6 @@
-"""A model card in the form of the Hugging Face Hub, from an audit's facts and nothing else.
+"""A model card in the format of the Hugging Face Hub, from the results of an audit only.
 
-What an audit cannot know (intended use, training, ethics) is named as not answered, never made up.
+Items that an audit cannot know (intended use, training, ethics) are listed as not answered.
 """
 
 import math
@@ -13,6 +13,7 @@ import yaml
 from fairexit.auditing.results import AttributeAudit, AuditResults, Estimate
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
+from fairexit.report.advice import limits, next_steps
 from fairexit.report.audit_tables import (
     class_table,
     clinical_table,
@@ -20,7 +21,7 @@ from fairexit.report.audit_tables import (
     group_table,
     slice_table,
 )
-from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
+from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
 from fairexit.report.vocabulary import capital, label
 from fairexit.tables import Table, markdown
@@ -31,7 +32,7 @@ MEASURES = (
     "the range over the groups of the true negative and true positive rate. Eodd: mean of half the "
     "sum of the ranges of true and of false positive rate; as printed by Chiu et al. 2023, "
     "opposite gaps cancel. Gaps are means of absolute differences, which chance "
-    "alone makes larger than zero, so what chance gives stands beside them."
+    "alone makes larger than zero, so the gap by chance alone is shown as well."
 )
 GUIDELINES = {
     "TRIPOD+AI (2024)": (TRIPOD, tripod_answers),
@@ -43,14 +44,14 @@ def write_card(audit: AuditResults, path: Path) -> None:
     """Write the card.
 
     Args:
-        audit: what was found.
+        audit: the results.
         path: the Markdown file, README.md in a repository of the Hub.
     """
     write_atomically(path, render_card(audit))
 
 
 def render_card(audit: AuditResults) -> str:
-    """The card as a text: YAML front matter, then Markdown."""
+    """The card as text: YAML front matter, then Markdown."""
     front = yaml.safe_dump(_metadata(audit), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n\n" + "\n\n".join(_body(audit)) + "\n"
 
@@ -58,7 +59,7 @@ def render_card(audit: AuditResults) -> str:
 def _metadata(audit: AuditResults) -> dict[str, Any]:
     """The front matter as `huggingface_hub.ModelCardData` reads it."""
     facts = audit.facts
-    # Predictions without prepared images behind them may be of anything.
+    # Without prepared images, the predictions may be of any kind of data.
     task = "image-classification" if facts.dataset else "other"
     name = str(facts.dataset.get("name", "")) or "not stated"
     dataset = {"type": name, "name": name, **({"split": facts.split} if facts.split else {})}
@@ -98,8 +99,8 @@ def _body(audit: AuditResults) -> Iterator[str]:
     facts = audit.facts
     yield f"# Model card of {markdown(facts.name)}"
     yield (
-        "This card holds what an audit of the model's predictions shows. What the audit cannot "
-        "know stands at the end as not answered."
+        "This card contains the results of an audit of the model's predictions. Items that the "
+        "audit cannot know are listed at the end as not answered."
     )
     yield from _section("Summary", summary(audit))
     answers = "answers only" if facts.hard else "a probability for each class"
@@ -147,10 +148,10 @@ def _data(audit: AuditResults) -> Iterator[str]:
         yield f"Clusters (column {facts.cluster_name}): {facts.clusters:,}."
     for a in audit.attributes:
         if a.unknown:
-            yield f"Unknown {a.attribute}: {a.unknown:,} samples, in no number of it."
+            yield f"Unknown {a.attribute}: {a.unknown:,} samples, left out of all its numbers."
     info = facts.dataset
     if not info:
-        yield "Where they come from is not known: there is only the table of predictions."
+        yield "The origin of the data is not known: there is only the table of predictions."
         return
     yield f"Dataset: {info['name']}, {info.get('website') or 'no website stated'}."
     yield f"Licence of the data: {info.get('licence') or 'not stated'}."
@@ -180,7 +181,7 @@ def _method(audit: AuditResults) -> Iterator[str]:
     )
     for a in audit.attributes:
         yield f"Chance, {a.attribute}: {facts.n_permutations:,} times {permutation_note(a)}."
-    yield f"A difference is called at p of at most {facts.alpha:g}."
+    yield f"A difference counts as more than chance if p is at most {facts.alpha:g}."
     yield "Made with " + ", ".join(f"{key} {v}" for key, v in facts.versions.items()) + "."
 
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of one or several evaluated models."""
+"""One self-contained HTML page for one or several evaluated models."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from fairexit.report.evaluation_tables import (
     exit_table,
     fairness_table,
     summary_table,
-    theta_text,
+    threshold_text,
 )
 from fairexit.report.templating import render
 from fairexit.report.theta import THETA_HELPERS
@@ -26,13 +26,15 @@ from fairexit.version import __version__
 def write_page(
     assessments: Sequence[Assessment], out: Path, title: str, data: Prepared | None = None
 ) -> None:
-    """Write the page; it loads nothing from anywhere.
+    """Write the page; it loads no external resources.
 
     Args:
-        assessments: the models, all of one attribute.
+        assessments: the models, all evaluated by the same attribute.
         out: the HTML file.
         title: the page's heading.
-        data: the dataset behind them, whose counts and leaks are shown.
+        data: the dataset of the models, whose counts and leaks are shown.
+    Raises:
+        UserError: the attributes differ, or the dataset does not have the attribute.
     """
     groups = {a.group for a in assessments}
     if len(groups) > 1:
@@ -41,7 +43,7 @@ def write_page(
             f"one with {option('group')}"
         )
     if data is not None:
-        data.task(assessments[0].group)  # an attribute that the data lack says so now
+        data.task(assessments[0].group)  # raises if the data do not have the attribute
     multi = [a for a in assessments if len(a.predictions.exit_names) > 1]
     page = render(
         "page.html",
@@ -60,11 +62,11 @@ def write_page(
 
 
 def _exits(assessment: Assessment) -> dict[str, Any]:
-    """The chapter of one multi-exit model."""
+    """The values for the section of one multi-exit model."""
     source = Source(assessment.name, assessment.predictions, assessment.evaluation.policy)
     return {
         "name": assessment.name,
-        "theta": theta_text(assessment),
+        "threshold": threshold_text(assessment),
         "table": exit_table(assessment),
         "curve": theta_curve(source, assessment.group),
         "shares": {

@@ -1,11 +1,12 @@
-"""An audit as sections of sentences and tables: what the terminal, Markdown and a notebook show."""
+"""An audit as sections of sentences and tables, for the terminal, Markdown and notebooks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from fairexit.auditing.slices import MOST_SLICES
+from fairexit.auditing.slices import MAX_SLICES
+from fairexit.report.advice import limits, next_steps
 from fairexit.report.audit_tables import (
     cell_table,
     class_table,
@@ -19,16 +20,16 @@ from fairexit.report.audit_tables import (
     seed_table,
     slice_table,
 )
-from fairexit.report.findings import limits, next_steps, permutation_note, policy_text, summary
+from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.tables import Table, markdown, number
 
 if TYPE_CHECKING:
-    from fairexit.auditing.results import AttributeAudit, AuditResults, Leaving
+    from fairexit.auditing.results import AttributeAudit, AuditResults, ExitUsage
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with sentences and tables below it."""
+    """A heading with the sentences and tables below it."""
 
     title: str
     points: Sequence[str] = ()
@@ -37,13 +38,11 @@ class Section:
 
 def sections(audit: "AuditResults") -> list[Section]:
     """The whole report, the most important first."""
-    several = [_attribute(a, audit) for a in audit.attributes]
+    steps = next_steps(audit) or ("The rules derive no next step from these numbers.",)
     return [
         Section("Summary", summary(audit)),
-        Section(
-            "What to do next", next_steps(audit) or ("Nothing follows from these numbers by rule.",)
-        ),
-        *several,
+        Section("What to do next", steps),
+        *(_attribute(a, audit) for a in audit.attributes),
         Section("Worst slices", (_searched(audit),), (slice_table(audit),)),
         Section("Data", tuple(_data_points(audit)), tuple(map(cell_table, audit.attributes))),
         Section("Method", tuple(_method_points(audit))),
@@ -52,7 +51,7 @@ def sections(audit: "AuditResults") -> list[Section]:
 
 
 def to_markdown(audit: "AuditResults") -> str:
-    """A Markdown document; names that look like markup show as they are."""
+    """A Markdown document; names that look like markup are escaped."""
     parts = [f"# Audit of {markdown(audit.facts.name)}"]
     for section in sections(audit):
         parts.append(f"## {markdown(section.title)}")
@@ -83,29 +82,29 @@ def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:
     points = [
         f"{c.positive}: no cut was chosen, because {c.reason}." for c in a.clinical if c.reason
     ]
-    if a.leaving is not None:
-        tables.append(exit_table(a.leaving))
-        points += _leaving_points(a.leaving)
+    if a.exit_usage is not None:
+        tables.append(exit_table(a.exit_usage))
+        points += _exit_points(a.exit_usage)
     tables += confusion_tables(a, audit.facts.classes)
     return Section(f"By {a.attribute}", points, tables)
 
 
-def _leaving_points(leaving: "Leaving") -> Iterator[str]:
-    for group, cost in leaving.mean_cost.items():
+def _exit_points(usage: "ExitUsage") -> Iterator[str]:
+    for group, cost in usage.mean_cost.items():
         yield f"Mean cost of {group}: {number(cost)} of the full network."
-    if leaving.cost_reason:
-        yield f"Costs are not known: {leaving.cost_reason}."
-    yield f"First to leave: {', '.join(leaving.first)}."
-    yield f"Last to leave: {', '.join(leaving.last)}."
+    if usage.cost_reason:
+        yield f"Costs are not known: {usage.cost_reason}."
+    yield f"First samples to leave: {', '.join(usage.first)}."
+    yield f"Last samples to leave: {', '.join(usage.last)}."
 
 
 def _searched(audit: "AuditResults") -> str:
     s = audit.slices
-    left = "".join(f" {name} took no part: {why}." for name, why in s.left_out.items())
+    unused = "".join(f" {name} was not used: {reason}." for name, reason in s.left_out.items())
     return (
-        f"Searched: {s.searched} slices of at least {s.least} clusters, values of one or two of "
-        f"{', '.join(s.attributes)}; {s.skipped} were left out (too few samples, no class in "
-        f"common with the rest, or beyond {MOST_SLICES:,} slices).{left}"
+        f"Searched: {s.searched} slices of at least {s.min_clusters} clusters, defined by one or "
+        f"two values of {', '.join(s.attributes)}; {s.skipped} were left out (too few samples, no "
+        f"class in common with the other samples, or beyond {MAX_SLICES:,} slices).{unused}"
     )
 
 

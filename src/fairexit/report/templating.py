@@ -1,4 +1,4 @@
-"""The template engine of the pages: every text escaped, an unknown name an error."""
+"""The template engine of the pages: it escapes every text, and an unknown name is an error."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ FILTERS = (
 
 
 def render(template: str, helpers: dict[str, Any], **values: Any) -> str:
-    """A page from its template.
+    """Render a page from its template.
 
     Args:
-        template: its file.
-        helpers: functions and constants that the template and those it includes may use.
-        values: what the page shows.
+        template: file of the template.
+        helpers: functions and constants for the template and those that it includes.
+        values: the values to show.
     """
     environment = Environment(
         loader=PackageLoader("fairexit.report"),

@@ -1,8 +1,7 @@
-"""What the slider of a page needs: accuracy, fairness, exit shares and cost at each theta."""
+"""Data for the slider of a page: accuracy, fairness, exit shares and cost at each threshold."""
 
 import json
 import math
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from fairexit.report import vocabulary
 
 
 def plots() -> dict[str, tuple[str, dict[str, int]]]:
-    """The plots over theta: heading, and for each metric the number of its colour."""
+    """The plots over the threshold: name -> heading and, for each metric, number of its colour."""
     names = main_metrics()
     compared = [name for name in names if METRICS[name].compares_groups]
     return {
@@ -28,26 +27,26 @@ def plots() -> dict[str, tuple[str, dict[str, int]]]:
 
 
 def theta_data(curve: Curve) -> dict[str, Any]:
-    """What the slider needs: the thetas, the one in use, and each series with its values.
+    """Data for the slider: the thresholds, the one in use, and each series with its values.
 
     Returns:
-        `thetas` as texts, `at` the position to begin with, `used` the position of the theta in
-        use (None without) and `in_use` as a text, `series` in the order of the plots, `json` all of
-        it, safe inside HTML.
+        `thetas` as texts; `at`, the initial position; `used`, the position of the threshold in use
+        (None if there is none), and `in_use`, the same as text; `series` in the order of the plots;
+        `json`, all of these in a form that is safe inside HTML.
     """
     known = math.isfinite(curve.used)
     used = int(np.abs(curve.thetas - curve.used).argmin()) if known else None
     series = [
-        _series(key, vocabulary.metric_name(key), plot, curve.metrics[key], told=True)
+        _series(key, vocabulary.metric_name(key), plot, curve.metrics[key], announced=True)
         for plot, (_, keys) in plots().items()
         for key in keys
         if key in curve.metrics
     ]
-    for number, (exit, values) in zip(count(), curve.shares.items(), strict=False):
+    for number, (exit, values) in enumerate(curve.shares.items()):
         name = vocabulary.capital(vocabulary.exit_name(exit))
         series.append(_series(f"exit{number}", name, "exits", values, share=True))
     if len(curve.cost):
-        series.append(_series("cost", "Mean cost", "cost", curve.cost, share=True, told=True))
+        series.append(_series("cost", "Mean cost", "cost", curve.cost, share=True, announced=True))
     data = {"thetas": [f"{t:.5g}" for t in curve.thetas], "used": used, "series": series}
     at = len(curve.thetas) // 2 if used is None else used
     text = json.dumps(data).replace("<", "\\u003c")
@@ -61,8 +60,9 @@ def _series(
     values: NDArray[np.float64],
     *,
     share: bool = False,
-    told: bool = False,
+    announced: bool = False,
 ) -> dict[str, Any]:
+    """One series of the slider; `announced` if the text under the slider names its value."""
     numbers = plain(np.round(values, 5))
     return {
         "key": key,
@@ -70,9 +70,9 @@ def _series(
         "plot": plot,
         "values": numbers,
         "share": share,
-        "told": told,
+        "announced": announced,
     }
 
 
 THETA_HELPERS = {"theta_data": theta_data, "plots_of": plots}
-"""What the template `theta.html` uses."""
+"""Functions that the template `theta.html` uses."""

@@ -1,4 +1,4 @@
-"""The images that leave first and last, for the page of an audit."""
+"""Thumbnails of the images that leave first and last, for the page of an audit."""
 
 import base64
 import io
@@ -12,24 +12,24 @@ from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.runs import open_run
 
 SIDE = 96
-"""Pixels; larger images are made smaller."""
+"""Maximum height and width in pixels; larger images are reduced."""
 
 
-def leaving_images(audit: AuditResults) -> dict[str, str]:
-    """The images named in an audit of a run, as data addresses by id.
+def named_images(audit: AuditResults) -> dict[str, str]:
+    """The images that an audit of a run names as leaving first or last: id -> `data:` address.
 
-    Nothing where they are not at hand: for a table of predictions, or when the run's prepared data
-    no longer lie where they lay or have changed.
+    Empty if they are not available: for a table of predictions, or if the prepared data of the run
+    were moved or changed.
     """
     if not audit.facts.dataset:
         return {}
     data = open_prepared(open_run(Path(audit.facts.source)).config.data.path)
-    leaving = [a.leaving for a in audit.attributes if a.leaving is not None]
-    return data_addresses(data, {id for one in leaving for id in (*one.first, *one.last)})
+    usages = [a.exit_usage for a in audit.attributes if a.exit_usage is not None]
+    return data_addresses(data, {id for usage in usages for id in (*usage.first, *usage.last)})
 
 
 def data_addresses(data: Prepared, ids: Iterable[str]) -> dict[str, str]:
-    """Images of prepared data as PNG in `data:` addresses, by id."""
+    """Images of prepared data as PNG: id -> `data:` address."""
     rows = data.frame.reset_index(drop=True)
     rows = rows[rows["id"].isin(list(ids))]
     return {str(id): _address(data, row) for row, id in rows["id"].items()}

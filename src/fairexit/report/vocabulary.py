@@ -1,4 +1,4 @@
-"""The words of every report, and how it writes numbers: one name for each thing."""
+"""Labels of all measures, and formats of numbers, for every report."""
 
 import math
 from collections.abc import Sequence
@@ -17,16 +17,17 @@ LABELS = {
     "sensitivity_at": "sensitivity at the cut",
     "specificity_at": "specificity at the cut",
 }
-"""Rates of one class -> their names in text; metrics and scores bring their own."""
+"""Label of each rate of a class; the records of metrics and scores hold their own labels."""
 
-NOTHING = "–"
-"""Stands where no sample defines a number."""
+UNDEFINED = "–"
+"""Shown instead of a number that is undefined."""
 
-MOST_LISTED = 5
+MAX_LISTED = 5
+"""Number of items that a sentence lists by name."""
 
 
 def metric_name(key: str) -> str:
-    """A measure's key as a heading.
+    """The label of a measure as a heading.
 
     >>> metric_name("f1"), metric_name("sensitivity_at")
     ('F1', 'Sensitivity at the cut')
@@ -35,7 +36,7 @@ def metric_name(key: str) -> str:
 
 
 def label(key: str) -> str:
-    """A measure's key as its name within a sentence.
+    """The label of a measure within a sentence.
 
     >>> label("f1"), label("auroc"), label("tpr")
     ('F1', 'AUROC', 'true positive rate')
@@ -46,18 +47,18 @@ def label(key: str) -> str:
 
 
 def exit_name(name: str) -> str:
-    """An exit as a heading; `f` is the final one."""
+    """The name of an exit in text; `f` is the final exit."""
     return "final exit" if name == "f" else f"exit {name}"
 
 
 def decimal(value: float, digits: int = 3) -> str:
-    """A rate or a gap; a dash where no sample defines it.
+    """A number with a fixed number of decimal places; a dash for NaN.
 
     >>> decimal(0.12345), decimal(-0.5), decimal(float("nan")), decimal(-0.0001)
     ('0.123', '−0.500', '–', '0.000')
     """
     if math.isnan(value):
-        return NOTHING
+        return UNDEFINED
     text = f"{value:.{digits}f}"
     if float(text) == 0:
         text = text.lstrip("-")
@@ -65,7 +66,7 @@ def decimal(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A change, with its sign.
+    """A difference with its sign.
 
     >>> signed(0.02), signed(-0.02), signed(0.0)
     ('+0.020', '−0.020', '0.000')
@@ -75,16 +76,16 @@ def signed(value: float, digits: int = 3) -> str:
 
 
 def percent(value: float) -> str:
-    """A share.
+    """A share in percent.
 
     >>> percent(0.1234), percent(float("nan"))
     ('12.3\\xa0%', '–')
     """
-    return NOTHING if math.isnan(value) else f"{decimal(100 * value, 1)}\u00a0%"
+    return UNDEFINED if math.isnan(value) else f"{decimal(100 * value, 1)}\u00a0%"
 
 
 def whole(value: int) -> str:
-    """A count.
+    """A count with thousands separators.
 
     >>> whole(12345)
     '12,345'
@@ -107,7 +108,7 @@ def has_interval(estimate: Estimate) -> bool:
 
 
 def interval(estimate: Estimate) -> str:
-    """The interval, blank where there is none.
+    """The interval as text, blank if there is none.
 
     >>> interval(Estimate(0.5, 0.4, 0.6)), interval(Estimate(0.5))
     ('0.400 to 0.600', '')
@@ -129,7 +130,7 @@ def p_text(p: float) -> str:
 
 
 def interval_text(estimate: Estimate) -> str:
-    """A number with its interval and what is to be said of it.
+    """A number with its interval and its note.
 
     >>> interval_text(Estimate(0.09, 0.051, 0.132)), interval_text(Estimate(1.0, note="no spread"))
     ('0.090 (0.051 to 0.132)', '1.000 (no spread)')
@@ -142,7 +143,7 @@ def interval_text(estimate: Estimate) -> str:
 
 
 def capital(text: str) -> str:
-    """The first letter large, the others as they are.
+    """The text with its first letter in upper case.
 
     >>> capital("worst group's F1")
     "Worst group's F1"
@@ -150,18 +151,18 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def listed(words: Sequence[str], most: int = MOST_LISTED) -> str:
-    """Words in a row, the tail counted: "a, b and 3 more".
+def listed(words: Sequence[str], limit: int = MAX_LISTED) -> str:
+    """The first items by name and the number of the others: "a, b and 3 more".
 
-    >>> listed(["a", "b", "c"], most=2)
+    >>> listed(["a", "b", "c"], limit=2)
     'a, b and 1 more'
     """
-    more = len(words) - most
-    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(words) - limit
+    return ", ".join(words[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def slice_text(values: dict[str, str]) -> str:
-    """A slice's name.
+    """The name of a slice.
 
     >>> slice_text({"sex": "f", "age": "60"})
     'sex = f and age = 60'

@@ -1,1 +1,1 @@
-"""Statistics of labelled samples in clusters: intervals, chance, differences, power."""
+"""Statistics of labelled samples in clusters: intervals, permutation tests, differences, power."""

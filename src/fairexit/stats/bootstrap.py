@@ -1,8 +1,8 @@
-"""Intervals for every number: a stratified bootstrap over clusters, percentile and BCa, paired.
+"""Bootstrap intervals: a stratified bootstrap over clusters, percentile and BCa, also paired.
 
-Clusters are drawn with replacement within strata, one for each group (clusters with images of
-several groups are a stratum of their own), so that a small group keeps its size in every draw. The
-class mix of a group is left to chance, as it is in a test set.
+Clusters are drawn with replacement within strata. Each group is a stratum (clusters with images of
+several groups form another one), so that a small group keeps its size in every draw. The class mix
+of a group varies from draw to draw, as it varies between test sets.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ IntervalMethod = Literal["bca", "percentile"]
 INTERVAL_METHODS = {"bca": bca, "percentile": percentile}
 
 BLOCKS = 200
-"""Deletions in each stratum for the acceleration of scores; more change no printed digit."""
+"""Deletions in each stratum for the acceleration of scores; more do not change a printed digit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,9 @@ class Bootstrap:
     """Values of R models in B draws of the same clusters; name -> array.
 
     Attributes:
-        point: on the samples themselves, (R, ...).
-        draws: in each draw, (B, R, ...).
-        jackknife: without one cluster, (T, R, ...) each.
+        point: the values on the samples themselves, (R, ...).
+        draws: the values in each draw, (B, R, ...).
+        jackknife: the values without one cluster of each of T types, (T, R, ...).
     """
 
     point: dict[str, Values]
@@ -60,7 +60,7 @@ class Bootstrap:
         Args:
             name: one of the measures that were drawn.
             confidence_level: coverage, in (0, 1).
-            method: "percentile", or "bca", bias-corrected and accelerated (Efron 1987).
+            method: "percentile", or "bca" for bias-corrected and accelerated (Efron 1987).
         Raises:
             UserError: an unknown name or method, a confidence_level out of range.
         """
@@ -75,7 +75,7 @@ class Bootstrap:
         confidence_level: float = 0.95,
         method: IntervalMethod = "bca",
     ) -> Interval:
-        """Model i's value minus model j's, with a paired interval: both saw the same draws.
+        """Model i's value minus model j's, with a paired interval from the same draws of both.
 
         Arguments as for `interval`; i and j count from 0.
         """
@@ -90,30 +90,31 @@ class Bootstrap:
         baseline: Sequence[int] | None = None,
         confidence_level: float = 0.95,
     ) -> Interval:
-        """The mean over training seeds of one kind of model, or of its difference to another kind.
+        """The mean of a method over training seeds, or its mean paired difference to a baseline.
 
-        Chance has two sources: which clusters were tested (the draws) and which seeds were trained.
-        See `fairexit.stats.intervals.with_seeds`. With one seed the interval speaks of that
-        network alone.
+        The value varies for two reasons: which clusters were tested (the draws) and which seeds
+        were trained. See `fairexit.stats.intervals.with_seeds`. With one seed the interval holds
+        for that network only.
 
         Args:
             name: one of the measures that were drawn.
-            models: the kind's models, one for each of S seeds.
-            baseline: the other kind's, in the same order of seeds; paired.
+            models: indices of the method's models, one for each of S seeds.
+            baseline: indices of the baseline's models, in the same order of seeds.
             confidence_level: coverage, in (0, 1).
         Raises:
-            UserError: an unknown name, a confidence_level out of range, kinds of different lengths.
+            UserError: an unknown name, a confidence_level out of range, or `models` and `baseline`
+                of different lengths.
         """
         if not models or (baseline is not None and len(baseline) != len(models)):
             raise UserError("give one model for each seed, and as many baselines")
 
-        def pairs(values: Values) -> Values:
+        def by_seed(values: Values) -> Values:
             chosen = values[:, list(models)]
             return chosen if baseline is None else chosen - values[:, list(baseline)]
 
         check_question(name, self.point, confidence_level)
-        point, draws, jackknifed = self._reduced(name, lambda values: pairs(values).mean(1))
-        seeds = pairs(self.point[name][None])[0]
+        point, draws, jackknifed = self._reduced(name, lambda values: by_seed(values).mean(1))
+        seeds = by_seed(self.point[name][None])[0]
         return percentile(point, with_seeds(seeds, draws), jackknifed, confidence_level)
 
     def _interval(
@@ -134,7 +135,7 @@ class Bootstrap:
     def _reduced(
         self, name: str, reduce: Callable[[Values], Values]
     ) -> tuple[Values, Values, Jackknife]:
-        """Point, draws and jackknife after a function of values (B, R, ...)."""
+        """Point, draws and jackknife, with a function applied to values (B, R, ...)."""
         jackknifed = self.jackknife[name]
         return (
             reduce(self.point[name][None])[0],
@@ -151,15 +152,16 @@ def bootstrap(
     random_state: int = 0,
     empty: Empty = "exclude",
 ) -> Bootstrap:
-    """Draws of count metrics for R models (exits, seeds) on the same samples.
+    """Bootstrap metrics of the counts for R models (exits, seeds) on the same samples.
 
     Args:
-        sample: what the models answered.
+        sample: the labels and the models' predictions.
         metrics: names of `METRICS` (all by default), or name -> function of the margins
             (..., M, C) that returns (...) or more axes, such as `fairexit.metrics.tpr`.
-        n_resamples: B.
+        n_resamples: number of draws, B.
         random_state: seed of the draws.
-        empty: what a rate without samples counts, for metrics given by name.
+        empty: value of a rate without samples, for metrics given by name; see
+            `fairexit.metrics.rates`.
     Raises:
         UserError: an unknown metric, n_resamples < 1.
     """
@@ -183,13 +185,14 @@ def bootstrap_scores(
     n_resamples: int = 1000,
     random_state: int = 0,
 ) -> Bootstrap:
-    """Draws of metrics of probabilities: AUROC, calibration error, Brier.
+    """Bootstrap metrics of probabilities, such as AUROC, calibration error and Brier score.
 
     Args:
         scores: name -> function of sample weights (b, N) that returns (b, ...); for example
-            `lambda w: auroc(probabilities, labels, w)`. Weights of an unknown group are 0.
-        sample: N samples; their answers play no part.
-        n_resamples: B.
+            `lambda w: auroc(probabilities, labels, w)`. The weights are 0 for samples of an
+            unknown group.
+        sample: N samples; their predicted classes are not used.
+        n_resamples: number of draws, B.
         random_state: seed of the draws.
     Returns:
         Values with the axes that the functions return; `difference` compares along the first.
@@ -203,7 +206,7 @@ def bootstrap_scores(
     strata = common_group(index, groups[known].astype(np.int64), sample.num_groups)
     rng = np.random.default_rng(random_state)
 
-    def over(chunks: Iterable[NDArray[Any]]) -> dict[str, Values]:
+    def measure_scores(chunks: Iterable[NDArray[Any]]) -> dict[str, Values]:
         values: dict[str, list[Values]] = {name: [] for name in scores}
         for times in chunks:
             weights = np.zeros((len(times), len(groups)))
@@ -215,22 +218,29 @@ def bootstrap_scores(
     once = np.ones(len(strata), np.int64)
     block, block_strata = _blocks(strata, rng)
     left_out = deletions(len(block_strata), len(groups))
-    jackknives = over((~out[:, block]).astype(float) for out in left_out)
-    one = np.ones(len(block_strata), np.int64)
+    jackknives = measure_scores((~out[:, block]).astype(float) for out in left_out)
+    sizes = np.ones(len(block_strata), np.int64)
     return Bootstrap(
-        {name: value[0] for name, value in over([once[None]]).items()},
-        over(resample(once, strata, n_resamples, rng)),
-        {name: Jackknife(v, one, block_strata, block_strata) for name, v in jackknives.items()},
+        {name: value[0] for name, value in measure_scores([once[None]]).items()},
+        measure_scores(resample(once, strata, n_resamples, rng)),
+        {name: Jackknife(v, sizes, block_strata, block_strata) for name, v in jackknives.items()},
     )
 
 
 def _blocks(strata: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """At most `BLOCKS` random blocks of clusters in each stratum: block (K,), its stratum."""
+    """Assign clusters at random to at most `BLOCKS` blocks in each stratum.
+
+    Args:
+        strata: stratum of each cluster, (K,).
+        rng: random generator.
+    Returns:
+        Block of each cluster, (K,), and stratum of each block.
+    """
     block = np.empty_like(strata)
-    of_block: list[int] = []
+    block_strata: list[int] = []
     for stratum in np.unique(strata):
         members = rng.permutation(np.flatnonzero(strata == stratum))
         number = min(BLOCKS, len(members))
-        block[members] = len(of_block) + np.arange(len(members)) % number
-        of_block += [stratum] * number
-    return block, np.array(of_block)
+        block[members] = len(block_strata) + np.arange(len(members)) % number
+        block_strata += [stratum] * number
+    return block, np.array(block_strata)

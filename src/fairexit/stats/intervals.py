@@ -1,4 +1,4 @@
-"""From draws to the ends of an interval: quantiles, bias correction, small numbers of clusters."""
+"""Interval ends from draws: quantiles, bias correction, correction for few clusters."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from fairexit.stats.sample import Ints
 from fairexit.stats.seeds import student_draws
 
 DELETIONS = 500
-"""Clusters of a cell that are left out one by one; more change no printed digit."""
+"""Clusters of a cell that are deleted one at a time; more do not change a printed digit."""
 SUMS = 20_000
-"""Sums of a draw of images and a chance of training, at the least."""
+"""Minimum number of sums of a draw over images and a draw over training seeds."""
 
 
 class Interval(NamedTuple):
@@ -29,18 +29,19 @@ class Interval(NamedTuple):
     low: Values
     high: Values
     undefined: Values
-    """Share of the draws in which the value has no meaning, because a cell ran empty."""
+    """Share of the draws in which the value is undefined because a cell is empty."""
 
 
 @dataclass(frozen=True, eq=False)
 class Jackknife:
-    """What is left of a value without one cluster of each of T types.
+    """A value recomputed without one cluster of each of T types.
 
     Attributes:
-        values: (T, ...).
-        number: clusters that each type stands for, (T,).
-        strata: within which clusters are drawn, (T,).
-        cells: stratum and rarest class, (T,): clusters that speak of the same rates.
+        values: the recomputed values, (T, ...).
+        number: how many clusters each type stands for, (T,).
+        strata: stratum of each type, within which clusters are drawn, (T,).
+        cells: stratum and rarest class as one number, (T,); equal for clusters that determine the
+            same rates.
     """
 
     values: Values
@@ -55,39 +56,46 @@ class Jackknife:
         return np.divide(cubes, 6 * squares**1.5, out=np.zeros(cubes.shape), where=squares > 0)
 
     def tail(self, confidence_level: float) -> Values:
-        """How many standard deviations of the draws an interval reaches to each side.
+        """Half the width of an interval, in standard deviations of the draws.
 
-        Draws with replacement from n clusters vary by (n - 1) / n too little, and n clusters
-        tell their variance with n - 1 degrees of freedom only. With many clusters in every cell
-        this is the normal quantile; with few it is Student's, the cells weighed by their share
-        of the variance (Satterthwaite 1946; Hesterberg 2015 for the idea).
+        The variance of draws with replacement from n clusters is too small by (n - 1) / n, and
+        n clusters estimate their variance with only n - 1 degrees of freedom. With many clusters
+        in every cell this is the normal quantile; with few it is Student's, where the cells are
+        weighted by their share of the variance (Satterthwaite 1946; Hesterberg 2015 for the idea).
+
+        Args:
+            confidence_level: coverage, in (0, 1).
+        Returns:
+            (...), the shape of the value.
         """
         weight, influence = self._influences()
         total = (weight * influence**2).sum(0)
-        extra, doubt = np.zeros(total.shape), np.zeros(total.shape)
+        missing, variance_of_variance = np.zeros(total.shape), np.zeros(total.shape)
         for cell in np.unique(self.cells):
             types = self.cells == cell
             n = round(self.number[types].sum())
             if n > 1:
-                w, mine = weight[types], influence[types]
-                variance = (w * (mine - (w * mine).sum(0) / n) ** 2).sum(0)
-                extra += variance / (n - 1)
-                doubt += (variance * n / (n - 1)) ** 2 / (n - 1)
-        whole = total + extra
-        # One over the degrees of freedom; at most 1/2, beyond which no interval helps.
-        rarity = np.divide(doubt, whole**2, out=np.zeros(total.shape), where=whole > 0)
-        widening = np.divide(whole, total, out=np.ones(total.shape), where=total > 0)
-        tail: Values = stdtrit(1 / np.clip(rarity, 1e-9, 0.5), (1 + confidence_level) / 2)
+                w, in_cell = weight[types], influence[types]
+                variance = (w * (in_cell - (w * in_cell).sum(0) / n) ** 2).sum(0)
+                missing += variance / (n - 1)
+                variance_of_variance += (variance * n / (n - 1)) ** 2 / (n - 1)
+        corrected = total + missing
+        # At least 2 degrees of freedom: with fewer, an interval is of no use.
+        inverse_df = np.divide(
+            variance_of_variance, corrected**2, out=np.zeros(total.shape), where=corrected > 0
+        )
+        widening = np.divide(corrected, total, out=np.ones(total.shape), where=total > 0)
+        tail: Values = stdtrit(1 / np.clip(inverse_df, 1e-9, 0.5), (1 + confidence_level) / 2)
         return tail * np.sqrt(widening)
 
     def _influences(self) -> tuple[Values, Values]:
-        """How often each type counts, and its clusters' influence on the value."""
+        """The weight of each type, and the influence of its clusters on the value, (T, ...)."""
         weight = self.number.reshape(-1, *[1] * (self.values.ndim - 1)).astype(float)
         influence = np.zeros(self.values.shape)
         for stratum in np.unique(self.strata):
             types = self.strata == stratum
             n = round(self.number[types].sum())
-            # Where a deletion leaves nothing to measure, nothing is known of its influence.
+            # Where the value is undefined after a deletion, its influence is unknown.
             known = ~np.isnan(self.values[types])
             values, w = np.where(known, self.values[types], 0.0), weight[types] * known
             mean = (w * values).sum(0) / np.maximum(w.sum(0), 1)
@@ -96,18 +104,18 @@ class Jackknife:
 
 
 def jackknife(clusters: Clusters, measures: Mapping[str, Measure]) -> dict[str, Jackknife]:
-    """Every measure without one cluster of each type; of `DELETIONS` in each cell at most."""
+    """Every measure without one cluster of each type, at most `DELETIONS` of them in each cell."""
     cells = clusters.group * clusters.num_classes + rarest_class(clusters)
     types, number = _representatives(cells, clusters.number)
-    some = clusters.only(types)
-    whole = sum_margins(clusters, clusters.number[None])
+    deleted = clusters.only(types)
+    total = sum_margins(clusters, clusters.number[None])
 
     def without() -> Iterator[Margins]:
         start, width = 0, 3 * len(clusters.answers) * clusters.num_groups * clusters.num_classes
         for rows in chunks(len(types), width):
-            once = some.only(np.arange(start, start + rows))
-            one = sum_margins(once, np.eye(rows, dtype=np.int64))
-            yield Margins(*(all_ - its for all_, its in zip(whole, one, strict=True)))
+            chunk = deleted.only(np.arange(start, start + rows))
+            single = sum_margins(chunk, np.eye(rows, dtype=np.int64))
+            yield Margins(*(every - part for every, part in zip(total, single, strict=True)))
             start += rows
 
     values = measure_margins(without(), measures)
@@ -116,9 +124,10 @@ def jackknife(clusters: Clusters, measures: Mapping[str, Measure]) -> dict[str, 
 
 
 def _representatives(cells: Ints, number: Ints) -> tuple[Ints, Values]:
-    """Types to leave one cluster out of, rising, and how many clusters each stands for.
+    """Types of which one cluster is deleted, ascending, and how many clusters each stands for.
 
-    All of a cell's, or every so-manieth of its clusters where it has more than `DELETIONS` types.
+    These are all types of a cell, or, where it has more than `DELETIONS` types, those of
+    `DELETIONS` evenly spaced clusters.
     """
     stands_for = np.zeros(len(number))
     for cell in np.unique(cells):
@@ -127,25 +136,37 @@ def _representatives(cells: Ints, number: Ints) -> tuple[Ints, Values]:
             stands_for[types] = number[types]
             continue
         ends = np.cumsum(number[types])
-        taken = (np.arange(DELETIONS) + 0.5) * ends[-1] / DELETIONS
-        places = np.searchsorted(ends, taken, side="right")
-        np.add.at(stands_for, types[places], ends[-1] / DELETIONS)
+        chosen = (np.arange(DELETIONS) + 0.5) * ends[-1] / DELETIONS
+        positions = np.searchsorted(ends, chosen, side="right")
+        np.add.at(stands_for, types[positions], ends[-1] / DELETIONS)
     types = np.flatnonzero(stands_for)
     return types, stands_for[types]
 
 
 def deletions(number: int, width: int) -> Iterator[NDArray[np.bool_]]:
-    """Which of `number` things is left out, one after the other, chunks of (b, number)."""
-    start, things = 0, np.arange(number)
+    """Masks that delete each of `number` items in turn, in chunks (b, number).
+
+    Args:
+        number: how many items there are.
+        width: how many numbers one deletion holds in memory.
+    """
+    start, items = 0, np.arange(number)
     for rows in chunks(number, width):
-        yield things == np.arange(start, start + rows)[:, None]
+        yield items == np.arange(start, start + rows)[:, None]
         start += rows
 
 
 def percentile(
     point: Values, draws: Values, jackknifed: Jackknife, confidence_level: float
 ) -> Interval:
-    """Percentiles of the draws, wider where cells have few clusters."""
+    """Percentile interval of the draws, widened where cells have few clusters.
+
+    Args:
+        point: the measured value, (...).
+        draws: (B, ...).
+        jackknifed: the value without single clusters.
+        confidence_level: coverage, in (0, 1).
+    """
     return _between(
         point,
         draws,
@@ -154,7 +175,10 @@ def percentile(
 
 
 def bca(point: Values, draws: Values, jackknifed: Jackknife, confidence_level: float) -> Interval:
-    """Bias-corrected and accelerated percentiles (Efron 1987), wider where clusters are few."""
+    """Bias-corrected and accelerated interval (Efron 1987), widened where cells have few clusters.
+
+    Arguments as for `percentile`.
+    """
     defined = np.maximum((~np.isnan(draws)).sum(0), 1)
     below = ((draws < point).sum(0) + (draws == point).sum(0) / 2) / defined
     bias = ndtri(np.clip(below, 0.5 / defined, 1 - 0.5 / defined))
@@ -171,39 +195,40 @@ def _between(point: Values, draws: Values, deviates: Values) -> Interval:
 
 
 def quantiles(draws: Values, levels: Values) -> Values:
-    """Quantiles along the first axis, NaN left out; levels (Q, ...) differ from value to value."""
+    """Quantiles (Q, ...) of draws (B, ...) without NaN, at levels (Q, ...) that may vary."""
     ordered = np.sort(draws, axis=0)  # NaN last
     last = np.maximum((~np.isnan(draws)).sum(0) - 1, 0)
-    place = np.nan_to_num(levels) * last
-    below = np.floor(place).astype(np.int64)
+    position = np.nan_to_num(levels) * last
+    below = np.floor(position).astype(np.int64)
     above = np.minimum(below + 1, last)
-    low, high = (np.take_along_axis(ordered, at, 0) for at in (below, above))
-    return low + (high - low) * (place - below)
+    low, high = (np.take_along_axis(ordered, index, 0) for index in (below, above))
+    return low + (high - low) * (position - below)
 
 
 def with_seeds(points: Values, draws: Values) -> Values:
-    """Draws of a mean over S seeds, with the chance of having trained these seeds added.
+    """Draws of a mean over S seeds, with the variation between training seeds added.
 
-    Student's t with S - 1 degrees of freedom around the mean, so that three seeds give the wide
-    interval that three seeds deserve. One seed says nothing of others.
+    The variation is Student's t with S - 1 degrees of freedom around the mean, so that few seeds
+    give a wide interval. With one seed the variation is unknown and the draws are unchanged.
 
     Args:
         points: the value of each seed, (S, ...).
-        draws: of their mean, (B, ...).
+        draws: draws of their mean over images, (B, ...).
     Returns:
-        (at least `SUMS`, ...): each draw meets several chances, as few draws have no tails.
+        (at least `SUMS`, ...): each draw is combined with several values of Student's t, because
+        few draws represent its tails poorly.
     """
     seeds = len(points)
     if seeds == 1:
         return draws
     times = -(-SUMS // len(draws))
-    chance = student_draws(seeds, times * len(draws))
-    again = np.tile(draws, (times, *[1] * (draws.ndim - 1)))
-    return again + np.multiply.outer(chance, points.std(0, ddof=1) / np.sqrt(seeds))
+    deviates = student_draws(seeds, times * len(draws))
+    repeated = np.tile(draws, (times, *[1] * (draws.ndim - 1)))
+    return repeated + np.multiply.outer(deviates, points.std(0, ddof=1) / np.sqrt(seeds))
 
 
 def check_question(name: str, drawn: Iterable[str], confidence_level: float = 0.95) -> None:
-    """Raise a UserError unless this was drawn, and the confidence level is possible."""
+    """Raise a UserError if a name was not drawn or the confidence level is out of range."""
     if name not in drawn:
         raise UserError(f"'{short(name)}' was not resampled; {nearest(name, drawn)}")
     if not 0 < confidence_level < 1:

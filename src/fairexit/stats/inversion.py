@@ -1,12 +1,12 @@
-"""Intervals for gaps: those true gaps under which the measured one would be no surprise.
+"""Confidence intervals for gaps by inversion of a test: all true gaps that it does not reject.
 
-A gap such as Eopp1 is a mean of absolute values, so chance adds to it. A bootstrap adds that share
-a second time: near a true gap of 0 its whole distribution lies above the truth, and neither
-percentiles nor BCa bring it back. Here the sample is turned into a family of populations instead:
-with probability `mix` a cluster is drawn from its own group, else from all groups' clusters of the
-same (rarest) class. At mix 0 groups do not matter, and are permuted; at 1 this is the bootstrap.
-The interval holds the gaps of those populations whose samples would often show the measured gap
-(a test inverted along a path; Carpenter 1999, Hansen 1999).
+A gap such as Eopp1 is a mean of absolute values, so chance makes it larger. A bootstrap adds that
+bias a second time: near a true gap of 0 its whole distribution lies above the true gap, and neither
+percentiles nor BCa correct this. Here the sample is turned into a family of populations instead.
+With probability `mix` a cluster is drawn from its own group, otherwise from all groups' clusters of
+the same (rarest) class. At mix 0 groups do not matter, and are permuted; at mix 1 this is the
+bootstrap. The interval holds the gaps of those populations whose samples often show the measured
+gap (a test inverted along a path; Carpenter 1999, Hansen 1999).
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,20 +39,20 @@ from fairexit.stats.resampling import (
 from fairexit.stats.sample import Ints, Sample
 
 MIXES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.8, 1])
-"""From no difference between the groups to the measured one."""
+"""Populations from no difference between the groups (0) to the measured difference (1)."""
 
 PARTS = 2**20
-"""A population's shares in whole numbers: a part is drawn far quicker than a binomial per type."""
+"""A population's shares are rounded to integers of this sum, from which drawing is much faster."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inversion:
-    """Gaps of R models, and of samples from K populations between no difference and the measured.
+    """Gaps of R models, and of samples from the K populations of `MIXES`; name -> array.
 
     Attributes:
         point: the measured gaps, (R, ...).
-        truth: the gap of each population, (K, R, ...).
-        draws: gaps of samples from each, (K, B, R, ...).
+        truth: the true gap of each population, (K, R, ...).
+        draws: gaps of B samples from each population, (K, B, R, ...).
         jackknife: the measured gaps without one cluster of each type.
     """
 
@@ -64,28 +64,34 @@ class Inversion:
     def interval(self, name: str, confidence_level: float = 0.95) -> Interval:
         """The interval of each model's gap, (R, ...); its point is the measured gap.
 
-        The lower end is found by inversion; it is 0 where chance alone would often give as much.
-        The upper end takes the spread of the draws at the measured gap and no credit for what
-        chance added to it: that part is not known there, and it is never negative.
+        The lower end comes from the inversion; it is 0 where chance alone would often give as
+        large a gap. The upper end takes the spread of the draws at the measured gap and does not
+        subtract what chance added to it: that bias is unknown there, and never negative.
+
+        Args:
+            name: one of the gaps.
+            confidence_level: coverage, in (0, 1).
+        Raises:
+            UserError: an unknown name, or a confidence_level out of range.
         """
         check_question(name, self.point, confidence_level)
         draws, truth = self.draws[name], self.truth[name]
         observed = self.point[name]
         tail = self.jackknife[name].tail(confidence_level)
         levels = ndtr(np.stack([np.zeros(tail.shape), tail]))
-        middle, over = np.stack([quantiles(d, levels) for d in draws], 1)
-        low = np.where(observed <= over[0], 0.0, _solve(over, truth, observed))
-        high = observed + over[-1] - middle[-1]
+        median, upper = np.stack([quantiles(d, levels) for d in draws], 1)
+        low = np.where(observed <= upper[0], 0.0, _solve(upper, truth, observed))
+        high = observed + upper[-1] - median[-1]
         return Interval(observed, low, high, np.isnan(draws).mean((0, 1)))
 
     def corrected(self, name: str) -> Values:
-        """The gap whose samples show more than the measured one as often as less, (R, ...)."""
+        """The true gap whose samples have the measured gap as their median gap, (R, ...)."""
         check_question(name, self.point)
         draws = self.draws[name]
         levels = np.full((1, *self.point[name].shape), 0.5)
-        middle = np.stack([quantiles(d, levels)[0] for d in draws])
-        solved = _solve(middle, self.truth[name], self.point[name])
-        return np.where(self.point[name] <= middle[0], 0.0, solved)
+        median = np.stack([quantiles(d, levels)[0] for d in draws])
+        solved = _solve(median, self.truth[name], self.point[name])
+        return np.where(self.point[name] <= median[0], 0.0, solved)
 
     def difference(
         self,
@@ -94,19 +100,21 @@ class Inversion:
         baseline: Sequence[int],
         confidence_level: float = 0.95,
     ) -> Interval:
-        """The mean gap of one kind of model minus another's, in pairs; one model for each seed.
+        """The mean paired difference of gaps between a method and a baseline over training seeds.
 
         Chance adds more to the gap of the less accurate model, and more to a small gap than to a
-        large one. So the interval reaches around the measured difference, that of the corrected
-        gaps, and that of the gaps less their noise floors. Seeds as in `Bootstrap.over_seeds`.
+        large one. So the interval covers three differences: of the measured gaps, of the corrected
+        gaps, and of the gaps minus their null means. Seeds are treated as in
+        `Bootstrap.over_seeds`.
 
         Args:
             name: one of the gaps.
-            models: the kind's models, by seed.
-            baseline: the other kind's, in the same order of seeds.
+            models: indices of the method's models, one for each seed.
+            baseline: indices of the baseline's models, in the same order of seeds.
             confidence_level: coverage, in (0, 1).
         Raises:
-            UserError: an unknown name, a confidence_level out of range, kinds of different lengths.
+            UserError: an unknown name, a confidence_level out of range, or `models` and `baseline`
+                of different lengths.
         """
         check_question(name, self.point, confidence_level)
         if not models or len(baseline) != len(models):
@@ -117,17 +125,17 @@ class Inversion:
 
         observed = self.point[name]
         null_mean = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
-        readings = pairs(np.stack([observed, self.corrected(name), observed - null_mean]))
+        estimates = pairs(np.stack([observed, self.corrected(name), observed - null_mean]))
         drawn = pairs(self.draws[name][-1])
         jackknifed = self.jackknife[name]
         tail = replace(jackknifed, values=pairs(jackknifed.values).mean(1)).tail(confidence_level)
         levels = ndtr(np.stack([-tail, np.zeros(tail.shape), tail]))
-        low, middle, high = quantiles(with_seeds(readings[0], drawn.mean(1)), levels)
-        means = readings.mean(1)
+        low, median, high = quantiles(with_seeds(estimates[0], drawn.mean(1)), levels)
+        means = estimates.mean(1)
         return Interval(
             means[0],
-            means.min(0) + low - middle,
-            means.max(0) + high - middle,
+            means.min(0) + low - median,
+            means.max(0) + high - median,
             np.isnan(drawn).any(1).mean(0),
         )
 
@@ -140,10 +148,10 @@ def invert(
     random_state: int = 0,
     empty: Empty = "exclude",
 ) -> Inversion:
-    """Samples from populations between no difference and the measured one.
+    """Draw samples from the populations of `MIXES` and compute their gaps.
 
-    Arguments and errors as for `fairexit.stats.bootstrap.bootstrap`; `n_resamples` is for each of
-    the `MIXES`.
+    Arguments and errors as for `fairexit.stats.bootstrap.bootstrap`; `n_resamples` is the number
+    of samples from each population.
     """
     check_resamples(n_resamples)
     measures = named_measures(gaps() if metrics is None else metrics, empty)
@@ -152,11 +160,11 @@ def invert(
     point = measure(clusters, [clusters.number[None]], measures)
     populations = np.stack([_population(clusters, mix) for mix in MIXES])
     truth = measure(regrouped, [populations], measures)
-    # Without replacement the first is exactly what chance gives, however few clusters a cell has.
+    # At mix 0 permutations (draws without replacement) are exact, however few clusters a cell has.
     profiles = exchangeable(clusters)[0]
-    chance = permutations(clusters, profiles, n_resamples, np.random.default_rng(random_state))
+    permuted = permutations(clusters, profiles, n_resamples, np.random.default_rng(random_state))
     samples = [_samples(regrouped.group, p, n_resamples, random_state) for p in populations[1:]]
-    drawn = [measure(regrouped, times, measures) for times in (chance, *samples)]
+    drawn = [measure(regrouped, times, measures) for times in (permuted, *samples)]
     return Inversion(
         {name: value[0] for name, value in point.items()},
         truth,
@@ -166,7 +174,7 @@ def invert(
 
 
 def _population(clusters: Clusters, mix: float) -> Values:
-    """Expected clusters of each type as one of each group, (T * M,)."""
+    """Expected number of clusters of each type with each group, (T * M,)."""
     m = clusters.num_groups
     rarest = rarest_class(clusters)
     times = np.zeros((len(clusters.number), m + 1))
@@ -174,22 +182,22 @@ def _population(clusters: Clusters, mix: float) -> Values:
     for c in np.unique(rarest):
         types = (rarest == c) & (clusters.group < m)
         own = times[types, :m]
-        of_group = own.sum(0)
-        share = clusters.number[types, None] / max(of_group.sum(), 1)
-        times[types, :m] = mix * own + (1 - mix) * share * of_group
+        group_sizes = own.sum(0)
+        share = clusters.number[types, None] / max(group_sizes.sum(), 1)
+        times[types, :m] = mix * own + (1 - mix) * share * group_sizes
     times[clusters.group == m, 0] = clusters.number[clusters.group == m]
     return times[:, :m].ravel()
 
 
 def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterator[Ints]:
-    """Samples of each group's size from a population, chunks of (b, T * M)."""
+    """Samples from a population, each group of its own size, in chunks (b, T * M)."""
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero((strata == h) & (population > 0)) for h in np.unique(strata)]
     shares = []
     for types in filter(len, members):  # a group may have no cluster of its own
-        upto = population[types].cumsum()
-        parts = np.diff(np.round(upto / upto[-1] * PARTS).astype(np.int64), prepend=0)
-        shares.append((types, parts, round(upto[-1])))
+        cumulative = population[types].cumsum()
+        parts = np.diff(np.round(cumulative / cumulative[-1] * PARTS).astype(np.int64), prepend=0)
+        shares.append((types, parts, round(cumulative[-1])))
     for rows in chunks(draws, max(len(strata), round(population.sum()))):
         times = np.zeros((rows, len(strata)), np.int64)
         for types, parts, size in shares:
@@ -198,7 +206,15 @@ def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterato
 
 
 def _solve(curve: Values, truth: Values, observed: Values) -> Values:
-    """The truth (K, ...) at which a quantile (K, ...) equals the observed value (...)."""
+    """The true gap, interpolated in truth (K, ...), whose quantile in curve (K, ...) is observed.
+
+    Args:
+        curve: a quantile of the draws from each population, (K, ...).
+        truth: the true gap of each population, (K, ...).
+        observed: the measured gap, (...).
+    Returns:
+        (...).
+    """
     curves, truths = (np.maximum.accumulate(v).reshape(len(v), -1).T for v in (curve, truth))
     points = zip(np.ravel(observed), curves, truths, strict=True)
     return np.array([np.interp(*point) for point in points]).reshape(observed.shape)

@@ -1,7 +1,8 @@
-"""Two kinds of models on the same samples: the same draws for both, gaps by inversion.
+"""A method compared with a baseline on the same samples: the same draws for both.
 
-A bootstrap adds to a gap what chance has added to it already, and more to that of the less accurate
-model; see `fairexit.stats.inversion`. All other metrics are safe with it.
+Gaps are compared by inversion, because a bootstrap adds the bias of chance to a gap a second time,
+and more to the gap of the less accurate model; see `fairexit.stats.inversion`. All other metrics
+are compared by bootstrap.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,12 @@ from fairexit.stats.sample import Sample
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Draws of R models of which some are one kind, some another, a model for each seed."""
+    """Draws of R models: those of a method and of a baseline, one for each seed.
+
+    Attributes:
+        scores: draws of the metrics that do not compare groups.
+        gaps: draws of the metrics that compare groups.
+    """
 
     scores: Bootstrap
     gaps: Inversion
@@ -32,17 +38,18 @@ class Pairs:
         confidence_level: float = 0.95,
         method: IntervalMethod = "bca",
     ) -> Interval:
-        """The mean over seeds of one kind minus the other's, with a paired interval.
+        """The mean over seeds of the method minus that of the baseline, with a paired interval.
 
         Args:
             name: one of the metrics that were drawn.
-            models: the kind's models, one for each of S seeds.
-            baseline: the other kind's, in the same order of seeds.
+            models: indices of the method's models, one for each of S seeds.
+            baseline: indices of the baseline's models, in the same order of seeds.
             confidence_level: coverage, in (0, 1).
-            method: of the interval with one seed; with several it is over the seeds, too.
+            method: of the interval for one seed; with several seeds the interval includes their
+                variation and is a percentile interval.
         Raises:
-            UserError: an unknown name or method, a confidence level out of range, kinds of
-                different lengths.
+            UserError: an unknown name or method, a confidence level out of range, or `models` and
+                `baseline` of different lengths.
         """
         if name in self.gaps.point:
             return self.gaps.difference(name, models, baseline, confidence_level)
@@ -53,11 +60,11 @@ class Pairs:
         return self.scores.over_seeds(name, models, baseline, confidence_level)
 
     def point(self, name: str) -> Values:
-        """On the samples themselves, (R, ...)."""
+        """The metric on the samples themselves, (R, ...)."""
         return {**self.scores.point, **self.gaps.point}[name]
 
     def draws(self, name: str) -> Values:
-        """In draws from populations like the samples, (B, R, ...)."""
+        """The metric in draws from a population like the sample, (B, R, ...)."""
         if name in self.gaps.point:
             last: Values = self.gaps.draws[name][-1]
             return last
@@ -72,7 +79,10 @@ def draw_pairs(
     n_gap_resamples: int = 1_000,
     random_state: int = 0,
 ) -> Pairs:
-    """Draw all metrics of all models; arguments and errors as for `bootstrap` and `invert`."""
+    """Draw metrics of all models; arguments and errors as for `bootstrap` and `invert`.
+
+    `n_resamples` is the number of draws of the bootstrap, `n_gap_resamples` that of the inversion.
+    """
     measures = named_measures(metrics)
     inverted = {name: measure for name, measure in measures.items() if name in gaps()}
     scores = {name: measure for name, measure in measures.items() if name not in inverted}

@@ -1,8 +1,8 @@
-"""What chance alone gives: groups of whole clusters permuted among clusters of one class profile.
+"""Permutation tests: groups of whole clusters permuted among clusters of the same class profile.
 
-Under the hypothesis that the groups do not matter, a cluster of given classes could as well have
-been of another group. Permuting the groups among such clusters keeps every group's size and class
-mix and gives the gaps that remain: their mean is the null mean.
+Under the hypothesis that the groups do not matter, a cluster of given classes could equally have
+belonged to another group. Permuting the groups among such clusters keeps the size and the class mix
+of every group and gives the gaps that chance alone produces; their mean is the null mean.
 """
 
 from collections.abc import Iterator
@@ -19,21 +19,21 @@ from fairexit.stats.resampling import Measures, check_resamples, chunks, measure
 from fairexit.stats.sample import Ints, Sample
 
 STUCK = 0.05
-"""Profiles are pooled with similar ones if more than this share of the images could not move."""
+"""Share of images that cannot be permuted above which similar profiles are pooled."""
 
 
 @dataclass(frozen=True, eq=False)
 class Permutation:
-    """Gaps of R models beside those that chance alone gives; name -> array.
+    """Gaps of R models, and the gaps that chance alone gives; name -> array.
 
     Attributes:
         point: the gaps, (R, ...).
         null: the gaps in each of B permutations, (B, R, ...).
-        approximate: similar class profiles were pooled, because too few clusters share one; the
-            test is then not exact.
-        stuck: share of the images whose cluster keeps its group in every permutation: it has
-            images of several groups, or no other group has a cluster to swap with.
-        bundled: clusters were put together, see `fairexit.stats.clusters.find_clusters`.
+        approximate: whether similar class profiles were pooled because too few clusters share a
+            profile; the test is then not exact.
+        stuck: share of the images whose cluster keeps its group in every permutation, because it
+            has images of several groups or no cluster of another group to swap with.
+        bundled: whether clusters were merged, see `fairexit.stats.clusters.find_clusters`.
     """
 
     point: dict[str, Values]
@@ -51,24 +51,26 @@ class Permutation:
         return np.divide(total, times, out=np.full(total.shape, np.nan), where=times > 0)
 
     def null_quantile(self, name: str, confidence_level: float = 0.95) -> Values:
-        """The quantile of the gap under permutation; larger ones are more than chance, (R, ...)."""
+        """The quantile of the gap under permutation, (R, ...); larger gaps exceed chance."""
         check_question(name, self.point, confidence_level)
         null = self.null[name]
         return quantiles(null, np.full((1, *null.shape[1:]), confidence_level))[0]
 
     def p_value(self, name: str) -> Values:
-        """(1 + permutations with a gap at least as large) / (1 + permutations), (R, ...)."""
+        """The p-value of each gap, (R, ...).
+
+        (1 + permutations with a gap at least as large) / (1 + permutations).
+        """
         check_question(name, self.point)
         null, point = self.null[name], self.point[name]
         known = ~np.isnan(null)
-        # Sums in another order differ in the last digits; a tie must stay a tie.
+        # Sums in a different order differ in the last digits; ties must remain ties.
         larger = (null >= point - 1e-9).sum(0)
         return np.where(np.isnan(point), np.nan, (1 + larger) / (1 + known.sum(0)))
 
     def corrected(self, name: str) -> Values:
-        """The gap minus the null mean, (R, ...); negative where it is below what chance gives."""
-        null_mean = self.null_mean(name)
-        return self.point[name] - null_mean
+        """The gap minus the null mean, (R, ...); negative if it is smaller than the null mean."""
+        return self.point[name] - self.null_mean(name)
 
 
 def permute(
@@ -79,15 +81,17 @@ def permute(
     random_state: int = 0,
     empty: Empty = "exclude",
 ) -> Permutation:
-    """The gaps that remain when the groups of whole clusters are permuted.
+    """Compute the gaps when the groups of whole clusters are permuted.
 
     Clusters swap groups with clusters of the same class profile: the same number of images of each
-    class. If more than `STUCK` of the images have no such partner in another group, as with
-    patients, those clusters swap with others that share their rarest class and, if possible, have
-    a similar size, and the test is approximate. A cluster with images of several groups keeps them.
+    class. If more than a share of `STUCK` of the images have no such partner in another group, as
+    is common with patients, those clusters swap with others that share their rarest class and, if
+    possible, have a similar size, and the test is approximate. A cluster with images of several
+    groups keeps them.
 
-    Arguments and errors as for `fairexit.stats.bootstrap.bootstrap`; functions given as
-    `metrics` may return more axes, such as a gap for each class.
+    Arguments and errors as for `fairexit.stats.bootstrap.bootstrap`; `n_resamples` is the number
+    of permutations. Functions given as `metrics` may return more axes, such as one for the
+    classes.
     """
     check_resamples(n_resamples)
     measures = named_measures(gaps() if metrics is None else metrics, empty)
@@ -108,27 +112,32 @@ def permute(
 
 
 def exchangeable(clusters: Clusters) -> tuple[Ints, bool]:
-    """Which types may swap groups: equal numbers, (T,); and whether profiles were pooled."""
+    """Which types may swap groups.
+
+    Returns:
+        Profile of each type, (T,), and whether similar profiles were pooled. Types of the same
+        profile swap groups.
+    """
     counts = class_counts(clusters)
     exact = np.unique(counts, axis=0, return_inverse=True)[1].ravel()
-    images, alone = clusters.number * counts.sum(1), _alone(clusters, exact)
-    if images[alone].sum() <= STUCK * images.sum():
+    images, unmatched = clusters.number * counts.sum(1), _unmatched(clusters, exact)
+    if images[unmatched].sum() <= STUCK * images.sum():
         return exact, False
     size = np.floor(np.log2(counts.sum(1))).astype(np.int64)
     rarest, profiles = rarest_class(clusters), exact
     for similar in (rarest * (size.max() + 1) + size, rarest):
-        # Those that found a partner keep to their kind.
-        profiles = np.where(_alone(clusters, profiles), profiles.max() + 1 + similar, profiles)
+        # Types that have a partner keep their profile.
+        profiles = np.where(_unmatched(clusters, profiles), profiles.max() + 1 + similar, profiles)
     return profiles, True
 
 
-def _alone(clusters: Clusters, profiles: Ints) -> NDArray[np.bool_]:
-    """Types of one group that have nobody to swap with, (T,)."""
+def _unmatched(clusters: Clusters, profiles: Ints) -> NDArray[np.bool_]:
+    """Types of a single group that have no cluster of another group to swap with, (T,)."""
     return (clusters.group < clusters.num_groups) & ~_movable(clusters, profiles)
 
 
 def _movable(clusters: Clusters, profiles: Ints) -> NDArray[np.bool_]:
-    """Types whose profile has clusters of another group to swap with, (T,)."""
+    """Types of a single group whose profile has clusters of another group, (T,)."""
     single = clusters.group < clusters.num_groups
     low = np.full(int(profiles.max()) + 1, clusters.num_groups)
     high = np.full(len(low), -1)
@@ -141,19 +150,20 @@ def _movable(clusters: Clusters, profiles: Ints) -> NDArray[np.bool_]:
 def permutations(
     clusters: Clusters, profiles: Ints, draws: int, rng: np.random.Generator
 ) -> Iterator[Ints]:
-    """How often each type occurs as one of each group when groups are permuted.
+    """How often each type occurs with each group when groups are permuted.
 
     Args:
         clusters: T types.
-        profiles: types of equal numbers swap groups, see `exchangeable`, (T,).
-        draws: B.
-        rng: source of chance.
+        profiles: profile of each type, (T,); types of the same profile swap groups, see
+            `exchangeable`.
+        draws: number of permutations, B.
+        rng: random generator.
     Yields:
-        Chunks of draws for the types of `clusters.regrouped()`, (b, T * M).
+        Chunks of permutations for the types of `clusters.regrouped()`, (b, T * M).
     """
     t, m = len(clusters.number), clusters.num_groups
     movable = _movable(clusters, profiles)
-    own = np.minimum(clusters.group, m - 1)  # any will do for types with several groups
+    own = np.minimum(clusters.group, m - 1)  # any group will do for types with several groups
     fixed = np.where(movable, 0, clusters.number)
     members = [np.flatnonzero(movable & (profiles == p)) for p in np.unique(profiles[movable])]
     for rows in chunks(draws, clusters.width * m):
@@ -166,19 +176,28 @@ def permutations(
 
 
 def _deal(number: Ints, sizes: Ints, rows: int, rng: np.random.Generator) -> Ints:
-    """Deal clusters to groups of given sizes at random: how many of each type, (rows, T, M)."""
+    """Assign clusters at random to groups of fixed sizes.
+
+    Args:
+        number: clusters of each type, (T,).
+        sizes: clusters of each group, (M,).
+        rows: number of assignments.
+        rng: random generator.
+    Returns:
+        How many clusters of each type each group gets, (rows, T, M).
+    """
     cells = len(number) * len(sizes)
-    if number.sum() > 8 * cells:  # then types are quicker to deal than single clusters
+    if number.sum() > 8 * cells:  # with so many clusters, drawing by type is faster
         return _deal_types(number, sizes, rows, rng)
     group = np.repeat(np.arange(len(sizes)), sizes)
     type_of = np.repeat(np.arange(len(number)), number)
     dealt = rng.permuted(np.tile(group, (rows, 1)), axis=1)
-    place = type_of * len(sizes) + dealt + np.arange(rows)[:, None] * cells
-    return np.bincount(place.ravel(), minlength=rows * cells).reshape(rows, len(number), -1)
+    flat = type_of * len(sizes) + dealt + np.arange(rows)[:, None] * cells
+    return np.bincount(flat.ravel(), minlength=rows * cells).reshape(rows, len(number), -1)
 
 
 def _deal_types(number: Ints, sizes: Ints, rows: int, rng: np.random.Generator) -> Ints:
-    """The same from the multivariate hypergeometric distribution, one type and group at a time."""
+    """As `_deal`, from the multivariate hypergeometric distribution by type and group."""
     times = np.zeros((rows, len(number), len(sizes)), np.int64)
     free = np.tile(sizes, (rows, 1))  # places that each group has left
     for t, clusters in enumerate(number):

@@ -1,4 +1,4 @@
-"""Draws of clusters, and what a metric is of each draw."""
+"""Draws of clusters, and the value of a metric in each draw."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,29 +16,29 @@ from fairexit.stats.sample import Ints
 Measure = Callable[[Margins], Values]
 Measures = Sequence[str] | Mapping[str, Measure]
 CHUNK = 256
-"""Draws that are worked on together, fewer where a draw is large."""
+"""Number of draws that are processed together, fewer where a draw is large."""
 
 LARGE = 2**23
-"""Numbers that a chunk may hold."""
+"""How many numbers a chunk may hold in memory."""
 
 
 def chunks(draws: int, width: int) -> Iterator[int]:
-    """How many draws to work on at a time, when each is `width` numbers."""
+    """Sizes of the chunks in which to process draws of `width` numbers each."""
     most = max(1, min(CHUNK, LARGE // width))
     for start in range(0, draws, most):
         yield min(most, draws - start)
 
 
 def resample(number: Ints, strata: Ints, draws: int, rng: np.random.Generator) -> Iterator[Ints]:
-    """Clusters drawn with replacement within each stratum: how often each type occurs.
+    """Draw clusters with replacement within each stratum.
 
     Args:
         number: clusters of each type, (T,).
         strata: stratum of each type, (T,).
-        draws: B.
-        rng: source of chance.
+        draws: number of draws, B.
+        rng: random generator.
     Yields:
-        Chunks of draws, (b, T).
+        How often each type occurs, in chunks of draws (b, T).
     """
     members = [np.flatnonzero(strata == h) for h in np.unique(strata)]
     for rows in chunks(draws, int(number.sum())):
@@ -49,52 +49,61 @@ def resample(number: Ints, strata: Ints, draws: int, rng: np.random.Generator) -
 
 
 def draw_types(weights: Ints, size: int, rows: int, rng: np.random.Generator) -> Ints:
-    """`size` clusters with replacement, `rows` times over: how often each type, (rows, T)."""
+    """Draw `size` clusters with replacement, `rows` times.
+
+    Args:
+        weights: integer weight of each type, (T,).
+        size: clusters in each draw.
+        rows: number of draws.
+        rng: random generator.
+    Returns:
+        How often each type occurs, (rows, T).
+    """
     total = int(weights.sum())
-    if size > 8 * len(weights):  # a multinomial costs by the type, single clusters by the cluster
+    if size > 8 * len(weights):  # with so many clusters, a multinomial over types is faster
         return rng.multinomial(size, weights / total, size=rows)
     type_of = np.repeat(np.arange(len(weights)), weights)
     drawn = type_of[rng.integers(0, total, (rows, size))]
-    place = drawn + np.arange(rows)[:, None] * len(weights)
-    return np.bincount(place.ravel(), minlength=rows * len(weights)).reshape(rows, -1)
+    flat = drawn + np.arange(rows)[:, None] * len(weights)
+    return np.bincount(flat.ravel(), minlength=rows * len(weights)).reshape(rows, -1)
 
 
 def sum_margins(clusters: Clusters, times: NDArray[Any]) -> Margins:
-    """The margins when each type of cluster occurs so and so often.
+    """The margins of draws of clusters.
 
     Args:
         clusters: T types.
-        times: how often each occurs, (B, T).
+        times: how often each type occurs in each draw, (B, T).
     Returns:
         Margins, each (B, R, M, C).
     """
     c, m, r = clusters.num_classes, clusters.num_groups, len(clusters.answers)
-    if clusters._narrow:
-        # With few cells a product of matrices is fast; float32 is exact for numbers to 2^24.
+    if clusters.is_narrow:
+        # With few cells a matrix product is fast; float32 is exact for integers up to 2^24.
         exact = np.float32 if np.issubdtype(times.dtype, np.integer) else times.dtype
         contents = clusters.contents.reshape(len(clusters.number), -1).astype(exact, copy=False)
-        whole = (times.astype(exact) @ contents).astype(times.dtype).reshape(-1, 2 * r + 1, m, c)
-        actual, hits, predicted = whole[:, :1], whole[:, 1 : r + 1], whole[:, r + 1 :]
+        sums = (times.astype(exact) @ contents).astype(times.dtype).reshape(-1, 2 * r + 1, m, c)
+        actual, hits, predicted = sums[:, :1], sums[:, 1 : r + 1], sums[:, r + 1 :]
         return Margins(hits, np.broadcast_to(actual, hits.shape), predicted)
     by_type = np.ascontiguousarray(times.T)
 
     def total(cells: Ints, images: Any = slice(None)) -> NDArray[Any]:
         order = np.argsort(cells[images], kind="stable")
-        there, first = np.unique(cells[images][order], return_index=True)
+        occupied, first = np.unique(cells[images][order], return_index=True)
         sums = np.zeros((m * c, times.shape[0]), times.dtype)
-        if len(there):
-            sums[there] = np.add.reduceat(by_type[clusters.owner[images][order]], first, axis=0)
+        if len(occupied):
+            sums[occupied] = np.add.reduceat(by_type[clusters.owner[images][order]], first, axis=0)
         return sums.T.reshape(-1, m, c)
 
     base = clusters.groups * c
-    of_class = base + clusters.labels
-    hits = np.stack([total(of_class, one == clusters.labels) for one in clusters.answers], 1)
-    predicted = np.stack([total(base + one) for one in clusters.answers], 1)
-    return Margins(hits, np.broadcast_to(total(of_class)[:, None], hits.shape), predicted)
+    actual = base + clusters.labels
+    hits = np.stack([total(actual, row == clusters.labels) for row in clusters.answers], 1)
+    predicted = np.stack([total(base + row) for row in clusters.answers], 1)
+    return Margins(hits, np.broadcast_to(total(actual)[:, None], hits.shape), predicted)
 
 
 def named_measures(metrics: Measures, empty: Empty = "exclude") -> dict[str, Measure]:
-    """Names of `METRICS` as functions of the margins; functions pass as they are.
+    """Names of `METRICS` as functions of the margins; functions are kept unchanged.
 
     Raises:
         UserError: an unknown name.
@@ -119,15 +128,15 @@ def measure_margins(
     chunks: Iterable[Margins], measures: Mapping[str, Measure]
 ) -> dict[str, Values]:
     """Every measure of chunks of margins, name -> (B, R, ...)."""
-    found: dict[str, list[Values]] = {name: [] for name in measures}
+    values: dict[str, list[Values]] = {name: [] for name in measures}
     for margins in chunks:
         for name, function in measures.items():
-            found[name].append(function(margins))
-    return {name: np.concatenate(values) for name, values in found.items()}
+            values[name].append(function(margins))
+    return {name: np.concatenate(parts) for name, parts in values.items()}
 
 
 def check_resamples(number: int) -> None:
-    """Raise a UserError unless there is something to draw."""
+    """Raise a UserError if the number of resamples is less than 1."""
     if number < 1:
         raise UserError(
             f"n_resamples is {number}; it must be at least 1, and 1000 or more for intervals"

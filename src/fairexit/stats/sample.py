@@ -1,4 +1,4 @@
-"""The labelled samples that every statistic here is computed from."""
+"""The labelled samples from which all statistics of this package are computed."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,13 +17,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:
-    """What R models (exits, seeds) answered on the same N samples.
+    """Labels, groups and clusters of N samples, and the predictions of R models (exits, seeds).
 
     Args:
         labels: true classes, (N,), in [0, C).
         answers: predicted classes, (R, N), in [0, C).
         groups: groups, (N,), in [0, M) or UNKNOWN; no statistic counts samples of unknown group.
-        clusters: names of lesions or patients, "" for a sample of its own, (N,).
+        clusters: names of lesions or patients, (N,); a sample named "" is a cluster of its own.
         num_classes: C.
         num_groups: M.
     Raises:
@@ -45,8 +45,8 @@ class Sample:
             num_classes=self.num_classes,
             num_groups=self.num_groups,
         )
-        many = self.answers.ndim == 2 and len(self.answers) > 0
-        if not many or self.clusters.shape != self.labels.shape:
+        is_matrix = self.answers.ndim == 2 and len(self.answers) > 0
+        if not is_matrix or self.clusters.shape != self.labels.shape:
             raise UserError(
                 f"answers {self.answers.shape} and clusters {self.clusters.shape} do not fit "
                 f"{len(self.labels)} labels; answers must be (models, samples), and every sample "
@@ -59,12 +59,12 @@ class Sample:
         return len(self.labels)
 
     def with_answers(self, answers: NDArray[np.integer[Any]]) -> "Sample":
-        """The same samples as answered by other models, (R, N)."""
+        """The same samples with the predicted classes of other models, (R, N)."""
         return replace(self, answers=answers)
 
     @cached_property
     def counts(self) -> Ints:
-        """Samples by model, group, true class and answer, (R, M, C, C)."""
+        """Samples by model, group, true class and predicted class, (R, M, C, C)."""
         return count(
             self.labels,
             self.answers,
@@ -75,20 +75,20 @@ class Sample:
 
     @cached_property
     def cluster_numbers(self) -> Ints:
-        """The clusters as numbers from 0, (N,)."""
+        """Index of each sample's cluster from 0, (N,)."""
         return cluster_index(self.clusters)
 
     def clusters_by_group(self) -> Ints:
-        """Clusters with a sample of each group, (M,)."""
+        """Number of clusters with a sample of each group, (M,)."""
         known = self.groups != UNKNOWN
         pairs = np.unique(np.stack([self.cluster_numbers[known], self.groups[known]]), axis=1)
         return np.bincount(pairs[1], minlength=self.num_groups)
 
     def clusters_behind_rates(self) -> tuple[Ints, Ints]:
-        """Clusters behind each true positive rate and behind each false positive rate, (M, C).
+        """Number of clusters behind each true positive and each false positive rate, (M, C) each.
 
-        A true positive rate rests on the clusters with a sample of the class, a false positive rate
-        on those with a sample of another class.
+        A true positive rate is computed from the clusters with a sample of the class, a false
+        positive rate from those with a sample of another class.
         """
         known = self.groups != UNKNOWN
         owner = self.cluster_numbers[known] * self.num_groups + self.groups[known]
@@ -103,6 +103,6 @@ class Sample:
             flat = group * self.num_classes + cells % self.num_classes
             return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
 
-        of_group = np.bincount(owners % self.num_groups, minlength=self.num_groups)
-        only_one_class = cell[first[classes == 1]]
-        return total(cell), of_group[:, None] - total(only_one_class)
+        clusters = np.bincount(owners % self.num_groups, minlength=self.num_groups)
+        of_single_class = cell[first[classes == 1]]
+        return total(cell), clusters[:, None] - total(of_single_class)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError
-from fairexit.evaluation.assess import of_run
+from fairexit.evaluation.assess import stored_predictions
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
 from fairexit.files import read_json
@@ -142,7 +142,7 @@ def pool(study: Study, folder: Folder, states: Mapping[str, State], dataset: str
 
 
 def _read(row: str, seed: int, runs: Sequence[Run]) -> Pooled:
-    predictions = tuple(of_run(run, "test") for run in runs)
+    predictions = tuple(stored_predictions(run, "test") for run in runs)
     order = np.argsort(np.concatenate([p.ids for p in predictions]), kind="stable")
     policies = tuple(Policy.load(run.policy) for run in runs)
     group = runs[0].description["group"]

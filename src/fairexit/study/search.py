@@ -12,7 +12,7 @@ import yaml
 
 from fairexit.config import RunConfig, build_config
 from fairexit.errors import DivergedError, UserError, option
-from fairexit.evaluation.assess import Choice, of_run
+from fairexit.evaluation.assess import Choice, stored_predictions
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import DEFAULT_RULE, check_rule, choose_theta
 from fairexit.extras import require
@@ -133,7 +133,7 @@ def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> R
 def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, float]:
     """Metrics on validation, under the threshold that is chosen on validation."""
     group = run.description["group"]
-    validation = of_run(run, "val")
+    validation = stored_predictions(run, "val")
     policy = None
     if len(validation.exit_names) > 1:
         choice = Choice(tolerance=tolerance)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fairexit.metrics.record import main_gaps
 from fairexit.report.vocabulary import metric_name
-from fairexit.stats.seeds import MOST
+from fairexit.stats.seeds import MAX_SEEDS
 from fairexit.study.outcomes import ClaimOutcome
 from fairexit.study.paper import common_name
 from fairexit.study.paper_tables import marked
@@ -92,7 +92,7 @@ def _would_decide(row: dict[str, Any]) -> str:
     images = f"{row['images_needed']:.0f} images"
     if np.isnan(row["seeds_needed"]):
         return f"{images}, for these networks alone"
-    most = ">= " * (row["seeds_needed"] >= MOST)
+    most = ">= " * (row["seeds_needed"] >= MAX_SEEDS)
     return f"{most}{row['seeds_needed']:.0f} seeds, {images}"
 
 

@@ -1,1 +1,1 @@
-"""One file for each family of metrics of the counts; every file here is imported at first use."""
+"""Metrics of the counts, one file for each family; all of them are imported at first use."""

@@ -1,4 +1,4 @@
-"""How often the answers are right, over all samples and in each group."""
+"""Accuracy, precision, recall and F1: over all samples, by group, and their gaps."""
 
 from fairexit.metrics.counts import Margins
 from fairexit.metrics.rates import (
@@ -18,7 +18,7 @@ from fairexit.metrics.record import gap, metric
 
 @metric("accuracy", label="accuracy", main=True)
 def accuracy(m: Margins) -> Values:
-    """Share of correct answers over all groups, (...)."""
+    """Share of correct predictions over all groups, (...)."""
     return ratio_known(m.hits.sum((-2, -1)), m.actual.sum((-2, -1)))
 
 
@@ -65,18 +65,18 @@ def worst_group_f1(m: Margins) -> Values:
 
 
 @gap("precision_diff", label="difference in precision", rates=[precision])
-def precision_diff(of_groups: Values) -> Values:
+def precision_diff(by_group: Values) -> Values:
     """Largest minus smallest macro precision of the groups, (...)."""
-    return difference(of_groups)
+    return difference(by_group)
 
 
 @gap("recall_diff", label="difference in recall", rates=[recall])
-def recall_diff(of_groups: Values) -> Values:
+def recall_diff(by_group: Values) -> Values:
     """Largest minus smallest macro recall of the groups, (...)."""
-    return difference(of_groups)
+    return difference(by_group)
 
 
 @gap("f1_diff", label="difference in F1", rates=[f1])
-def f1_diff(of_groups: Values) -> Values:
+def f1_diff(by_group: Values) -> Values:
     """Largest minus smallest macro F1 of the groups, (...)."""
-    return difference(of_groups)
+    return difference(by_group)

@@ -1,4 +1,4 @@
-"""Demographic parity: how often each group is given each class, whatever is true."""
+"""Demographic parity: how often each class is predicted in each group, whatever the true class."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from fairexit.metrics.record import gap
 
 
 def answer_rate(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
-    """Share of each group's samples that are given each class, (..., M, C).
+    """Share of each group's samples that are predicted as each class, (..., M, C).
 
-    A class that no group has and that nobody is given is left out, whatever `empty` says.
+    A class that neither occurs nor is predicted in any group is NaN, whatever `empty` is.
     """
     m = margins(counts)
     rates = ratio_known(m.predicted, m.actual.sum(-1, keepdims=True))
@@ -19,10 +19,10 @@ def answer_rate(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
 
 
 @gap("dp_diff", label="demographic parity difference", rates=[answer_rate])
-def dp_diff(answered: Values) -> Values:
+def dp_diff(answer_rates: Values) -> Values:
     """Demographic parity difference: mean over classes of the range of answer rates over groups.
 
-    With two groups: mean over c of |P(answer c | group 0) - P(answer c | group 1)|. It takes no
-    account of the truth: where a disease is rarer in one group, a perfect model shows a gap.
+    With two groups: mean over c of |P(answer c | group 0) - P(answer c | group 1)|. It ignores the
+    true classes: where a disease is rarer in one group, a perfect model shows a gap.
     """
-    return mean_known(range_known(answered, -2))
+    return mean_known(range_known(answer_rates, -2))

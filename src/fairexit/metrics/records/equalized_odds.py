@@ -1,11 +1,12 @@
-"""Equalised odds: the groups' rates of hits and of false alarms together, class by class."""
+"""Equalised odds: gaps between groups in the true and the false positive rate together."""
 
 import numpy as np
 
 from fairexit.metrics.rates import Values, fpr, mean_known, range_known, tpr
 from fairexit.metrics.record import gap
 
-# A group's false alarms of a class are other classes' misses, and cannot all move one way.
+# False positives of a class are missed samples of other classes, so the FPR of all classes cannot
+# move in the same direction.
 MOVED = (True, False)
 
 

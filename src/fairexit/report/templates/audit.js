@@ -43,7 +43,7 @@ for (const root of document.querySelectorAll(".theta")) {
   function show(at) {
     const theta = data.thetas[at];
     slider.value = at;
-    slider.setAttribute("aria-valuetext", `theta ${theta}`);
+    slider.setAttribute("aria-valuetext", `threshold ${theta}`);
     const words = [];
     for (const series of data.series) {
       const value = series.values[at];
@@ -54,9 +54,9 @@ for (const root of document.querySelectorAll(".theta")) {
         const change = value === null || then === null ? null : value - then;
         row.querySelector(".change").textContent = at === data.used ? "" : signed(series, change);
       }
-      if (series.told) words.push(`${series.name} ${write(series, value)}`);
+      if (series.announced) words.push(`${series.name} ${write(series, value)}`);
     }
-    root.querySelector("output").textContent = `Theta ${theta}: ${words.join(", ")}.`;
+    root.querySelector("output").textContent = `Threshold ${theta}: ${words.join(", ")}.`;
     for (const line of root.querySelectorAll(".cursor")) {
       line.setAttribute("x1", `${(100 * at) / last}%`);
       line.setAttribute("x2", `${(100 * at) / last}%`);
@@ -74,7 +74,7 @@ for (const root of document.querySelectorAll(".theta")) {
     plot.addEventListener("pointermove", (event) => {
       const at = place(event);
       const rows = shown.map((series) => `${series.name} ${write(series, series.values[at])}`);
-      showTip([`Theta ${data.thetas[at]}`, ...rows].join("\n"), event);
+      showTip([`Threshold ${data.thetas[at]}`, ...rows].join("\n"), event);
     });
     plot.addEventListener("pointerleave", hideTip);
     plot.addEventListener("click", (event) => show(place(event)));
