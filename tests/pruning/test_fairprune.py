@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fairexit import cli
-from fairexit.config import PruneConfig, build_config
+from fairexit.config import PruneConfig
+from fairexit.config_files import build_config
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.evaluation.evaluate import evaluate

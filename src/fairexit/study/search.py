@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from fairexit.config import RunConfig, build_config
+from fairexit.config import RunConfig
+from fairexit.config_files import build_config
 from fairexit.errors import DivergedError, UserError, option, short
 from fairexit.evaluation.assess import Choice, of_run
 from fairexit.evaluation.evaluate import evaluate
