@@ -74,7 +74,7 @@ def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
         with pytest.raises(KilledError):
             make_run(config, tmp_path / "r")
     assert Run(tmp_path / "r" / "unpruned").finished
-    monkeypatch.setattr(fit, "_Trainer", None)
+    monkeypatch.setattr(fit, "Trainer", None)
     run = make_run(config, tmp_path / "r")
     assert run.config == config
     plain = open_run(run.path / "unpruned")

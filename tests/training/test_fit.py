@@ -23,10 +23,10 @@ from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.runs import Run, open_run
 from fairexit.training import checkpoint, fit
-from fairexit.training.checkpoint import exit_weights, load_net
+from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 from fairexit.training.optim import learning_rate
-from fairexit.training.setup import slow_precision
+from fairexit.training.setup import exit_weights, slow_precision
 from waiting import wait_until
 
 
@@ -74,14 +74,14 @@ def kill_after(monkeypatch, calls):
 @contextmanager
 def trained_epochs(monkeypatch):
     """The numbers, from 0, of the epochs that are trained meanwhile."""
-    epochs, original = [], fit._Trainer._train_epoch
+    epochs, original = [], fit.Trainer._train_epoch
 
     def train_epoch(self, epoch, bar):
         epochs.append(epoch)
         return original(self, epoch, bar)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit._Trainer, "_train_epoch", train_epoch)
+        patch.setattr(fit.Trainer, "_train_epoch", train_epoch)
         yield epochs
 
 
@@ -165,7 +165,7 @@ def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):
 
 
 def test_a_finished_run_is_not_trained_again(tiny, tiny_run, monkeypatch):
-    monkeypatch.setattr(fit, "_Trainer", None)
+    monkeypatch.setattr(fit, "Trainer", None)
     assert train(settings(tiny.path), tiny_run.path).finished
 
 

@@ -31,9 +31,9 @@ from fairexit.pruning.path import CRITERION, Measured, Step, Trace, choose, mask
 from fairexit.pruning.record import plain_steps, write_record
 from fairexit.pruning.saliency import Saliency
 from fairexit.runs import Run, open_run, read_record
-from fairexit.training.checkpoint import describe, exit_weights, load_net, save_tensors
+from fairexit.training.checkpoint import describe, load_net, save_tensors
 from fairexit.training.fit import finetune
-from fairexit.training.setup import finetune_config
+from fairexit.training.setup import exit_weights, finetune_config
 from fairexit.types import Task
 
 
