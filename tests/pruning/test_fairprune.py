@@ -123,7 +123,16 @@ def saliency(tiny, tiny_run, config, rows):
     layers = prunable_layers(net)
     layers = {k: layers[k] for k in list(layers)[-2:]}
     parameters = prunable_parameters(layers)
-    return parameters, Saliency(net, layers, parameters, [0.3, 0.6, 0.9], config, tiny, rows, 0)
+    return parameters, Saliency(
+        net=net,
+        layers=layers,
+        parameters=parameters,
+        exit_weights=[0.3, 0.6, 0.9],
+        config=config,
+        data=tiny,
+        rows=rows,
+        seed=0,
+    )
 
 
 def test_saliency_is_the_formula_whatever_chunk_or_process(tiny, tiny_run):
