@@ -194,7 +194,7 @@ def test_a_killed_pruning_goes_on(tiny_run, pruned, tmp_path, monkeypatch):
             "'dark' cannot be both the privileged and",
         ),
         ({"layers": ["stages.9"]}, r"prune\.layers: there is no layer 'stages\.9'"),
-        ({"device": "abacus"}, "--device is 'abacus'"),
+        ({"device": "abacus"}, "'device' is 'abacus'"),
     ],
 )
 def test_settings_that_do_not_fit(tiny_run, tmp_path, change, message):
@@ -313,7 +313,7 @@ def test_the_command(tiny_run, tmp_path, monkeypatch, capsys):
     for options, message in [
         (["--ratio", 1.2], "prune.ratio is 1.2; it must be from 0 to below 1"),
         (["--beta", -1], "prune.beta is -1.0; it must be 0 or more"),
-        (["--ratio", "much"], "--ratio much: give a number"),
+        (["--ratio", "much"], "--ratio is 'much'; give a number"),
         (["--ratio", "0.1,0.2", "--no-stop"], "validation must choose among several ratios"),
     ]:
         assert call(monkeypatch, *start, tmp_path / "q", *options) == 2
