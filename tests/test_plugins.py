@@ -325,7 +325,7 @@ def test_a_run_names_no_code_that_is_imported(own_run, files, tmp_path, monkeypa
     for kind in ("method", "head", "backbone"):
         assert f"the plugin own_{kind}.py (SHA-256 {sha256(files[kind])})" in text
     assert text.startswith(f"{own_run.path} needs the plugin ")
-    assert "give that file as a plugin" in text
+    assert "give that file with 'plugins'" in text
     assert plugins.loaded_files() == ()
 
 
@@ -377,7 +377,7 @@ def test_a_training_does_not_go_on_with_a_changed_plugin(files, tiny, tmp_path, 
     status, _, errors = command("train", config, "--out", out)
     assert (status, errors) == (
         2,
-        f"fairexit: {out} holds a run with plugins.own_method.py = {before}, asked is "
+        f"fairexit: {out} holds a run with plugins.own_method.py = {before}, but this one has "
         f"{sha256(files['method'])}; choose another --out\n",
     )
 

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from fairexit.errors import UserError, nearest
 from fairexit.metrics.record import METRICS
+from fairexit.registry import UnknownNameError
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -96,7 +97,7 @@ class TrainConfig:
                 raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
         if self.select != "loss" and self.select not in METRICS:
             hint = nearest(self.select, [*METRICS, "loss"])
-            raise UserError(f"train.select is '{self.select}', which is no metric; {hint}")
+            raise UnknownNameError(f"train.select is '{self.select}', which is no metric; {hint}")
         if self.clip is not None and not self.clip > 0:
             raise UserError(
                 f"train.clip is {self.clip}; it must be positive, or null for no clipping"

@@ -157,7 +157,7 @@ def build_section(name: str, kind: type, values: Any) -> Any:
         first = error.errors()[0]
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, UserError):
-            raise UserError(cause.render(f"{name}.{{}}".format)) from None
+            raise type(cause)(cause.render(f"{name}.{{}}".format)) from None
         where = first["loc"][0] if first["loc"] else ""
         if first["type"] == "missing":
             raise UserError(f"{name}.{where} is missing") from None

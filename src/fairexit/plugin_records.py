@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.plugins import differs, loaded_files
 
-HOW_TO_GIVE = "give that file as a plugin, see docs/methods.md"
+HOW_TO_GIVE = f"give that file with {option('plugins')}, see docs/methods.md"
 
 
 def checksums(entries: Iterable[object]) -> dict[str, str]:

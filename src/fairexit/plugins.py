@@ -178,8 +178,8 @@ def portable(function: Callable[..., Any]) -> Callable[..., Any]:
     return partial(_call, loaded_files(), function)
 
 
-def _call(_: tuple[Origin, ...], function: Callable[..., Any], *args: Any) -> Any:
-    return function(*args)
+def _call(_: tuple[Origin, ...], function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    return function(*args, **options)
 
 
 def differs(recorded: str, given: str) -> str:

@@ -24,8 +24,8 @@ from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
 from fairexit.types import UNKNOWN, Batch
 
-FEATURES = {"pooled": "globally pooled stage maps", "exits": "what each exit's last layer reads"}
-SCALES = {"none": "features as they are", "unit": "features of unit length"}
+FEATURES = {"pooled": "globally pooled stage maps", "exits": "inputs of each exit's last layer"}
+SCALES = {"none": "unscaled features", "unit": "features of unit length"}
 UNITS = {True: "T in mean squared distances", False: "raw T"}
 TEMPERATURES = (0.1, 0.3, 1.0)
 TARGET = "target"

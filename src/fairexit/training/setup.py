@@ -8,6 +8,7 @@ import torch
 from fairexit.config import RunConfig
 from fairexit.errors import UserError, short
 from fairexit.methods import Distilled, Method, methods
+from fairexit.metrics.record import METRICS
 from fairexit.models import ExitNet, backbone_family, create_model, heads
 from fairexit.plugin_records import checksums, require
 from fairexit.plugins import loaded_files
@@ -75,8 +76,10 @@ def record_plugins(config: RunConfig) -> RunConfig:
         return config
     model = config.model
     family = type(backbone_family(model.backbone))
-    classes = (methods[config.method["name"]], heads[model.head], family)
-    return replace(config, plugins=checksums(classes))
+    used: list[object] = [methods[config.method["name"]], heads[model.head], family]
+    if config.train.select in METRICS:
+        used.append(METRICS[config.train.select])
+    return replace(config, plugins=checksums(used))
 
 
 def slow_precision(config: RunConfig) -> str | None:
