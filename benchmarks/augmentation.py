@@ -22,23 +22,19 @@ BATCH, ROUNDS = 128, 7
 
 def peer(policy: str, size: int) -> v2.Compose:
     """The same steps as torchvision transforms, in the order of the authors' scripts."""
+    flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+    bilinear = v2.InterpolationMode.BILINEAR
+    affine = [*flips, v2.RandomAffine(180, scale=(0.8, 1.2), interpolation=bilinear)]
     steps = {
         "none": [],
-        "flips": [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()],
-        "paper": [
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.RandomAffine(180, scale=(0.8, 1.2), interpolation=v2.InterpolationMode.BILINEAR),
-            v2.AutoAugment(),
-        ],
+        "flips": flips,
+        "affine": affine,
+        "paper": [*affine, v2.AutoAugment()],
         "released": [
             v2.Resize(round(1.125 * size)),
             v2.RandomCrop(size),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.RandomAffine(
-                180, scale=(0.8, 1.2), shear=10, interpolation=v2.InterpolationMode.BILINEAR
-            ),
+            *flips,
+            v2.RandomAffine(180, scale=(0.8, 1.2), shear=10, interpolation=bilinear),
             v2.ColorJitter(brightness=32 / 255, saturation=0.5),
             v2.AutoAugment(),
         ],
