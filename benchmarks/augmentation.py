@@ -1,9 +1,10 @@
-"""Cost of augmentation per image, beside torchvision v2 on one PIL image at a time.
+"""Time of augmentation per image, compared with torchvision v2 on one Pillow image at a time.
 
     python benchmarks/augmentation.py
 
-Prints a Markdown table. Both sides start from the same memory-mapped bytes and end with a float
-batch. Rounds alternate, the fastest counts. Ours runs with one thread and with all.
+Prints a Markdown table. Both start from the same array of bytes and end with a batch of floats.
+They take turns, and each one's fastest round is reported. fairexit runs with one thread and with
+all.
 """
 
 from collections.abc import Callable
@@ -20,24 +21,20 @@ BATCH, ROUNDS = 128, 7
 
 
 def peer(policy: str, size: int) -> v2.Compose:
-    """The same steps with torchvision's transforms, in the order of the authors' scripts."""
+    """The same steps as torchvision transforms, in the order of the authors' scripts."""
+    flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+    bilinear = v2.InterpolationMode.BILINEAR
+    affine = [*flips, v2.RandomAffine(180, scale=(0.8, 1.2), interpolation=bilinear)]
     steps = {
         "none": [],
-        "flips": [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()],
-        "paper": [
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.RandomAffine(180, scale=(0.8, 1.2), interpolation=v2.InterpolationMode.BILINEAR),
-            v2.AutoAugment(),
-        ],
+        "flips": flips,
+        "affine": affine,
+        "paper": [*affine, v2.AutoAugment()],
         "released": [
             v2.Resize(round(1.125 * size)),
             v2.RandomCrop(size),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.RandomAffine(
-                180, scale=(0.8, 1.2), shear=10, interpolation=v2.InterpolationMode.BILINEAR
-            ),
+            *flips,
+            v2.RandomAffine(180, scale=(0.8, 1.2), shear=10, interpolation=bilinear),
             v2.ColorJitter(brightness=32 / 255, saturation=0.5),
             v2.AutoAugment(),
         ],
@@ -49,6 +46,7 @@ def peer(policy: str, size: int) -> v2.Compose:
 
 
 def seconds(call: Callable[[int], object], round_number: int, threads: int) -> float:
+    """Seconds of one call with a number of threads."""
     torch.set_num_threads(threads)
     start = perf_counter()
     call(round_number)
@@ -56,7 +54,7 @@ def seconds(call: Callable[[int], object], round_number: int, threads: int) -> f
 
 
 def measure(policy: str, size: int) -> list[float]:
-    """Milliseconds per image: torchvision, ours with one thread, ours with all."""
+    """Milliseconds per image: torchvision, fairexit with one thread, fairexit with all."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (BATCH, 8, 8, 3), dtype=np.uint8)
     array = np.stack([np.asarray(Image.fromarray(c).resize((size, size))) for c in coarse])
@@ -65,14 +63,14 @@ def measure(policy: str, size: int) -> list[float]:
     positions = np.arange(BATCH)
     all_threads = torch.get_num_threads()
 
-    def theirs(epoch: int) -> torch.Tensor:
+    def with_torchvision(epoch: int) -> torch.Tensor:
         return torch.stack([transform(Image.fromarray(pixels)) for pixels in array])
 
-    def ours(epoch: int) -> torch.Tensor:
+    def with_fairexit(epoch: int) -> torch.Tensor:
         return augment(images, positions, epoch)
 
-    rivals = ((theirs, 1), (ours, 1), (ours, all_threads))
-    times = [[seconds(call, r, n) for call, n in rivals] for r in range(ROUNDS)]
+    calls = ((with_torchvision, 1), (with_fairexit, 1), (with_fairexit, all_threads))
+    times = [[seconds(call, r, n) for call, n in calls] for r in range(ROUNDS)]
     torch.set_num_threads(all_threads)
     return [1e3 * fastest / BATCH for fastest in np.min(times, axis=0)]
 
@@ -80,15 +78,21 @@ def measure(policy: str, size: int) -> list[float]:
 def main() -> None:
     threads = torch.get_num_threads()
     print(
-        f"| policy | px | torchvision v2, PIL | ours, 1 thread | ours, {threads} threads | ratio |"
+        "| policy | px | torchvision v2, Pillow | fairexit, 1 thread "
+        f"| fairexit, {threads} threads | ratio |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for size in (64, 84):
         for policy in POLICIES:
-            peer_ms, one, every = measure(policy, size)
-            cells = f"{peer_ms:.3f} | {one:.3f} | {every:.3f} | {every / peer_ms:.2f}"
+            peer_ms, single_ms, threaded_ms = measure(policy, size)
+            cells = (
+                f"{peer_ms:.3f} | {single_ms:.3f} | {threaded_ms:.3f} | {threaded_ms / peer_ms:.2f}"
+            )
             print(f"| {policy} | {size} | {cells} |", flush=True)
-    print(f"\nMilliseconds per image, batches of {BATCH}; ratio: ours with all threads to theirs.")
+    print(
+        f"\nMilliseconds per image in batches of {BATCH}. The ratio is that of fairexit with all "
+        "threads to torchvision."
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How long intervals take: draws of all count metrics and of scores, against row by row.
+"""Time of confidence intervals for count metrics and scores, compared with a plain loop.
 
     python benchmarks/bootstrap.py [--size 8x2]
 
-The data are random, at the size of a real test set: 5,000 images, 3,900 lesions. The loop draws
-clusters, gathers their rows and counts again, as one would write it first; it gets 10 draws and is
-scaled up. Memory is the peak of the process, so that the largest case so far shows.
+The data are random, at the size of a real test set: 5,000 images of 3,900 lesions. The loop draws
+clusters, gathers their rows and counts again, as a first implementation would; it makes 10 draws,
+and its time is scaled up. Memory is the peak of the process so far.
 """
 
 import argparse
@@ -28,17 +28,20 @@ IMAGES, LESIONS, DRAWS, SCORE_DRAWS, LOOP = 5000, 3900, 10_000, 1000, 10
 
 
 def seconds(run: Callable[[], object]) -> float:
+    """Seconds of one call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
-def row(what: str, size: str, took: float) -> list[str]:
+def row(case: str, size: str, duration: float) -> list[str]:
+    """A row of the table: the case, the size, its seconds, and the peak memory so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-    return [what, size, f"{took:.2f}", f"{peak:.2f}"]
+    return [case, size, f"{duration:.2f}", f"{peak:.2f}"]
 
 
 def measure(classes: int, groups: int) -> list[list[str]]:
+    """The rows for one number of classes and groups."""
     rng = np.random.default_rng(0)
     lesions = rng.integers(0, LESIONS, IMAGES)
     labels = rng.choice(classes, LESIONS, p=rng.dirichlet(np.full(classes, 2.0)))[lesions]
@@ -101,7 +104,7 @@ def main() -> None:
     print(machine(), end="\n\n")
     sizes = [map(int, size.split("x")) for size in parser.parse_args().size]
     rows = [line for size in sizes for line in measure(*size)]
-    print(table(["what", "classes x groups", "seconds", "peak memory, GB"], rows))
+    print(table(["case", "classes x groups", "seconds", "peak memory, GB"], rows))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""How often the intervals hold the truth, and how often the test sees a gap that is not there.
+"""Coverage of the confidence intervals, and the false-positive rate of the permutation test.
 
     python benchmarks/coverage.py [--repeats 300] [--only lesions]
 
-Test sets are drawn from known populations: classes of falling frequency, images in clusters that
-tend to be answered alike, groups with or without a gap. The truth is the metric of the population,
-which no test set shows. An interval of 95 % should hold it in 95 % of the test sets; a test at 5 %
-should find a gap in 5 % of those that have none. `a / b` are the misses: truth below, truth above.
+Test sets are drawn from known populations: classes of falling frequency, images in clusters whose
+answers are correlated, groups with or without a gap. The true value is the metric of the
+population. A 95 % interval should contain it in 95 % of the test sets; a test at 5 % should reject
+in 5 % of the test sets of a population without a gap. `a / b` are the misses in per cent: the true
+value below the interval, and above it.
 """
 
 import argparse
@@ -32,15 +33,17 @@ DRAWS, GAP_DRAWS, PERMUTATIONS = 500, 200, 199
 
 @dataclass(frozen=True)
 class World:
-    """A population of images and of models' answers.
+    """A population of images, and of the answers of models.
 
     Attributes:
-        classes, groups: numbers of them.
-        images: of a test set, about.
-        size: mean images of a cluster (geometric).
-        patients: images of a cluster differ in class; else they share it, as those of a lesion do.
-        alike: share of a cluster's images that are answered from one common draw.
-        skew: log of the most over the least frequent class.
+        classes: number of classes, C.
+        groups: number of groups, M.
+        images: approximate number of images in a test set.
+        size: mean number of images in a cluster, geometrically distributed.
+        patients: whether the images of a cluster may differ in class, as those of a patient do; if
+            not, they share it, as those of a lesion do.
+        alike: share of a cluster's images whose answers come from one common draw.
+        skew: logarithm of the ratio of the most to the least frequent class.
     """
 
     classes: int = 8
@@ -74,33 +77,42 @@ class World:
         return rates
 
     def draw(self, models: Sequence[NDArray[np.float64]], rng: np.random.Generator) -> Sample:
-        """A test set; models err on the same images."""
+        """Draw a test set.
+
+        Args:
+            models: each model's probability of each answer, (M, C, C), from `rates`. The models
+                tend to err on the same images.
+            rng: the random generator.
+        """
         sizes = rng.geometric(1 / self.size, round(self.images / self.size))
-        owner = np.repeat(np.arange(len(sizes)), sizes)
+        cluster = np.repeat(np.arange(len(sizes)), sizes)
         cells = self.cells()
-        groups = rng.choice(self.groups, len(sizes), p=cells.sum(1))[owner]
-        of_cluster, of_image = rng.random(len(sizes))[owner], rng.random(len(owner))
-        which = of_image if self.patients else of_cluster
+        groups = rng.choice(self.groups, len(sizes), p=cells.sum(1))[cluster]
+        of_cluster, of_image = rng.random(len(sizes))[cluster], rng.random(len(cluster))
+        class_draw = of_image if self.patients else of_cluster
         shares = np.cumsum(cells / cells.sum(1, keepdims=True), axis=1)[groups]
-        labels = np.minimum((which[:, None] > shares).sum(1), self.classes - 1)
-        common = rng.random((len(sizes), self.classes))[owner, labels]
-        luck = np.where(rng.random(len(owner)) < self.alike, common, rng.random(len(owner)))
+        labels = np.minimum((class_draw[:, None] > shares).sum(1), self.classes - 1)
+        of_label = rng.random((len(sizes), self.classes))[cluster, labels]
+        is_alike = rng.random(len(cluster)) < self.alike
+        shared_draw = np.where(is_alike, of_label, rng.random(len(cluster)))
         answers = []
         for rates in models:
-            # Models agree in their luck on most images.
-            own = np.where(rng.random(len(owner)) < 0.7, luck, rng.random(len(owner)))
+            # On most images, all models answer from the same draw.
+            is_shared = rng.random(len(cluster)) < 0.7
+            draw = np.where(is_shared, shared_draw, rng.random(len(cluster)))
             bounds = np.cumsum(rates, axis=-1)[groups, labels]
-            answers.append(np.minimum((own[:, None] > bounds).sum(1), self.classes - 1))
+            answers.append(np.minimum((draw[:, None] > bounds).sum(1), self.classes - 1))
         return Sample(
             labels=labels,
             answers=np.stack(answers),
             groups=groups,
-            clusters=owner.astype(str),
+            clusters=cluster.astype(str),
             num_classes=self.classes,
             num_groups=self.groups,
         )
 
     def truth(self, rates: NDArray[np.float64]) -> dict[str, float]:
+        """The metrics of the population, by name."""
         values = compute(self.cells()[:, :, None] * rates, METRICS)
         return {name: value.item() for name, value in values.items()}
 
@@ -113,7 +125,7 @@ WORLDS = {
     "empty cells": World(images=500, skew=6),
 }
 ONE_MODEL = dict.fromkeys(WORLDS, (0.0, 0.15)) | {"lesions": (0.0, 0.05, 0.15, 0.4)}
-PAIRS = {  # gap, lowest and highest TPR of two models
+PAIRS = {  # the gap, the lowest and the highest TPR of each of two models
     "equal, no gap": ((0.0, 0.5, 0.9), (0.0, 0.5, 0.9)),
     "equal, gap 0.15": ((0.15, 0.5, 0.9), (0.15, 0.5, 0.9)),
     "no gap, one more accurate": ((0.0, 0.4, 0.6), (0.0, 0.85, 0.97)),
@@ -123,11 +135,12 @@ PAIRS = {  # gap, lowest and highest TPR of two models
 
 
 def rarest_cell(margins: Margins) -> NDArray[np.float64]:
+    """TPR of the rarest class in the smallest group."""
     return tpr(margins)[..., -1, -1]
 
 
 class Tally:
-    """Misses below and above, and widths, of intervals."""
+    """Collects the intervals of each metric and method."""
 
     def __init__(self) -> None:
         self.ends: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -136,89 +149,90 @@ class Tally:
         self.ends.setdefault((name, method), []).append((low, high))
 
     def cell(self, name: str, method: str, truth: float) -> str:
+        """A cell of a table: coverage, misses below and above, and mean width."""
         if (name, method) not in self.ends:
             return ""
         low, high = np.array(self.ends[name, method]).T
         below, above = (truth < low - 1e-12).mean(), (truth > high + 1e-12).mean()
-        held = f"{100 * (1 - below - above):.0f} % ({100 * below:.0f} / {100 * above:.0f})"
-        return f"{held}, {np.mean(high - low):.3f}"
+        coverage = f"{100 * (1 - below - above):.0f} % ({100 * below:.0f} / {100 * above:.0f})"
+        return f"{coverage}, {np.mean(high - low):.3f}"
 
 
 def one_model(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
-    """A row for each metric: truth, mean estimate, three intervals, alarms of the test."""
+    """A row for each metric: true value, mean estimate, three intervals, rejections of the test."""
     rates = world.rates(gap)
     truth, tally = world.truth(rates) | {RAREST: rates[-1, -1, -1]}, Tally()
     measures = named_measures(METRICS, "exclude") | {RAREST: rarest_cell}
     points: dict[str, list[float]] = {name: [] for name in measures}
-    alarms: dict[str, list[bool]] = {name: [] for name in gaps()}
+    rejections: dict[str, list[bool]] = {name: [] for name in gaps()}
     rng = np.random.default_rng(2)
     for seed in range(repeats):
         sample = world.draw([rates], rng)
-        found = bootstrap(sample, metrics=measures, n_resamples=DRAWS, random_state=seed)
+        drawn = bootstrap(sample, metrics=measures, n_resamples=DRAWS, random_state=seed)
         compared = [name for name in METRICS if name in gaps()]
         inverted = invert(sample, metrics=compared, n_resamples=GAP_DRAWS, random_state=seed)
         chance = permute(sample, metrics=compared, n_resamples=PERMUTATIONS, random_state=seed)
         for name in measures:
-            if np.isnan(found.point[name].item()):
-                continue  # no image of the cell in this test set
-            points[name].append(found.point[name].item())
+            if np.isnan(drawn.point[name].item()):
+                continue  # this test set has no image of the cell
+            points[name].append(drawn.point[name].item())
             for method in ("percentile", "bca"):
-                _, low, high, _ = found.interval(name, method=method)
+                _, low, high, _ = drawn.interval(name, method=method)
                 tally.add(name, method, low.item(), high.item())
         for name in compared:
             _, low, high, _ = inverted.interval(name)
             tally.add(name, "inversion", low.item(), high.item())
-            alarms[name].append(chance.p_value(name).item() <= 0.05)
+            rejections[name].append(chance.p_value(name).item() <= 0.05)
     for name in measures:
-        held = [tally.cell(name, m, truth[name]) for m in ("percentile", "bca", "inversion")]
-        alarm = f"{100 * np.mean(alarms[name]):.1f} %" if name in gaps() else ""
-        yield [name, f"{truth[name]:.3f}", f"{np.mean(points[name]):.3f}", *held, alarm]
+        cells = [tally.cell(name, m, truth[name]) for m in ("percentile", "bca", "inversion")]
+        rejected = f"{100 * np.mean(rejections[name]):.1f} %" if name in gaps() else ""
+        yield [name, f"{truth[name]:.3f}", f"{np.mean(points[name]):.3f}", *cells, rejected]
 
 
 def two_models(name: str, world: World, repeats: int) -> Iterator[list[str]]:
     """A row for each metric: true difference, mean estimate, intervals of the difference."""
     rates = [world.rates(*model) for model in PAIRS[name]]
-    one, two = (world.truth(r) for r in rates)
+    first, second = (world.truth(r) for r in rates)
     tally = Tally()
     points: dict[str, list[float]] = {metric: [] for metric in METRICS}
     rng = np.random.default_rng(3)
     for seed in range(repeats):
         sample = world.draw(rates, rng)
-        found = bootstrap(sample, metrics=METRICS, n_resamples=DRAWS, random_state=seed)
+        drawn = bootstrap(sample, metrics=METRICS, n_resamples=DRAWS, random_state=seed)
         compared = [metric for metric in METRICS if metric in gaps()]
         inverted = invert(sample, metrics=compared, n_resamples=GAP_DRAWS, random_state=seed)
         for metric in METRICS:
             for method in ("percentile", "bca"):
-                point, low, high, _ = found.difference(metric, 0, 1, method=method)
+                point, low, high, _ = drawn.difference(metric, 0, 1, method=method)
                 tally.add(metric, method, low.item(), high.item())
             points[metric].append(point.item())
         for metric in compared:
             _, low, high, _ = inverted.difference(metric, [0], [1])
             tally.add(metric, "inversion", low.item(), high.item())
     for metric in METRICS:
-        truth = one[metric] - two[metric]
-        held = [tally.cell(metric, m, truth) for m in ("percentile", "bca", "inversion")]
-        yield [metric, f"{truth:+.3f}", f"{np.mean(points[metric]):+.3f}", *held]
+        truth = first[metric] - second[metric]
+        cells = [tally.cell(metric, m, truth) for m in ("percentile", "bca", "inversion")]
+        yield [metric, f"{truth:+.3f}", f"{np.mean(points[metric]):+.3f}", *cells]
 
 
 def seeds(number: int, world: World, repeats: int) -> Iterator[list[str]]:
-    """A row for accuracy and F1: the mean difference of two kinds over seeds that differ."""
+    """A row each for accuracy and F1: intervals of the mean difference of two kinds over seeds."""
     rng = np.random.default_rng(4)
     tally, names = Tally(), ("accuracy", "f1")
     for seed in range(repeats):
-        # Training moves every network's rates a little; the kinds are equal in the mean.
+        # Each network's rates vary a little with its seed; the kinds have equal means.
         middle = 0.7 + 0.03 * rng.standard_normal(2 * number)
         rates = [world.rates(0.0, m - 0.2, m + 0.2) for m in middle]
         sample = world.draw(rates, rng)
-        found = bootstrap(sample, metrics=names, n_resamples=DRAWS)
+        drawn = bootstrap(sample, metrics=names, n_resamples=DRAWS)
         for name in names:
             kinds = range(number), range(number, 2 * number)
-            _, low, high, _ = found.over_seeds(name, *kinds)
+            _, low, high, _ = drawn.over_seeds(name, *kinds)
             tally.add(name, "t", low.item(), high.item())
-            pairs = found.draws[name][:, :number] - found.draws[name][:, number:]
-            pick = np.random.default_rng(seed).integers(0, number, pairs.shape)
-            again = np.take_along_axis(pairs, pick, 1).mean(1)
-            tally.add(name, "drawn", *np.percentile(again, [2.5, 97.5]))
+            pairs = drawn.draws[name][:, :number] - drawn.draws[name][:, number:]
+            picks = np.random.default_rng(seed).integers(0, number, pairs.shape)
+            means = np.take_along_axis(pairs, picks, 1).mean(1)
+            tally.add(name, "drawn", *np.percentile(means, [2.5, 97.5]))
     for name in names:
         yield [str(number), name, tally.cell(name, "t", 0.0), tally.cell(name, "drawn", 0.0)]
 
@@ -229,10 +243,10 @@ def main() -> None:
     parser.add_argument("--only", choices=[*WORLDS, "pairs", "seeds"])
     options = parser.parse_args()
     n = options.repeats
-    print(f"{n} test sets each: coverage (misses: truth below / above), mean width\n")
+    print(f"{n} test sets each: coverage (misses: true value below / above), mean width\n")
     methods = ["percentile", "BCa", "inversion"]
-    for name, planted in ONE_MODEL.items():
-        for gap in planted if options.only in (None, name) else ():
+    for name, true_gaps in ONE_MODEL.items():
+        for gap in true_gaps if options.only in (None, name) else ():
             print(f"**{name}, gap {gap:g}**\n")
             header = ["metric", "truth", "mean", *methods, "p ≤ 0.05"]
             print(table(header, list(one_model(WORLDS[name], gap, n))), end="\n\n", flush=True)
@@ -242,7 +256,7 @@ def main() -> None:
         print(table(["metric", "truth", "mean", *methods], rows), end="\n\n", flush=True)
     if options.only in (None, "seeds"):
         rows = [row for number in (3, 5) for row in seeds(number, WORLDS["lesions"], n)]
-        print("**mean difference over seeds, none in truth**\n")
+        print("**mean difference over seeds, where the true difference is 0**\n")
         print(table(["seeds", "metric", "Student's t", "seeds drawn with replacement"], rows))
 
 

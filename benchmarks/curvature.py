@@ -1,6 +1,7 @@
-"""Curvature for FairPrune, per image, on ResNet-18 with four exits.
+"""Time and memory of the curvature for FairPrune, on ResNet-18 with four exits.
 
-Against a training step, and against BackPACK's exact diagonal of each exit's path, summed.
+The time per image is compared with a training step, and with BackPACK's exact diagonal, computed
+for the path to each exit and summed.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from fairexit.pruning.layers import prunable_layers, prunable_parameters
 from timing import alternate, machine, ratio, table
 
 ALPHA = [0.3, 0.45, 0.6, 0.75, 0.9]
-DIAGONAL = "diag_ggn_exact"  # where BackPACK leaves it
+DIAGONAL = "diag_ggn_exact"
+"""The attribute of a parameter in which BackPACK stores the diagonal."""
 
 
 def random_net(classes: int) -> ExitNet:
@@ -46,15 +48,18 @@ def training_step(net: ExitNet, images: Tensor) -> Callable[[], None]:
     return step
 
 
-def ours(net: ExitNet, images: Tensor, draws: int | None) -> Callable[[], dict[str, Tensor]]:
+def with_fairexit(
+    net: ExitNet, images: Tensor, draws: int | None
+) -> Callable[[], dict[str, Tensor]]:
+    """The curvature by this package, with so many random projections, or exact."""
     layers = prunable_layers(net)
     return lambda: curvature_sums(
         net, images.split(16), ALPHA, layers, estimate=CurvatureEstimate(draws)
     )
 
 
-def theirs(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:
-    """BackPACK on each exit's path as a network of its own."""
+def with_backpack(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:
+    """The exact curvature by BackPACK, which gets the path to each exit as a network."""
     from backpack import backpack, extend
     from backpack.extensions import DiagGGNExact
 
@@ -62,9 +67,9 @@ def theirs(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:
     labels = torch.zeros(len(images), dtype=torch.long)
     paths = []
     for name, position, head in zip(net.exit_names, net.positions, net.exit_heads, strict=True):
-        own = "backbone.head" if name == "f" else f"heads.{name}"
+        prefix = "backbone.head" if name == "f" else f"heads.{name}"
         parts = [*(f"backbone.stages.{i}" for i in range(position + 1))]
-        parts += [f"{own}.reduce", f"{own}.classifier"]
+        parts += [f"{prefix}.reduce", f"{prefix}.classifier"]
         path = nn.Sequential(
             *copy.deepcopy(net.backbone.stages)[: position + 1],
             copy.deepcopy(head.reduce),
@@ -83,8 +88,8 @@ def theirs(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:
             for key, parameter in named:
                 part, _, rest = key.partition(".")
                 name = f"{parts[int(part)]}.{rest}"
-                found = alpha * getattr(parameter, DIAGONAL)
-                sums[name] = sums[name] + found if name in sums else found
+                diagonal = alpha * getattr(parameter, DIAGONAL)
+                sums[name] = sums[name] + diagonal if name in sums else diagonal
                 delattr(parameter, DIAGONAL)
                 parameter.grad = None
         return sums
@@ -92,37 +97,41 @@ def theirs(net: ExitNet, images: Tensor) -> Callable[[], dict[str, Tensor]]:
     return run
 
 
-def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor], net: ExitNet) -> float:
-    """Of two diagonals, as a share of the largest entry of each parameter."""
+def largest_difference(
+    diagonal: dict[str, Tensor], reference: dict[str, Tensor], net: ExitNet
+) -> float:
+    """Largest difference of two diagonals, as a share of each parameter's largest entry."""
     names = prunable_parameters(prunable_layers(net))
     return max(
-        float((one[name] - other[name]).abs().max() / other[name].abs().max()) for name in names
+        float((diagonal[name] - reference[name]).abs().max() / reference[name].abs().max())
+        for name in names
     )
 
 
 def speed(rounds: int) -> None:
+    """Print the times per image."""
     net, few, many = random_net(8), random_images(8, 64), random_images(64, 64)
-    exact, backpack = ours(net, few, None), theirs(net, few)
+    exact, backpack = with_fairexit(net, few, None), with_backpack(net, few)
     runs = {
         "training step": training_step(net, many),
-        "Monte-Carlo, one draw": ours(net, many, 1),
+        "Monte-Carlo, one draw": with_fairexit(net, many, 1),
         "exact": exact,
         "exact, BackPACK": backpack,
     }
     difference = largest_difference(exact(), backpack(), net)
     seconds = alternate(runs, rounds)
-    each = {
-        name: [s / (8 if name.startswith("exact") else 64) for s in found]
-        for name, found in seconds.items()
+    per_image = {
+        name: [s / (8 if name.startswith("exact") else 64) for s in times]
+        for name, times in seconds.items()
     }
     rows = [
         [
             name,
-            f"{1000 * median(found):.1f} ms",
-            f"{ratio(found, each['training step']):.2f}",
-            f"{ratio(found, each['exact, BackPACK']):.2f}",
+            f"{1000 * median(times):.1f} ms",
+            f"{ratio(times, per_image['training step']):.2f}",
+            f"{ratio(times, per_image['exact, BackPACK']):.2f}",
         ]
-        for name, found in each.items()
+        for name, times in per_image.items()
     ]
     print(f"Curvature, {machine()}, 64 px, 8 classes, median of {rounds} rounds\n")
     print(table(["", "per image", "to a training step", "to BackPACK"], rows))
@@ -130,20 +139,21 @@ def speed(rounds: int) -> None:
 
 
 def memory() -> None:
-    """Peak memory, each in a process of its own."""
+    """Print the peak memory of several cases, each in a process of its own."""
     rows = []
     for classes, draws, number in [(8, 1, 16), (8, 1, 64), (8, 0, 16), (114, 1, 16)]:
-        words = [sys.executable, __file__, "--peak", str(classes), str(draws), str(number)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        command = [sys.executable, __file__, "--peak", str(classes), str(draws), str(number)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
         kind = "Monte-Carlo" if draws else "exact"
-        rows.append([kind, str(classes), str(number), f"{int(done.stdout) / 2**20:.2f} GiB"])
+        rows.append([kind, str(classes), str(number), f"{int(result.stdout) / 2**20:.2f} GiB"])
     print("\nPeak memory of the whole process, 128 px, 16 images at a time\n")
     print(table(["", "classes", "images", "peak"], rows))
 
 
 def peak(classes: int, draws: int, number: int) -> None:
+    """Print the peak memory of this process in KiB after computing the curvature once."""
     net = random_net(classes)
-    ours(net, random_images(number, 128), draws or None)()
+    with_fairexit(net, random_images(number, 128), draws or None)()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 

@@ -1,4 +1,4 @@
-"""Waiting for data and augmentation as a share of a training step: ResNet-18, 84 px, batch 128."""
+"""Share of a training step spent waiting for data: ResNet-18, 84 px, batches of 128."""
 
 import argparse
 import statistics
@@ -22,6 +22,7 @@ SIZE, BATCH = 84, 128
 
 
 def measure(loader: Loader, policy: str, steps: int, device: torch.device) -> list[str]:
+    """A row of the table for one augmentation policy."""
     torch.manual_seed(0)
     net = create_model("resnet18", 5, exits="none", image_size=SIZE)
     method = methods.create("erm", net, None, [1.0]).to(device)

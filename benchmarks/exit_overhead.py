@@ -1,4 +1,4 @@
-"""What four exits add to a training step of ResNet-18, as a ratio to the plain network's step."""
+"""Time of a ResNet-18 training step with four exits, as a ratio to the plain network's step."""
 
 import argparse
 from collections.abc import Callable
@@ -17,7 +17,7 @@ SETTINGS = [
 
 
 def training_step(net: models.ExitNet, size: int, batch: int) -> Callable[[], None]:
-    # channels-last, as `fairexit train` runs it
+    # Channels-last, as in `fairexit train`.
     net = net.to(memory_format=torch.channels_last)
     images = torch.rand(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(8, (batch,))

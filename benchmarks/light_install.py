@@ -1,4 +1,4 @@
-"""A plain install, without extras: its size, and how long a user waits for each command.
+"""Size of an install without extras, and the time of each command in it.
 
 Makes a temporary environment, installs this checkout into it with pip, and prints a Markdown table.
 """
@@ -46,52 +46,54 @@ def write_table(path: Path) -> None:
 
 
 def megabytes(folder: Path) -> float:
-    """What the files of a folder take on disk, as `du` counts it."""
+    """The disk space of a folder's files, as `du` counts it."""
     return sum(file.lstat().st_blocks for file in folder.rglob("*")) * 512 / 2**20
 
 
 def install(folder: Path) -> Path:
-    """The command line of a fresh environment that holds the package and what it needs."""
+    """Install the package into a fresh environment and return its command line."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT], check=True)
     return folder / "bin" / "fairexit"
 
 
-def wait(
-    program: Path, words: str, folder: Path
+def time_command(
+    program: Path, arguments: str, folder: Path
 ) -> tuple[float, float, subprocess.CompletedProcess[str]]:
-    """Median seconds of a command on the clock and of the CPU, and the last result.
+    """Run a command several times after a first, unmeasured one.
 
-    Over some rounds after one that warms up.
+    Returns:
+        Median seconds of wall clock, median seconds of CPU, and the last result.
     """
     clock, cpu = [], []
     for number in range(ROUNDS + 1):
-        # A dataset is made in a new folder each time.
-        last = [f"data{number}"] if words.endswith("--out") else []
-        command = [str(program), *words.split(), *last]
+        # Each round makes the dataset in a new folder.
+        out = [f"data{number}"] if arguments.endswith("--out") else []
+        command = [str(program), *arguments.split(), *out]
         start, used = time.perf_counter(), _cpu()
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         clock.append(time.perf_counter() - start)
         cpu.append(_cpu() - used)
-    return statistics.median(clock[1:]), statistics.median(cpu[1:]), done
+    return statistics.median(clock[1:]), statistics.median(cpu[1:]), result
 
 
 def _cpu() -> float:
-    """Seconds that the processes of all commands so far have computed."""
+    """CPU seconds of all commands so far."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-def check(words: str, done: subprocess.CompletedProcess[str]) -> None:
-    """Stop where a command does not do what a plain install promises."""
-    if words in WORKS:
-        good = done.returncode == 0
+def check(arguments: str, result: subprocess.CompletedProcess[str]) -> None:
+    """Exit with an error if a command does not do what an install without extras promises."""
+    if arguments in WORKS:
+        is_good = result.returncode == 0
     else:
-        one_line = done.stderr.count("\n") == 1
-        good = done.returncode == 2 and one_line and "needs the extra 'train'" in done.stderr
-    if not good:
-        sys.exit(f"fairexit {words}: status {done.returncode}\n{done.stderr}")
+        message = result.stderr
+        is_named = message.count("\n") == 1 and "needs the extra 'train'" in message
+        is_good = result.returncode == 2 and is_named
+    if not is_good:
+        sys.exit(f"fairexit {arguments}: status {result.returncode}\n{result.stderr}")
 
 
 def main() -> None:
@@ -103,12 +105,12 @@ def main() -> None:
         program = install(work / "environment")
         print(f"Size of the environment: {megabytes(work / 'environment'):.0f} MB\n")
         rows = []
-        for words in (*WORKS, *NEEDS_AN_EXTRA):
-            clock, cpu, done = wait(program, words, work)
-            check(words, done)
-            says = "works" if words in WORKS else "names the extra it needs"
-            rows.append([f"`fairexit {words}`", f"{clock:.2f} s", f"{cpu:.2f} s", says])
-    print(table(["command", "time", "of the CPU", "without extras"], rows))
+        for arguments in (*WORKS, *NEEDS_AN_EXTRA):
+            clock, cpu, result = time_command(program, arguments, work)
+            check(arguments, result)
+            outcome = "works" if arguments in WORKS else "names the extra it needs"
+            rows.append([f"`fairexit {arguments}`", f"{clock:.2f} s", f"{cpu:.2f} s", outcome])
+    print(table(["command", "time", "CPU time", "without extras"], rows))
 
 
 if __name__ == "__main__":

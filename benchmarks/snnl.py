@@ -1,7 +1,7 @@
-"""Exact SNNL of two labels against the bare matrix product of its distances: 25,000 x 512.
+"""Time of the exact SNNL of two labelings, compared with the matrix product of its distances.
 
-Memory is the peak of the whole process, libraries included. The error is against
-float64, on fewer samples.
+The features are 25,000 x 512. Memory is the peak of the whole process, libraries included. The
+error is that of single against double precision, on fewer samples.
 """
 
 import argparse
@@ -18,7 +18,7 @@ CASES = {"1 temperature": [0.1], "3 temperatures": [0.1, 0.3, 1.0]}
 
 
 def draw() -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Features as after a ReLU, off centre, with a little of each label in them."""
+    """Features as after a ReLU, off centre and slightly dependent on each labeling."""
     torch.manual_seed(0)
     groups, classes = torch.randint(2, (SAMPLES,)), torch.randint(CLASSES, (SAMPLES,))
     centres = torch.randn(2 + CLASSES, WIDTH)
@@ -27,21 +27,23 @@ def draw() -> tuple[torch.Tensor, list[torch.Tensor]]:
 
 
 def product(z: torch.Tensor) -> None:
-    """N x N x D multiply-adds, in blocks as a matrix of N x N would not fit everywhere."""
-    room = z.new_empty(BLOCK, len(z))
+    """N x N x D multiply-adds, in blocks, because a matrix of N x N may not fit into memory."""
+    buffer = z.new_empty(BLOCK, len(z))
     for rows in z.split(BLOCK):
-        torch.mm(rows, z.T, out=room[: len(rows)])
+        torch.mm(rows, z.T, out=buffer[: len(rows)])
 
 
 def peak() -> float:
-    """Megabytes."""
+    """Peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def error(z: torch.Tensor, labels: list[torch.Tensor]) -> float:
-    """Largest relative error of single precision over labels and temperatures."""
-    some, theirs = z[:FEWER], [one[:FEWER] for one in labels]
-    single, double = (exact_snnl(x, theirs, CASES["3 temperatures"]) for x in (some, some.double()))
+    """Largest relative error of single precision over labelings and temperatures."""
+    part, part_labels = z[:FEWER], [labeling[:FEWER] for labeling in labels]
+    single, double = (
+        exact_snnl(x, part_labels, CASES["3 temperatures"]) for x in (part, part.double())
+    )
     return float((single.value / double.value - 1).abs().max())
 
 

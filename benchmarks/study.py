@@ -1,4 +1,4 @@
-"""Tables, figures and verdicts of a study of 99 runs, from its files; generated predictions."""
+"""Time to make the tables, figures and verdicts of a study of 99 runs with random predictions."""
 
 import contextlib
 import json
@@ -21,9 +21,9 @@ STUDY = Path(__file__).parents[1] / "configs" / "studies" / "cpu.yaml"
 
 
 def main() -> None:
-    """Write the runs, then time what a user waits for."""
+    """Write the runs, then time the results that a user waits for."""
     study = load_study(STUDY)
-    # Away from any real data, with whose checksums made-up runs would not agree.
+    # In another folder, because these runs do not have the checksums of any real data.
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         folder = Folder(Path(name))
         folder.open()
@@ -33,11 +33,11 @@ def main() -> None:
             job = folder.job(run, study, 1)
             evaluate_run(job)
             folder.set_status(run.name, choice=job.choice)
-        began, cpu = time.perf_counter(), time.process_time()
+        start, cpu_start = time.perf_counter(), time.process_time()
         write_results(study, folder)
-        wall, used = time.perf_counter() - began, time.process_time() - cpu
-    found = {"runs": len(study.runs), "images": IMAGES, "seconds": wall, "cpu_seconds": used}
-    print(json.dumps({k: round(v, 1) for k, v in found.items()}))
+        wall, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+    result = {"runs": len(study.runs), "images": IMAGES, "seconds": wall, "cpu_seconds": cpu}
+    print(json.dumps({k: round(v, 1) for k, v in result.items()}))
 
 
 if __name__ == "__main__":

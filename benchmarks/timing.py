@@ -1,4 +1,4 @@
-"""What the benchmarks share: fair timing, and the facts without which a ratio means little."""
+"""Functions that the benchmarks share: timing, a description of the machine, and tables."""
 
 import platform
 import statistics
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 
 def machine() -> str:
-    """One line on the machine and the library."""
+    """The versions, threads and processor, on one line."""
     import torch
 
     return (
@@ -17,7 +17,10 @@ def machine() -> str:
 
 
 def alternate(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each run in each round; taking turns, all see the same load of the machine."""
+    """Seconds of each run in each round.
+
+    The runs take turns, so that all of them meet the same load of the machine.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():

@@ -1,9 +1,9 @@
-"""Audit a scikit-learn model from arrays: no file, no network.
+"""Audit a scikit-learn model from arrays.
 
     python examples/audit_sklearn.py --out report.html
 
-Drawn data: the features of the older group are noisier, so one classifier for all raises more false
-alarms there.
+The data are random. The older group's features are noisier, so a single classifier for both groups
+makes more errors in that group.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import fairexit
 
 
 def draw(patients: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Two visits of each patient: features, label, age group, patient."""
+    """Draw two visits of each patient: features, labels, age groups and patient numbers."""
     rng = np.random.default_rng(seed)
     ill = rng.random(patients) < 0.3
     old = rng.random(patients) < 0.4
@@ -34,7 +34,7 @@ def main() -> None:
     x, y, *_ = draw(600, seed=0)
     model = LogisticRegression().fit(x, y)
     x, y, age, patient = draw(800, seed=1)
-    found = fairexit.audit(
+    report = fairexit.audit(
         label=y,
         probabilities=model.predict_proba(x),
         classes=model.classes_,
@@ -43,10 +43,10 @@ def main() -> None:
         positive="ill",
         name="logistic regression",
     )
-    print("\n".join(found.summary))
-    print(found.to_frame().query("metric == 'sensitivity'").to_string(index=False))
+    print("\n".join(report.summary))
+    print(report.to_frame().query("metric == 'sensitivity'").to_string(index=False))
     if options.out:
-        found.save(options.out)
+        report.save(options.out)
 
 
 if __name__ == "__main__":

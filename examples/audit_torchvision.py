@@ -1,9 +1,9 @@
-"""Train a torchvision model in plain torch, write its answers to a file, audit the file.
+"""Train a torchvision model in plain torch, write its predictions to a file, and audit the file.
 
     python examples/audit_torchvision.py --out report.html
 
-The images are drawn (see `fairexit prepare synthetic`); put your own model and images in their
-place. Everything below `write_predictions` needs neither torch nor the model.
+The images are synthetic (see `fairexit prepare synthetic`); replace them and the model by your own.
+The audit needs only the file of predictions, neither torch nor the model.
 """
 
 import argparse
@@ -21,12 +21,14 @@ from fairexit.data.prepared import Prepared
 
 
 def tensors(data: Prepared, split: str) -> tuple[Tensor, Tensor]:
+    """Images (N, 3, H, W) from 0 to 1, and labels (N,), of a split."""
     rows = data.rows(split)
     images = torch.tensor(data.images[rows]).permute(0, 3, 1, 2) / 255
     return images, torch.tensor(data.labels[rows])
 
 
 def fit(data: Prepared, epochs: int) -> nn.Module:
+    """Train a ResNet-18 on the training split."""
     torch.manual_seed(0)
     net = torchvision.models.resnet18(num_classes=len(data.classes))
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
@@ -42,6 +44,7 @@ def fit(data: Prepared, epochs: int) -> nn.Module:
 
 @torch.inference_mode()
 def write_predictions(net: nn.Module, data: Prepared, path: Path) -> None:
+    """Write labels, attributes and class probabilities of validation and test to a Parquet file."""
     parts = []
     for split in ("val", "test"):
         images, _ = tensors(data, split)
@@ -68,10 +71,10 @@ def main() -> None:
         )
         file = Path(folder) / "predictions.parquet"
         write_predictions(fit(data, options.epochs), data, file)
-        found = fairexit.audit(file, groups=["skin_tone"], positive=data.classes[0])
-    print("\n".join(found.summary))
+        report = fairexit.audit(file, groups=["skin_tone"], positive=data.classes[0])
+    print("\n".join(report.summary))
     if options.out:
-        found.save(options.out)
+        report.save(options.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Watch fairness in a training loop of your own, then audit the last answers.
+"""Measure fairness in your own training loop, then audit the final predictions.
 
     python examples/own_loop.py
 
-`GroupFairness` adds up counts batch by batch, like any metric of torchmetrics.
+`GroupFairness` accumulates counts batch by batch, like any other metric of torchmetrics.
 """
 
 import torch
@@ -15,7 +15,7 @@ CLASSES, GROUPS = ("nevus", "melanoma", "other"), ("female", "male")
 
 
 def draw(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, labels, groups; the second group's features are noisier."""
+    """Draw features, labels and groups; the second group's features are noisier."""
     torch.manual_seed(seed)
     labels, groups = torch.randint(3, (n,)), torch.randint(2, (n,))
     noise = torch.randn(n, 8) * (1 + groups[:, None])
@@ -38,17 +38,17 @@ def main() -> None:
         with torch.inference_mode():
             for rows in torch.arange(len(test_x)).split(256):
                 fairness.update(net(test_x[rows]), test_y[rows], test_groups[rows])
-        now = fairness.compute()
-        print(f"epoch {epoch + 1}: accuracy {now['accuracy']:.3f}, Eopp1 {now['eopp1']:.3f}")
+        values = fairness.compute()
+        print(f"epoch {epoch + 1}: accuracy {values['accuracy']:.3f}, Eopp1 {values['eopp1']:.3f}")
     with torch.inference_mode():
         probabilities = net(test_x).softmax(1).numpy()
-    found = fairexit.audit(
+    report = fairexit.audit(
         label=[CLASSES[i] for i in test_y],
         probabilities=probabilities,
         classes=CLASSES,
         groups={"sex": [GROUPS[i] for i in test_groups]},
     )
-    print("\n".join(found.summary))
+    print("\n".join(report.summary))
 
 
 if __name__ == "__main__":

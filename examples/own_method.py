@@ -1,11 +1,11 @@
-"""A method of your own, in one file: it makes the groups' mean losses alike.
+"""Your own method in one file: it reduces the differences between the groups' mean losses.
 
-Copy this file, change it, and name it wherever a command or a configuration needs the method:
+Copy and change this file, and give it to each command that needs the method:
 
     fairexit train config.yaml --out runs/own --plugin own_method.py --set method.name=group_loss
 
-In a configuration or a study the key `plugins: [own_method.py]` does the same; the path is relative
-to that YAML file. Run by itself, the file tries the method on a batch of noise:
+In a configuration or a study, the key `plugins: [own_method.py]` does the same; the path is
+relative to that YAML file. Run as a script, the file tries the method on a batch of noise:
 
     python own_method.py
 """
@@ -27,7 +27,7 @@ class GroupLoss(Method):
     """Penalises the variance of the groups' mean losses (V-REx, Krueger et al. 2021).
 
     Args:
-        weight: how much the variance counts beside the cross-entropy.
+        weight: factor of the variance in the loss.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class GroupLoss(Method):
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor | None:
         losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
-        # A negative number stands for a group that is not known.
+        # A negative number means that the sample's group is not known.
         present = batch.groups[batch.groups >= 0].unique()
         if len(present) < 2:
             self.left_out += 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fairexit import cli
-from fairexit.config import build_config
+from fairexit.config_files import build_config
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.inference.predict import predict

@@ -13,7 +13,7 @@ from PIL import Image
 import fairexit
 from conftest import settings
 from fairexit.auditing.settings import AuditSettings
-from fairexit.config import resolve_config
+from fairexit.config_files import resolve_config
 from fairexit.errors import UserError
 from fairexit.runs import Run
 

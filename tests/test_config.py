@@ -1,6 +1,6 @@
 import pytest
 
-from fairexit.config import build_config, load_config, parse_changes
+from fairexit.config_files import build_config, load_config, parse_changes
 from fairexit.errors import UserError
 
 

@@ -169,14 +169,14 @@ def test_a_killed_run_goes_on(tiny, tmp_path, monkeypatch, trained):
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     resumed = []
     with monkeypatch.context() as patch:
-        step = fit._Trainer._train_epoch
+        step = fit.Trainer._train_epoch
 
         def train_epoch(self, epoch, bar):
             if not resumed:
                 resumed.append(self.optimizer.state_dict()["state"][0]["momentum_buffer"].clone())
             return step(self, epoch, bar)
 
-        patch.setattr(fit._Trainer, "_train_epoch", train_epoch)
+        patch.setattr(fit.Trainer, "_train_epoch", train_epoch)
         train(trained.config, tmp_path / "run")
     stored = state["optimizer"]["state"][0]["momentum_buffer"]
     assert resumed[0].device.type == GPU.type

@@ -13,7 +13,8 @@ import yaml
 
 from conftest import settings
 from fairexit import plugins
-from fairexit.config import build_config, load_config
+from fairexit.config import PruneConfig
+from fairexit.config_files import build_config, load_config
 from fairexit.data.datasets import datasets
 from fairexit.errors import UserError
 from fairexit.inference.classifier import load_model
@@ -23,7 +24,6 @@ from fairexit.plugins import load_plugins
 from fairexit.pruning.fairprune import prune
 from fairexit.registry import Registry
 from fairexit.runs import Run, open_run
-from fairexit.settings import PruneConfig
 from fairexit.study import job as jobs
 from fairexit.study.folder import Folder
 from fairexit.study.load import load_study

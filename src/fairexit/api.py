@@ -56,11 +56,11 @@ def prepare(
         UserError: bad input; no files are left behind.
     """
     load_plugins(plugins)
-    from fairexit.config import build_section
+    from fairexit.config_files import build_section
     from fairexit.data import prepare as preparation
     from fairexit.data.datasets import datasets
 
-    checked = build_section("prepare", preparation.PrepareOptions, {"workers": 1, **how})
+    checked = build_section("", preparation.PrepareOptions, {"workers": 1, **how})
     built = datasets.create(dataset, **dict(options or {}))
     path = None if source is None else Path(source)
     return preparation.prepare(dataset, built, path, Path(out), options=checked)
@@ -89,7 +89,7 @@ def train(
     """
     require("train", "fairexit.train")
     load_plugins(plugins)
-    from fairexit.config import resolve_config
+    from fairexit.config_files import resolve_config
 
     settings = resolve_config(config, changes)
     from fairexit.training.inputs import open_training
@@ -111,13 +111,13 @@ def prune(
         run: a finished run or its folder; it is not changed.
         out: folder of the pruned run.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
-        settings: `method`, `ratio`, `beta` ...; see `fairexit.settings.PruneConfig`.
+        settings: `method`, `ratio`, `beta` ...; see `fairexit.config.PruneConfig`.
     Raises:
         UserError: the run is pruned already, or the settings do not fit it or its data.
     """
     require("train", "fairexit.prune")
     load_plugins(plugins)
-    from fairexit.config import build_prune
+    from fairexit.config_files import build_prune
 
     opened, config = _open(run), build_prune(settings)
     from fairexit.inference.inputs import open_data

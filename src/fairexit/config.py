@@ -1,47 +1,228 @@
-"""A run's configuration: YAML in, `key=value` changes on top, frozen dataclasses out."""
+"""A run's configuration: its sections as frozen dataclasses, their defaults and allowed values."""
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
 
-from fairexit.errors import UserError, nearest, option, short
-from fairexit.files import read_yaml
-from fairexit.plugins import load_plugins
-from fairexit.settings import DataConfig, ModelConfig, PruneConfig, TrainConfig
+from fairexit.errors import UserError, nearest
+from fairexit.metrics.record import METRICS
+from fairexit.registry import UnknownNameError
 
-__all__ = [
-    "DataConfig",
-    "ModelConfig",
-    "PruneConfig",
-    "RunConfig",
-    "TrainConfig",
-    "build_config",
-    "build_prune",
-    "build_section",
-    "load_config",
-    "load_listed_plugins",
-    "parse_changes",
-    "resolve_config",
-]
+STRICT = ConfigDict(extra="forbid")
+
+
+@checked(frozen=True, config=STRICT)
+class DataConfig:
+    """The data, and the groups between which the model should be fair.
+
+    Attributes:
+        path: folder of a prepared dataset.
+        group: the sensitive attribute; by default the dataset's main one.
+        fold: number of the test fold, for data that were prepared in folds.
+        augment: `none`, `flips`, `affine`, `paper` or `released`; see `fairexit.data.augment`.
+        sampling: `natural`; `balanced` over classes, with replacement; `sqrt`, balanced by the
+            square root of the class counts; `group-balanced` over class x group.
+    """
+
+    path: Path
+    group: str | None = None
+    fold: int | None = None
+    augment: Literal["none", "flips", "affine", "paper", "released"] = "paper"
+    sampling: Literal["natural", "balanced", "sqrt", "group-balanced"] = "natural"
+
+
+@checked(frozen=True, config=STRICT)
+class ModelConfig:
+    """The network; its fields are arguments of `fairexit.create_model`."""
+
+    backbone: str = "resnet18"
+    exits: Literal["all", "none"] | list[int] = "all"
+    head: str = "conv"
+    stem: str = "standard"
+    pretrained: bool | Path = False
+
+
+@checked(frozen=True, config=STRICT)
+class TrainConfig:
+    """How the network is trained.
+
+    Attributes:
+        epochs: number of epochs; each draws as many images as the training split has.
+        batch_size: largest number of images per step, over all devices. An epoch is divided into
+            batches of equal size, so that there is no small last batch.
+        lr: highest learning rate.
+        momentum: Nesterov momentum of SGD; 0 for plain SGD.
+        weight_decay: weight decay of SGD.
+        schedule: `step` (x 0.1 after each epoch of `milestones`), `cosine` to zero, `constant`.
+        milestones: epochs after which `step` lowers the learning rate.
+        warmup: epochs over which the learning rate rises linearly from zero.
+        clip: largest norm of the gradient; None does not clip.
+        exit_weights: the weight of each exit's loss: `paper` (0.3, 0.45, 0.6, 0.75 after the
+            stages, 0.9 for the final exit), `equal`, or a list. A plain network has weight 1.
+        precision: `32-true`, `bf16-mixed` or `16-mixed`.
+        select: the criterion that decides which epoch's weights are kept: `loss` or the name of a
+            metric, at the final exit on validation. For a gap such as `eodd`, the lowest gap of all
+            epochs whose macro F1 is at most 0.01 below the best.
+        device: `auto`, `cpu`, `cuda` and so on.
+        devices: number of devices, with one process on each.
+    """
+
+    epochs: int = 200
+    batch_size: int = 256
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-5
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    milestones: list[int] = field(default_factory=lambda: [100])
+    warmup: float = 0.0
+    clip: float | None = None
+    exit_weights: Literal["paper", "equal"] | list[float] = "paper"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    select: str = "f1"
+    device: str = "auto"
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr", "devices"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UserError(f"train.{name} is {getattr(self, name)}; it must be positive")
+        for name in ("momentum", "weight_decay", "warmup"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
+        if self.select != "loss" and self.select not in METRICS:
+            hint = nearest(self.select, [*METRICS, "loss"])
+            raise UnknownNameError(f"train.select is '{self.select}', which is no metric; {hint}")
+        if self.clip is not None and not self.clip > 0:
+            raise UserError(
+                f"train.clip is {self.clip}; it must be positive, or null for no clipping"
+            )
+
+
+def _setting(default: Any, description: str) -> Any:
+    """A field with a description, which the command line shows as help."""
+    return field(default=default, metadata={"description": description})
+
+
+@checked(frozen=True, config=STRICT)
+class PruneConfig:
+    """How a trained network is pruned; see docs/pruning.md."""
+
+    method: Literal["fairprune", "magnitude", "random"] = _setting(
+        "fairprune", "How weights are ranked: FairPrune, or the plain controls."
+    )
+    ratio: float | list[float] = _setting(
+        0.35, "Share of the prunable parameters that are zero at the end; several are a sweep."
+    )
+    beta: float | list[float] = _setting(
+        0.33, "Weight of the privileged group's curvature; several are a sweep."
+    )
+    steps: int = _setting(5, "Number of equal steps in which the ratio is reached.")
+    one_shot: bool = _setting(
+        False, "Compute the curvature only once, for the unpruned network; a sweep always does so."
+    )
+    group: str | None = _setting(None, "The sensitive attribute.")
+    privileged: str = _setting(
+        "auto", "The privileged group; auto: every group that is not the unprivileged one."
+    )
+    unprivileged: str = _setting(
+        "auto",
+        "The unprivileged group; auto: every group that is not the privileged one, or, if neither "
+        "is named, the group with the lowest macro F1 on validation.",
+    )
+    curvature: Literal["mc", "exact"] = _setting(
+        "mc", "Estimate the Gauss-Newton diagonal by random projections (mc), or compute it."
+    )
+    draws: int = _setting(1, "Random projections per image, for the curvature mc.")
+    images: int = _setting(512, "Largest number of training images of each group that are used.")
+    sampling: Literal["natural", "balanced"] = _setting(
+        "natural",
+        "How these images are drawn: with natural class frequencies, or balanced over classes.",
+    )
+    layers: list[str] | None = _setting(
+        None,
+        "Prune only this layer, or only the layers inside this module; can be repeated.",
+    )
+    parameters: Literal["weights", "all"] = _setting(
+        "weights",
+        "Prune the weights of convolutions and linear layers, or biases and normalisation too.",
+    )
+    tolerance: float = _setting(0.02, "Largest loss of macro F1 on validation that is allowed.")
+    patience: int = _setting(
+        1, "Stop after this many steps in a row without a lower Eodd on validation."
+    )
+    stop: bool = _setting(
+        True,
+        "Let validation end the pruning and choose a step, or prune to the full ratio and keep it.",
+    )
+    finetune: int = _setting(0, "Epochs of further training, on one device; the zeros stay zero.")
+    finetune_lr: float | None = _setting(None, "Highest learning rate of the further training.")
+    chunk: int = _setting(
+        16, "Images per batch for the curvature; this changes only memory and speed."
+    )
+    device: str = _setting("auto", "Where to compute: auto, cpu, cuda, cuda:1 and so on.")
+    devices: int = _setting(
+        1, "Processes among which the curvature's images are divided; each GPU has one process."
+    )
+
+    @property
+    def ratios(self) -> list[float]:
+        """All ratios, in rising order."""
+        return sorted(self.ratio) if isinstance(self.ratio, list) else [self.ratio]
+
+    @property
+    def betas(self) -> list[float]:
+        """All betas, in rising order."""
+        return sorted(self.beta) if isinstance(self.beta, list) else [self.beta]
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether several ratios or betas are tried."""
+        return len(self.ratios) * len(self.betas) > 1
+
+    def __post_init__(self) -> None:
+        for name, values, end in (("ratio", self.ratios, 1.0), ("beta", self.betas, float("inf"))):
+            if not values:
+                raise UserError(f"prune.{name} is empty; give at least one number")
+            for value in values:
+                if not 0 <= value < end:
+                    allowed = "from 0 to below 1" if end == 1 else "0 or more, and finite"
+                    raise UserError(f"prune.{name} is {value}; it must be {allowed}")
+        for name in ("steps", "draws", "images", "patience", "chunk", "devices"):
+            if getattr(self, name) < 1:
+                raise UserError(f"prune.{name} is {getattr(self, name)}; it must be positive")
+        if self.steps > 255:
+            raise UserError(f"prune.steps is {self.steps}; it must be at most 255")
+        for name in ("tolerance", "finetune"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"prune.{name} is {getattr(self, name)}; it cannot be negative")
+        if self.finetune_lr is not None and not 0 < self.finetune_lr < float("inf"):
+            raise UserError(f"prune.finetune_lr is {self.finetune_lr}; it must be positive")
+        if self.sweeps and not self.stop:
+            raise UserError(
+                "prune.stop is false, but validation must choose among several ratios or betas; "
+                "set it to true or give one ratio and one beta"
+            )
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides a run.
+    """All settings of a run.
 
     Attributes:
-        method: `name` and the method's own options.
-        prune: what is done after training, or nothing.
-        seed: of weights, sampling, augmentation and pruning.
-        plugins: file name -> SHA-256 of the plugin files that the method, head and backbone come
-            from; training fills it in.
+        data: the dataset and the sensitive attribute.
+        model: the network.
+        method: `name`, and the options of that method.
+        train: how the network is trained.
+        prune: how the network is pruned after training; None does not prune.
+        seed: seed of the weights, sampling, augmentation and pruning.
+        plugins: file name -> SHA-256 of the plugin files that define the method, head and backbone;
+            training fills it in.
     """
 
     data: DataConfig
@@ -53,189 +234,9 @@ class RunConfig:
     plugins: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, everything spelled out."""
-        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=str))
-        return plain
+        """All settings, with their defaults, as nested dictionaries that JSON can hold."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=str))
 
     def to_yaml(self) -> str:
+        """All settings as YAML, in the form that a configuration file has."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
-
-
-SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
-
-
-def load_config(
-    path: Path,
-    changes: Mapping[str, Any] | Sequence[str] = (),
-    plugins: Sequence[str | Path] = (),
-) -> RunConfig:
-    """Read a YAML file and apply changes like `train.epochs=10`.
-
-    A relative `data.path` refers to the current folder, the files that `plugins` lists in the YAML
-    file to the folder of that file.
-
-    Args:
-        path: the YAML file.
-        changes: what to change, as `key=value`.
-        plugins: further plugin files, relative to the current folder.
-    Raises:
-        UserError: no such file, bad YAML, an unknown key, a value that does not fit, or a plugin
-            that cannot be imported.
-    """
-    load_plugins(plugins)
-    tree = read_yaml(path)
-    load_listed_plugins(tree, path.parent)
-    return _changed(tree, changes)
-
-
-def resolve_config(
-    config: str | Path | Mapping[str, Any] | RunConfig,
-    changes: Mapping[str, Any] | Sequence[str] = (),
-) -> RunConfig:
-    """A configuration from a YAML file, nested dictionaries or a `RunConfig`, with changes.
-
-    Args:
-        config: what is changed.
-        changes: `{"train.epochs": 10}` or `["train.epochs=10"]`, applied in order.
-    Raises:
-        UserError: as for `load_config`.
-    """
-    if isinstance(config, str | Path):
-        return load_config(Path(config), changes)
-    tree = config.to_dict() if isinstance(config, RunConfig) else deepcopy(dict(config))
-    load_listed_plugins(tree, Path())
-    return _changed(tree, changes)
-
-
-def load_listed_plugins(tree: dict[str, Any], folder: Path) -> None:
-    """Import the plugin files that settings list, and take the list out of them.
-
-    A run's own config.yaml has checksums in place of the list. They stay, and nothing is imported.
-
-    Args:
-        tree: the settings, as a YAML file has them.
-        folder: what the files are relative to.
-    Raises:
-        UserError: `plugins` is no list of files, or one of them cannot be imported.
-    """
-    listed = tree.get("plugins")
-    if isinstance(listed, dict):
-        return
-    files = tree.pop("plugins", None) or []
-    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        raise UserError(f"plugins is {listed!r}; give a list of files, as [my_method.py]")
-    load_plugins(files, folder)
-
-
-def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
-    """Changes like `dark_share=0.1` as a dictionary."""
-    tree: dict[str, Any] = {}
-    for change in changes:
-        _apply(tree, change)
-    return tree
-
-
-def build_config(tree: dict[str, Any]) -> RunConfig:
-    """A configuration from nested dictionaries.
-
-    Raises:
-        UserError: an unknown key or a value that does not fit.
-    """
-    fields = {f.name: f for f in dataclasses.fields(RunConfig)}
-    for key in tree:
-        if key not in fields:
-            raise UserError(f"unknown key '{short(key)}'; {nearest(str(key), fields)}")
-    parts: dict[str, Any] = {}
-    for key, kind in SECTIONS.items():
-        parts[key] = build_section(key, kind, tree.get(key) or {})
-    if tree.get("prune") is not None:
-        parts["prune"] = build_prune(tree["prune"])
-    method = tree.get("method") or {"name": "erm"}
-    if not isinstance(method, dict) or not isinstance(method.get("name"), str):
-        keys = f"; its keys are: {short(', '.join(map(str, method)))}" * isinstance(method, dict)
-        raise UserError(f"method needs a name, as in method: {{name: erm}}{keys}")
-    seed = tree.get("seed", 0)
-    if type(seed) is not int or seed < 0:
-        raise UserError(f"seed is {short(repr(seed))}; it must be a whole number of at least 0")
-    plugins = tree.get("plugins") or {}
-    if not isinstance(plugins, dict):
-        raise UserError(
-            f"plugins is {short(repr(plugins))}; here it holds checksums, as {{FILE.py: SHA-256}}"
-        )
-    plugins = {str(name): str(digest) for name, digest in plugins.items()}
-    return RunConfig(method=dict(method), seed=seed, plugins=plugins, **parts)
-
-
-def build_prune(values: dict[str, Any]) -> PruneConfig:
-    """The settings of a pruning; what is left out has its default.
-
-    Raises:
-        UserError: an unknown key or a value that does not fit.
-    """
-    found: PruneConfig = build_section("prune", PruneConfig, values)
-    return found
-
-
-def build_section(name: str, kind: type, values: Any) -> Any:
-    """A dataclass from a section of a file.
-
-    Args:
-        name: of the section, for messages.
-        kind: the dataclass.
-        values: what the section holds.
-    Raises:
-        UserError: it holds no keys, an unknown one, or a value that does not fit.
-    """
-    if not isinstance(values, dict):
-        raise UserError(f"{name} must be a section with keys, as in {name}: {{...}}")
-    known = {f.name: str(f.type) for f in dataclasses.fields(kind)}
-    for key, value in values.items():
-        if key not in known:
-            raise UserError(f"unknown key '{name}.{short(key)}'; {nearest(str(key), known)}")
-        if isinstance(value, bool) and "bool" not in known[key]:
-            raise UserError(f"{name}.{key} is {str(value).lower()}; it cannot be true or false")
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, UserError):
-            raise type(cause)(cause.render(f"{name}.{{}}".format)) from None
-        where = first["loc"][0] if first["loc"] else ""
-        if first["type"] == "missing":
-            raise UserError(f"{name}.{where} is missing") from None
-        raise UserError(
-            f"{name}.{where} is {short(repr(values.get(where)))}: {first['msg'].lower()}"
-        ) from None
-
-
-def _changed(tree: dict[str, Any], changes: Mapping[str, Any] | Sequence[str]) -> RunConfig:
-    if isinstance(changes, Mapping):
-        for key, value in changes.items():
-            _set(tree, key, value, f"change '{key}'")
-    else:
-        for change in changes:
-            _apply(tree, change)
-    return build_config(tree)
-
-
-def _apply(tree: dict[str, Any], change: str) -> None:
-    key, equals, text = change.partition("=")
-    shown = f"{option('changes')} {short(change)}"
-    if not equals or not key:
-        raise UserError(f"{shown}: write it as KEY=VALUE, for example train.epochs=10")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"{shown}: the value is not valid YAML") from None
-    _set(tree, key, value, shown)
-
-
-def _set(tree: dict[str, Any], key: str, value: Any, what: str) -> None:
-    """Set `a.b` in nested dictionaries; `what` names the change in messages."""
-    *path, last = key.split(".")
-    for step in path:
-        tree = tree.setdefault(step, {})
-        if not isinstance(tree, dict):
-            raise UserError(f"{what}: '{short(step)}' is not a section, so it has no keys")
-    tree[last] = value

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fairexit.config import build_config
+from fairexit.config_files import build_config
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.data.prepared import open_prepared

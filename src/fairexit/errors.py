@@ -1,4 +1,4 @@
-"""Errors that the user can fix, and how their messages name options, choices and long values."""
+"""Errors that the user can fix, and how their messages show options, choices and long values."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -8,10 +8,10 @@ _OPTION = re.compile("\ue000(.*?)\ue001")
 
 
 def option(name: str) -> str:
-    """A parameter as a message names it; each front end writes it in its own way.
+    """Mark a parameter in a message, so that each front end can show it as its users know it.
 
     Args:
-        name: of the Python parameter.
+        name: the name of the Python parameter.
     Returns:
         The name between two private-use characters, which `UserError.render` replaces.
 
@@ -22,7 +22,7 @@ def option(name: str) -> str:
 
 
 class UserError(ValueError):
-    """Bad input: its text is one line that says what is wrong, where, and what to do.
+    """Bad input. The message is one line that says what is wrong, where, and what to do.
 
     The command line prints it and exits with status 2; library callers catch a ValueError.
     """
@@ -31,10 +31,10 @@ class UserError(ValueError):
         return self.render("'{}'".format)
 
     def render(self, write: Callable[[str], str]) -> str:
-        """The message with every option written as a front end calls it.
+        """The message, with every option written as a front end shows it.
 
         Args:
-            write: from the name of a Python parameter to the text in its place.
+            write: returns the text for the name of a Python parameter.
 
         >>> UserError(f"set {option('rule')}").render("policy.{}".format)
         'set policy.rule'
@@ -47,11 +47,11 @@ class UserError(ValueError):
 
 
 class DivergedError(UserError):
-    """A training whose loss is no longer finite; other settings may do better."""
+    """Training stopped because the loss is no longer finite; other settings may avoid that."""
 
 
 def reason(error: Exception) -> str:
-    """The first line of what an error says, or its kind where it says nothing.
+    """The first line of an error's message, or the error's type if the message is empty.
 
     >>> reason(ValueError("no number\\n  at all")), reason(EOFError())
     ('no number', 'EOFError')
@@ -61,7 +61,7 @@ def reason(error: Exception) -> str:
 
 
 def short(value: object, limit: int = 80) -> str:
-    """A user's value as a message shows it: on one line, and cut off where it is long.
+    """A user's value as a message shows it: on one line, and cut off if it is too long.
 
     >>> short("a name\\nthat goes on and on", limit=17)
     'a name that go...'
@@ -71,7 +71,7 @@ def short(value: object, limit: int = 80) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message on an unknown name: the nearest known name, or all of them.
+    """The end of a message about an unknown name: the nearest known name, or all known names.
 
     >>> nearest("resnet81", ["resnet18", "vgg11"])
     "did you mean 'resnet18'?"

@@ -1,6 +1,6 @@
-"""The optional parts of the package: what each extra brings, and one clear line where it is absent.
+"""The extras of the package, and a clear message where one is not installed.
 
-The names are those of `[project.optional-dependencies]`.
+Their names are those of `[project.optional-dependencies]`.
 """
 
 from importlib.util import find_spec
@@ -24,22 +24,22 @@ EXTRAS = {
     "train": _TRAIN,
     "search": (*_TRAIN, "optuna"),
 }
-"""Extra -> the packages that it installs, by the names under which they are imported."""
+"""Extra -> the packages that it installs, by their import names."""
 
 
 def is_installed(extra: str) -> bool:
-    """Whether all packages of an extra can be found; none of them is imported."""
+    """Whether all packages of an extra are installed; none of them is imported."""
     return all(find_spec(name) is not None for name in EXTRAS[extra])
 
 
-def require(extra: str, what: str) -> None:
+def require(extra: str, caller: str) -> None:
     """Check that an extra is installed, before anything slow is imported.
 
     Args:
         extra: a name in EXTRAS.
-        what: what needs it, as the first word of the message: a command or a public name.
+        caller: the command or public function that needs it, as the first words of the message.
     Raises:
-        UserError: a package of the extra cannot be found.
+        UserError: a package of the extra is not installed.
     """
     if not is_installed(extra):
-        raise UserError(f"{what} needs the extra '{extra}': pip install 'fairexit[{extra}]'")
+        raise UserError(f"{caller} needs the extra '{extra}': pip install 'fairexit[{extra}]'")

@@ -1,4 +1,4 @@
-"""Files that are either as they were or whole, and folders that one process at a time writes."""
+"""Files that are replaced as a whole, and locks of folders."""
 
 import errno
 import json
@@ -16,10 +16,12 @@ from fairexit.errors import UserError, option, short
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place if all went well.
+    """A temporary path beside `path`; it replaces `path` if the context ends without an error.
+
+    So a reader sees the old file or the whole new one, also after a crash.
 
     Raises:
-        OSError: the file system refuses, and names `path`; nothing is left behind.
+        OSError: the file cannot be written; the error names `path`, and no temporary file remains.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
@@ -33,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:
             raise
-        # A full disk names no file, others the temporary one.
+        # The error names no file if the disk is full, and otherwise the temporary one.
         raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
         with suppress(OSError):
@@ -41,28 +43,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file."""
+    """Write a file; a reader sees the old content or all of the new."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The object that a file of ours holds.
+    """The JSON object in a file that the package wrote.
 
+    Args:
+        path: the file.
+        remedy: the end of the message: what the user can do about a damaged file.
     Raises:
-        UserError: it holds none; the message ends with the remedy.
+        UserError: the file does not hold a JSON object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         raise UserError(f"{path} is damaged; {remedy}")
-    return found
+    return content
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a name may occur once only."""
+    """A YAML loader that refuses a section with two entries of the same name."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -77,10 +82,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys of a user's YAML file.
+    """The keys and values of a user's YAML file.
 
     Raises:
-        UserError: no such file, not YAML, no keys, or a name that occurs twice in one place.
+        UserError: the file does not exist, is not YAML or has no keys, or a section has two
+            entries of the same name.
     """
     if not path.is_file():
         raise UserError(f"there is no file {path}")
@@ -97,20 +103,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def folder_lock(folder: Path, wait: float = 0) -> Iterator[None]:
-    """Keep other processes from writing a folder; the lock lies beside it, and dies with us.
+    """Keep other fairexit processes from writing to a folder.
+
+    The lock is a file beside the folder; the operating system releases it if the process dies.
 
     Args:
-        folder: there or not.
-        wait: seconds until another process must be done.
+        folder: the folder, which need not exist yet.
+        wait: seconds to wait for another process that holds the lock.
     Raises:
-        UserError: another process writes it, or nobody can.
+        UserError: another process holds the lock, or the lock cannot be written.
     """
-    place = folder.absolute()
-    if not place.name:
+    absolute = folder.absolute()
+    if not absolute.name:
         raise UserError(f"{option('out')} is {folder}; name a folder below it")
-    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    lock = FileLock(absolute.with_name(f".{absolute.name}.lock"))
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        absolute.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait)
     except Timeout:
         raise UserError(

@@ -10,10 +10,9 @@ from fairexit.pruning.fairprune import prune
 from fairexit.pruning.groups import check_task
 from fairexit.pruning.layers import choose_layers
 from fairexit.runs import Run, open_run
-from fairexit.training.checkpoint import build
 from fairexit.training.fit import train
 from fairexit.training.inputs import open_training
-from fairexit.training.setup import finetune_config, record_plugins
+from fairexit.training.setup import build, finetune_config, record_plugins
 
 
 def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:

@@ -1,4 +1,4 @@
-"""What went wrong in the import of a plugin, and in which line of it."""
+"""Messages for a plugin that cannot be imported: the problem, and its file and line."""
 
 import traceback
 
@@ -15,22 +15,23 @@ def is_within(module: str, scope: str) -> bool:
 
 
 def describe(error: BaseException, scope: str, shown: str) -> str:
-    """The end of a message: file and line, unless they are not known, and what is wrong there.
+    """The end of a message: file and line where they are known, and the problem.
 
     Args:
-        error: what the import raised.
-        scope: the module, or the package, that is the plugin's.
-        shown: the plugin as the message names it; that file is not named again.
+        error: the exception of the import.
+        scope: dotted name of the plugin's module or package.
+        shown: the plugin as the message shows it; a file of this name is not repeated.
     """
-    place = _place(error, scope)
+    location = _location(error, scope)
     where = ""
-    if place is not None:
-        file, line = place
+    if location is not None:
+        file, line = location
         where = f", line {line}" if file == shown else f", {file}, line {line}"
-    return f"{where}: {_what(error)}"
+    return f"{where}: {_problem(error)}"
 
 
-def _what(error: BaseException) -> str:
+def _problem(error: BaseException) -> str:
+    """What is wrong: the text of a `UserError`, or the kind and first line of another error."""
     if isinstance(error, UserError):
         return str(error)
     kind = type(error).__name__
@@ -39,13 +40,13 @@ def _what(error: BaseException) -> str:
     return f"{kind}: {reason(Exception(*error.args))}" if error.args else kind
 
 
-def _place(error: BaseException, scope: str) -> tuple[str, int] | None:
-    """The innermost line of the plugin, or the one that Python cannot read."""
+def _location(error: BaseException, scope: str) -> tuple[str, int] | None:
+    """File and number of the plugin's innermost line in the traceback, or of a syntax error."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return error.filename, error.lineno
-    steps = [
+    lines = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if is_within(str(frame.f_globals.get("__name__")), scope)
     ]
-    return steps[-1] if steps else None
+    return lines[-1] if lines else None

@@ -1,7 +1,7 @@
 """Plugins: Python files and installed packages that register methods, datasets, heads and so on.
 
-A plugin is a module that enters classes in a registry when it is imported. This file knows no
-registry: whatever is registered while a plugin is imported comes from that plugin.
+A plugin is a module that registers classes when it is imported. This file knows no registry:
+whatever is registered while a plugin is being imported is attributed to that plugin.
 """
 
 import hashlib
@@ -19,19 +19,20 @@ from fairexit.errors import UserError
 from fairexit.plugin_errors import describe, is_within
 
 GROUP = "fairexit.plugins"
-"""Entry points of this group are modules that are imported at the first look-up of a name."""
+"""Entry-point group of plugins in installed packages, imported at the first look-up of a name."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a registered class comes from.
+    """The source of a registered class.
 
-    A plugin file that is sent to another process is loaded there.
+    Unpickling the origin of a plugin file loads that file, so that other processes have it too.
 
     Attributes:
-        name: as lists show it: `fairexit`, a file's name, or a distribution and its version.
-        path: of a plugin file, absolute.
-        sha256: of a plugin file's content.
+        name: the origin as lists show it: `fairexit`, a file's name, or a distribution and its
+            version.
+        path: absolute path of a plugin file; None for a package.
+        sha256: SHA-256 of a plugin file's content; empty for a package.
     """
 
     name: str
@@ -48,13 +49,13 @@ class Origin:
 
     @property
     def module(self) -> str:
-        """The name under which a plugin file is imported; other content is another module."""
+        """The name under which a plugin file is imported; it changes with the content."""
         return f"fairexit_plugin_{self.sha256[:16]}"
 
 
 @dataclass
 class _Loading:
-    """A plugin that is being imported, and how each of its registrations is undone."""
+    """A plugin, and the functions that undo its registrations."""
 
     origin: Origin
     undo: list[Callable[[], None]] = field(default_factory=list)
@@ -69,11 +70,13 @@ _is_importing_packages = False
 
 
 def load_plugins(files: Iterable[str | Path], folder: Path | None = None) -> tuple[Origin, ...]:
-    """Import plugin files, after those of installed packages; a file is imported only once.
+    """Import plugin files, after the plugins of installed packages; each file is imported once.
 
     Args:
         files: Python files that register something.
-        folder: what relative paths refer to; by default the current folder.
+        folder: the folder to which relative paths refer; by default the current one.
+    Returns:
+        The origin of each file.
     Raises:
         UserError: a file cannot be imported, registers nothing, or registers a name that is taken.
     """
@@ -82,13 +85,13 @@ def load_plugins(files: Iterable[str | Path], folder: Path | None = None) -> tup
 
 
 def load_file(path: Path, sha256: str | None = None) -> Origin:
-    """Import one plugin file; one that has been edited since takes the place of its old self.
+    """Import one plugin file; a file that was edited since its import replaces the older version.
 
     Args:
         path: the file.
-        sha256: the checksum that it must have, if it is known.
+        sha256: the checksum that the file must have; None accepts any.
     Raises:
-        UserError: as for `load_plugins`, or the file has another checksum.
+        UserError: as for `load_plugins`, or the checksum differs.
     """
     try:
         source = path.read_bytes()
@@ -99,16 +102,16 @@ def load_file(path: Path, sha256: str | None = None) -> Origin:
         raise UserError(f"plugin {path} has changed: {differs(sha256, origin.sha256)}")
     if origin.module in _files:
         return _files[origin.module].origin
-    for other in loaded_files():
-        if other.path == origin.path:
-            _forget(_files.pop(other.module))
-        elif other.name == origin.name:
-            raise UserError(f"two plugins are called {path.name}: {other} and {path}; rename one")
+    for loaded in loaded_files():
+        if loaded.path == origin.path:
+            _forget(_files.pop(loaded.module))
+        elif loaded.name == origin.name:
+            raise UserError(f"two plugins are called {path.name}: {loaded} and {path}; rename one")
     with _importing(origin, origin.module, str(path)) as loading:
         module = ModuleType(origin.module)
         module.__file__ = str(path)
         sys.modules[origin.module] = module
-        # Compiled here, so that what runs is what the checksum was taken of.
+        # Compiled from the bytes of the checksum: the file may change between two reads.
         exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
         if not loading.undo:
             raise UserError('it registers nothing; see "A method of your own" in docs/methods.md')
@@ -120,9 +123,10 @@ def load_installed() -> bool:
     """Import the plugins of installed packages that have not been imported yet.
 
     Returns:
-        Whether all are imported; False for a plugin that looks up a name while it is imported.
+        Whether all are imported; False where a plugin looks up a name while it is being imported.
     Raises:
-        UserError: one cannot be imported, registers nothing, or registers a name that is taken.
+        UserError: a plugin cannot be imported, registers nothing, or registers a name that is
+            taken.
     """
     global _is_importing_packages
     if _is_importing_packages:
@@ -138,10 +142,12 @@ def load_installed() -> bool:
 
 
 def owner(undo: Callable[[], None]) -> Origin | None:
-    """The plugin that is being imported, for a registry that takes an entry from it.
+    """The plugin that is being imported; a registry calls this for each entry that it takes.
 
     Args:
-        undo: removes the entry, should the import fail.
+        undo: removes the entry from the registry if the import fails.
+    Returns:
+        The plugin, or None where none is being imported.
     """
     if not _loading:
         return None
@@ -150,12 +156,12 @@ def owner(undo: Callable[[], None]) -> Origin | None:
 
 
 def origin_of(thing: object) -> Origin:
-    """Where a class or function comes from that no plugin registered, by its module."""
+    """The origin of a class or function that no plugin registered, by its module."""
     module = getattr(thing, "__module__", None) or "__main__"
     if is_within(module, "fairexit"):
         return FAIREXIT
-    packages = (o for entry, o in _packages.items() if is_within(module, _scope(entry)))
-    return next(packages, Origin(module))
+    origins = (origin for entry, origin in _packages.items() if is_within(module, _scope(entry)))
+    return next(origins, Origin(module))
 
 
 def loaded_files() -> tuple[Origin, ...]:
@@ -164,10 +170,10 @@ def loaded_files() -> tuple[Origin, ...]:
 
 
 def portable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function; sent to another process, it brings the plugin files along.
+    """The same function, whose pickle also loads this process's plugin files.
 
-    Pickles are read in order: the plugins are imported before the function, which may belong to an
-    object of a class of theirs.
+    A pickle is read in order, so the plugins are imported before the function, which may belong to
+    an object of a class that a plugin defines.
     """
     return partial(_call, loaded_files(), function)
 
@@ -177,15 +183,17 @@ def _call(_: tuple[Origin, ...], function: Callable[..., Any], *args: Any, **opt
 
 
 def differs(recorded: str, given: str) -> str:
-    """How a message says that a file is not the one of a recorded checksum."""
+    """The phrase of a message for a file whose checksum is not the recorded one."""
     return f"its SHA-256 was {recorded}, the given file's is {given}"
 
 
-def _installed() -> Iterable[EntryPoint]:
+def _installed() -> list[EntryPoint]:
+    """The entry points of all installed plugins, in a fixed order."""
     return sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
 
 
 def _load_package(entry: EntryPoint) -> None:
+    """Import the plugin of an installed package."""
     name = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
     is_new = entry.module not in sys.modules
     with _importing(Origin(name), _scope(entry), name) as loading:
@@ -196,20 +204,22 @@ def _load_package(entry: EntryPoint) -> None:
 
 
 def _scope(entry: EntryPoint) -> str:
-    """The package of the plugin's module, or the module itself."""
+    """The package that contains the plugin's module, or a top-level module itself."""
     return entry.module.rpartition(".")[0] or entry.module
 
 
 @contextmanager
 def _importing(origin: Origin, scope: str, shown: str) -> Iterator[_Loading]:
-    """Name `origin` as the owner of what is registered; an error becomes one line.
+    """Attribute all registrations in the context to `origin`, and turn an error into one line.
 
-    A failed import is undone as a whole, so that the next attempt is like the first.
+    A failed import is undone as a whole, so that the next attempt starts as the first did.
 
     Args:
         origin: the plugin.
-        scope: the module, or the package, that is the plugin's.
-        shown: the plugin as messages name it.
+        scope: dotted name of the plugin's module or package.
+        shown: the plugin as messages show it.
+    Raises:
+        UserError: the import failed.
     """
     loading, before = _Loading(origin), set(sys.modules)
     _loading.append(loading)
@@ -226,6 +236,7 @@ def _importing(origin: Origin, scope: str, shown: str) -> Iterator[_Loading]:
 
 
 def _forget(loading: _Loading) -> None:
+    """Undo the registrations of a plugin and drop its module."""
     for undo in loading.undo:
         undo()
     sys.modules.pop(loading.origin.module, None)

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar where that is a terminal, a line per epoch where it is not."""
+"""Progress on standard error: a bar on a terminal, plain lines in a log."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -8,18 +8,32 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """Iterate with a progress bar that names the work and the time left; silent in a log."""
-    with Bar(what, total) as bar:
+def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+    """Iterate with a progress bar that shows the work and the remaining time.
+
+    Where standard error is not a terminal, nothing is shown.
+
+    Args:
+        items: the items, which are passed through.
+        description: the text beside the bar.
+        total: the number of items.
+    """
+    with Bar(description, total) as bar:
         for item in items:
             yield item
             bar.advance()
 
 
 class Bar:
-    """A progress bar with a text that may change."""
+    """A progress bar with a description that may change.
 
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
+    Args:
+        description: the text beside the bar.
+        total: the number of steps.
+        done: the number of steps that are done at the start.
+    """
+
+    def __init__(self, description: str, total: int, done: int = 0) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -33,7 +47,7 @@ class Bar:
             transient=True,
             disable=not self.is_terminal,
         )
-        self._task = self._progress.add_task(what, total=total, completed=done)
+        self._task = self._progress.add_task(description, total=total, completed=done)
 
     def __enter__(self) -> "Bar":
         self._progress.start()
@@ -48,11 +62,11 @@ class Bar:
         self._progress.stop()
 
     def advance(self, text: str | None = None) -> None:
-        """One step on, with a new text if given."""
+        """Advance by one step, and change the description if a text is given."""
         self._progress.update(self._task, advance=1, description=text)
 
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays above the bar."""
         if self.is_terminal:
             self._progress.console.print(text, highlight=False)
         else:

@@ -1,8 +1,8 @@
-"""Names for classes: what registers itself can be chosen by name.
+"""Registries: classes that are registered under a name can be chosen by that name.
 
-A registry fills itself at its first look-up: the modules of its package are imported, and the
-plugins of installed packages. A registered class takes its options as keyword-only arguments; their
-type hints are the schema against which values from YAML or the command line are checked.
+A registry fills itself at the first look-up: it imports the modules of its package and the plugins
+of installed packages. A registered class takes its options as keyword-only arguments; their type
+hints are the schema against which values from YAML or the command line are checked.
 """
 
 import importlib
@@ -25,12 +25,19 @@ C = TypeVar("C")
 
 
 class UnknownNameError(UserError):
-    """A name that nothing has registered; a plugin may be missing."""
+    """A name under which nothing is registered; a plugin may be missing."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """A keyword-only argument of a registered class."""
+    """A keyword-only argument of a registered class.
+
+    Attributes:
+        name: the argument's name.
+        hint: its type hint.
+        default: its default, `inspect.Parameter.empty` where it has none.
+        required: whether it has no default.
+    """
 
     name: str
     hint: Any
@@ -40,6 +47,8 @@ class Option:
 
 @dataclass(frozen=True)
 class _Entry(Generic[T]):
+    """A registered class and the plugin that registered it."""
+
     cls: type[T]
     plugin: Origin | None
 
@@ -48,7 +57,11 @@ class _Entry(Generic[T]):
         return self.plugin or origin_of(self.cls)
 
     def is_redefined_by(self, cls: type) -> bool:
-        """Whether a cell of a notebook was run again, or a plugin was a plain module before."""
+        """Whether `cls` is this class again.
+
+        This is so if a notebook's cell runs twice, or if a plugin file was imported as a plain
+        module before.
+        """
         if self.cls.__qualname__ != cls.__qualname__:
             return False
         if self.cls.__module__ == cls.__module__:
@@ -57,18 +70,19 @@ class _Entry(Generic[T]):
 
 
 def _file(cls: type) -> Path | None:
+    """The file that defines a class."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     return Path(file).resolve() if file else None
 
 
 class Registry(Generic[T]):
-    """Classes of one kind by name.
+    """Classes of one kind, by name.
 
     Args:
-        kind: what one entry is called in messages ("method").
+        kind: how messages call an entry, such as "method".
         package: dotted name of the package whose modules are imported at the first look-up.
-        base: the class of which every entry is a subclass; None for entries that are no classes:
-            their `__module__` and `__qualname__` say where they come from.
+        base: the class of which every entry is a subclass; None for entries that are not classes
+            but have `__module__` and `__qualname__`, which say where they come from.
         arguments: names of the positional arguments that `create` passes on.
     """
 
@@ -87,10 +101,10 @@ class Registry(Generic[T]):
         self._is_complete = self._is_importing = False
 
     def register(self, name: str) -> Callable[[type[C]], type[C]]:
-        """Class decorator that enters a class under `name`.
+        """Class decorator that registers a class under `name`.
 
         Raises:
-            UserError: the name is taken, or the class is not what the registry holds.
+            UserError: the name is taken, or the class does not fit the registry.
         """
         if not isinstance(name, str):
             raise UserError(f"a {self.kind} is registered under a name: register('own')")
@@ -100,12 +114,12 @@ class Registry(Generic[T]):
                 check_class(f"{self.kind} '{name}'", cls, self.base, self.arguments)
             is_outside = origin_of(cls) != FAIREXIT
             if is_outside:
-                self._import_package()  # so that a name of the package's own is taken
-            old = self._entries.get(name)
-            if old is not None and not old.is_redefined_by(cls):
+                self._import_package()  # so that the names of built-in entries are taken
+            existing = self._entries.get(name)
+            if existing is not None and not existing.is_redefined_by(cls):
                 raise UserError(
-                    f"{self.kind} '{name}' is registered already, by {old.origin}; choose another "
-                    "name"
+                    f"{self.kind} '{name}' is registered already, by {existing.origin}; choose "
+                    "another name"
                 )
             plugin = owner(lambda: self._remove(name)) if is_outside else None
             self._entries[name] = _Entry(typing.cast(type[T], cls), plugin)
@@ -119,6 +133,11 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def __getitem__(self, name: str) -> type[T]:
+        """The class that is registered under `name`.
+
+        Raises:
+            UnknownNameError: nothing is registered under this name.
+        """
         self._fill()
         if name not in self._entries:
             raise UnknownNameError(
@@ -128,11 +147,11 @@ class Registry(Generic[T]):
 
     def origin(self, name: str) -> Origin:
         """The package, plugin file or installed package that an entry comes from."""
-        self[name]
+        self[name]  # raises the error for an unknown name
         return self._entries[name].origin
 
     def options(self, name: str) -> dict[str, Option]:
-        """The options of one entry, in the order of its signature."""
+        """The options of an entry, in the order of its signature."""
         cls = self[name]
         try:
             hints = typing.get_type_hints(cls.__init__, include_extras=True)
@@ -148,10 +167,15 @@ class Registry(Generic[T]):
         }
 
     def check(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Options as the entry's type hints want them.
+        """Check options against an entry's type hints.
 
+        Args:
+            name: the entry.
+            options: values by option name.
+        Returns:
+            The options, converted to the types of the hints.
         Raises:
-            UserError: an unknown option, a missing one, or a value of the wrong type.
+            UserError: an option is unknown or missing, or a value has the wrong type.
         """
         from pydantic import TypeAdapter, ValidationError
 
@@ -172,19 +196,19 @@ class Registry(Generic[T]):
                 raise UserError(
                     f"{self.kind} '{name}': option '{key}' is {short(repr(value))}: {problem}"
                 ) from None
-            # Pydantic reads true as 1, and infinity as a number like any other.
+            # Pydantic converts true to 1 and accepts infinity as a number.
             is_flag = isinstance(value, bool) and not isinstance(checked[key], bool)
             if is_flag or checked[key] in (math.inf, -math.inf):
-                wanted = "cannot be true or false" if is_flag else "must be finite"
-                raise UserError(f"{self.kind} '{name}': option '{key}' is {value!r}; it {wanted}")
+                rule = "cannot be true or false" if is_flag else "must be finite"
+                raise UserError(f"{self.kind} '{name}': option '{key}' is {value!r}; it {rule}")
         return checked
 
     def create(self, name: str, /, *args: Any, **options: Any) -> T:
-        """Build one entry with checked options."""
+        """Build an instance of an entry, with options that `check` has converted."""
         return self[name](*args, **self.check(name, options))
 
     def _fill(self) -> None:
-        """Import all that registers itself; what fails is tried again at the next look-up."""
+        """Import the package and the plugins; a failed import is repeated at the next look-up."""
         if self._is_complete or self._is_importing:
             return
         self._import_package()

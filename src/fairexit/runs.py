@@ -7,7 +7,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from fairexit.config import RunConfig, build_config
+from fairexit.config import RunConfig
+from fairexit.config_files import build_config
 from fairexit.errors import UserError, option, short
 from fairexit.files import read_json, write_atomically
 from fairexit.plugin_records import HOW_TO_GIVE, changed, missing

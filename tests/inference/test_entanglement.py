@@ -265,7 +265,7 @@ def test_files_hold_all_and_read_back(measured, tmp_path):
 def test_table_and_figure_say_temperature_and_scale(measured, tmp_path):
     table = entanglement_table(measured)
     assert "T in mean squared distances" in table.title
-    assert "features as they are" in table.title
+    assert "unscaled features" in table.title
     assert [row[1] for row in table.rows] == ["0.1", "0.3", "1"] * 2
     first = measured.rows.iloc[1]
     assert table.rows[0][4] == f"{first.snnl:.4f} ({100 * first.change:+.1f} %)"

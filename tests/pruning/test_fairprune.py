@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fairexit import cli
-from fairexit.config import PruneConfig, build_config
+from fairexit.config import PruneConfig
+from fairexit.config_files import build_config
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.evaluation.evaluate import evaluate
@@ -122,7 +123,16 @@ def saliency(tiny, tiny_run, config, rows):
     layers = prunable_layers(net)
     layers = {k: layers[k] for k in list(layers)[-2:]}
     parameters = prunable_parameters(layers)
-    return parameters, Saliency(net, layers, parameters, [0.3, 0.6, 0.9], config, tiny, rows, 0)
+    return parameters, Saliency(
+        net=net,
+        layers=layers,
+        parameters=parameters,
+        exit_weights=[0.3, 0.6, 0.9],
+        config=config,
+        data=tiny,
+        rows=rows,
+        seed=0,
+    )
 
 
 def test_saliency_is_the_formula_whatever_chunk_or_process(tiny, tiny_run):
@@ -184,7 +194,7 @@ def test_a_killed_pruning_goes_on(tiny_run, pruned, tmp_path, monkeypatch):
             "'dark' cannot be both the privileged and",
         ),
         ({"layers": ["stages.9"]}, r"prune\.layers: there is no layer 'stages\.9'"),
-        ({"device": "abacus"}, "--device is 'abacus'"),
+        ({"device": "abacus"}, "'device' is 'abacus'"),
     ],
 )
 def test_settings_that_do_not_fit(tiny_run, tmp_path, change, message):
@@ -303,7 +313,7 @@ def test_the_command(tiny_run, tmp_path, monkeypatch, capsys):
     for options, message in [
         (["--ratio", 1.2], "prune.ratio is 1.2; it must be from 0 to below 1"),
         (["--beta", -1], "prune.beta is -1.0; it must be 0 or more"),
-        (["--ratio", "much"], "--ratio much: give a number"),
+        (["--ratio", "much"], "--ratio is 'much'; give a number"),
         (["--ratio", "0.1,0.2", "--no-stop"], "validation must choose among several ratios"),
     ]:
         assert call(monkeypatch, *start, tmp_path / "q", *options) == 2

@@ -59,7 +59,7 @@ def parameters():
     return {"a": torch.randn(3, 4), "b": torch.randn(8)}
 
 
-def walked(config, answers, trace=None, stored=None):
+def walked(config, answers, trace=None, store=None):
     """A walk by magnitude over scripted answers of validation."""
     held, queue = parameters(), list(answers)
     trace = trace or Trace(steps_of((0.5, 0.1)))
@@ -75,7 +75,7 @@ def walked(config, answers, trace=None, stored=None):
         score=score,
         measure=lambda: queue.pop(0),
         trace=trace,
-        stored=stored or (lambda now: None),
+        store=store or (lambda trace: None),
     )
     return trace, held, seen
 
@@ -155,13 +155,13 @@ def test_killed_after_any_step_it_goes_on(tmp_path):
     file = tmp_path / "checkpoints" / "path.safetensors"
     for kill in range(1, 5):
 
-        def stored(now, kill=kill):
-            now.save(file, "stamp")
-            if len(now.steps) == kill + 1:
+        def store(trace, kill=kill):
+            trace.save(file, "stamp")
+            if len(trace.steps) == kill + 1:
                 raise KilledError
 
         with pytest.raises(KilledError):
-            walked(config, answers, stored=stored)
+            walked(config, answers, store=store)
         trace, again, seen = walked(config, answers[kill:], Trace.load(file, "stamp"))
         assert len(seen) == 4 - kill
         assert trace.steps == whole.steps

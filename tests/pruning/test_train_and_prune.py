@@ -74,7 +74,7 @@ def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
         with pytest.raises(KilledError):
             make_run(config, tmp_path / "r")
     assert Run(tmp_path / "r" / "unpruned").finished
-    monkeypatch.setattr(fit, "_Trainer", None)
+    monkeypatch.setattr(fit, "Trainer", None)
     run = make_run(config, tmp_path / "r")
     assert run.config == config
     plain = open_run(run.path / "unpruned")
@@ -82,7 +82,7 @@ def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
     assert make_run(config, tmp_path / "r").finished
     with pytest.raises(UserError, match="is already pruned"):
         prune(run, tmp_path / "again", PruneConfig())
-    with pytest.raises(UserError, match="train does not prune"):
+    with pytest.raises(UserError, match="training alone does not prune"):
         train(config, tmp_path / "x")
 
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_trained_and_pruned(tiny, tmp_path):
     for change, message in [
         ({"prune": {"group": "sex"}}, "has no attribute 'sex'"),
         ({"prune": {"layers": ["x"]}}, "there is no layer 'x' to prune"),
-        ({"prune": {"device": "abacus"}}, "--device is 'abacus'"),
+        ({"prune": {"device": "abacus"}}, "'device' is 'abacus'"),
         (
             {"prune": {}, "train__devices": 2},
             "train.devices is 2, but training and pruning in one step needs a single device",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fake_runs import write_run
 
-from fairexit.config import build_config
+from fairexit.config_files import build_config
 from fairexit.evaluation.policy import Policy
 from fairexit.metrics.record import main_metrics
 from fairexit.predictions.files import read_predictions

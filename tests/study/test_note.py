@@ -3,7 +3,7 @@
 import json
 from types import SimpleNamespace
 
-from fairexit.config import build_config
+from fairexit.config_files import build_config
 from fairexit.evaluation.assess import Choice
 from fairexit.runs import Run
 from fairexit.study.claims import Bounds, Claim, Comparison, Side

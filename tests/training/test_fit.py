@@ -21,12 +21,12 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader, balancing_weights
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
-from fairexit.runs import Run, open_run
-from fairexit.training import checkpoint, fit
-from fairexit.training.checkpoint import exit_weights, load_net
+from fairexit.runs import FORMAT, Run, open_run
+from fairexit.training import checkpoint, fit, trainer
+from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 from fairexit.training.optim import learning_rate
-from fairexit.training.setup import slow_precision
+from fairexit.training.setup import exit_weights, slow_precision
 from waiting import wait_until
 
 
@@ -74,14 +74,14 @@ def kill_after(monkeypatch, calls):
 @contextmanager
 def trained_epochs(monkeypatch):
     """The numbers, from 0, of the epochs that are trained meanwhile."""
-    epochs, original = [], fit._Trainer._train_epoch
+    epochs, original = [], fit.Trainer._train_epoch
 
     def train_epoch(self, epoch, bar):
         epochs.append(epoch)
         return original(self, epoch, bar)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit._Trainer, "_train_epoch", train_epoch)
+        patch.setattr(fit.Trainer, "_train_epoch", train_epoch)
         yield epochs
 
 
@@ -165,7 +165,7 @@ def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):
 
 
 def test_a_finished_run_is_not_trained_again(tiny, tiny_run, monkeypatch):
-    monkeypatch.setattr(fit, "_Trainer", None)
+    monkeypatch.setattr(fit, "Trainer", None)
     assert train(settings(tiny.path), tiny_run.path).finished
 
 
@@ -188,7 +188,7 @@ def test_other_settings_or_data_in_the_same_folder(tiny, tiny_run, tmp_path):
     with pytest.raises(UserError, match=r"the data of .* have changed since its training started"):
         run.start(config, {**stamp["data"], "images.npy": "other"})
     (run.path / "started.json").write_text(json.dumps({**stamp, "format": 0}))
-    with pytest.raises(UserError, match="has format 0, but this version writes 1"):
+    with pytest.raises(UserError, match=f"has format 0, but this version writes {FORMAT}"):
         run.start(config, stamp["data"])
 
 
@@ -204,7 +204,7 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
         def full(*_):
             raise OSError(28, "No space left on device")
 
-        patch.setattr(fit, "write_atomically", full)
+        patch.setattr(trainer, "write_atomically", full)
         with pytest.raises(UserError, match="No space left on device"):
             train(config, tmp_path / "r")
     assert train(config, tmp_path / "r").finished
@@ -225,7 +225,7 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
         ({"model__head": "cnov"}, "there is no head 'cnov'; did you mean 'conv'"),
         ({"method": {"name": "ermm"}}, "there is no method 'ermm'; did you mean 'erm'"),
         ({"method": {"name": "erm", "x": 1}}, "method 'erm' has no option 'x'; it has none"),
-        ({"train__device": "abacus"}, r"train\.device abacus"),
+        ({"train__device": "abacus"}, r"train\.device is 'abacus'"),
         ({"train__devices": 3}, "it must be a multiple of train.devices, 3"),
     ],
 )
@@ -317,7 +317,7 @@ def test_order_depends_on_seed_and_epoch_only(tiny):
     ("file", "content", "message"),
     [
         ("checkpoints/last.ckpt", "", r"last\.ckpt is damaged"),
-        ("started.json", '{"format": 1}', "is damaged; choose another 'out'"),
+        ("started.json", json.dumps({"format": FORMAT}), "is damaged; choose another 'out'"),
         ("started.json", "", r"started\.json is damaged"),
     ],
 )
@@ -354,9 +354,12 @@ def test_damaged_runs(tiny_run, tmp_path):
         open_run(tmp_path)
     info = json.loads((tiny_run.path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**info, "format": 7}))
-    with pytest.raises(UserError, match="has format 7, but this version reads 1"):
+    with pytest.raises(UserError, match=f"has format 7, but this version reads {FORMAT}"):
         open_run(tmp_path)
-    for damage, message in [("[1]", "is damaged"), ('{"format": 1}', "lacks 'data'")]:
+    for damage, message in [
+        ("[1]", "is damaged"),
+        (json.dumps({"format": FORMAT}), "lacks 'data'"),
+    ]:
         (tmp_path / "config.json").write_text(damage)
         with pytest.raises(UserError, match=message):
             open_run(tmp_path)
@@ -374,7 +377,7 @@ def test_damaged_runs(tiny_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("precision", "device", "capability", "said"),
+    ("precision", "device", "capability", "is_noted"),
     [
         ("bf16-mixed", "cpu", "AVX2", True),
         ("bf16-mixed", "auto", "AVX2", not torch.cuda.is_available()),
@@ -383,14 +386,14 @@ def test_damaged_runs(tiny_run, tmp_path):
         ("32-true", "cpu", "AVX2", False),
     ],
 )
-def test_an_emulated_precision(tiny, monkeypatch, precision, device, capability, said):
+def test_an_emulated_precision(tiny, monkeypatch, precision, device, capability, is_noted):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     config = settings(tiny.path, train__precision=precision, train__device=device)
-    assert (slow_precision(config) is not None) == said
+    assert (slow_precision(config) is not None) == is_noted
 
 
-def test_an_emulated_precision_is_told(tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fit, "slow_precision", lambda config: "note: slow")
+def test_an_emulated_precision_is_noted(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trainer, "slow_precision", lambda config: "note: slow")
     train(settings(tiny.path, train__epochs=1), tmp_path / "r")
     assert "note: slow" in capsys.readouterr().err
 

@@ -106,7 +106,7 @@ def prepare(
     """Turn a download into a prepared dataset: decode, split, check for leaks."""
     check_exists(source, split_file, images)
     from fairexit.api import prepare as prepare_dataset
-    from fairexit.config import parse_changes
+    from fairexit.config_files import parse_changes
 
     options: dict[str, Any] = {
         "id": id,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fairexit.commands.common import Plugins, RunPath, check_device, numbers, options_of, show
-from fairexit.settings import PruneConfig
+from fairexit.config import PruneConfig
 
 EXAMPLE = "fairexit prune runs/me --out runs/me-pruned --ratio 0.2,0.35"
 

@@ -44,7 +44,7 @@ def tune(
     from fairexit.extras import require
 
     require("search", "fairexit tune")
-    from fairexit.config import load_config
+    from fairexit.config_files import load_config
 
     tree = load_config(config, changes or []).to_dict()
     from fairexit.study.search import search

@@ -1,4 +1,4 @@
-"""A finished run as a classifier of images, under its policy."""
+"""A finished run as a classifier of images, with early exit by its policy."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ from fairexit.training.checkpoint import load_net
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """What `load_model` gives.
+    """A classifier of images, which `load_model` returns.
 
     Attributes:
         net: the network in evaluation mode.
-        policy: when an image leaves.
+        policy: the rule by which an image leaves at an exit.
         classes: C names.
-        costs: multiply-adds of an image that leaves at each exit.
-        size: side in pixels to which images are brought.
-        fit: `squash` or `crop`, as the run's data were prepared.
+        costs: multiply-adds of one image that leaves at each exit, the final one last.
+        size: side of the network's images in pixels.
+        fit: how images are brought to that size, `squash` or `crop`, as in the run's data.
     """
 
     net: ExitNet
@@ -52,33 +52,34 @@ class Classifier:
     def __call__(
         self, images: AnyImage | Iterable[AnyImage], batch_size: int = 256
     ) -> pd.DataFrame:
-        """Answers for images; they need neither labels nor groups.
+        """Classify images, which need neither labels nor groups.
 
         Args:
             images: one or several: paths of files in any format and mode that Pillow reads, Pillow
                 images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors (3, H, W) or
                 (N, 3, H, W). Tensors are uint8, or floating point from 0 to 1 and then already of
                 the network's size; everything else is brought to that size.
-            batch_size: images at a time; it changes speed and memory only.
+            batch_size: images per batch; this changes only speed and memory.
         Returns:
-            A row per image: `file` (its path, or its position if it is no file), `prediction`,
-            `confidence`, `exit`, `cost` (multiply-adds as a share of the full network's), and
-            `problem` where an image cannot be read, whose other columns are empty.
+            One row per image: `file` (the path, or the position of an image that is not a file),
+            `prediction`, `confidence`, `exit`, `cost` (multiply-adds as a share of the full
+            network's) and `problem`. If an image cannot be read, `problem` says why, and the
+            columns of the answer are empty.
         Raises:
-            UserError: something that is no image.
+            UserError: an item is not an image.
         """
-        singles = as_list(images)
-        parts = [singles[i : i + batch_size] for i in range(0, max(len(singles), 1), batch_size)]
-        tables = [self._answer(part) for part in track(iter(parts), "classifying", len(parts))]
+        items = as_list(images)
+        batches = [items[i : i + batch_size] for i in range(0, max(len(items), 1), batch_size)]
+        tables = [self._answer(batch) for batch in track(batches, "classifying", len(batches))]
         table = pd.concat(tables, ignore_index=True)
-        table.insert(0, "file", [name_of(image, i) for i, image in enumerate(singles)])
+        table.insert(0, "file", [name_of(image, i) for i, image in enumerate(items)])
         return table
 
     def _answer(self, images: Sequence[AnyImage]) -> pd.DataFrame:
-        """The columns after `file` for one batch."""
-        ready = [to_network(image, self.size, self.fit) for image in images]
-        tensors = [image for image in ready if isinstance(image, Tensor)]
-        problems = ["" if isinstance(image, Tensor) else image for image in ready]
+        """The answers for one batch: all columns but `file`."""
+        inputs = [to_network(image, self.size, self.fit) for image in images]
+        tensors = [image for image in inputs if isinstance(image, Tensor)]
+        problems = ["" if isinstance(image, Tensor) else image for image in inputs]
         table = pd.DataFrame({"problem": np.array(problems, object)})
         if not tensors:
             return table.reindex(columns=[*ANSWER, "problem"])
@@ -93,15 +94,17 @@ class Classifier:
 def load_model(
     path: str | Path, device: str = "auto", *, plugins: Sequence[str | Path] = ()
 ) -> Classifier:
-    """A finished and evaluated run as a classifier.
+    """Load a finished and evaluated run as a classifier.
 
     Args:
-        path: the run's folder; `config.json`, `model.safetensors` and `policy.json` of it suffice.
-        device: where to compute.
-        plugins: files with the head or the backbone, if the run was trained with one of your own;
-            a run itself never names code that is imported.
+        path: the run's folder; of its files, `config.json`, `model.safetensors` and `policy.json`
+            are needed.
+        device: where to compute: `auto`, `cpu`, `cuda` and so on.
+        plugins: Python files that define the head or backbone, if the run was trained with your
+            own. Code that a run's files name is never imported.
     Raises:
-        UserError: no finished run, no policy yet, no such device, or a plugin that is missing.
+        UserError: the run is not finished or has no policy yet, there is no such device, or a
+            plugin is missing.
     """
     load_plugins(plugins)
     run = open_run(Path(path))
@@ -119,18 +122,18 @@ def load_model(
 def classify_folder(
     run: Run, folder: Path, out: Path | None = None, *, device: str = "auto", batch_size: int = 256
 ) -> pd.DataFrame:
-    """Answers for every image below a folder, named by their path in it.
+    """Classify every image in a folder and its subfolders.
 
     Args:
         run: a finished and evaluated run.
-        folder: of images; neither labels nor groups are needed.
-        out: a CSV file for the answers.
-        device: where to compute.
-        batch_size: images at a time; it changes speed and memory only.
+        folder: the folder; neither labels nor groups are needed.
+        out: a CSV file for the answers; None writes no file.
+        device: where to compute: `auto`, `cpu`, `cuda` and so on.
+        batch_size: images per batch; this changes only speed and memory.
     Returns:
-        As `Classifier.__call__`.
+        The table of `Classifier.__call__`, with `file` relative to the folder.
     Raises:
-        UserError: no folder, or no image in it.
+        UserError: the folder does not exist, or holds no image.
     """
     files = images_below(folder)
     table = load_model(run.path, device)(files, batch_size)

@@ -1,4 +1,4 @@
-"""Prediction that stops at the first confident exit."""
+"""Early exit: each image's prediction comes from the first exit that is confident enough."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,12 @@ from fairexit.models.exitnet import ExitNet, widen
 
 
 class EarlyExit(NamedTuple):
-    """The answer for each sample.
+    """The answers for a batch.
 
-    Class probabilities (B, C), index of the exit it comes from (B,), from 0, the final one last,
-    and the confidence there (B,), the largest probability.
+    Attributes:
+        probabilities: class probabilities at the exit that answers, (B, C).
+        exit: index of that exit, from 0, the final one last, (B,).
+        confidence: its largest class probability, (B,).
     """
 
     probabilities: Tensor
@@ -33,22 +35,23 @@ def early_exit(
     threshold: Theta | None,
     fallback: Fallback = "final",
 ) -> EarlyExit:
-    """Each sample takes the earliest exit whose confidence is at least the threshold.
+    """Answer each sample at the earliest exit whose confidence is at least the threshold.
 
-    Samples that are done leave the running batch, so the later stages compute only the others.
-    The answers are those that choosing afterwards from all exits gives.
+    Samples that have an answer are removed from the batch, so that later stages compute only the
+    others. The answers are the same as if all exits were computed and chosen from afterwards.
 
     Args:
-        net: in evaluation mode.
+        net: the network in evaluation mode.
         x: images, (B, 3, H, W).
-        threshold: theta in (0, 1], or one for each internal exit; None: all go to the final exit.
-        fallback: where a sample goes when no exit is confident: to the final one, or to the most
-            confident one (the rule of the released scripts; the earliest of equals).
+        threshold: theta in (0, 1], or one for each internal exit; None: all samples are answered
+            at the final exit.
+        fallback: which exit answers when none reaches the threshold: `final`, or `most_confident`
+            (the rule of the released scripts; of equally confident exits the earliest).
     Returns:
-        One row per sample, in the order of x.
+        One row per sample, in the order of `x`.
     Raises:
-        UserError: no such threshold or fallback, a network in training mode, or images of a size
-            that it cannot take.
+        UserError: the threshold or fallback is not valid, the network is in training mode, or it
+            cannot take images of this size.
     """
     if net.training:
         raise UserError("early exit needs the network in evaluation mode; call net.eval() first")
@@ -57,78 +60,79 @@ def early_exit(
     net.check_size(*x.shape[-2:])
 
     rows = torch.arange(len(x), device=x.device)
-    done: list[tuple[Tensor, EarlyExit]] = []
+    answered: list[tuple[Tensor, EarlyExit]] = []
     best: EarlyExit | None = None
     number = 0
     for position, stage in enumerate(net.backbone.stages):
         x = stage(x)
-        found = net.internal_exit(position, x)
-        if found is None:
+        exit = net.internal_exit(position, x)
+        if exit is None:
             continue
-        probabilities, confidence = _sureness(found.logits)
-        leaves = confidence >= thresholds[number]
-        now = EarlyExit(probabilities, torch.full_like(rows, number), confidence)
+        current = _answer(exit.logits, number)
+        leaves = current.confidence >= thresholds[number]
         number += 1
         if fallback == "most_confident":
-            best = _better(best, now)
+            best = _more_confident(best, current)
         if not leaves.any():
             continue
-        done.append((rows[leaves], _pick(now, leaves)))
-        stays = (~leaves).nonzero().squeeze(1)
-        if len(stays) == 0:
-            return _in_order(done)
-        x, rows = x[stays], rows[stays]
-        best = best and _pick(best, stays)
-    probabilities, confidence = _sureness(net.backbone.head(x).logits)
-    last = EarlyExit(probabilities, torch.full_like(rows, number), confidence)
-    done.append((rows, _better(best, last)))
-    return _in_order(done)
+        answered.append((rows[leaves], _pick(current, leaves)))
+        remaining = (~leaves).nonzero().squeeze(1)
+        if len(remaining) == 0:
+            return _in_order(answered)
+        x, rows = x[remaining], rows[remaining]
+        best = best and _pick(best, remaining)
+    final = _answer(net.backbone.head(x).logits, number)
+    answered.append((rows, _more_confident(best, final)))
+    return _in_order(answered)
 
 
 def _thresholds(threshold: Theta | None, count: int) -> list[float]:
-    """One threshold per internal exit, checked."""
+    """One threshold for each internal exit, checked."""
     if threshold is None:
         return [math.inf] * count
-    given = check_theta(threshold, np.float64)
-    if given.ndim and len(given) != count:
+    thetas = check_theta(threshold, np.float64)
+    if thetas.ndim and len(thetas) != count:
         raise UserError(
-            f"there are {len(given)} thresholds but {count} internal exits; give one for each"
+            f"there are {len(thetas)} thresholds but {count} internal exits; give one for each"
         )
-    return [float(value) for value in given] if given.ndim else [float(given)] * count
+    return [float(theta) for theta in thetas] if thetas.ndim else [float(thetas)] * count
 
 
-def _sureness(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities and the largest of them."""
+def _answer(logits: Tensor, number: int) -> EarlyExit:
+    """The answers of all samples (B, C) at the exit of index `number`."""
     probabilities = widen(logits).softmax(1)
-    return probabilities, probabilities.amax(1)
+    exits = torch.full((len(logits),), number, device=logits.device)
+    return EarlyExit(probabilities, exits, probabilities.amax(1))
 
 
-def _better(best: EarlyExit | None, now: EarlyExit) -> EarlyExit:
-    """Of two answers per sample the more confident one."""
-    if best is None:
-        return now
-    gains = now.confidence > best.confidence
+def _more_confident(earlier: EarlyExit | None, later: EarlyExit) -> EarlyExit:
+    """For each sample the more confident of two answers, the earlier one if they are equal."""
+    if earlier is None:
+        return later
+    gains = later.confidence > earlier.confidence
     return EarlyExit(
-        torch.where(gains[:, None], now.probabilities, best.probabilities),
-        torch.where(gains, now.exit, best.exit),
-        torch.where(gains, now.confidence, best.confidence),
+        torch.where(gains[:, None], later.probabilities, earlier.probabilities),
+        torch.where(gains, later.exit, earlier.exit),
+        torch.where(gains, later.confidence, earlier.confidence),
     )
 
 
-def _pick(answer: EarlyExit, rows: Tensor) -> EarlyExit:
-    return EarlyExit(*(part[rows] for part in answer))
+def _pick(answers: EarlyExit, rows: Tensor) -> EarlyExit:
+    """The answers of some samples, by index or mask."""
+    return EarlyExit(*(values[rows] for values in answers))
 
 
-def _in_order(done: list[tuple[Tensor, EarlyExit]]) -> EarlyExit:
-    """The answers of all who left, in the order in which the samples came."""
-    if len(done) == 1:
-        return done[0][1]
-    order = torch.cat([rows for rows, _ in done]).argsort()
-    parts = zip(*(answer for _, answer in done), strict=True)
-    return EarlyExit(*(torch.cat(part)[order] for part in parts))
+def _in_order(answered: list[tuple[Tensor, EarlyExit]]) -> EarlyExit:
+    """All answers, in the order in which the samples came."""
+    if len(answered) == 1:
+        return answered[0][1]
+    order = torch.cat([rows for rows, _ in answered]).argsort()
+    columns = zip(*(answers for _, answers in answered), strict=True)
+    return EarlyExit(*(torch.cat(column)[order] for column in columns))
 
 
 ANSWER = ("prediction", "confidence", "exit", "cost")
+"""Columns of an answer."""
 
 
 def answer_table(
@@ -137,21 +141,21 @@ def answer_table(
     exit_names: Sequence[str],
     costs: Sequence[float],
 ) -> pd.DataFrame:
-    """The columns `ANSWER` of images that have left, a row per image.
+    """Answers as a table with the columns `ANSWER`, one row per image.
 
-    The cost is multiply-adds as a share of the full network's.
+    The cost is the number of multiply-adds as a share of the full network's.
 
     Args:
-        answers: batches.
+        answers: the answers of several batches.
         classes: C names.
         exit_names: E names, the final exit last.
-        costs: multiply-adds of an image that leaves at each exit, E numbers.
+        costs: multiply-adds of one image that leaves at each exit, E numbers.
     """
-    exits = torch.cat([part.exit for part in answers]).cpu().numpy()
-    predicted = torch.cat([part.probabilities.argmax(1) for part in answers]).cpu().numpy()
+    exits = torch.cat([batch.exit for batch in answers]).cpu().numpy()
+    predicted = torch.cat([batch.probabilities.argmax(1) for batch in answers]).cpu().numpy()
     columns = (
         np.array(classes)[predicted],
-        torch.cat([part.confidence for part in answers]).cpu().numpy(),
+        torch.cat([batch.confidence for batch in answers]).cpu().numpy(),
         np.array(exit_names)[exits],
         np.array(costs)[exits] / costs[-1],
     )

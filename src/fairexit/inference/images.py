@@ -1,4 +1,4 @@
-"""Images as people hold them (files, Pillow images, arrays, tensors) as a network takes them."""
+"""Convert images (files, Pillow images, arrays, tensors) to the input of a network."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,41 +16,43 @@ AnyImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, an array (H, W, 3) of uint8, or a tensor (3, H, W): uint8, or floating
 point from 0 to 1."""
 
-FORMS = "give files, Pillow images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors (3, H, W)"
+ACCEPTED = "give files, Pillow images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors (3, H, W)"
 
 
 def as_list(images: AnyImage | Iterable[AnyImage]) -> list[AnyImage]:
-    """One image, a batch in one array or tensor, or several images as a list of single ones.
+    """A list of single images, from one image, several, or a batch in one array or tensor.
 
     Raises:
-        UserError: something that is no image, or an array or tensor of another shape or type.
+        UserError: an item is not an image, or an array or tensor has another shape or type.
     """
     if isinstance(images, str | Path | Image.Image):
         return [images]
     if isinstance(images, np.ndarray | Tensor) and images.ndim != 4:
         images = [images]
     if not isinstance(images, Iterable):
-        raise UserError(f"{type(images).__name__} is not an image; {FORMS} or (N, 3, H, W)")
-    singles: list[AnyImage] = list(images)
-    for image in singles:
+        raise UserError(f"{type(images).__name__} is not an image; {ACCEPTED} or (N, 3, H, W)")
+    items: list[AnyImage] = list(images)
+    for image in items:
         _check(image)
-    return singles
+    return items
 
 
 def name_of(image: AnyImage, position: int) -> str:
-    """How a table of answers names an image: by its path, or by its position in the input."""
+    """The name of an image in a table of answers: its path, or its position if it is not a file."""
     return str(image) if isinstance(image, str | Path) else str(position)
 
 
 def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:
-    """An image as networks take it, (3, size, size) from 0 to 1, or why it cannot be read.
+    """Convert an image to the input of a network.
 
     Args:
-        image: one of those that `as_list` gives.
-        size: side in pixels to which it is brought.
-        fit: `squash` or `crop`.
+        image: an image that `as_list` returned.
+        size: side of the network's images in pixels.
+        fit: how the image is brought to that size: `squash` or `crop`.
+    Returns:
+        The image, (3, size, size), from 0 to 1; or a text that says why it cannot be read.
     Raises:
-        UserError: a floating-point tensor of another size, which is never resized.
+        UserError: a floating-point tensor has another size; these are not resized.
     """
     if isinstance(image, Tensor) and image.is_floating_point():
         if image.shape[1:] != (size, size):
@@ -66,6 +68,7 @@ def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:
 
 
 def _pixels(image: AnyImage, size: int, fit: str) -> Decoded:
+    """The pixels of an image at the network's size, or the reason why it cannot be read."""
     if isinstance(image, str | Path):
         return decode(Path(image), size, fit)
     if isinstance(image, Tensor):
@@ -76,20 +79,21 @@ def _pixels(image: AnyImage, size: int, fit: str) -> Decoded:
 
 
 def _check(image: object) -> None:
-    """Refuse what is no image of the known forms."""
+    """Raise a UserError unless this is a single image in an accepted form."""
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise UserError(f"array of {image.dtype} {image.shape} is not an image; {FORMS}")
+            raise UserError(f"array of {image.dtype} {image.shape} is not an image; {ACCEPTED}")
     elif isinstance(image, Tensor):
         _check_tensor(image)
     elif not isinstance(image, str | Path | Image.Image):
-        raise UserError(f"{type(image).__name__} is not an image; {FORMS}")
+        raise UserError(f"{type(image).__name__} is not an image; {ACCEPTED}")
 
 
 def _check_tensor(image: Tensor) -> None:
-    kind = f"tensor of {str(image.dtype).removeprefix('torch.')} {tuple(image.shape)}"
-    known = image.dtype == torch.uint8 or image.is_floating_point()
-    if image.ndim != 3 or image.shape[0] != 3 or not known:
-        raise UserError(f"{kind} is not an image; {FORMS} or (N, 3, H, W)")
+    """Raise a UserError unless a tensor is an image."""
+    shown = f"tensor of {str(image.dtype).removeprefix('torch.')} {tuple(image.shape)}"
+    is_accepted = image.dtype == torch.uint8 or image.is_floating_point()
+    if image.ndim != 3 or image.shape[0] != 3 or not is_accepted:
+        raise UserError(f"{shown} is not an image; {ACCEPTED} or (N, 3, H, W)")
     if image.is_floating_point() and not ((image >= 0) & (image <= 1)).all():
-        raise UserError(f"{kind}: values must lie between 0 and 1; do not normalise further")
+        raise UserError(f"{shown}: values must lie between 0 and 1; do not normalise further")

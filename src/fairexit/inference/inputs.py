@@ -1,4 +1,4 @@
-"""What a run is asked about, checked before anything is computed. Imports no torch."""
+"""Open and check the inputs of a prediction before anything is computed. Imports no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,13 @@ from fairexit.runs import Run
 
 
 def open_data(run: Run, path: Path | None = None) -> Prepared:
-    """The data that a run was trained on, or others with the same classes and image size.
+    """The data that a run was trained on, or other data with the same classes and image size.
 
+    Args:
+        run: a finished run.
+        path: folder of other prepared data; None for the run's data.
     Raises:
-        UserError: they have changed, or do not fit.
+        UserError: the data do not fit the run, or have changed since it was trained.
     """
     data = open_prepared(path or run.config.data.path)
     info = run.description
@@ -44,7 +47,13 @@ def open_data(run: Run, path: Path | None = None) -> Prepared:
 
 
 class Request(NamedTuple):
-    """What predictions are asked for: the folder they go to, the data, and the rows by split."""
+    """A request for predictions.
+
+    Attributes:
+        folder: the folder to which the predictions are written.
+        data: the data.
+        rows: split -> rows of the data.
+    """
 
     folder: Path
     data: Prepared
@@ -54,10 +63,11 @@ class Request(NamedTuple):
 def open_request(
     run: Run, splits: Sequence[str], *, data: Path | None, last: bool, out: Path | None
 ) -> Request:
-    """The request for predictions of some splits; arguments as for `inference.predict.predict`.
+    """Check a request for predictions; arguments as for `inference.predict.predict`.
 
     Raises:
-        UserError: data that do not fit, an unknown split, or no folder where one is due.
+        UserError: the data do not fit the run, a split is unknown, or `out` is missing although
+            the results are not the run's own predictions.
     """
     if out is None and (data is not None or last):
         raise UserError(
@@ -70,10 +80,10 @@ def open_request(
 
 
 def stored_policy(run: Run) -> Policy:
-    """The policy that `fairexit evaluate` has chosen for a run.
+    """The policy that `fairexit evaluate` stored for a run.
 
     Raises:
-        UserError: there is none.
+        UserError: the run has no policy.
     """
     if not run.policy.is_file():
         raise UserError(
@@ -86,7 +96,7 @@ def images_below(folder: Path) -> list[Path]:
     """The image files in a folder and its subfolders.
 
     Raises:
-        UserError: there is no such folder, or no image in it.
+        UserError: the folder does not exist, or holds no image.
     """
     if not folder.is_dir():
         raise UserError(f"{option('images')} is '{folder}', which is not a folder")

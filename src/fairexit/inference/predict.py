@@ -1,4 +1,4 @@
-"""A run's answers for whole splits: every exit's probabilities, or the policy's answer alone."""
+"""Predict whole splits: the probabilities of all exits, or only the answers of the policy."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,10 +23,10 @@ from fairexit.types import Batch
 
 
 def choose_device(name: str) -> torch.device:
-    """A device by name; `auto` is the GPU where there is one.
+    """A device by name; `auto` is the GPU if there is one, and the CPU otherwise.
 
     Raises:
-        UserError: no such device here.
+        UserError: this machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -54,15 +54,18 @@ def predict(
 
     Args:
         run: a finished run.
-        splits: which splits.
-        data: other prepared data than the run's own.
-        device: where to compute.
-        batch_size: images at a time; it changes speed and memory only.
-        last: the weights of the last epoch in place of the best.
-        out: folder of the files; other data and the last weights need one, so that the run's own
-            predictions stay what they are.
+        splits: the splits.
+        data: other prepared data than the run's.
+        device: where to compute: `auto`, `cpu`, `cuda` and so on.
+        batch_size: images per batch; this changes only speed and memory.
+        last: whether to use the weights of the last epoch in place of the best one's.
+        out: folder of the files; by default the run's. It is required with other data or the last
+            weights, so that these do not replace the run's own predictions.
     Returns:
-        The files.
+        The files, one for each split.
+    Raises:
+        UserError: the data do not fit the run, a split or device does not exist, or `out` is
+            missing.
     """
     request = open_request(run, splits, data=data, last=last, out=out)
     net = load_net(run, last).to(choose_device(device))
@@ -79,18 +82,18 @@ def predict(
 def predict_split(
     net: ExitNet, data: Prepared, split: str, fold: int | None, *, batch_size: int = 256
 ) -> Predictions:
-    """What all exits of a network say of one split.
+    """Predict one split with all exits of a network.
 
     Args:
-        net: in evaluation mode, on the device that computes.
-        data: the data.
+        net: the network in evaluation mode, on the device that computes.
+        data: the prepared data.
         split: the split.
-        fold: the test fold, for data in folds.
-        batch_size: images at a time; it changes speed and memory only.
+        fold: number of the test fold, for data in folds.
+        batch_size: images per batch; this changes only speed and memory.
     """
     rows = data.rows(split, fold)
     device = next(net.parameters()).device
-    batches = _batches(data, rows, device, batch_size=batch_size, what=f"predicting {split}")
+    batches = _batches(data, rows, device, batch_size=batch_size, description=f"predicting {split}")
     with torch.inference_mode():
         answers = [net.probabilities(batch.images).cpu() for batch in batches]
     return _table(
@@ -112,19 +115,24 @@ def classify(
     last: bool = False,
     out: Path | None = None,
 ) -> list[Path]:
-    """Write the answers of a run's policy; an image that has left costs nothing more.
+    """Write the answers of a run's policy, computed with early exit.
 
-    A table has a row per image: id, prediction, confidence, exit, and cost, the multiply-adds
-    spent as a share of the full network's. Arguments and result as for `predict`.
+    A file has one row per image: id, prediction, confidence, exit, and cost, the number of
+    multiply-adds as a share of the full network's. Arguments, result and errors as for `predict`;
+    the run must have a policy.
     """
     policy = stored_policy(run)
     request = open_request(run, splits, data=data, last=last, out=out)
-    prepared, where = request.data, choose_device(device)
-    net = load_net(run, last).to(where)
+    prepared, target_device = request.data, choose_device(device)
+    net = load_net(run, last).to(target_device)
     written = []
     for split, rows in request.rows.items():
         batches = _batches(
-            prepared, rows, where, batch_size=batch_size, what=f"classifying {split}"
+            prepared,
+            rows,
+            target_device,
+            batch_size=batch_size,
+            description=f"classifying {split}",
         )
         answers = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
         table = answer_table(answers, prepared.classes, net.exit_names, run.exit_costs)
@@ -136,10 +144,16 @@ def classify(
 
 
 def _batches(
-    data: Prepared, rows: NDArray[np.int64], device: torch.device, *, batch_size: int, what: str
+    data: Prepared,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    *,
+    batch_size: int,
+    description: str,
 ) -> Iterator[Batch]:
+    """Batches of rows, without augmentation, with a progress bar."""
     loader = Loader(data, rows, next(iter(data.attributes)), batch_size=batch_size, device=device)
-    return track(loader.evaluation(Augment("none", 0)), what, loader.steps())
+    return track(loader.evaluation(Augment("none", 0)), description, loader.steps())
 
 
 def _table(
@@ -150,6 +164,7 @@ def _table(
     probabilities: NDArray[np.float32],
     exit_names: tuple[str, ...],
 ) -> Predictions:
+    """The table of predictions for rows of the data."""
     frame = data.frame.iloc[rows]
     return Predictions(
         ids=frame["id"].to_numpy(str),

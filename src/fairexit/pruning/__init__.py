@@ -1,1 +1,1 @@
-"""Pruning after training: FairPrune, and magnitude and random pruning beside it."""
+"""Pruning after training: FairPrune, and magnitude and random pruning as controls."""

@@ -1,8 +1,9 @@
-"""The curvature of the multi-exit loss: its generalised Gauss-Newton diagonal, by parameter.
+"""The curvature of the multi-exit loss: the diagonal of its generalised Gauss-Newton matrix.
 
 For loss = sum_k alpha_k l_k the matrix is sum_k alpha_k J_k^T H_k J_k, with the Jacobian J_k of
-exit k's logits and the Hessian H_k of cross-entropy in them, which no label enters. A weight that
-several exits share gets all their terms; there are no others, since no logit is in two losses.
+exit k's logits and the Hessian H_k of the cross-entropy in these logits, which does not depend on
+the labels. A weight that several exits share has a term for each of them. There are no mixed
+terms, because no logit enters two losses.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,9 +26,9 @@ class CurvatureEstimate:
     """How the diagonal is computed.
 
     Attributes:
-        draws: random projections per image; None: exact.
-        seed: of the projections.
-        step: another step draws other projections.
+        draws: number of random projections per image; None computes the diagonal exactly.
+        seed: seed of the projections.
+        step: number of the step; each step has other projections.
     """
 
     draws: int | None = None
@@ -43,10 +44,10 @@ def softmax_factor(logits: Tensor) -> Tensor:
     Args:
         logits: (N, C).
     Returns:
-        (N, C, C - 1).
+        S, (N, C, C - 1).
     """
     p = logits.softmax(-1)
-    # Sums from the end: 1 - p loses all digits where a class is nearly sure.
+    # Sums from the end: 1 - p loses all digits where p is near 1.
     tail = p.flip(-1).cumsum(-1).flip(-1).clamp_min(torch.finfo(p.dtype).tiny)
     before, after = tail[:, :-1], tail[:, 1:]
     scale = (p[:, :-1] * (after / before)).sqrt()
@@ -66,21 +67,24 @@ def curvature_sums(
 ) -> dict[str, Tensor]:
     """Sum over images of the Gauss-Newton diagonal of each image's loss.
 
-    Exact: the columns of every exit's `softmax_factor` are pulled back one at a time, and their
-    squares summed. Estimate: one random sum of the columns of all exits, with independent signs, is
-    pulled back; in the expected square all mixed terms vanish, so it is unbiased, and one backward
-    pass serves all exits.
+    Exact: the columns of each exit's `softmax_factor` are propagated back one at a time, and the
+    squared gradients are summed. Estimate: one sum of the columns of all exits with independent
+    random signs is propagated back. In the expectation of its square all mixed terms vanish, so
+    the estimate is unbiased, and one backward pass serves all exits.
 
     Args:
-        net: in evaluation mode.
-        batches: images (B, 3, H, W); memory grows with B, not with their number.
+        net: the network in evaluation mode.
+        batches: images, (B, 3, H, W); memory grows with B, not with the number of batches.
         exit_weights: alpha, one per exit.
-        layers: the layers that are looked at, by name.
-        estimate: exact, or how many draws.
-        first, stride: running number of the first image and distance to the next, which decide
-            the draws of an image, however the images are divided.
+        layers: name -> layer, for the layers whose curvature is computed.
+        estimate: exact, or the number of draws.
+        first: running number of the first image; together with `stride` it decides the random
+            signs of each image, so that these do not depend on how the images are divided.
+        stride: difference of the running numbers of successive images.
     Returns:
         Parameter name -> sum, of the parameter's shape.
+    Raises:
+        UserError: a layer takes no part, runs twice, or does not process single images.
     """
     assert not net.training, "curvature needs the network in evaluation mode"
     sums = {name: no_squares(layer) for name, layer in layers.items()}
@@ -105,23 +109,23 @@ def curvature_sums(
             squares = {n: Squares(layers[n], x, vectors, sums[n]) for n, x in taps.inputs.items()}
             edges = list(taps.outputs.values())
             for chosen, vector in _vectors(factors, positions, estimate):
-                found = torch.autograd.grad(
+                gradients = torch.autograd.grad(
                     [logits[k] for k in chosen], edges, vector, retain_graph=True, allow_unused=True
                 )
-                for name, gradient in zip(list(squares), found, strict=True):
+                for name, gradient in zip(list(squares), gradients, strict=True):
                     if gradient is not None:
                         squares[name].add(gradient)
-                    if estimate.draws == 1:  # the memory of one layer serves the next
+                    if estimate.draws == 1:  # free the layer's memory before the next layer
                         squares.pop(name).close()
         for square in squares.values():
             square.close()
-    return {f"{name}.{key}": v for name, found in sums.items() for key, v in found.items()}
+    return {f"{name}.{key}": v for name, layer in sums.items() for key, v in layer.items()}
 
 
 def _vectors(
     factors: list[Tensor], positions: Any, estimate: CurvatureEstimate
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
-    """What is pulled back: the exits, and for each a vector (N, C) on its logits."""
+    """The vectors that are propagated back: indices of exits, and for each a vector (N, C)."""
     if estimate.draws is None:
         for k, factor in enumerate(factors):
             for column in factor.unbind(-1):
@@ -144,7 +148,12 @@ def _vectors(
 
 
 class _Taps:
-    """Remembers the inputs of layers, and where the gradients of their outputs pass."""
+    """Records each layer's input and the edge of the graph at which its output's gradient arrives.
+
+    Args:
+        layers: name -> layer.
+        images: number of images in the batch.
+    """
 
     def __init__(self, layers: Mapping[str, nn.Module], images: int) -> None:
         self.layers, self.images = layers, images
@@ -162,7 +171,7 @@ class _Taps:
             handle.remove()
 
     def _hook(self, name: str) -> Any:
-        def remember(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if name in self.inputs:
                 raise UserError(
                     f"layer '{name}' runs twice for each image; name other layers in prune.layers"
@@ -173,7 +182,7 @@ class _Taps:
                     "images); name other layers in prune.layers"
                 )
             self.inputs[name] = inputs[0].detach()
-            # The edge, not the tensor: a ReLU may overwrite that in place.
+            # The edge and not the tensor, which a ReLU may overwrite in place.
             self.outputs[name] = get_gradient_edge(output)
 
-        return remember
+        return record

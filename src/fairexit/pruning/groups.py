@@ -1,4 +1,4 @@
-"""Between whom a pruning is fair, and by which of their images it judges."""
+"""The groups between which a pruning is fair, and the images that represent them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,17 @@ from fairexit.types import Task
 Rows = NDArray[np.int64]
 
 
-def check_task(config: PruneConfig, data: Prepared, own_group: str | None) -> Task:
-    """Between whom the pruning is fair.
+def check_task(config: PruneConfig, data: Prepared, run_group: str | None) -> Task:
+    """The classes and groups of a pruning.
 
     Args:
-        config: the settings.
+        config: the settings of the pruning.
         data: the prepared data.
-        own_group: the run's attribute, which counts where the settings name none.
+        run_group: the run's sensitive attribute, which is used where the settings name none.
     Raises:
-        UserError: the data have no such attribute, or it has no such groups.
+        UserError: the data do not have the attribute, or it does not have the groups.
     """
-    task = data.task(config.group or own_group)
+    task = data.task(config.group or run_group)
     named = [name for name in (config.privileged, config.unprivileged) if name != "auto"]
     for name in named:
         if name not in task.groups:
@@ -41,26 +41,29 @@ def split_groups(
 ) -> tuple[list[str], list[str]]:
     """The unprivileged and the privileged groups.
 
-    What is not named is all the other groups. If neither is named, the unprivileged group is the
-    one with the lowest macro F1 at the final exit (not accuracy, which follows the class mix).
+    If the settings name only one of the two, the other consists of all other groups. If they name
+    neither, the unprivileged group is the one with the lowest macro F1 at the final exit; accuracy
+    would depend on the group's class frequencies.
 
     Args:
-        predictions: of the unpruned network on validation.
-        task: the groups.
-        config: what is named.
+        predictions: predictions of the unpruned network on validation.
+        task: the classes and groups.
+        config: the settings of the pruning.
+    Returns:
+        Names of the unprivileged groups, and names of the privileged groups.
     """
     unprivileged, privileged = config.unprivileged, config.privileged
     if privileged == unprivileged == "auto":
-        found = evaluate(predictions, task.group, None).groups
-        known = [name for name in task.groups if found[name]["n"]]
-        unprivileged = min(known, key=lambda name: found[name]["f1"])
+        by_group = evaluate(predictions, task.group, None).groups
+        present = [name for name in task.groups if by_group[name]["n"]]
+        unprivileged = min(present, key=lambda name: by_group[name]["f1"])
 
-    def others(name: str) -> list[str]:
+    def all_but(name: str) -> list[str]:
         return [group for group in task.groups if group != name]
 
     if unprivileged == "auto":
-        return others(privileged), [privileged]
-    return [unprivileged], others(unprivileged) if privileged == "auto" else [privileged]
+        return all_but(privileged), [privileged]
+    return [unprivileged], all_but(unprivileged) if privileged == "auto" else [privileged]
 
 
 def draw_rows(
@@ -72,21 +75,23 @@ def draw_rows(
     config: PruneConfig,
     seed: int,
 ) -> Rows:
-    """A bounded, seeded sample of the training images of some groups.
+    """A random sample of the training images of some groups.
 
     Args:
         data: the prepared data.
-        task: classes and groups.
-        groups: whose images.
-        fold: the test fold, for data in folds.
-        config: how many images, and how they are drawn.
-        seed: of the draw.
+        task: the classes and groups.
+        groups: names of the groups whose images are drawn.
+        fold: number of the test fold, for data in folds.
+        config: the largest number of images, and how they are drawn.
+        seed: seed of the draw.
+    Returns:
+        Rows of the data.
     Raises:
-        UserError: the groups have no image.
+        UserError: the groups have no training image.
     """
     rows = data.rows("train", fold)
-    wanted = [task.groups.index(name) for name in groups]
-    rows = rows[np.isin(data.groups(task.group)[rows], wanted)]
+    indices = [task.groups.index(name) for name in groups]
+    rows = rows[np.isin(data.groups(task.group)[rows], indices)]
     if not len(rows):
         raise UserError(
             f"{data.path} has no training image of {task.group} {' or '.join(groups)}, so the "

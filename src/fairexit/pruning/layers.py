@@ -1,4 +1,4 @@
-"""Which parameters can be pruned, and the squared gradients of single samples in each layer."""
+"""The layers that can be pruned, and the squared per-sample gradients of their parameters."""
 
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from fairexit.config import PruneConfig
 from fairexit.errors import UserError, nearest, short
 
 BLOCK = 2**20
-"""Numbers of per-sample gradients that are held at a time; small enough for a CPU's cache."""
+"""Number of entries of per-sample gradients held at a time; small enough for a CPU's cache."""
 
 LINEAR = ("Conv2d", "Linear")
 NORMS = ("BatchNorm2d", "LayerNorm")
@@ -21,11 +21,11 @@ PIECEWISE_LINEAR = {
 
 
 def prunable_layers(net: nn.Module, parameters: str = "weights") -> dict[str, nn.Module]:
-    """The layers whose parameters can be pruned, by name.
+    """Name -> layer, for all layers whose parameters can be pruned.
 
     Args:
         net: the network.
-        parameters: `weights`, of convolutions and linear layers; or `all`, normalisation too.
+        parameters: `weights` for convolutions and linear layers; `all` for normalisation too.
     """
     kinds = LINEAR if parameters == "weights" else LINEAR + NORMS
     return {
@@ -33,35 +33,43 @@ def prunable_layers(net: nn.Module, parameters: str = "weights") -> dict[str, nn
         for name, module in net.named_modules()
         if type(module).__name__ in kinds
         and type(module).__module__.startswith("torch.nn.")
-        # Padding by name or by reflection is not what `unfold` does.
+        # The gradients are computed with `unfold`, which only pads with a number of zeros.
         and not (isinstance(module, nn.Conv2d) and not _plain(module))
     }
 
 
 def choose_layers(net: nn.Module, config: PruneConfig) -> dict[str, nn.Module]:
-    """The layers that settings want pruned: all, or those that are named or lie in a named part.
+    """Name -> layer, for the layers that are pruned by the settings.
+
+    These are all prunable layers, or those that `config.layers` names or that lie inside a module
+    that it names.
 
     Raises:
-        UserError: a name that fits no layer.
+        UserError: a name is neither a prunable layer nor a module with one.
     """
     layers = prunable_layers(net, config.parameters)
     if config.layers is None:
         return layers
     chosen: dict[str, nn.Module] = {}
     for name in config.layers:
-        found = {k: v for k, v in layers.items() if k == name or k.startswith(f"{name}.")}
-        if not found:
+        inside = {k: v for k, v in layers.items() if k == name or k.startswith(f"{name}.")}
+        if not inside:
             raise UserError(
                 f"prune.layers: there is no layer '{short(name)}' to prune; {nearest(name, layers)}"
             )
-        chosen |= found
+        chosen |= inside
     return {name: layer for name, layer in layers.items() if name in chosen}
 
 
 def prunable_parameters(
     layers: dict[str, nn.Module], parameters: str = "weights"
 ) -> dict[str, nn.Parameter]:
-    """The parameters of layers that can be pruned, by their names in the network."""
+    """Name in the network -> parameter, for the prunable parameters of layers.
+
+    Args:
+        layers: name -> layer.
+        parameters: `weights` or `all`.
+    """
     return {
         f"{name}.{key}": parameter
         for name, layer in layers.items()
@@ -71,7 +79,7 @@ def prunable_parameters(
 
 
 def left_out(net: nn.Module) -> list[str]:
-    """Matrices and kernels of the network that lie in no layer that can be pruned."""
+    """Names of the matrices and kernels that cannot be pruned, because of their layers' kinds."""
     layers = prunable_layers(net)
     return [
         f"{name}.{key}"
@@ -83,26 +91,28 @@ def left_out(net: nn.Module) -> list[str]:
 
 
 def is_piecewise_linear(net: nn.Module) -> bool:
-    """Whether the Gauss-Newton diagonal is the Hessian's: no smooth activation, no LayerNorm."""
+    """Whether the network is piecewise linear, so that the diagonal of its Gauss-Newton matrix is
+    that of the Hessian: it has no smooth activation and no LayerNorm.
+    """
     leaves = [m for m in net.modules() if not any(True for _ in m.children())]
-    own = any(type(m).__name__ == "Mixture" for m in net.modules())
-    return not own and all(type(m).__name__ in PIECEWISE_LINEAR for m in leaves)
+    is_mixed = any(type(m).__name__ == "Mixture" for m in net.modules())
+    return not is_mixed and all(type(m).__name__ in PIECEWISE_LINEAR for m in leaves)
 
 
 class Squares:
     """Sums over samples of squared gradients of one layer's parameters.
 
     A sample's gradient of a weight is the sum over positions l (pixels, tokens) of g_l u_l^T, with
-    the gradient g of the layer's output and its input u. Where there are few positions the square
-    is expanded, sum_l sum_m (g_l g_m) (u_l u_m)^T: the brackets on the left are summed over all
-    vectors that are pulled back, and one matrix product sums over samples and positions. Else the
-    gradients are formed, a block of samples at a time.
+    the gradient g of the layer's output and its input u. If there are few positions, the square is
+    expanded to sum_l sum_m (g_l g_m) (u_l u_m)^T: the products (g_l g_m) are summed over all
+    vectors that are propagated back, and then one matrix product sums over samples and positions.
+    Otherwise the gradients are computed, one block of samples at a time.
 
     Args:
         layer: the layer.
-        x: its input, of N samples.
-        vectors: about how many vectors will be pulled back.
-        sums: by the parameters' names in the layer; added to.
+        x: its input, for N samples.
+        vectors: about how many vectors are propagated back.
+        sums: parameter name in the layer -> sum; changed in place.
     """
 
     def __init__(self, layer: nn.Module, x: Tensor, vectors: int, sums: dict[str, Tensor]) -> None:
@@ -111,17 +121,17 @@ class Squares:
 
     @cached_property
     def u(self) -> Tensor:
-        """The input by position; large, so not before it is needed."""
+        """The input by position; computed when it is needed, because it is large."""
         return _input(self.layer, self.x)
 
     @cached_property
     def few(self) -> bool:
-        """Whether there are few positions."""
+        """Whether there are so few positions that expanding the square is faster."""
         positions = self.u.shape[-1]
         return positions <= 16 and positions**2 <= self.vectors * (positions + 16)
 
     def add(self, gradient: Tensor) -> None:
-        """Add one vector's pull-back, the gradient of the layer's output."""
+        """Add the squares for one vector, given the gradient of the layer's output."""
         g = _output(self.layer, gradient)
         if "bias" in self.sums:
             self.sums["bias"] += g.sum(-1).square().sum(0).reshape(-1)
@@ -133,16 +143,17 @@ class Squares:
         else:
             weight = self.sums["weight"].view(*g.shape[1:3], -1)
             size = max(1, BLOCK // weight.numel())
-            # One room for all blocks: fresh memory each time costs more than the product.
-            room = weight.new_empty(min(size, len(g)), *weight.shape)
-            for some_g, some_u in zip(torch.split(g, size), torch.split(self.u, size), strict=True):
-                for one in torch.matmul(some_g, some_u.mT, out=room[: len(some_g)]):
-                    weight.addcmul_(one, one)
+            # All blocks share a buffer: allocating one for each costs more time than the product.
+            buffer = weight.new_empty(min(size, len(g)), *weight.shape)
+            blocks = zip(torch.split(g, size), torch.split(self.u, size), strict=True)
+            for block_g, block_u in blocks:
+                for sample in torch.matmul(block_g, block_u.mT, out=buffer[: len(block_g)]):
+                    weight.addcmul_(sample, sample)
 
     def close(self) -> None:
-        """Add what is left to add."""
+        """Add the products that `add` has accumulated, if the square is expanded."""
         if self.outer is not None:
-            # (N, G, O, L L) and (N, G, K, L L), contracted over samples and pairs of positions
+            # (N, G, O, L L) and (N, G, K, L L) are contracted over samples and position pairs.
             outer = self.outer.flatten(-2)
             inner = (self.u.unsqueeze(-1) * self.u.unsqueeze(-2)).flatten(-2)
             left = outer.permute(1, 2, 0, 3).flatten(2)
@@ -153,12 +164,13 @@ class Squares:
 
 
 def no_squares(layer: nn.Module) -> dict[str, Tensor]:
-    """Zeros for the sums of a layer."""
-    # Not like p, whose memory may be in another order.
+    """Parameter name -> zeros of the parameter's shape, for the sums of a layer."""
+    # Not zeros_like, which would copy the memory order of channels-last weights.
     return {k: p.new_zeros(p.shape) for k, p in layer.named_parameters(recurse=False)}
 
 
 def _plain(layer: nn.Conv2d) -> bool:
+    """Whether a convolution pads with zeros, by numbers."""
     return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 

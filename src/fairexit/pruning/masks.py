@@ -1,4 +1,4 @@
-"""Masks: which parameters are kept, how they are stored, and how sparse each layer is."""
+"""Masks that say which parameters are kept: storing, applying and counting them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,15 +16,18 @@ Masks = dict[str, Tensor]
 
 
 def pack(masks: Masks) -> dict[str, Tensor]:
-    """Eight parameters to a byte, each mask flattened."""
+    """Masks as flat uint8 tensors with eight parameters per byte, to be stored."""
     return {k: torch.from_numpy(np.packbits(v.cpu().numpy().ravel())) for k, v in masks.items()}
 
 
 def unpack(packed: Mapping[str, Tensor], net: nn.Module) -> Masks:
-    """The masks that `pack` made, in the shapes of a network's parameters.
+    """Invert `pack`.
 
+    Args:
+        packed: parameter name -> packed mask.
+        net: the network, whose parameters have the shapes.
     Raises:
-        ValueError: they are of another network.
+        ValueError: the masks belong to another network.
     """
     parameters = dict(net.named_parameters())
     masks = {}
@@ -40,8 +43,11 @@ def unpack(packed: Mapping[str, Tensor], net: nn.Module) -> Masks:
 def load_masks(run: Run, net: nn.Module) -> Masks:
     """The masks of a pruned run.
 
+    Args:
+        run: the pruned run.
+        net: its network.
     Raises:
-        UserError: it has none, or they are damaged.
+        UserError: the run has not been pruned, or the file is damaged.
     """
     if not run.masks.is_file():
         raise UserError(f"{run.path} has not been pruned; prune it with `fairexit prune`")
@@ -55,13 +61,13 @@ def load_masks(run: Run, net: nn.Module) -> Masks:
 
 @torch.no_grad()
 def zero(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """Set to zero what is not kept; all else stays bit for bit."""
+    """Set the parameters that are not kept to zero, in place; the others stay bit for bit."""
     for name, mask in masks.items():
         parameters[name].masked_fill_(~mask.to(parameters[name].device), 0.0)
 
 
 def sparsity(masks: Masks) -> list[dict[str, Any]]:
-    """Parameters and zeros of each mask."""
+    """For each mask its name, the number of parameters, and the number of zeros."""
     return [
         {"name": name, "parameters": mask.numel(), "zeros": int((~mask).sum())}
         for name, mask in masks.items()

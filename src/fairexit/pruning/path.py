@@ -1,4 +1,4 @@
-"""The path of a pruning: steps, what validation says of each, and which one is taken."""
+"""The path of a pruning: its steps, their measurement on validation, and the choice of a step."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,20 +19,20 @@ from fairexit.metrics.record import METRICS
 from fairexit.pruning.masks import Masks, zero
 
 ScoreFunction = Callable[[int, float], dict[str, Tensor]]
-
+"""(number of the step, beta) -> parameter name -> scores, of the parameter's shape."""
 
 CRITERION = DEFAULT_RULE
-"""The gap whose lowest value on validation decides."""
+"""The gap by which a step is chosen: the lowest on validation."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What validation says, every main metric by name.
+    """The main metrics of a network on validation.
 
     Attributes:
-        policy: under the policy that validation chooses.
-        final: at the final exit.
-        theta: of the policy; None where everything leaves at the final exit.
+        policy: metric name -> value, under the policy that is chosen on validation.
+        final: metric name -> value, at the final exit.
+        theta: theta of the policy; None if all samples are answered at the final exit.
     """
 
     policy: dict[str, float]
@@ -42,14 +42,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Step:
-    """A point of the path.
+    """A step of the path.
 
     Attributes:
-        trail: its beta's place among those that are swept.
-        number: of the step in the trail; 0 is the unpruned network.
-        beta: None for the unpruned network.
+        trail: index of the beta; each beta of a sweep has a trail of steps.
+        number: number of the step in the trail; 0 is the unpruned network.
+        beta: weight of the privileged group's curvature; None for the unpruned network.
         fraction: share of the prunable parameters that are zero.
-        measured: on validation.
+        measured: the metrics on validation.
     """
 
     trail: int
@@ -59,7 +59,7 @@ class Step:
     measured: Measured
 
     def text(self) -> str:
-        """A line for a log."""
+        """The step on one line, for a log."""
         numbers = " ".join(
             f"{METRICS[name].label} {value:.4f}" for name, value in self.measured.policy.items()
         )
@@ -72,7 +72,7 @@ class Step:
 
     @property
     def gap(self) -> float:
-        """What decides: the gap `CRITERION` on validation, under the policy."""
+        """The gap `CRITERION` on validation, under the policy."""
         return self.measured.policy[CRITERION]
 
 
@@ -81,9 +81,10 @@ class Trace:
     """All steps so far.
 
     Attributes:
-        steps: the unpruned network first.
-        removed: trail -> (P,) uint8, the step at which a parameter was removed, 0 where it is kept.
-        ended: why the last trail ended, empty while it goes on.
+        steps: the steps, the unpruned network first.
+        removed: trail -> number of the step at which each of the P prunable parameters was removed,
+            0 where it is kept, (P,) uint8.
+        ended: why the last trail ended; empty if it has not ended.
     """
 
     steps: list[Step]
@@ -91,33 +92,38 @@ class Trace:
     ended: str = ""
 
     def save(self, path: Path, stamp: str) -> None:
-        """Store it; `stamp` says of which network it is."""
-        about = {"steps": [asdict(s) for s in self.steps], "ended": self.ended, "stamp": stamp}
+        """Write the trace to a file.
+
+        Args:
+            path: the file.
+            stamp: SHA-256 of the file with the unpruned network.
+        """
+        info = {"steps": [asdict(s) for s in self.steps], "ended": self.ended, "stamp": stamp}
         tensors = {str(trail): removed for trail, removed in self.removed.items()}
-        write_atomically(path, save(tensors, {"trace": json.dumps(about)}))
+        write_atomically(path, save(tensors, {"trace": json.dumps(info)}))
 
     @classmethod
     def load(cls, path: Path, stamp: str) -> "Trace":
-        """Read it back.
+        """Read a trace from a file; arguments as for `save`.
 
         Raises:
-            UserError: it is damaged, or of another network.
+            UserError: the file is damaged, or belongs to another network.
         """
         try:
             with safe_open(path, "pt") as file:
-                about = json.loads(file.metadata()["trace"])
+                info = json.loads(file.metadata()["trace"])
                 removed = {int(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            steps = [Step(**s | {"measured": Measured(**s["measured"])}) for s in about["steps"]]
+            steps = [Step(**s | {"measured": Measured(**s["measured"])}) for s in info["steps"]]
         except Exception as error:
             raise UserError(
                 f"{path} is damaged ({reason(error)}); remove it and prune again"
             ) from None
-        if about["stamp"] != stamp:
+        if info["stamp"] != stamp:
             raise UserError(
                 f"{path.parent.parent} holds a pruning of another network; choose another "
                 f"{option('out')}"
             )
-        return cls(steps, removed, about["ended"])
+        return cls(steps, removed, info["ended"])
 
 
 def walk(
@@ -127,17 +133,17 @@ def walk(
     score: ScoreFunction,
     measure: Callable[[], Measured],
     trace: Trace,
-    stored: Callable[[Trace], None],
+    store: Callable[[Trace], None],
 ) -> None:
     """Prune step by step, along one trail for each beta, and measure each step.
 
     Args:
-        parameters: the prunable ones; in the end as the last step left them.
-        config: the settings.
-        score: saliencies by step and beta.
-        measure: looks at the network on validation.
-        trace: where the walk stands; it is continued in place.
-        stored: is called after each step.
+        parameters: name -> prunable parameter; pruned in place.
+        config: the settings of the pruning.
+        score: the scores of the parameters, of which the lowest are removed.
+        measure: measures the network on validation.
+        trace: the steps so far; continued in place.
+        store: stores the trace; called after each step.
     """
     original = {name: p.detach().clone() for name, p in parameters.items()}
     total = sum(p.numel() for p in parameters.values())
@@ -151,13 +157,14 @@ def walk(
             remove(removed, score(number, beta), fraction, number)
             zero(parameters, masks_of(removed, parameters))
             share = int((removed > 0).sum()) / total
-            trace.steps.append(Step(trail, number, beta, share, measure()))
+            step = Step(trail=trail, number=number, beta=beta, fraction=share, measured=measure())
+            trace.steps.append(step)
             trace.ended = "" if config.sweeps else ending(trace.steps, config)
-            stored(trace)
+            store(trace)
 
 
 def fractions(config: PruneConfig) -> list[float]:
-    """The shares of zeros of the steps: equal steps to the ratio, or the ratios of a sweep."""
+    """The share of zeros at each step: equal steps to the ratio, or the ratios of a sweep."""
     if config.sweeps:
         return [ratio for ratio in config.ratios if ratio > 0]
     (ratio,) = config.ratios
@@ -165,13 +172,16 @@ def fractions(config: PruneConfig) -> list[float]:
 
 
 def remove(removed: Tensor, scores: Mapping[str, Tensor], fraction: float, number: int) -> None:
-    """Mark the parameters with the lowest scores, until a share of all has been removed.
+    """Mark the parameters with the lowest scores as removed, until a share of all is removed.
 
     Args:
-        removed: (P,) uint8, changed in place; what is marked leaves the ranking.
-        scores: by parameter, in the order of `removed`.
-        fraction: of P that is removed in the end.
-        number: of the step, which is what is written.
+        removed: number of the step at which each parameter was removed, 0 where it is kept, (P,)
+            uint8; changed in place. Parameters that are already removed are not ranked.
+        scores: parameter name -> scores, in the order of `removed`.
+        fraction: share of the P parameters that is removed afterwards.
+        number: number of this step.
+    Raises:
+        UserError: a score is not finite.
     """
     flat = torch.cat([score.flatten() for score in scores.values()])
     if not flat.isfinite().all():
@@ -184,14 +194,20 @@ def remove(removed: Tensor, scores: Mapping[str, Tensor], fraction: float, numbe
 
 
 def masks_of(removed: Tensor, parameters: Mapping[str, Tensor], number: int = 255) -> Masks:
-    """The masks after a step of a trail."""
+    """The masks after a step of a trail.
+
+    Args:
+        removed: the trail, as in `Trace.removed`.
+        parameters: name -> parameter, in the order of `removed`.
+        number: number of the step; by default the last one.
+    """
     kept = (removed == 0) | (removed > number)
     parts = torch.split(kept, [p.numel() for p in parameters.values()])
     return {n: part.view(p.shape) for (n, p), part in zip(parameters.items(), parts, strict=True)}
 
 
 def ending(steps: list[Step], config: PruneConfig) -> str:
-    """Why a trail ends at its last step, empty where it goes on."""
+    """Why a trail ends at its last step; empty if it does not end there."""
     last, start = steps[-1], steps[0]
     if config.stop and last.f1 < start.f1 - config.tolerance:
         return f"F1 fell by more than {config.tolerance:g}"
@@ -202,30 +218,32 @@ def ending(steps: list[Step], config: PruneConfig) -> str:
 
 
 def choose(steps: list[Step], config: PruneConfig) -> tuple[int, str]:
-    """The step that is taken, and why.
+    """Choose a step.
 
-    The lowest gap on validation of all steps whose F1 is at most the tolerance below the unpruned
-    network's, the earliest of equals; without `stop` the last one.
+    It is the step with the lowest gap on validation of all whose F1 is at most the tolerance below
+    the unpruned network's, and of equal ones the earliest. If `config.stop` is false, it is the
+    last step.
 
     Returns:
-        Index into the steps, and the reason.
+        Index into the steps, and the reason for the choice.
     """
     if not config.stop:
         return len(steps) - 1, "the last step, as prune.stop is false"
-    least = steps[0].f1 - config.tolerance
-    allowed = [i for i, step in enumerate(steps) if step.f1 >= least]
+    least_f1 = steps[0].f1 - config.tolerance
+    allowed = [i for i, step in enumerate(steps) if step.f1 >= least_f1]
     best, label = min(allowed, key=lambda i: steps[i].gap), METRICS[CRITERION].label
     if best == 0:
-        why = f"nothing is pruned: no step has a lower {label} on validation"
+        reason = f"nothing is pruned: no step has a lower {label} on validation"
     else:
-        why = f"the lowest {label} on validation"
-    return best, f"{why} with F1 at most {config.tolerance:g} below the unpruned network's"
+        reason = f"the lowest {label} on validation"
+    return best, f"{reason} with F1 at most {config.tolerance:g} below the unpruned network's"
 
 
 @torch.no_grad()
 def _restore(
     parameters: Mapping[str, Tensor], original: Mapping[str, Tensor], masks: Masks
 ) -> None:
+    """Set the parameters to their original values, pruned by the masks."""
     for name, parameter in parameters.items():
         parameter.copy_(original[name])
     zero(parameters, masks)

@@ -1,4 +1,4 @@
-"""What a pruning leaves behind: the path as a table and a figure, and its description."""
+"""The record of a pruning: its description, and the path as tables and a figure."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:
-    """Steps as rows of plain values."""
+    """Steps as rows of plain values, for JSON and CSV."""
     rows = []
     for step in steps:
         row = asdict(step)
@@ -28,7 +28,7 @@ def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:
 
 
 def write_record(run: Run, record: dict[str, Any]) -> None:
-    """The path as CSV and figure, and pruning.json, which comes last."""
+    """Write the path as CSV and SVG, and the whole record as pruning.json, which comes last."""
     rows = record["path"]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
@@ -41,7 +41,7 @@ def write_record(run: Run, record: dict[str, Any]) -> None:
 
 
 def path_table(record: dict[str, Any]) -> Table:
-    """The path: share of zeros and what validation says, the step that was taken marked."""
+    """The path: the share of zeros and the metrics on validation; the chosen step is marked."""
     rows, names = [], main_metrics()
     for i, row in enumerate(record["path"]):
         beta = "" if row["beta"] is None else f"{row['beta']:g}"
@@ -58,23 +58,23 @@ def path_table(record: dict[str, Any]) -> Table:
         *labels,
         *(f"Final {label}" for label in labels),
     ]
-    title = f"Path on validation; *: taken, {record['reason']}"
+    title = f"Path on validation; * marks the chosen step: {record['reason']}"
     return Table(title, columns, rows)
 
 
 def sparsity_table(record: dict[str, Any]) -> Table:
-    """Parameters and zeros by layer, and of all that could be pruned."""
+    """Parameters and zeros of each layer, and of all layers together."""
     layers = record["layers"]
     total = {key: sum(layer[key] for layer in layers) for key in ("parameters", "zeros")}
     rows = []
-    for one in [*layers, {"name": "all prunable"} | total]:
-        size, zeros = one["parameters"], one["zeros"]
-        rows.append([one["name"], f"{size:,}", f"{zeros:,}", f"{zeros / size:.1%}"])
+    for layer in [*layers, {"name": "all prunable"} | total]:
+        size, zeros = layer["parameters"], layer["zeros"]
+        rows.append([layer["name"], f"{size:,}", f"{zeros:,}", f"{zeros / size:.1%}"])
     return Table("Zeros by layer", ["Parameter", "Number", "Zeros", "Share"], rows)
 
 
 def notes(record: dict[str, Any]) -> list[str]:
-    """Between whom it was pruned, and what a reader must know of the curvature, in a line each."""
+    """Notes for a reader, one line each: the groups, the path's end, and limits of the method."""
     unprivileged, privileged = (" and ".join(record[k]) for k in ("unprivileged", "privileged"))
     lines = [f"{record['group']}: {privileged} privileged, {unprivileged} not"]
     if record["ended"]:
@@ -91,7 +91,7 @@ def draw_path(record: dict[str, Any], file: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    start, taken = record["path"][0], record["path"][record["chosen"]]
+    start, chosen = record["path"][0], record["path"][record["chosen"]]
     trails: dict[int, list[dict[str, Any]]] = {}
     for row in record["path"][1:]:
         trails.setdefault(row["trail"], [start]).append(row)
@@ -103,10 +103,10 @@ def draw_path(record: dict[str, Any], file: Path) -> None:
             zeros = [row["fraction"] for row in rows]
             label = f"beta {rows[-1]['beta']:g}"
             axes.plot(zeros, [row[key] for row in rows], "o-", color=colour, label=label)
-        axes.plot(taken["fraction"], taken[key], "o", ms=12, mfc="none", mec="black")
+        axes.plot(chosen["fraction"], chosen[key], "o", ms=12, mfc="none", mec="black")
         axes.set(xlabel="share of zeros", title=f"{METRICS[key].label} on validation")
     if len(trails) > 1:
         axes.legend()
-    # The same path gives the same bytes.
+    # Without a fixed salt and date, the same path would not give the same bytes.
     with mpl.rc_context({"svg.hashsalt": "fairexit"}):
         figure.savefig(file, format="svg", metadata={"Date": None})

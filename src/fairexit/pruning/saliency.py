@@ -1,4 +1,4 @@
-"""What is pruned first: saliencies by fairness, by magnitude, or by lot."""
+"""The scores by which parameters are pruned: by fairness, by magnitude, or at random."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,22 +17,24 @@ from fairexit.pruning.curvature import CurvatureEstimate, curvature_sums
 from fairexit.pruning.groups import Rows
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Saliency:
-    """Scores of a network's prunable parameters; the lowest go first.
+    """Scores of a network's prunable parameters; those with the lowest scores are pruned first.
 
-    FairPrune (Wu et al. 2022): s = 1/2 w^2 (h_u - beta h_p), what zeroing w adds to the loss of the
-    unprivileged group u, to second order, less beta times what it adds to the privileged group's.
+    FairPrune (Wu et al. 2022): s = 1/2 w^2 (h_u - beta h_p), with the curvatures h of the loss of
+    the unprivileged group u and the privileged group p. To second order, this is the increase of
+    the unprivileged group's loss if w is set to zero, less beta times the increase of the
+    privileged group's loss.
 
     Args:
         net: the network in evaluation mode, on its device.
-        layers: its prunable layers.
-        parameters: their prunable parameters.
+        layers: name -> prunable layer.
+        parameters: name -> prunable parameter of these layers.
         exit_weights: alpha, one per exit.
-        config: the settings.
+        config: the settings of the pruning.
         data: the prepared data.
-        rows: rows of training images of the unprivileged and the privileged group.
-        seed: of the projections, and of the lot.
+        rows: rows of training images of the unprivileged and of the privileged groups.
+        seed: seed of the projections, and of the random scores.
     """
 
     net: ExitNet
@@ -43,38 +45,38 @@ class Saliency:
     data: Prepared
     rows: list[Rows]
     seed: int
-    _kept: tuple[dict[str, Tensor], ...] | None = field(default=None, init=False)
+    _unpruned: tuple[dict[str, Tensor], ...] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.config.method == "fairprune" and (self.config.one_shot or self.config.sweeps):
-            self._kept = self._curvatures(0)
+            self._unpruned = self._curvatures(0)
 
     def __call__(self, step: int, beta: float) -> dict[str, Tensor]:
-        """Scores by parameter name, on the CPU; the smallest are pruned first.
+        """Compute the scores at a step.
 
         Args:
             step: number of the step, which decides the random projections.
-            beta: how much the privileged group's curvature counts.
+            beta: weight of the privileged group's curvature.
         Returns:
-            Change of the loss in nats, to second order, if the parameter were zero: of the
-            unprivileged group less beta times that of the privileged one. Magnitudes or random
-            numbers for the controls.
+            Parameter name -> scores, of the parameter's shape, on the CPU. For FairPrune these are
+            changes of the loss in nats; for the controls magnitudes or random numbers.
         """
         weights = {name: p.detach().cpu() for name, p in self.parameters.items()}
         if self.config.method == "magnitude":
             return {name: w.abs() for name, w in weights.items()}
         if self.config.method == "random":
-            # The same numbers at every step, so that steps are nested.
-            drawn = torch.Generator().manual_seed(self.seed)
-            return {name: torch.rand(w.shape, generator=drawn) for name, w in weights.items()}
-        h_u, h_p = self._kept or self._curvatures(step)
+            # The same numbers at each step: pruning in steps gives the same as pruning at once.
+            generator = torch.Generator().manual_seed(self.seed)
+            return {name: torch.rand(w.shape, generator=generator) for name, w in weights.items()}
+        h_u, h_p = self._unpruned or self._curvatures(step)
         return {n: 0.5 * w.square() * (h_u[n] - beta * h_p[n]) for n, w in weights.items()}
 
     def _curvatures(self, step: int) -> tuple[dict[str, Tensor], ...]:
+        """The mean curvatures of the unprivileged and of the privileged groups."""
         return tuple(self._mean(rows, step) for rows in self.rows)
 
     def _mean(self, rows: Rows, step: int) -> dict[str, Tensor]:
-        """Mean over images of the diagonal, the images divided over processes."""
+        """Mean curvature over images, which are divided among processes."""
         world = self.config.devices
         if world == 1:
             shares = [self._share(rows, step, 0)]
@@ -88,6 +90,7 @@ class Saliency:
         }
 
     def _share(self, rows: Rows, step: int, rank: int) -> dict[str, Tensor]:
+        """Sum of the curvature over one process's share of the images."""
         config, world = self.config, self.config.devices
         device = next(self.net.parameters()).device
         if world > 1 and device.type == "cuda":
@@ -108,7 +111,7 @@ class Saliency:
             config.draws if config.curvature == "mc" else None, self.seed, step
         )
         weights = self.exit_weights
-        found = curvature_sums(
+        sums = curvature_sums(
             net, batches, weights, self.layers, estimate=estimate, first=rank, stride=world
         )
-        return {name: found[name].cpu() for name in self.parameters}
+        return {name: sums[name].cpu() for name in self.parameters}

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from fairexit.config import build_config
+from fairexit.config_files import build_config
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import Choice, assess
 from fairexit.plugins import load_plugins

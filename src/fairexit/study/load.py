@@ -8,7 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
-from fairexit.config import RunConfig, build_config, build_section, load_listed_plugins
+from fairexit.config import RunConfig
+from fairexit.config_files import build_config, build_section, load_listed_plugins
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.assess import Choice

@@ -80,8 +80,8 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
     from fairexit.data.prepared import open_prepared
     from fairexit.inference.predict import choose_device
     from fairexit.methods.base import Distilled
-    from fairexit.training.checkpoint import build
     from fairexit.training.optim import build_optimizer
+    from fairexit.training.setup import build
 
     data = open_prepared(config.data.path)
     task, device = data.task(config.data.group), choose_device(config.train.device)

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fairexit.config import build_section
+from fairexit.config_files import build_section
 from fairexit.errors import UserError
 from fairexit.files import read_yaml
 from fairexit.study.paper import common_name

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import yaml
 
-from fairexit.config import RunConfig, build_config
+from fairexit.config import RunConfig
+from fairexit.config_files import build_config
 from fairexit.errors import DivergedError, UserError, option
 from fairexit.evaluation.assess import Choice, stored_predictions
 from fairexit.evaluation.evaluate import evaluate

@@ -1,4 +1,4 @@
-"""What a killed run needs to go on, and the files it ends with."""
+"""The files of a run in training: checkpoints to resume from, and the finished network."""
 
 import io
 import json
@@ -16,9 +16,8 @@ from torch import Tensor
 
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError, reason, short
+from fairexit.errors import UserError, reason
 from fairexit.files import write_atomically
-from fairexit.methods import Method, methods
 from fairexit.models import ExitNet, create_model
 from fairexit.registry import UnknownNameError
 from fairexit.runs import FORMAT, Run
@@ -27,50 +26,12 @@ from fairexit.types import Task
 from fairexit.version import __version__
 
 STORE_EVERY = 15.0
-"""Seconds between two checkpoints, at least; where epochs are short, to write them all would be
-most of the work."""
-
-PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
-
-
-def exit_weights(net: ExitNet, wanted: str | list[float]) -> list[float]:
-    """alpha of each exit; a plain network's only exit weighs 1.
-
-    Raises:
-        UserError: a list of another length, or a weight that is negative or no number.
-    """
-    if isinstance(wanted, list):
-        if len(wanted) != net.num_exits or not all(0 <= w < math.inf for w in wanted):
-            raise UserError(
-                f"train.exit_weights is {short(wanted)}; give {net.num_exits} weights that are not "
-                f"negative, for the exits {', '.join(net.exit_names)}"
-            )
-        return wanted
-    if wanted == "equal" or net.num_exits == 1:
-        return [1.0] * net.num_exits
-    *internal, _ = net.positions
-    return [*(PAPER_WEIGHTS[p] for p in internal), PAPER_WEIGHTS[-1]]
-
-
-def build(config: RunConfig, task: Task, image_size: int) -> Method:
-    """The network and method of a run, with fresh weights."""
-    model = config.model
-    net = create_model(
-        model.backbone,
-        task.num_classes,
-        exits=model.exits,
-        head=model.head,
-        stem=model.stem,
-        pretrained=model.pretrained,
-        image_size=image_size,
-    )
-    options = {k: v for k, v in config.method.items() if k != "name"}
-    weights = exit_weights(net, config.train.exit_weights)
-    return methods.create(config.method["name"], net, task, weights, **options)
+"""Least number of seconds between two checkpoints; writing one after each short epoch would take
+most of the time."""
 
 
 class Stateful(Protocol):
-    """Whatever a checkpoint takes in."""
+    """An object whose state a checkpoint stores."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -79,11 +40,11 @@ class Stateful(Protocol):
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """The state of a training run.
 
     Attributes:
-        epoch: epochs done.
-        rows: the log, a row per epoch.
+        epoch: number of epochs that are done.
+        rows: the log, one row per epoch.
     """
 
     epoch: int = 0
@@ -99,9 +60,9 @@ def save_checkpoint(run: Run, parts: Mapping[str, Stateful], progress: Progress)
     """Store everything that the next epoch depends on.
 
     Args:
-        run: whose folder takes it.
-        parts: method, optimizer and so on, by a name of their own.
-        progress: how far the run is.
+        run: the run; the checkpoint is written to its folder.
+        parts: method, optimizer and so on, by name.
+        progress: the state of the run.
     """
     stream = io.BytesIO()
     state = {name: part.state_dict() for name, part in parts.items()}
@@ -111,17 +72,17 @@ def save_checkpoint(run: Run, parts: Mapping[str, Stateful], progress: Progress)
 
 @dataclass
 class Checkpoints:
-    """What is stored of a run in training: an epoch now and then, and the best weights so far.
+    """The checkpoints of a run in training, and the weights of its best epoch so far.
 
-    The weights of the kept epoch are in a file of its number, written before the checkpoint that
-    counts on it; others are removed after. So whenever a kill comes, and if an epoch that is done
-    again turns out otherwise (on a GPU, with other threads), they are those of the epoch that the
-    log names.
+    The best weights are in a file named by the epoch. It is written before the checkpoint that
+    refers to it, and files of other epochs are removed afterwards. So the stored weights always
+    belong to the epoch that the log names, wherever the run is interrupted, and even if a repeated
+    epoch gives other values (on a GPU, or with another number of threads).
 
     Args:
-        run: whose folder takes it.
+        run: the run; the files are written to its folder.
         parts: as for `save_checkpoint`.
-        select: as `train.select`.
+        select: the setting `train.select`.
     """
 
     run: Run
@@ -131,10 +92,10 @@ class Checkpoints:
     _stored_at: float = field(default=-math.inf, init=False)
 
     def load(self) -> Progress:
-        """Go back to the last stored epoch, or to the start where there is none.
+        """Restore the last stored epoch; without a checkpoint, the run is at its start.
 
         Raises:
-            UserError: damaged, or without the weights of the kept epoch.
+            UserError: the checkpoint is damaged, or the weights of the best epoch are missing.
         """
         progress = load_checkpoint(self.run, self.parts)
         if progress.epoch and not self.best(progress).is_file():
@@ -144,12 +105,19 @@ class Checkpoints:
         return progress
 
     def best(self, progress: Progress) -> Path:
-        """The weights of the epoch that is kept."""
-        kept = kept_epoch(progress.rows, self.select)
-        return self.run.checkpoints / f"best-{kept}.safetensors"
+        """The file with the weights of the best epoch."""
+        epoch = kept_epoch(progress.rows, self.select)
+        return self.run.checkpoints / f"best-{epoch}.safetensors"
 
     def store(self, net: ExitNet, progress: Progress, now: bool) -> None:
-        """Take in an epoch that is done; written now or if the last one is `STORE_EVERY` s old."""
+        """Store an epoch that is done.
+
+        Args:
+            net: the network after the epoch.
+            progress: the state of the run.
+            now: whether to write at once; if not, only if the last checkpoint is older than
+                `STORE_EVERY` seconds.
+        """
         if kept_epoch(progress.rows, self.select) == progress.epoch:
             self._unstored = {k: v.detach().clone() for k, v in net.state_dict().items()}
         if not now and time.monotonic() - self._stored_at < STORE_EVERY:
@@ -159,13 +127,20 @@ class Checkpoints:
             write_atomically(best, save_tensors(self._unstored))
             self._unstored = None
         save_checkpoint(self.run, self.parts, progress)
-        for other in set(self.run.checkpoints.glob("best-*.safetensors")) - {best}:
-            other.unlink()
+        for outdated in set(self.run.checkpoints.glob("best-*.safetensors")) - {best}:
+            outdated.unlink()
         self._stored_at = time.monotonic()
 
 
 def load_checkpoint(run: Run, parts: Mapping[str, Stateful]) -> Progress:
-    """Go back to the last stored epoch, or to the start where there is none."""
+    """Restore the last stored epoch; without a checkpoint, the run is at its start.
+
+    Args:
+        run: the run.
+        parts: as for `save_checkpoint`; their states are replaced.
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
     path = run.checkpoints / "last.ckpt"
     if not path.is_file():
         return Progress()
@@ -189,7 +164,17 @@ def describe(
     task: Task,
     penalty_ratio: float | None,
 ) -> None:
-    """Write config.json: with it the run is finished, and what only resuming needs is removed."""
+    """Write config.json, which marks the run as finished, and remove the checkpoints.
+
+    Args:
+        run: the run; its weights have been written.
+        config: the settings.
+        data: the data it was trained on.
+        net: the network.
+        task: the classes and groups.
+        penalty_ratio: mean ratio of the penalty's to the target loss's gradient on the trunk; None
+            for a method without a penalty.
+    """
     info = {
         "format": FORMAT,
         "fairexit": __version__,
@@ -208,7 +193,7 @@ def describe(
         "data": {"name": data.name, "checksums": data.info["checksums"]},
         "exit_costs": net.exit_costs(data.size),
         "penalty_ratio": penalty_ratio,
-        # What a penalty saw at a time.
+        # The batch over which a penalty is computed.
         "batch_per_process": config.train.batch_size // config.train.devices,
         "run": config.to_dict(),
     }
@@ -221,7 +206,9 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
 
     Args:
         run: the run.
-        last: the weights of the last epoch in place of the best.
+        last: whether to load the weights of the last epoch in place of the best one's.
+    Raises:
+        UserError: the run needs a plugin that is missing, or its files are damaged.
     """
     try:
         net = create_model(**run.description["model"])

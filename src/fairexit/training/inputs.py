@@ -1,4 +1,4 @@
-"""The data of a training, checked before anything else happens. Imports no torch."""
+"""Open and check the data of a training run before anything is computed. Imports no torch."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from fairexit.types import UNKNOWN
 
 
 def open_training(config: RunConfig) -> Prepared:
-    """The data of a run, after a look at whether it can be trained on them.
+    """Open the data of a run, and check that a network can be trained on them.
 
     Raises:
-        UserError: a split has fewer than two groups, or batches are too small.
+        UserError: a split has fewer than two groups, or a batch is too small.
     """
     data = open_prepared(config.data.path)
     group = data.task(config.data.group).group

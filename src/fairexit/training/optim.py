@@ -19,26 +19,29 @@ def build_optimizer(
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.momentum > 0,
-        # One pass over the weights; a GPU's gradient scaler would not go with it.
+        # The fused form makes one pass over the weights, but does not work with the gradient
+        # scaler that mixed precision uses on a GPU.
         fused=True if device.type == "cpu" else None,
     )
 
 
 def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
-    """The rate of one step; a function of time alone, so that a resumed run needs no state.
+    """The learning rate of one step.
+
+    It depends on the time alone, so that a resumed run needs no state of a scheduler.
 
     Args:
-        config: rate, schedule and warm-up.
-        epoch: from 0.
-        step: in the epoch, from 0.
-        steps: in an epoch.
+        config: highest rate, schedule and warm-up.
+        epoch: number of the epoch, from 0.
+        step: number of the step in the epoch, from 0.
+        steps: number of steps in an epoch.
     """
     time = epoch + step / steps
     if time < config.warmup:
         return config.lr * (time + 1 / steps) / config.warmup
     if config.schedule == "cosine":
-        left = max(config.epochs - config.warmup, 1e-9)
-        return config.lr * 0.5 * (1 + math.cos(math.pi * (time - config.warmup) / left))
+        duration = max(config.epochs - config.warmup, 1e-9)
+        return config.lr * 0.5 * (1 + math.cos(math.pi * (time - config.warmup) / duration))
     if config.schedule == "step":
         return float(config.lr * 0.1 ** sum(epoch >= m for m in config.milestones))
     return config.lr

@@ -1,4 +1,4 @@
-"""How well a linear reader finds the attribute in features: does a method do what it says?"""
+"""A linear probe: how well a linear classifier predicts the attribute from features."""
 
 import torch
 from torch import Tensor
@@ -10,31 +10,32 @@ from fairexit.types import UNKNOWN
 def probe_accuracy(
     z: Tensor, groups: Tensor, clusters: Tensor, *, num_groups: int, ridge: float = 1e-2
 ) -> float:
-    """Balanced accuracy of a ridge classifier, fitted on every second cluster, on the others.
+    """Balanced accuracy of a ridge classifier of the attribute.
 
-    Features are standardised and groups weigh the same, so that chance is 1 / M. A lesion in both
-    halves would be recognised, and its person's attribute with it.
+    It is fitted on the clusters of even number and tested on the others: a lesion on both sides
+    would be recognised, and its person's attribute with it. Features are standardised and all
+    groups have the same weight, so that chance is 1 / M.
 
     Args:
         z: features, (N, D).
-        groups: (N,), in [0, M) or UNKNOWN, which is left out.
+        groups: group indices, (N,), in [0, M); samples with UNKNOWN are left out.
         clusters: number of each sample's cluster, (N,), from 0.
         num_groups: M.
-        ridge: penalty, as a share of the number of fitted samples.
+        ridge: ridge penalty, as a share of the number of fitted samples.
     Returns:
-        In [0, 1]; NaN where fewer than two groups are on both sides.
+        Balanced accuracy in [0, 1]; NaN if fewer than two groups occur on both sides.
     """
     known = groups != UNKNOWN
     z, groups = z[known].double(), groups[known]
     fit = clusters[known] % 2 == 0
-    held = ~fit
-    counts = torch.bincount(groups[fit], minlength=num_groups)
-    tested = torch.bincount(groups[held], minlength=num_groups)
-    if ((counts > 0) & (tested > 0)).sum() < 2:
+    test = ~fit
+    fitted = torch.bincount(groups[fit], minlength=num_groups)
+    tested = torch.bincount(groups[test], minlength=num_groups)
+    if ((fitted > 0) & (tested > 0)).sum() < 2:
         return float("nan")
     z = (z - z[fit].mean(0)) / z[fit].std(0).clamp_min(1e-8)
     z = torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
-    weights = (1 / counts.clamp_min(1).double())[groups[fit]].sqrt()[:, None]
+    weights = (1 / fitted.clamp_min(1).double())[groups[fit]].sqrt()[:, None]
     scale = (len(weights) / weights.square().sum()).sqrt()
     x = z[fit] * weights * scale
     y = F.one_hot(groups[fit], num_groups).double() * weights * scale
@@ -45,6 +46,6 @@ def probe_accuracy(
     else:
         eye = torch.eye(len(x), dtype=x.dtype)
         solution = x.T @ torch.linalg.solve(x @ x.T + penalty * eye, y)
-    right = (z[held] @ solution).argmax(1) == groups[held]
-    rates = torch.zeros(num_groups, dtype=z.dtype).index_add_(0, groups[held], right.double())
-    return float((rates[tested > 0] / tested[tested > 0]).mean())
+    correct = (z[test] @ solution).argmax(1) == groups[test]
+    hits = torch.zeros(num_groups, dtype=z.dtype).index_add_(0, groups[test], correct.double())
+    return float((hits[tested > 0] / tested[tested > 0]).mean())

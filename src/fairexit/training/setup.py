@@ -1,25 +1,75 @@
-"""What is checked and put together before a training begins."""
+"""Checks and preparations before a training run starts."""
 
+import math
 from dataclasses import replace
 
 import torch
 
 from fairexit.config import RunConfig
-from fairexit.errors import UserError
+from fairexit.errors import UserError, short
 from fairexit.methods import Distilled, Method, methods
 from fairexit.metrics.record import METRICS
-from fairexit.models import backbone_family, heads
+from fairexit.models import ExitNet, backbone_family, create_model, heads
 from fairexit.plugin_records import checksums, require
 from fairexit.plugins import loaded_files
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
+from fairexit.types import Task
+
+PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
+"""Loss weights of the exits after the four stages, and of the final exit."""
+
+
+def exit_weights(net: ExitNet, setting: str | list[float]) -> list[float]:
+    """The loss weight alpha of each exit; a plain network's only exit has weight 1.
+
+    Args:
+        net: the network.
+        setting: `train.exit_weights`: `paper`, `equal` or a list.
+    Raises:
+        UserError: the list has another length, or a weight is negative or not finite.
+    """
+    if isinstance(setting, list):
+        if len(setting) != net.num_exits or not all(0 <= w < math.inf for w in setting):
+            raise UserError(
+                f"train.exit_weights is {short(setting)}; give {net.num_exits} weights that are "
+                f"not negative, for the exits {', '.join(net.exit_names)}"
+            )
+        return setting
+    if setting == "equal" or net.num_exits == 1:
+        return [1.0] * net.num_exits
+    *internal, _ = net.positions
+    return [*(PAPER_WEIGHTS[p] for p in internal), PAPER_WEIGHTS[-1]]
+
+
+def build(config: RunConfig, task: Task, image_size: int) -> Method:
+    """The method of a run and its network, with initial weights.
+
+    Args:
+        config: the run's settings.
+        task: the classes and groups.
+        image_size: side of the images in pixels.
+    """
+    model = config.model
+    net = create_model(
+        model.backbone,
+        task.num_classes,
+        exits=model.exits,
+        head=model.head,
+        stem=model.stem,
+        pretrained=model.pretrained,
+        image_size=image_size,
+    )
+    options = {k: v for k, v in config.method.items() if k != "name"}
+    weights = exit_weights(net, config.train.exit_weights)
+    return methods.create(config.method["name"], net, task, weights, **options)
 
 
 def record_plugins(config: RunConfig) -> RunConfig:
-    """The settings with the checksums of the plugin files that they use.
+    """The settings, with the checksums of the plugin files that they use.
 
     Raises:
-        UserError: a name is unknown, or a recorded plugin is not imported, or with other content.
+        UserError: a name is unknown, or a recorded plugin is not imported or has other content.
     """
     require(config.plugins, "the configuration")
     if not loaded_files():
@@ -33,7 +83,7 @@ def record_plugins(config: RunConfig) -> RunConfig:
 
 
 def slow_precision(config: RunConfig) -> str | None:
-    """A line for a precision that this machine has no arithmetic for."""
+    """A note to the user if the machine has to emulate the precision; None otherwise."""
     train = config.train
     on_cpu = train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
     if train.precision == "bf16-mixed" and on_cpu and emulates_bfloat16():
@@ -45,15 +95,15 @@ def slow_precision(config: RunConfig) -> str | None:
 
 
 def emulates_bfloat16() -> bool:
-    """Whether this is an x86 processor without AVX-512."""
+    """Whether bfloat16 is emulated, as on an x86 processor without AVX-512."""
     return torch.backends.cpu.get_cpu_capability() in ("NO AVX", "AVX", "AVX2")
 
 
 def teach(method: Distilled, teacher: Run) -> None:
-    """Give a method its teacher.
+    """Load a run's network as the teacher of a method.
 
     Raises:
-        UserError: it was trained for other classes, or is another network.
+        UserError: the teacher was trained for other classes, or its network does not fit.
     """
     if tuple(teacher.description["label2id"]) != method.task.classes:
         raise UserError(f"the teacher {teacher.path} was not trained for the same classes")
@@ -63,11 +113,11 @@ def teach(method: Distilled, teacher: Run) -> None:
 def finetune_config(config: RunConfig) -> RunConfig:
     """The settings of further training after pruning.
 
-    The run's own, for `prune.finetune` epochs at `prune.finetune_lr`, without warm-up and in one
-    process, as the pruning that it ends is.
+    They are the settings of the run, but for `prune.finetune` epochs at `prune.finetune_lr`,
+    without warm-up and in one process, in which the pruning runs too.
 
     Raises:
-        UserError: the method keeps a part of the network outside it, which no run stores.
+        UserError: the method trains heads outside the network, which a run does not store.
     """
     prune, name = config.prune, config.method["name"]
     assert prune is not None

@@ -1,4 +1,4 @@
-"""What a training says of itself on the validation split, once an epoch."""
+"""Evaluation on the validation split after each epoch of training."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -24,14 +24,18 @@ def validate(
     autocast: Callable[[], AbstractContextManager[None]],
     add_up: Callable[[Tensor], Tensor],
 ) -> dict[str, float]:
-    """A row of the log: metrics of the final exit, the main ones of each exit, and the probe.
+    """Metrics on validation, for a row of the log.
 
     Args:
-        method: the network in training; left in evaluation mode.
-        batches: this process's own part of the split, no sample twice.
-        clusters: of the same samples, as numbers, (N,).
-        autocast: context of the run's precision.
-        add_up: sum of a tensor over all processes.
+        method: the method with the network in training; left in evaluation mode.
+        batches: this process's share of the split, in which no sample occurs twice.
+        clusters: number of the cluster of each sample in the batches, (N,).
+        autocast: context manager of the run's precision.
+        add_up: sums a tensor over all processes.
+    Returns:
+        `val_<metric>` of the final exit for all metrics, `val_<metric><exit>` of the other exits
+        for the main metrics, `val_loss` (mean cross-entropy of the final exit) and
+        `val_probe<exit>` (`probe_accuracy` of each exit's features, on this process's share).
     """
     method.eval()
     method.fold()
@@ -45,8 +49,8 @@ def validate(
         with autocast():
             exits = net(batch.images)
         probabilities = torch.stack([e.logits.float().softmax(-1) for e in exits], dim=1).cpu()
-        for kept, exit in zip(features, exits, strict=True):
-            kept.append(exit.features.float().cpu())
+        for parts, exit in zip(features, exits, strict=True):
+            parts.append(exit.features.float().cpu())
         labels, groups = batch.labels.cpu(), batch.groups.cpu()
         seen_groups.append(groups)
         final = probabilities[:, -1].clamp_min(1e-12).log()
@@ -66,10 +70,9 @@ def validate(
     for name in main_metrics():
         for k, exit_name in enumerate(net.exit_names[:-1]):
             row[f"val_{name}{exit_name}"] = float(values[name][k])
-    # The probe sees this process's part only.
     groups = torch.cat(seen_groups)
-    for kept, exit_name in zip(features, net.exit_names, strict=True):
+    for parts, exit_name in zip(features, net.exit_names, strict=True):
         row[f"val_probe{exit_name}"] = probe_accuracy(
-            torch.cat(kept), groups, clusters, num_groups=task.num_groups
+            torch.cat(parts), groups, clusters, num_groups=task.num_groups
         )
     return row

@@ -1,0 +1,262 @@
+"""The training loop of one run: epochs, validation, checkpoints and the files at the end."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from fairexit.config import RunConfig
+from fairexit.data.augment import Augment
+from fairexit.data.loaders import Loader
+from fairexit.data.prepared import Prepared
+from fairexit.errors import DivergedError, UserError, option
+from fairexit.files import write_atomically
+from fairexit.methods import Distilled, Method
+from fairexit.progress import Bar
+from fairexit.runs import Run
+from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
+from fairexit.training.log import csv_text, main_numbers, summary
+from fairexit.training.optim import build_optimizer, learning_rate
+from fairexit.training.setup import slow_precision
+from fairexit.training.validate import validate
+from fairexit.types import Batch, Task
+
+
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed torch for one epoch: dropout, and initial weights at epoch 0.
+
+    Sampling and augmentation draw from generators of their own.
+    """
+    torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+
+
+class Trainer:
+    """The training loop of one run.
+
+    Args:
+        config: the settings.
+        data: the prepared data.
+        task: the classes and groups.
+        run: the run, whose folder has been started; its last checkpoint is restored.
+        fabric: the devices, processes and precision.
+        method: the method with the network that is trained.
+        masks: parameter name -> True where a parameter is kept; the others are held at zero.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: Prepared,
+        task: Task,
+        run: Run,
+        *,
+        fabric: Fabric,
+        method: Method,
+        masks: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
+        fold = config.data.fold
+        self.training = self._loader(data.rows("train", fold))
+        self.validation = self._loader(data.rows("val", fold))
+        self.augment = Augment(config.data.augment, config.seed)
+        # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
+        self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
+        method.begin(self.training.labels, self.training.groups)
+        optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
+        # For 16-mixed, the precision has the state of the gradient scaler.
+        precision = fabric.strategy.precision
+        parts: dict[str, Stateful] = {
+            "method": method,
+            "optimizer": optimizer,
+            "precision": precision,
+        }
+        self.checkpoints = Checkpoints(run, parts, config.train.select)
+        self.progress = self.checkpoints.load()
+        if isinstance(method, Distilled):
+            method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
+        module, wrapped = fabric.setup(method, optimizer)
+        parameters = dict(method.net.named_parameters())
+        self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
+        self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
+
+    def _loader(self, rows: NDArray[np.int64]) -> Loader:
+        """Batches of rows of the data, of which each process loads its share."""
+        return Loader(
+            self.data,
+            rows,
+            self.task.group,
+            batch_size=self.config.train.batch_size,
+            device=self.fabric.device,
+            rank=self.fabric.global_rank,
+            world=self.fabric.world_size,
+        )
+
+    def fit(self) -> None:
+        """Train all epochs that are not done yet."""
+        epochs, steps = self.config.train.epochs, self.training.steps()
+        done, board = self.progress.epoch, None
+        if done < epochs and self.fabric.is_global_zero and (note := slow_precision(self.config)):
+            print(note, file=sys.stderr)
+        with Bar("training", epochs * steps, done * steps) as bar:
+            for epoch in range(done, epochs):
+                row = {"epoch": float(epoch + 1)}
+                row |= self._train_epoch(epoch, bar)
+                self._share_buffers()
+                row |= validate(
+                    self.method,
+                    self.validation.evaluation(Augment("none", 0)),
+                    self.validation.clusters,
+                    autocast=self.fabric.autocast,
+                    add_up=self._add_up,
+                )
+                if self.fabric.is_global_zero:
+                    if board is None:
+                        folder = self.run.path / "tensorboard"
+                        # A resumed run may repeat an epoch, whose earlier events are removed.
+                        board = SummaryWriter(folder, purge_step=epoch + 1)
+                    self._store(epoch, row, board)
+                    bar.line(f"{self.run.path}: {summary(row, epochs)}")
+                self.fabric.barrier()
+        if board is not None:
+            board.close()
+
+    def _share_buffers(self) -> None:
+        """Average the statistics of batch normalisation over all processes.
+
+        Each process has seen other images; afterwards all have the same network.
+        """
+        for buffer in self.method.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(cast(Tensor, self.fabric.all_reduce(buffer, reduce_op="mean")))
+
+    def _add_up(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, on the CPU."""
+        total = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
+        return cast(Tensor, total).cpu()
+
+    def _train_epoch(self, epoch: int, bar: Bar) -> dict[str, float]:
+        """Train one epoch.
+
+        Args:
+            epoch: its number, from 0.
+            bar: advanced at each step.
+        Returns:
+            For the log: means of the losses over the steps, the learning rate of the last step and
+            seconds.
+        Raises:
+            DivergedError: the mean loss is not finite.
+        """
+        train, steps = self.config.train, self.training.steps()
+        seed_epoch(self.config.seed, epoch + 1)
+        self.forward.train()
+        self.method.left_out.zero_()
+        sums = torch.zeros(1 + 2 * self.method.net.num_exits, device=self.fabric.device)
+        ratios, waited, began = [], 0.0, time.perf_counter()
+        batches = self.training.training(
+            self.augment, self.config.data.sampling, self.config.seed, epoch
+        )
+        for step, (batch, seconds) in enumerate(_timed(batches)):
+            waited += seconds
+            self.method.time = (epoch + step / steps) / train.epochs
+            for settings in self.optimizer.param_groups:
+                settings["lr"] = learning_rate(train, epoch, step, steps)
+            losses = self.forward(batch, measure=step in (steps // 2, steps - 1))
+            if losses.ratio is not None:
+                ratios.append(losses.ratio)
+            self.optimizer.zero_grad()
+            self.fabric.backward(losses.total)
+            if train.clip is not None:
+                self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
+            self.optimizer.step()
+            # Momentum and weight decay have moved the pruned parameters.
+            for parameter, zeros in self.zeros:
+                parameter.detach().masked_fill_(zeros, 0.0)
+            sums += torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
+            # Reading the loss waits for the GPU.
+            is_shown = bar.is_terminal and step % 10 == 0
+            bar.advance(self._text(epoch, sums, step) if is_shown else None)
+        means = (sums / steps).tolist()
+        if not np.isfinite(means[0]):
+            raise DivergedError(
+                f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
+                f"set train.clip, and choose another {option('out')}"
+            )
+        names = self.method.net.exit_names
+        row = {"lr": learning_rate(train, epoch, steps - 1, steps), "train_loss": means[0]}
+        row |= {f"train_target{n}": v for n, v in zip(names, means[1:], strict=False)}
+        penalties = means[1 + len(names) :]
+        row |= {f"train_penalty{n}": v for n, v in zip(names, penalties, strict=True)}
+        row["penalty_ratio"] = float(np.mean(ratios)) if ratios else float("nan")
+        row["terms_left_out"] = float(self.method.left_out)
+        return row | {"seconds": time.perf_counter() - began, "data_seconds": waited}
+
+    def _text(self, epoch: int, sums: Tensor, step: int) -> str:
+        """The description of the progress bar: mean loss so far, and the last validation."""
+        text = f"epoch {epoch + 1}/{self.config.train.epochs} loss {sums[0] / (step + 1):.3f}"
+        if self.progress.rows:
+            last = self.progress.rows[-1]
+            text += f" val {main_numbers(last)}"
+        return text
+
+    def _store(self, epoch: int, row: dict[str, float], board: SummaryWriter) -> None:
+        """Add a row to the log, and store the epoch.
+
+        Raises:
+            UserError: `train.select` is not defined on validation, or the folder cannot be written.
+        """
+        progress, criterion = self.progress, self.config.train.select
+        if np.isnan(row[f"val_{criterion}"]):
+            raise UserError(
+                f"{criterion} is not defined on validation, perhaps because no class occurs in two "
+                f"groups of {self.task.group}; choose another train.select"
+            )
+        progress.epoch = epoch + 1
+        progress.rows.append(row)
+        last = progress.epoch == self.config.train.epochs
+        try:
+            # Before the checkpoint, so that the log of a finished run has all epochs.
+            write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
+            self.checkpoints.store(self.method.net, progress, now=last)
+            for name, scalar in row.items():
+                board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
+            board.flush()
+        except OSError as error:
+            resumes = ", and training resumes from the last stored epoch" if epoch else ""
+            raise UserError(
+                f"{self.run.path} cannot be written ({error.strerror}); free some space and start "
+                f"again{resumes}"
+            ) from None
+
+    def finish(self, config: RunConfig) -> None:
+        """Write the files of a finished run, config.json last.
+
+        Args:
+            config: the settings that config.json stores.
+        """
+        if self.fabric.is_global_zero:
+            best = self.checkpoints.best(self.progress)
+            write_atomically(self.run.last_weights, save_tensors(self.method.net.state_dict()))
+            write_atomically(self.run.weights, best.read_bytes())
+            ratios = [row["penalty_ratio"] for row in self.progress.rows]
+            ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
+            describe(
+                self.run, config, self.data, self.method.net, task=self.task, penalty_ratio=ratio
+            )
+        self.fabric.barrier()
+
+
+def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Pairs of a batch and the seconds spent waiting for it."""
+    while True:
+        began = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.perf_counter() - began
