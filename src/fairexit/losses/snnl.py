@@ -196,6 +196,6 @@ def _log_ratio(closeness: Tensor, others: Tensor, partners: Tensor) -> Tensor:
 
 
 def _mask(closeness: Tensor, included: Tensor) -> Tensor:
-    """Exclude entries from a softmax or log-sum-exp."""
+    """Hide all other entries from a softmax or log-sum-exp."""
     # Not minus infinity: a row with nothing included would have a NaN gradient.
     return closeness.masked_fill(~included, torch.finfo(closeness.dtype).min)

@@ -2,7 +2,7 @@
 
 The cut is the same for every architecture. The first stage is the model without the modules that
 come after the stage, the head is the model without the modules that come before it, and the modules
-in between run in sequence. A random image checks that the result computes what the model computes.
+in between run in sequence. A random image is used to check that the output is unchanged.
 """
 
 import copy
@@ -193,7 +193,7 @@ def _cut_points(network: Any) -> list[dict[str, Any]]:
 
 
 def _run_order(module: nn.Module, cuts: list[str]) -> list[str]:
-    """Names of the children in running order; a child that contains a cut is split into its own."""
+    """Names of modules in running order; one that contains a cut is replaced by its children."""
     names = []
     for name, child in module.named_children():
         inside = [cut.removeprefix(f"{name}.") for cut in cuts if cut.startswith(f"{name}.")]
