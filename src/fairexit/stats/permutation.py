@@ -70,6 +70,7 @@ class Permutation:
 
     def corrected(self, name: str) -> Values:
         """The gap minus the null mean, (R, ...); negative if it is smaller than the null mean."""
+        check_question(name, self.point)
         return self.point[name] - self.null_mean(name)
 
 
