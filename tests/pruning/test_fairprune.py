@@ -184,7 +184,7 @@ def test_a_killed_pruning_goes_on(tiny_run, pruned, tmp_path, monkeypatch):
             "'dark' cannot be both the privileged and",
         ),
         ({"layers": ["stages.9"]}, r"prune\.layers: there is no layer 'stages\.9'"),
-        ({"device": "abacus"}, "--device is 'abacus'"),
+        ({"device": "abacus"}, "'device' is 'abacus'"),
     ],
 )
 def test_settings_that_do_not_fit(tiny_run, tmp_path, change, message):

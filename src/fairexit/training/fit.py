@@ -129,7 +129,7 @@ def _fabric(config: RunConfig) -> Fabric:
         fabric.launch()
     except Exception as error:
         raise UserError(
-            f"train.device is '{short(wanted.device)}' and train.devices {wanted.devices}: "
+            f"train.device is '{short(wanted.device)}' and train.devices is {wanted.devices}: "
             f"{short(error, 300)}"
         ) from None
     return fabric
