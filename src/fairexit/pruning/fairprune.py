@@ -58,7 +58,10 @@ def make_run(config: RunConfig, out: Path) -> Run:
     check_task(config.prune, data, config.data.group)
     if config.prune.finetune:
         finetune_config(config)
-    choose_device(config.prune.device)
+    try:
+        choose_device(config.prune.device)
+    except UserError as error:
+        raise UserError(error.render("prune.{}".format)) from None
     blank = replace(plain, model=replace(plain.model, pretrained=False))
     choose_layers(build(blank, data.task(config.data.group), data.size).net, config.prune)
     Run(out).start(config, data.info["checksums"])
