@@ -51,7 +51,10 @@ def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
     check_task(config.prune, data, config.data.group)
     if config.prune.finetune:
         finetune_config(config)
-    choose_device(config.prune.device)
+    try:
+        choose_device(config.prune.device)
+    except UserError as error:
+        raise UserError(error.render("prune.{}".format)) from None
     # Names of layers do not depend on the weights, so none are downloaded here.
     untrained = replace(unpruned, model=replace(unpruned.model, pretrained=False))
     choose_layers(build(untrained, data.task(config.data.group), data.size).net, config.prune)

@@ -94,7 +94,7 @@ def test_what_cannot_be_trained_and_pruned(tiny, tmp_path):
     for change, message in [
         ({"prune": {"group": "sex"}}, "has no attribute 'sex'"),
         ({"prune": {"layers": ["x"]}}, "there is no layer 'x' to prune"),
-        ({"prune": {"device": "abacus"}}, "'device' is 'abacus'"),
+        ({"prune": {"device": "abacus"}}, "^prune.device is 'abacus'"),
         (
             {"prune": {}, "train__devices": 2},
             "train.devices is 2, but training and pruning in one step needs a single device",

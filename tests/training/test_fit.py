@@ -225,7 +225,7 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
         ({"model__head": "cnov"}, "there is no head 'cnov'; did you mean 'conv'"),
         ({"method": {"name": "ermm"}}, "there is no method 'ermm'; did you mean 'erm'"),
         ({"method": {"name": "erm", "x": 1}}, "method 'erm' has no option 'x'; it has none"),
-        ({"train__device": "abacus"}, r"train\.device is 'abacus'"),
+        ({"train__device": "abacus"}, r"train\.device is 'abacus' and train\.devices is 1: "),
         ({"train__devices": 3}, "it must be a multiple of train.devices, 3"),
     ],
 )

@@ -122,7 +122,7 @@ def _fabric(config: RunConfig) -> Fabric:
         fabric.launch()
     except Exception as error:
         raise UserError(
-            f"train.device is '{short(settings.device)}' and train.devices {settings.devices}: "
+            f"train.device is '{short(settings.device)}' and train.devices is {settings.devices}: "
             f"{short(error, 300)}"
         ) from None
     return fabric
