@@ -1,5 +1,6 @@
 """Methods, datasets, heads and backbones from outside the package, and wrong ones."""
 
+import csv
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -28,6 +30,8 @@ from fairexit.study import job as jobs
 from fairexit.study.folder import Folder
 from fairexit.study.load import load_study
 from fairexit.training.fit import train
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 METHOD = """
 from fairexit.methods import Method, methods
@@ -89,60 +93,14 @@ class Little(Family):
         raise NotImplementedError
 """
 
-DATASET = """
-import hashlib
-
-import numpy as np
-import pandas as pd
-from fairexit.data.datasets import datasets
-from fairexit.data.images import Decoded
-from fairexit.data.records import Dataset, Listing
-
-@datasets.register("noise")
-class Noise(Dataset):
-    \"\"\"Noise of two brightnesses on two kinds of film.\"\"\"
-
-    needs_source = False
-
-    def __init__(self, *, images: int = 260):
-        self.images = images
-
-    def read(self, source):
-        number = np.arange(self.images)
-        frame = pd.DataFrame({
-            "id": [f"n{i}" for i in number],
-            "label": np.array(["dim", "bright"])[number % 2],
-            "cluster": "",
-            "film": np.array(["old", "new"])[number // 2 % 2],
-        })
-        return Listing(frame, ("dim", "bright"), {"film": ("old", "new")})
-
-    def pixels(self, rows, size, fit):
-        drawn = []
-        for name, label in zip(rows["id"], rows["label"]):
-            low = 128 if label == "bright" else 0
-            rng = np.random.default_rng(int(name[1:]))
-            image = rng.integers(low, low + 128, (size, size, 3), dtype=np.uint8)
-            drawn.append(Decoded(image, digest=hashlib.sha256(image).hexdigest()))
-        return drawn
-"""
-
-METRIC = """
-from fairexit.metrics.rates import range_known, tpr
-from fairexit.metrics.record import gap
-
-@gap("worst_tpr_gap", label="Worst TPR gap", rates=[tpr])
-def worst_tpr_gap(hits):
-    \"\"\"The largest range of true positive rates between groups, over classes.\"\"\"
-    return range_known(hits, -2).max(-1)
-"""
+DATASET = (EXAMPLES / "own_dataset.py").read_text()
 
 SOURCES = {
     "method": METHOD,
     "head": HEAD,
     "backbone": BACKBONE,
     "dataset": DATASET,
-    "metric": METRIC,
+    "metric": (EXAMPLES / "own_metric.py").read_text(),
 }
 
 
@@ -224,6 +182,38 @@ def test_from_ones_own_data_to_answers(command, files, tmp_path):
     model = load_model(run, "cpu", plugins=[files["head"], files["backbone"]])
     assert model.net.exit_names == ["2", "3", "f"]
     assert type(model.net.heads["2"]).__name__ == "MeanHead"
+
+
+def test_the_examples_go_through_a_study_to_answers(command, tmp_path, monkeypatch):
+    shutil.copytree(EXAMPLES, tmp_path / "outside")
+    monkeypatch.chdir(tmp_path / "outside")
+    plugin = ("--plugin", "own_dataset.py")
+    assert command("prepare", "noise", *plugin, "--size", 32, "--out", "data")[0] == 0
+    tree = {
+        "plugins": ["own_method.py", "own_metric.py"],
+        "base": {
+            "model": {"backbone": "resnet18", "exits": "all", "stem": "small"},
+            "train": {"epochs": 1, "batch_size": 64, "select": "worst_tpr_gap"},
+        },
+        "datasets": {"noise": {"data.path": "data", "data.augment": "none"}},
+        "rows": {"ERM": {}, "GroupLoss": {"method": {"name": "group_loss", "weight": 2}}},
+        "policy": {"rule": "worst_tpr_gap"},
+    }
+    write(Path("study.yaml"), yaml.safe_dump(tree))
+    status, _, errors = command("study", "study.yaml", "--out", "study")
+    assert status == 0, errors
+    with Path("study/results.csv").open() as file:
+        rows = {row["row"]: row for row in csv.DictReader(file)}
+    assert 0 <= float(rows["GroupLoss"]["worst_tpr_gap"]) <= 1
+    forget()
+    run = "study/runs/noise-GroupLoss-seed0"
+    assert json.loads(Path(run, "config.json").read_text())["run"]["plugins"].keys() == {
+        "own_method.py",
+        "own_metric.py",
+    }
+    # The trained network needs neither the method nor the metric.
+    bright = np.full((32, 32, 3), 192, dtype=np.uint8)
+    assert set(load_model(run, "cpu")(bright)["prediction"]) <= {"dim", "bright"}
 
 
 def test_list_shows_where_an_entry_comes_from(command, files):
@@ -517,10 +507,10 @@ WRONG = {
     f"{CLASS}: ...\n".replace("('own')", ""): ", line 3: a method is registered under a name",
     f"{CLASS}: ...\nraise ValueError('late')\n": ", line 5: ValueError: late",
     DATASET.replace("def read", "def raed"): (
-        ", line 10: dataset 'noise': Noise does not define read, see fairexit.data.records.Dataset"
+        ", line 27: dataset 'noise': Noise does not define read, see fairexit.data.records.Dataset"
     ),
     DATASET.replace("*, images", "images"): (
-        ", line 10: dataset 'noise': the positional arguments of Noise must be (), not (images); "
+        ", line 27: dataset 'noise': the positional arguments of Noise must be (), not (images); "
     ),
     HEAD.replace("width, num_classes)", "width)"): (
         ", line 5: head 'mean': the positional arguments of MeanHead must be (width, num_classes)"
