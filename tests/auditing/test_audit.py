@@ -217,7 +217,7 @@ def test_a_model_against_itself_differs_by_nothing():
 def test_what_cannot_be_audited(groups, options, message):
     with pytest.raises(UserError, match=message):
         perform([source()], groups, settings=QUICK, **options)
-    with pytest.raises(UserError, match="there are 2 models but 1 baselines; give 'baseline' once"):
+    with pytest.raises(UserError, match="models: 2, baselines: 1; give 'baseline' once"):
         perform([source(), source()], ["sex"], baselines=[source()], settings=QUICK)
 
 

@@ -50,7 +50,7 @@ def audit_sources(
     baselines = [align(baseline, source) for baseline in baselines]
     if baselines and len(baselines) != len(seeds):
         raise UserError(
-            f"there are {len(seeds)} models but {len(baselines)} baselines; give "
+            f"models: {len(seeds)}, baselines: {len(baselines)}; give "
             f"{option('baseline')} once for each model, in the same order of seeds"
         )
     attributes = list(dict.fromkeys(groups))
