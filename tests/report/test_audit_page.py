@@ -17,7 +17,7 @@ from fairexit.auditing.results import Estimate
 from fairexit.evaluation.entanglement import Entanglement
 from fairexit.report import audit_figures as figures
 from fairexit.report.audit_page import Footnotes, link, render_audit, write_audit
-from fairexit.report.theta import theta_data
+from fairexit.report.slider import slider_data
 
 BAD = '</script><script>alert("x")</script><b>&amp; "MEL\''
 VOID = {"meta", "link", "br", "input"}
@@ -191,14 +191,14 @@ def test_the_size_does_not_depend_on_the_number_of_samples():
 
 def test_theta_begins_at_the_one_in_use():
     curve = made_audit().attributes[0].curve
-    data = theta_data(curve)
+    data = slider_data(curve)
     assert abs(float(data["thetas"][data["used"]]) - 0.9) < 0.01
     assert data["at"] == data["used"]
     assert data["in_use"] == "0.9"
     eodd = next(s for s in data["series"] if s["key"] == "eodd")
     assert eodd["values"][0] is None
     assert eodd["values"][-1] == round(curve.metrics["eodd"][-1], 5)
-    unknown = theta_data(type(curve)(**{**vars(curve), "used": NAN, "cost": np.empty(0)}))
+    unknown = slider_data(type(curve)(**{**vars(curve), "used": NAN, "cost": np.empty(0)}))
     assert unknown["used"] is None
     assert unknown["at"] == 30
     assert "cost" not in [s["key"] for s in unknown["series"]]

@@ -26,8 +26,8 @@ from fairexit.report import vocabulary
 from fairexit.report.advice import limits, next_steps
 from fairexit.report.entanglement import entanglement_table
 from fairexit.report.findings import permutation_note, policy_text, summary
+from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
-from fairexit.report.theta import THETA_HELPERS
 
 MAX_MATRIX = 15
 """With more classes, the most frequent errors are shown instead of confusion matrices."""
@@ -61,7 +61,7 @@ def render_audit(
         "axis_of": axis_of,
         "sort_classes": sort_classes,
         "class_tip": class_tip,
-        **THETA_HELPERS,
+        **SLIDER_HELPERS,
         "errors_of": errors_of,
         "small_matrix": MAX_MATRIX,
         "isnan": math.isnan,

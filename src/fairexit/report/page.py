@@ -17,8 +17,8 @@ from fairexit.report.evaluation_tables import (
     summary_table,
     threshold_text,
 )
+from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
-from fairexit.report.theta import THETA_HELPERS
 from fairexit.report.vocabulary import exit_name
 from fairexit.version import __version__
 
@@ -47,7 +47,7 @@ def write_page(
     multi = [a for a in assessments if len(a.predictions.exit_names) > 1]
     page = render(
         "page.html",
-        THETA_HELPERS,
+        SLIDER_HELPERS,
         title=title,
         version=__version__,
         group=assessments[0].group,

@@ -26,7 +26,7 @@ def plots() -> dict[str, tuple[str, dict[str, int]]]:
     }
 
 
-def theta_data(curve: Curve) -> dict[str, Any]:
+def slider_data(curve: Curve) -> dict[str, Any]:
     """Data for the slider: the thresholds, the one in use, and each series with its values.
 
     Returns:
@@ -74,5 +74,5 @@ def _series(
     }
 
 
-THETA_HELPERS = {"theta_data": theta_data, "plots_of": plots}
-"""Functions that the template `theta.html` uses."""
+SLIDER_HELPERS = {"slider_data": slider_data, "plots_of": plots}
+"""Functions that the template `slider.html` uses."""
