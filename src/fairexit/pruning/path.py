@@ -112,6 +112,7 @@ class Trace:
         try:
             with safe_open(path, "pt") as file:
                 info = json.loads(file.metadata()["trace"])
+                # An open safetensors file has keys, but cannot be iterated itself.
                 removed = {int(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             steps = [Step(**s | {"measured": Measured(**s["measured"])}) for s in info["steps"]]
         except Exception as error:
