@@ -48,8 +48,7 @@ def in_turn(predictions: Predictions, thetas: Any) -> None:
     """Evaluate one threshold after the other."""
     groups = predictions.attributes["sex"]
     for theta in thetas:
-        exits = select(predictions.probabilities, theta)
-        answers = predictions.probabilities[np.arange(IMAGES), exits].argmax(-1)
+        answers, _ = predictions.at(select(predictions.confidence, theta))
         compute(count(predictions.labels, answers, groups, num_classes=CLASSES, num_groups=2))
 
 

@@ -202,8 +202,8 @@ def evaluate(
     grid: Sequence[float] | None = None,
     fallback: Literal["final", "most_confident"] = "final",
     empty: Literal["exclude", "zero"] = "exclude",
-    prob_prefix: str | None = None,
     plugins: "Plugins" = (),
+    **table: Any,
 ) -> "Assessment":
     """Measure accuracy and fairness of a run or of a table of predictions.
 
@@ -223,14 +223,18 @@ def evaluate(
         grid: the thresholds that `auto` tries; by default the paper's.
         fallback: which exit answers when none reaches the threshold.
         empty: whether a rate without samples is left out of the gaps, or counts as 0.
-        prob_prefix: prefix of a file's probability columns; by default `p/`.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
+        table: how a table is read: `label`, `prediction`, `prob_prefix`, `score`, `positive`,
+            `cut`, `bins`, `merge` and the others of `fairexit.predictions.reading.Reading`. For
+            a run, `bins`, `merge`, `min_group` and `unknown_values` apply, and nothing is stored.
     Raises:
         UserError: no such run or file, or a threshold is to be chosen without validation rows.
     """
     load_plugins(plugins)
+    from fairexit.config_files import build_section
     from fairexit.evaluation.assess import Choice, assess
     from fairexit.evaluation.thresholds import GRID
+    from fairexit.predictions.reading import Reading
 
     choice = Choice(
         threshold=threshold if isinstance(threshold, str | float | int) else tuple(threshold),
@@ -246,14 +250,14 @@ def evaluate(
         group=group,
         choice=choice,
         empty=empty,
-        prob_prefix=prob_prefix,
+        reading=build_section("", Reading, table),
     )
 
 
 def audit(
     table: "Table | Sequence[Table] | None" = None,
     *,
-    label: str | ArrayLike = "label",
+    label: str | ArrayLike | None = None,
     prediction: str | ArrayLike | None = None,
     probabilities: str | ArrayLike | None = None,
     classes: Sequence[Any] | None = None,
@@ -262,12 +266,13 @@ def audit(
     ids: str | ArrayLike | None = None,
     split: str = "test",
     baseline: "Table | Sequence[Table] | ArrayLike | None" = None,
-    positive: str | Sequence[str] = (),
+    positive: str | int | Sequence[str | int] = (),
     intersections: bool = False,
     threshold: str | float | tuple[float, ...] | None = None,
     name: str = "the model",
     settings: "AuditSettings | None" = None,
     plugins: "Plugins" = (),
+    **reading: Any,
 ) -> "AuditReport":
     """Audit predictions: gaps between groups, with intervals and permutation tests.
 
@@ -284,9 +289,10 @@ def audit(
         table: a run's folder, a file, `Predictions` or a frame; or a list of these, one for each
             training seed of one model, of which the first is audited in full; None if arrays are
             given.
-        label: column or array of true classes.
-        prediction: column or array of predicted classes.
+        label: column (by default `label`) or array of true classes.
+        prediction: column (by default `prediction`) or array of predicted classes.
         probabilities: prefix of the probability columns (`p/` by default), or an array (N, C).
+            For two classes, `score` (a column or array) is the probability of `positive` alone.
         classes: class names in the order of the probabilities.
         groups: names of the sensitive attributes, or name -> array.
         cluster: column or array that identifies the lesion or patient.
@@ -301,6 +307,9 @@ def audit(
         name: name of the model in the report.
         settings: numbers of resamples and permutations, seed and confidence level.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
+        reading: more about how tables are read: `score`, `cut`, `prob`, `logits`, `drop_missing`,
+            `bins`, `merge`, `min_group` and `unknown_values`, as in
+            `fairexit.predictions.reading.Reading`.
     Returns:
         The report; a notebook shows it as a table.
     Raises:
@@ -309,22 +318,39 @@ def audit(
     load_plugins(plugins)
     from fairexit.auditing import inputs
     from fairexit.auditing.audit import audit_sources
+    from fairexit.config_files import build_section
+    from fairexit.predictions.reading import Reading
     from fairexit.report.audit_report import AuditReport
 
     if table is not None and isinstance(groups, Mapping):
         raise UserError("a table is given, so 'groups' must name its columns, as in groups=['sex']")
     attributes = [groups] if isinstance(groups, str) else list(groups)
     many = isinstance(table, list | tuple)
+    positives = [positive] if isinstance(positive, str | int) else list(positive)
+    score = reading.pop("score", None)
+    how = {"classes": None if classes is None else list(map(str, classes)), **reading}
+    if score is not None and positives:
+        how["positive"] = str(positives[0])
     if table is None:
-        arrays = {"prediction": prediction, "probabilities": probabilities, "classes": classes}
-        arrays |= {"cluster": cluster, "ids": ids}
+        if score is not None:
+            how["score"] = "score"
+        arrays = {"prediction": prediction, "probabilities": probabilities, "score": score}
+        arrays |= {"cluster": cluster, "ids": ids, "reading": build_section("", Reading, how)}
         sources = [inputs.source_of_arrays(name, label, groups=groups, **arrays)]
     else:
-        columns = inputs.named_columns(
-            label=label, prediction=prediction, prob_prefix=probabilities, cluster=cluster, id=ids
+        named = inputs.named_columns(
+            label=label,
+            prediction=prediction,
+            prob_prefix=probabilities,
+            cluster=cluster,
+            id=ids,
+            score=score,
         )
         reader = inputs.TableReader(
-            columns=columns, groups=attributes, classes=classes, split=split, threshold=threshold
+            reading=build_section("", Reading, how | named),
+            groups=attributes,
+            split=split,
+            threshold=threshold,
         )
         sources = [reader.open(seed, name) for seed in _as_list(table, many)]
     baselines = []
@@ -340,7 +366,7 @@ def audit(
         attributes,
         baselines=baselines,
         intersections=intersections,
-        positives=[positive] if isinstance(positive, str) else positive,
+        positives=[str(name) for name in positives],
         settings=settings,
     )
     return AuditReport.of(results)

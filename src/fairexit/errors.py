@@ -41,9 +41,14 @@ class UserError(ValueError):
         """
         return _OPTION.sub(lambda mark: write(mark[1]), super().__str__())
 
+    @property
+    def plain(self) -> str:
+        """The message with the marks of its options, to be put into another message."""
+        return super().__str__()
+
     def at(self, where: str) -> "UserError":
         """The same error with "where: " before its message."""
-        return type(self)(f"{where}: {super().__str__()}")
+        return type(self)(f"{where}: {self.plain}")
 
 
 class DivergedError(UserError):

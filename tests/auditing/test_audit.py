@@ -148,10 +148,14 @@ def test_limits_name_what_is_missing():
     tone["skin_tone"][:7] = -1
     names = {"skin_tone": ("dark", "light")}
     blank = np.full(len(found.predictions), "")
-    hard = np.eye(3, dtype=np.float32)[found.answers][:, None]
     found = replace(
         change(
-            found, attributes=tone, group_names=names, clusters=blank, hard=True, probabilities=hard
+            found,
+            attributes=tone,
+            group_names=names,
+            clusters=blank,
+            given=found.answers,
+            probabilities=None,
         ),
         cluster_name="",
         dataset={"leaks": {"train-test": {"clusters": 3}}},
@@ -334,7 +338,11 @@ def test_figures_and_page(tmp_path):
             {"label": ["a"], "groups": ["sex"]},
             "'groups' must hold arrays, as in groups={'sex': sex}",
         ),
-        ({"groups": {"sex": ["f"]}}, "label='label' names a column, but no table is given"),
+        ({"groups": {"sex": ["f"]}}, "no table is given, so 'label' must be an array"),
+        (
+            {"label": "y", "groups": {"sex": ["f"]}},
+            "label='y' names a column, but no table is given",
+        ),
         (
             {"table": draw(n=20), "label": ["a"], "groups": ["sex"]},
             "a table is given, so 'label' must be the name of a column",
@@ -344,7 +352,8 @@ def test_figures_and_page(tmp_path):
             "a table is given, so 'groups' must name its columns",
         ),
         (
-            {"label": ["a"], "prediction": ["b"], "groups": {"s": ["f"]}, "baseline": "x.csv"},
+            {"label": ["a", "b"], "prediction": ["b", "b"], "groups": {"s": ["f", "m"]}}
+            | {"baseline": "x.csv"},
             "given as arrays, so the baseline must be an array too",
         ),
     ],

@@ -102,7 +102,11 @@ def test_columns_by_other_names(command, tmp_path):
         ),
         (lambda text: text.replace('"mel"', '"mell"', 1), ("--group", "sex"), "'mell' in column"),
         (lambda text: text.replace(",0.", ",1.", 1), ("--group", "sex"), "sum to"),
-        (lambda text: text.replace(",0.", ",nan0.", 1), ("--group", "sex"), "not a readable CSV"),
+        (
+            lambda text: text.replace(",0.", ",nan0.", 1),
+            ("--group", "sex"),
+            "does not hold numbers",
+        ),
     ],
 )
 def test_bad_input_is_one_line(command, file, tmp_path, monkeypatch, change, words, message):

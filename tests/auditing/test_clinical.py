@@ -72,8 +72,7 @@ def test_the_cut_is_never_chosen_on_test():
 
 def test_hard_answers_have_no_area_and_no_cut():
     found = source(validation=draw(split="val"))
-    one_hot = np.eye(3, dtype=np.float32)[found.answers][:, None]
-    clinical = read(change(found, probabilities=one_hot, hard=True))
+    clinical = read(change(found, probabilities=None, given=found.answers))
     assert np.isnan(clinical.groups["f"]["auroc"].value)
     assert clinical.reason == "there are answers only, no probabilities"
 

@@ -42,7 +42,7 @@ CASES = {
         "--threshold is 'high'; give",
     ),
     "evaluate: rule": (["evaluate", "t.csv", "--rule", "eod"], "did you mean 'eodd'"),
-    "audit: option": (["audit", "t.csv", "--draws", "9"], "No such option: --draws"),
+    "audit: option": (["audit", "t.csv", "--drows", "9"], "No such option: --drows"),
     "audit: file": (["audit", "t.csv", "no.csv"], "there is no file or folder no.csv"),
     "audit: baseline": (["audit", "t.csv", "--baseline", "no.csv"], "there is no file or folder"),
     "audit: group": (

@@ -40,7 +40,7 @@ def test_select_equals_a_loop(
     for theta in thresholds:
         each = theta if isinstance(theta, list) else [theta] * (exits - 1)
         for sample, chosen in zip(
-            probabilities, select(probabilities, theta, fallback), strict=True
+            probabilities, select(probabilities.max(-1), theta, fallback), strict=True
         ):
             confidence = sample.max(-1)
             slow = exits - 1 if fallback == "final" else int(np.argmax(confidence))
@@ -51,8 +51,8 @@ def test_select_equals_a_loop(
 
 
 def test_no_theta_means_the_final_exit() -> None:
-    assert (select(coarse(0), None) == 3).all()
-    assert (select(coarse(0), 0.1) == 0).all()
+    assert (select(coarse(0).max(-1), None) == 3).all()
+    assert (select(coarse(0).max(-1), 0.1) == 0).all()
 
 
 @FEW
@@ -66,7 +66,7 @@ def test_sweep_equals_select_and_count(seed: int, thetas: list[float], fallback:
     predictions = _predictions(probabilities, rng.integers(0, 2, n), groups)
     counts, share = sweep(predictions, "g", thetas, fallback)
     for t, theta in enumerate(thetas):
-        exits = select(probabilities, theta, fallback)
+        exits = select(probabilities.max(-1), theta, fallback)
         answers = probabilities[np.arange(n), exits].argmax(-1)
         expected = count(predictions.labels, answers, groups, num_classes=2, num_groups=3)
         np.testing.assert_array_equal(counts[t], expected)
@@ -102,7 +102,7 @@ def test_choice_equals_a_loop_over_the_grid(seed: int, tolerance: float) -> None
     groups, _ = predictions.group("sex")
 
     def score(theta: float | None) -> tuple[float, float]:
-        exits = select(predictions.probabilities, theta)
+        exits = select(predictions.confidence, theta)
         answers = predictions.probabilities[np.arange(200), exits].argmax(-1)
         values = compute(count(predictions.labels, answers, groups, num_classes=4, num_groups=2))
         return values["f1"].item(), values["eodd"].item()
@@ -185,7 +185,7 @@ def test_eodd_must_be_defined() -> None:
 
 def test_wrong_number_of_thetas() -> None:
     with pytest.raises(UserError, match="2 thresholds but 3 internal exits"):
-        select(coarse(0), [0.5, 0.9])
+        select(coarse(0).max(-1), [0.5, 0.9])
 
 
 @pytest.mark.parametrize(

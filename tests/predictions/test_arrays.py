@@ -1,12 +1,16 @@
 """Predictions from arrays and frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from fairexit.errors import UserError
 from fairexit.predictions.arrays import from_arrays, from_frame
-from fairexit.predictions.arrow import Columns
+from fairexit.predictions.files import write_predictions
+from fairexit.predictions.reading import Reading
+from random_predictions import make
 
 
 def test_answers_and_numbers_as_names():
@@ -18,7 +22,7 @@ def test_answers_and_numbers_as_names():
     )
     assert found.classes == ("0", "1")
     assert found.labels.tolist() == [1, 0, 1]
-    assert found.probabilities[:, 0].argmax(1).tolist() == [1, 0, 0]
+    assert found.answers[:, 0].tolist() == [1, 0, 0]
     assert found.hard
     assert found.attributes["tone"].tolist() == [0, -1, 1]
     assert found.group_names == {"tone": ("3", "4"), "sex": ("f",)}
@@ -27,9 +31,12 @@ def test_answers_and_numbers_as_names():
     assert found.ids.tolist() == ["1", "2", "3"]
 
 
+BA = Reading(classes=["b", "a"])
+
+
 def test_probabilities_in_the_order_of_the_classes():
     rows = [[0.2, 0.8], [0.6, 0.4]]
-    found = from_arrays(["a", "b"], probabilities=rows, classes=["b", "a"], ids=["x", "y"])
+    found = from_arrays(["a", "b"], probabilities=rows, ids=["x", "y"], reading=BA)
     assert found.labels.tolist() == [1, 0]
     assert found.probabilities[:, 0].tolist() == np.float32(rows).tolist()
     assert not found.hard
@@ -37,25 +44,35 @@ def test_probabilities_in_the_order_of_the_classes():
 
 def test_probabilities_may_be_rounded_to_two_digits():
     rows = [[0.33, 0.33, 0.33], [0.67, 0.17, 0.17]]
-    found = from_arrays(["a", "b"], probabilities=rows, classes=["a", "b", "c"])
+    found = from_arrays(["a", "b"], probabilities=rows, reading=Reading(classes=["a", "b", "c"]))
     assert found.probabilities[:, 0].tolist() == np.float32(rows).tolist()
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "give either the predictions or the probabilities"),
-        ({"prediction": "ab", "probabilities": []}, "give either the predictions or the prob"),
+        ({}, "give the predictions, the probabilities, or the score of one class"),
+        ({"prediction": "ab"}, "prediction is the single value 'ab'"),
+        ({"probabilities": [[1, 0]] * 2, "score": [1, 0]}, "the score of one, not both"),
         ({"prediction": ["a"]}, "1 values of prediction but 2 labels"),
         ({"prediction": ["a", "b"], "groups": {"sex": ["f"]}}, "1 values of group 'sex' but 2"),
-        ({"prediction": ["a", "c"], "classes": ["a", "b"]}, r"row 2 \(id '2'\): prediction 'c' is"),
-        ({"prediction": ["a", "b"], "classes": ["a", "bb"]}, r"label 'b' is not a class; did you"),
+        (
+            {"prediction": ["a", "c"], "reading": Reading(classes=["a", "b"])},
+            r"row 2 \(id '2'\): 'c' in column 'prediction' is not a class",
+        ),
+        (
+            {"prediction": ["a", "b"], "reading": Reading(classes=["a", "bb"])},
+            r"'b' in column 'label' is not a class; did you",
+        ),
         ({"probabilities": [[1, 0, 0]] * 2}, r"shape \(2, 3\); 2 labels and 2 classes need \(2, 2"),
         ({"probabilities": [[0.9, 0.2], [1, 0]]}, r"row 1 \(id '1'\): the prob.* sum to 1.1, not"),
-        ({"probabilities": [[np.nan, 0.2], [1, 0]]}, "negative or not a number"),
+        ({"probabilities": [[np.nan, 0.2], [1, 0]]}, "an answer is missing in 1 row"),
         ({"prediction": ["a", "b"], "ids": ["x", "x"]}, "an earlier row has the same id"),
-        ({"prediction": ["a", "b"], "classes": ["a"]}, "label 'b' is not a class"),
-        ({"prediction": [None, "b"]}, r"row 1 \(id '1'\): prediction '' is not a class"),
+        (
+            {"prediction": ["a", "b"], "reading": Reading(classes=["a"])},
+            "'b' in column 'label' is not a class",
+        ),
+        ({"prediction": [None, "b"]}, r"an answer is missing in 1 row \(first in row 1\)"),
     ],
 )
 def test_arrays_that_do_not_fit(given, message):
@@ -77,62 +94,65 @@ def frame(n=200):
 
 
 def test_a_frame_by_its_own_names():
-    columns = Columns(label="y", prediction="answer", cluster="patient")
-    found, left_out = from_frame(frame(), columns)
+    reading = Reading(label="y", prediction="answer", cluster="patient")
+    found = from_frame(frame(), reading)
     assert [*found.attributes] == ["sex"]
-    assert left_out == {"weight": "more than 100 values"}
+    assert found.left_out == {"weight": "more than 100 values"}
     assert set(found.clusters) == set(frame()["patient"].astype(str))
-    asked, left_out = from_frame(frame(), columns, ["weight"])
-    assert [*asked.attributes] == ["sex", "weight"]
-    assert left_out == {}
+    with pytest.raises(UserError, match=r"attribute 'weight' is a number with 200 values.*'bins'"):
+        from_frame(frame(), reading, ["weight"])
+    cut = replace(reading, bins={"weight": [0]})
+    assert from_frame(frame(), cut).group_names["weight"] == ("<0", ">=0")
 
 
 def test_a_frame_of_probabilities():
     table = frame().assign(**{"p/b": 0.75, "p/a": 0.25})
-    found, _ = from_frame(table, Columns(label="y"))
+    found = from_frame(table, Reading(label="y"))
     assert found.classes == ("b", "a")
     assert found.probabilities[0, 0].tolist() == [0.75, 0.25]
     other = table.rename(columns={"p/b": "q_b", "p/a": "q_a"})
-    assert from_frame(other, Columns(label="y", prob_prefix="q_"))[0].classes == ("b", "a")
+    assert from_frame(other, Reading(label="y", prob_prefix="q_")).classes == ("b", "a")
 
 
 def test_columns_that_are_not_there():
     with pytest.raises(UserError, match=r"^there is no column 'label'; available: answer"):
         from_frame(frame())
-    with pytest.raises(UserError, match=r"has no column 'sx'; did you mean 'sex'\?"):
-        from_frame(frame(), Columns(label="y"), ["sx"])
-    with pytest.raises(
-        UserError, match="neither a column 'prediction' nor columns of probabilities"
-    ):
-        from_frame(frame(), Columns(label="y"))
+    with pytest.raises(UserError, match=r"no column of an attribute 'sx'; did you mean 'sex'\?"):
+        from_frame(frame(), Reading(label="y"), ["sx"])
+    with pytest.raises(UserError, match="no columns 'p/<class>' and no column 'prediction'"):
+        from_frame(frame(), Reading(label="y"))
     with pytest.raises(UserError, match=r"^there is no column 'lesion'; available: answer"):
-        from_frame(frame(), Columns(label="y", prediction="answer", cluster="lesion"))
+        from_frame(frame(), Reading(label="y", prediction="answer", cluster="lesion"))
     twice = pd.concat([frame(), frame()[["sex"]]], axis=1)
     with pytest.raises(UserError, match="two columns are called 'sex'"):
-        from_frame(twice, Columns(label="y", prediction="answer"))
-    several = frame().assign(**{"p1/a": 1.0, "pf/a": 1.0})
-    with pytest.raises(UserError, match="column 'p1/a' is of one exit among several"):
-        from_frame(several, Columns(label="y"))
+        from_frame(twice, Reading(label="y", prediction="answer"))
+
+
+def test_a_frame_of_several_exits(tmp_path):
+    predictions = make()
+    write_predictions(predictions, tmp_path / "p.parquet")
+    found = from_frame(pd.read_parquet(tmp_path / "p.parquet"))
+    assert found.exit_names == predictions.exit_names
+    assert (found.answers == predictions.answers).all()
 
 
 def test_labels_and_groups_that_are_missing():
     table = frame().astype({"sex": "string"})
     table.loc[3, "sex"] = pd.NA
-    found, _ = from_frame(table, Columns(label="y", prediction="answer"))
+    found = from_frame(table, Reading(label="y", prediction="answer"))
     assert np.flatnonzero(found.attributes["sex"] == -1).tolist() == [3]
     table.loc[4, "y"] = None
-    with pytest.raises(
-        UserError, match=r"row 5 \(id '5'\): label '' is not a class; available: a, b"
-    ):
-        from_frame(table, Columns(label="y", prediction="answer"))
+    with pytest.raises(UserError, match=r"a label is missing in 1 row \(first in row 5\)"):
+        from_frame(table, Reading(label="y", prediction="answer"))
 
 
 def test_answers_that_disagree_with_their_probabilities():
-    table = frame().assign(**{"p/b": 0.75, "p/a": 0.25}, answer="b")
-    columns = Columns(label="y", prediction="answer")
-    assert not from_frame(table, columns)[0].hard
+    table = frame().assign(**{"p/c": 0.2, "p/b": 0.6, "p/a": 0.2}, answer="b")
+    reading = Reading(label="y", prediction="answer")
+    assert not from_frame(table, reading).hard
     table.loc[7, "answer"] = "a"
     with pytest.raises(
-        UserError, match=r"row 8 \(id '8'\): the predicted class does not have the largest"
+        UserError,
+        match=r"row 8 \(id '8'\): the predicted class does not have the largest.* in 1 of 200 rows",
     ):
-        from_frame(table, columns)
+        from_frame(table, reading)

@@ -93,8 +93,8 @@ def test_the_same_bytes_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_hard_answers_stay_hard(tmp_path: Path, suffix: str) -> None:
-    answers = np.eye(4, dtype=np.float32)[make().probabilities[:, -1:].argmax(-1)]
-    hard = replace(make(), probabilities=answers, exit_names=("f",), hard=True)
+    answers = make().answers[:, -1]
+    hard = replace(make(), probabilities=None, exit_names=("f",), given=answers)
     write_predictions(hard, tmp_path / f"p.{suffix}")
     same(read_predictions(tmp_path / f"p.{suffix}"), hard)
 
@@ -112,19 +112,20 @@ def test_from_outside(write: Callable[[str], Path], mark: str) -> None:
     assert set(predictions.clusters) == set(predictions.split) == {""}
 
 
-def test_names_that_look_like_numbers_stay_names(write: Callable[[str], Path]) -> None:
+def test_numbers_have_one_form_except_in_ids(write: Callable[[str], Path]) -> None:
     predictions = read_predictions(
-        write("\ufeffid,label,prediction,tone\n007,01,01,1.0\n8,1,01,2\n")
+        write("\ufeffid,label,prediction,tone\n007,01,1.0,1.0\n8,2,01,2\n")
     )
     assert predictions.ids.tolist() == ["007", "8"]
-    assert predictions.classes == ("01", "1")
-    assert predictions.group_names["tone"] == ("1.0", "2")
+    assert predictions.classes == ("01", "2")
+    assert predictions.answers[:, 0].tolist() == [0, 0]
+    assert predictions.group_names["tone"] == ("1", "2")
 
 
-def test_a_prediction_becomes_one_hot(write: Callable[[str], Path]) -> None:
+def test_a_column_of_answers(write: Callable[[str], Path]) -> None:
     predictions = read_predictions(write("label,prediction,sex\nb,b,f\nb,c,m\na,a,f\n"))
     assert predictions.classes == ("a", "b", "c")
-    assert predictions.probabilities[:, 0].argmax(-1).tolist() == [1, 2, 0]
+    assert predictions.answers.tolist() == [[1], [2], [0]]
     assert predictions.hard
 
 
@@ -167,15 +168,23 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("label", "lable", r"outside.csv: there is no column 'label'; did you mean 'lable'\?"),
-        ("yes,f", "Yes,f", r"row 1 \(id '1'\): 'Yes' in column 'label' is not known; did you mean"),
+        ("yes,f", "yess,f", r"row 1 \(id '1'\): 'yess' in column 'label' is not a class; did you"),
         ("no,m,1,0", "no,m,1.5,-0.5", r"row 2 \(id '2'\): a probability is negative or not a"),
-        ("no,m,1,0", "no,m,1,", r"row 2 \(id '2'\): a probability is negative or not a number"),
-        ("no,m,1,0", "no,m,nan,0", r"row 2 \(id '2'\): a probability is negative or not a number"),
-        ("no,m,1,0", "no,m,one,0", "not a readable CSV or Parquet file: .*'one'"),
-        ("no,m,1,0", "no,m,1", "not a readable CSV or Parquet file: .*Expected 4 columns"),
+        (
+            "no,m,1,0",
+            "no,m,1,",
+            r"an answer is missing in 1 row \(first in row 2\).*'drop_missing'",
+        ),
+        ("no,m,1,0", "no,m,nan,0", r"an answer is missing in 1 row \(first in row 2\)"),
+        ("no,m,1,0", "no,m,one,0", "column 'p/no' does not hold numbers: 'one'"),
+        ("no,m,1,0", "no,m,1", r"row 2: it has 3 cells where the header has 4 \(no,m,1\)"),
         ("0.5,0.5", "0.5,0.4", r"row 3 \(id '3'\): the probabilities of exit 'f' sum to 0.9, not"),
         ("p/yes", "p/no", "two columns are called 'p/no'"),
-        ("p/no,p/yes", "a,b", "no columns 'p/<class>' and no column 'prediction'; .*'prob_prefix'"),
+        (
+            "p/no,p/yes",
+            "a,b",
+            "no columns 'p/<class>' and no column 'prediction'; .*'prob_prefix', .*'score'",
+        ),
         ("p/no,p/yes", "p1/no,p1/yes", "no columns 'pf/<class>' of the final exit"),
         ("p/no,p/yes", "p1/no,pf/yes", "columns 'p1/' and 'pf/' have different classes"),
         (
@@ -185,9 +194,8 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
         ),
         (OUTSIDE, "", "outside.csv: the file is empty"),
         (OUTSIDE, "label,p/a,p/b\n", "there are no rows"),
-        (OUTSIDE, "\ufeff", "not a readable CSV or Parquet file"),
-        (OUTSIDE, "id;label;p/no\n1;no;1\n", "is separated by semicolons; save it with commas"),
-        (OUTSIDE, "PAR1xxxx", "not a readable CSV or Parquet file"),
+        (OUTSIDE, "\ufeff", "there are no columns"),
+        (OUTSIDE, "PAR1xxxx", "not a readable table"),
         (
             OUTSIDE,
             "id,label,prediction\nx,a,a\ny,b,a\nx,b,b\n",
@@ -201,12 +209,12 @@ def test_numbers_in_an_outside_parquet(tmp_path: Path) -> None:
         (
             OUTSIDE,
             "label,prediction\na,a\nb,b\n,a\n",
-            r"row 3 \(id '3'\): '' in column 'label' is not known; available: a, b",
+            r"a label is missing in 1 row \(first in row 3\)",
         ),
         (
             OUTSIDE,
             "label,prediction\na,\nb,b\n",
-            "row 1 .*: '' in column 'prediction' is not known",
+            r"an answer is missing in 1 row \(first in row 1\)",
         ),
     ],
 )
@@ -218,14 +226,14 @@ def test_bad_files(write: Callable[[str], Path], old: str, new: str, message: st
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "image.csv").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    with pytest.raises(UserError, match="not a readable CSV or Parquet file"):
+    with pytest.raises(UserError, match=r"there is no column 'label'|not a text file"):
         read_predictions(tmp_path / "image.csv")
-    with pytest.raises(UserError, match=r"cannot read .*absent.csv: No such file"):
+    with pytest.raises(UserError, match=r"there is no file .*absent.csv"):
         read_predictions(tmp_path / "absent.csv")
     write_predictions(make(), tmp_path / "p.parquet")
     whole = (tmp_path / "p.parquet").read_bytes()
     (tmp_path / "p.parquet").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="not a readable CSV or Parquet file"):
+    with pytest.raises(UserError, match="not a readable table"):
         read_predictions(tmp_path / "p.parquet")
 
 

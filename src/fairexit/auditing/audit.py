@@ -15,6 +15,7 @@ from fairexit.auditing.source import Source, align
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import unnamed_attribute
+from fairexit.tabular.names import match
 from fairexit.types import UNKNOWN
 from fairexit.version import __version__
 
@@ -53,6 +54,7 @@ def audit_sources(
             f"models: {len(seeds)}, baselines: {len(baselines)}; give "
             f"{option('baseline')} once for each model, in the same order of seeds"
         )
+    positives = [match(name, source.predictions.classes) or name for name in positives]
     attributes = list(dict.fromkeys(groups))
     slices = search_slices(source, settings)
     if intersections:
@@ -110,6 +112,13 @@ def _crossed(source: Source, attributes: Sequence[str]) -> Source:
     return replace(source, predictions=predictions)
 
 
+def _notes(sources: Sequence[Source]) -> tuple[str, ...]:
+    """What is noteworthy of the tables; those of other models than the first with their name."""
+    first, *others = sources
+    named = [f"{s.name}: {note}" for s in others for note in s.predictions.notes]
+    return tuple(dict.fromkeys([*first.predictions.notes, *named]))
+
+
 def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings) -> Facts:
     p = source.predictions
     splits = np.unique(p.split).tolist()
@@ -133,6 +142,7 @@ def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings)
         confidence_level=settings.confidence_level,
         alpha=settings.alpha,
         dataset=source.dataset,
+        notes=_notes([source, *baselines]),
         versions={
             "fairexit": __version__,
             "python": platform.python_version(),

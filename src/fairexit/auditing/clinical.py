@@ -16,7 +16,7 @@ from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest, option, short
 from fairexit.metrics.rates import Values, npv, ppv, tnr, tpr
-from fairexit.metrics.scores import auroc
+from fairexit.metrics.scores import against_rest, auroc
 from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
 from fairexit.stats.sample import Sample
 
@@ -54,13 +54,12 @@ def clinical_measures(
         raise UserError(
             f"{option('positive')} is '{positive}', but no measured sample has this class"
         )
-    scores = source.probabilities[samples.rows, c]
     as_predicted = _binary_measures(samples.sample, c, samples.sample.answers[0] == c, settings)
-    hard = source.predictions.hard
-    areas = _areas(scores, c, samples.sample, hard=hard, settings=settings)
+    areas = _areas(source, c, samples, settings)
     cut, reason = choose_cut(source, c, settings.specificity)
     at_cut = None
     if cut is not None:
+        scores = source.probabilities[samples.rows, c]
         at_cut = _binary_measures(samples.sample, c, scores >= cut, settings)
     groups = {}
     for g, name in enumerate(samples.groups):
@@ -129,18 +128,18 @@ def _warned(estimates: list[Estimate], clusters: NDArray[np.int64]) -> list[Esti
 
 
 def _areas(
-    scores: NDArray[np.float32], c: int, sample: Sample, *, hard: bool, settings: AuditSettings
+    source: Source, c: int, samples: AttributeSample, settings: AuditSettings
 ) -> list[Estimate]:
-    """AUROC of class c against the rest by group, from its probabilities (N,)."""
+    """AUROC of class c against the rest by group."""
+    sample = samples.sample
     groups = range(sample.num_groups)
-    if hard:
+    if source.predictions.hard:
         return [Estimate(math.nan, note="answers only")] * len(groups)
     labels = (sample.labels == c).astype(np.int64)
     members = [np.flatnonzero(sample.groups == g) for g in groups]
-    pair = np.stack([1 - scores, scores], 1)
+    pair = against_rest(source.probabilities[samples.rows], c)
 
     def areas(weights: Values) -> Values:
-        # With two classes the areas of both are equal, and so is their mean.
         by_group = [auroc(pair[rows], labels[rows], weights[:, rows]) for rows in members]
         return np.stack(by_group, -1)[:, None]
 

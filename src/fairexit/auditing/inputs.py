@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.source import Source, open_source, source_of
-from fairexit.errors import UserError, short
+from fairexit.errors import UserError, option, short
 from fairexit.evaluation.policy import Policy
 from fairexit.predictions.arrays import from_arrays, from_frame
-from fairexit.predictions.arrow import Columns
-from fairexit.predictions.files import Predictions
+from fairexit.predictions.data import Predictions
+from fairexit.predictions.reading import Reading
 
 
 def is_table(value: Any) -> bool:
     """Whether a value is a run's folder, a file, `Predictions` or a data frame, not an array."""
-    return isinstance(value, str | Path | Predictions) or hasattr(value, "columns")
+    frames = ("columns", "column_names")  # of pandas and Polars; of Arrow and Hugging Face
+    return isinstance(value, str | Path | Predictions) or any(hasattr(value, f) for f in frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +27,14 @@ class TableReader:
     """How to read the tables of an audit.
 
     Attributes:
-        columns: the names of their columns.
+        reading: the names of their columns and what their cells mean.
         groups: the sensitive attributes.
-        classes: class names for a data frame with a column of predictions.
         split: the split to measure.
         threshold: of models with several exits: numbers, `auto` or `policy`.
     """
 
-    columns: Columns
+    reading: Reading
     groups: Sequence[str] = ()
-    classes: Sequence[Any] | None = None
     split: str = "test"
     threshold: str | float | tuple[float, ...] | None = None
 
@@ -43,17 +42,17 @@ class TableReader:
         """The source of a table; `name` is the model's name if the table does not have one."""
         options: dict[str, Any] = {"split": self.split, "threshold": self.threshold}
         if isinstance(table, str | Path):
-            return open_source(Path(table), self.groups, columns=self.columns, **options)
-        left_out: dict[str, str] = {}
+            return open_source(Path(table), self.groups, reading=self.reading, **options)
         if not isinstance(table, Predictions):
-            table, left_out = from_frame(table, self.columns, self.groups, self.classes)
-        cluster = self.columns.cluster
-        source = source_of(table, name, self.groups, cluster_name=cluster, **options)
-        return replace(source, left_out=left_out)
+            table = from_frame(table, self.reading, self.groups)
+        elif changed := self.reading.changed():
+            raise UserError(f"{option(changed[0])} is about a table, but predictions are given")
+        cluster = self.reading.cluster
+        return source_of(table, name, self.groups, cluster_name=cluster, **options)
 
 
-def named_columns(**given: Any) -> Columns:
-    """Columns with the given names; an argument that is None keeps its default name.
+def named_columns(**given: Any) -> dict[str, str]:
+    """The names of columns that are given; an argument that is None has its default name.
 
     Raises:
         UserError: an array is given instead of a name.
@@ -64,11 +63,11 @@ def named_columns(**given: Any) -> Columns:
             raise UserError(
                 f"a table is given, so '{key}' must be the name of a column, not an array"
             )
-    return Columns(**named)
+    return named
 
 
 def source_of_arrays(
-    name: str, label: Any, *, groups: Any, cluster: Any = None, **given: Any
+    name: str, label: Any, *, groups: Any, cluster: Any = None, reading: Reading, **given: Any
 ) -> Source:
     """The source of a model that is given as arrays.
 
@@ -77,6 +76,7 @@ def source_of_arrays(
         label: true classes, (N,).
         groups: attribute -> value of each sample, (N,).
         cluster: lesion or patient of each sample, (N,).
+        reading: the classes, and how groups are made.
         given: other arguments of `from_arrays`.
     Raises:
         UserError: names of columns are given instead of arrays, or `from_arrays` refuses a value.
@@ -85,10 +85,14 @@ def source_of_arrays(
         raise UserError(
             "no table is given, so 'groups' must hold arrays, as in groups={'sex': sex}"
         )
+    if label is None:
+        raise UserError("no table is given, so 'label' must be an array")
     for key, value in {"label": label, "cluster": cluster, **given}.items():
         if isinstance(value, str):
             raise UserError(f"{key}='{short(value)}' names a column, but no table is given")
-    return source_of(from_arrays(label, groups=groups, clusters=cluster, **given), name)
+    return source_of(
+        from_arrays(label, groups=groups, clusters=cluster, reading=reading, **given), name
+    )
 
 
 def with_answers(source: Source, answers: NDArray[Any]) -> Source:
@@ -98,10 +102,10 @@ def with_answers(source: Source, answers: NDArray[Any]) -> Source:
         np.array(p.classes)[p.labels],
         prediction=answers if answers.ndim == 1 else None,
         probabilities=None if answers.ndim == 1 else answers,
-        classes=p.classes,
         ids=p.ids,
+        reading=Reading(classes=p.classes),
     )
     predictions = replace(
-        p, probabilities=baseline.probabilities, exit_names=("f",), hard=baseline.hard
+        p, probabilities=baseline.probabilities, exit_names=("f",), given=baseline.given
     )
     return Source("the baseline", predictions, Policy(None, rule="single exit"))

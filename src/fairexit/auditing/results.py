@@ -337,6 +337,7 @@ class Facts:
         dataset: description of the prepared data (name, website, licence, skipped, leaks); empty
             if they are not available.
         versions: of fairexit, Python and numpy.
+        notes: what a reader should know about how the tables were read.
     """
 
     name: str
@@ -359,6 +360,7 @@ class Facts:
     alpha: float
     dataset: dict[str, Any]
     versions: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

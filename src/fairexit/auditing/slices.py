@@ -101,7 +101,7 @@ def search_slices(source: Source, settings: AuditSettings) -> SliceSearch:
     worst = _test(candidates, settings)
     attributes = tuple(p.attributes)
     return SliceSearch(
-        worst, len(candidates), skipped, attributes, source.left_out, MIN_SLICE_CLUSTERS
+        worst, len(candidates), skipped, attributes, dict(p.left_out), MIN_SLICE_CLUSTERS
     )
 
 

@@ -15,9 +15,9 @@ from fairexit.errors import UserError, option, short
 from fairexit.evaluation.assess import Choice, choose_policy, stored_predictions
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
-from fairexit.predictions.arrow import Columns, attribute_columns
-from fairexit.predictions.data import first_row
-from fairexit.predictions.files import Predictions, read_predictions
+from fairexit.predictions.data import Predictions, first_row
+from fairexit.predictions.files import read_predictions
+from fairexit.predictions.reading import Reading
 from fairexit.runs import Run, open_run
 
 NO_COSTS = {
@@ -43,7 +43,6 @@ class Source:
         cluster_name: the column of clusters, "" if there is none.
         costs: multiply-adds of each exit, None if they are not known.
         cost_reason: why the costs are not known.
-        left_out: column that is not used -> reason.
         dataset: description of the prepared data that a run was trained on, if they are still in
             the same place and have not changed.
     """
@@ -57,25 +56,30 @@ class Source:
     cluster_name: str = ""
     costs: tuple[float, ...] | None = None
     cost_reason: str = NO_COSTS["file"]
-    left_out: dict[str, str] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def exits(self) -> NDArray[np.int64]:
         """Index of the exit that answers for each sample, (N,)."""
         p = self.predictions
-        return select(p.probabilities, self.policy.theta, self.policy.fallback)
+        return select(p.confidence, self.policy.theta, self.policy.fallback)
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """The probabilities of the exit that answers for each sample, (N, C)."""
-        p = self.predictions.probabilities
-        return np.ascontiguousarray(p[np.arange(len(p)), self.exits])
+        """The probabilities of the exit that answers for each sample, (N, C).
+
+        Raises:
+            ValueError: only the answers are known.
+        """
+        _, probabilities = self.predictions.at(self.exits)
+        if probabilities is None:
+            raise ValueError("only the answers are known, no probabilities")
+        return np.ascontiguousarray(probabilities)
 
     @cached_property
     def answers(self) -> NDArray[np.int64]:
         """Predicted classes, (N,)."""
-        return self.probabilities.argmax(-1)
+        return self.predictions.at(self.exits)[0]
 
     @property
     def relative_costs(self) -> NDArray[np.float64] | None:
@@ -89,7 +93,7 @@ def open_source(
     *,
     split: str = "test",
     threshold: str | float | tuple[float, ...] | None = None,
-    columns: Columns | None = None,
+    reading: Reading | None = None,
 ) -> Source:
     """Open a run's folder or a file of predictions.
 
@@ -100,24 +104,26 @@ def open_source(
         split: the split to measure; a file without splits is measured as a whole.
         threshold: numbers, `auto` to choose on validation, or `policy` for the one that the run
             has stored, which is the default if it exists.
-        columns: the names of a file's columns.
+        reading: how a file is read.
     Raises:
         UserError: the path does not exist or is not readable, or there are no validation rows to
             choose the threshold on.
     """
     if path.is_dir():
-        return _run(open_run(path), groups, split, threshold)
-    columns = columns or Columns()
-    attributes, left_out = attribute_columns(path, columns, groups)
+        return _run(
+            open_run(path), groups, split, threshold=threshold, reading=reading or Reading()
+        )
+    reading = reading or Reading()
+    predictions = read_predictions(path, groups, only=False, reading=reading)
     source = source_of(
-        read_predictions(path, attributes, columns=columns),
+        predictions,
         path.stem,
         groups,
         split=split,
         threshold=threshold,
-        cluster_name=columns.cluster,
+        cluster_name=reading.cluster,
     )
-    return replace(source, path=str(path), left_out=left_out)
+    return replace(source, path=str(path))
 
 
 def source_of(
@@ -142,8 +148,10 @@ def source_of(
     )
 
 
-def _run(run: Run, groups: Sequence[str], split: str, threshold: Any) -> Source:
-    measured = stored_predictions(run, split)
+def _run(
+    run: Run, groups: Sequence[str], split: str, *, threshold: Any, reading: Reading
+) -> Source:
+    measured = stored_predictions(run, split, reading)
     stored = run.policy.is_file()
     choice = Choice(("policy" if stored else "auto") if threshold is None else threshold)
     policy = _choose(choice, groups or [run.description["group"]], measured, run)
@@ -155,7 +163,7 @@ def _run(run: Run, groups: Sequence[str], split: str, threshold: Any) -> Source:
         policy,
         run.description["group"],
         str(run.path),
-        stored_predictions(run, "val") if has_validation else None,
+        stored_predictions(run, "val", reading) if has_validation else None,
         "cluster" if (measured.clusters != "").any() else "",
         None if costs is None else tuple(costs),
         NO_COSTS["run"] if costs is None else "",
@@ -220,11 +228,14 @@ def align(source: Source, reference: Source) -> Source:
             f"{models} have different clusters for the same samples; use the same column of "
             "clusters for both"
         )
+    probabilities = p.probabilities
+    if probabilities is not None:
+        probabilities = probabilities[rows][:, :, np.argsort(class_index)]
     aligned = replace(
         ref,
-        probabilities=p.probabilities[rows][:, :, np.argsort(class_index)],
+        probabilities=probabilities,
         exit_names=p.exit_names,
-        hard=p.hard,
+        given=None if p.given is None else class_index[p.given[rows]],
     )
     return replace(source, predictions=aligned)
 

@@ -3,19 +3,19 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fairexit.commands.common import (
     Plugins,
-    ProbPrefix,
     Split,
     check_exists,
     check_page,
     parse_threshold,
     show,
 )
+from fairexit.commands.table_options import table_options
 from fairexit.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ EXAMPLE = "fairexit audit predictions.csv --group sex --out report.html"
 STDOUT = Path("-")
 
 
+_IN_PYTHON = {"prob_prefix": "probabilities", "id": "ids"}
+"""Option -> its name in `fairexit.audit`, where it may be an array."""
+
+
+@table_options
 def audit(
     predictions: Annotated[
         list[Path],
@@ -43,7 +48,6 @@ def audit(
         bool,
         typer.Option("--intersections", help="Also audit the attributes crossed with each other."),
     ] = False,
-    cluster: Annotated[str, typer.Option(help="Column of the lesion or patient.")] = "cluster",
     baseline: Annotated[
         list[Path] | None,
         typer.Option(
@@ -67,15 +71,17 @@ def audit(
             show_default="policy where one is stored, else auto",
         ),
     ] = None,
-    label: Annotated[str, typer.Option(help="Column of true classes.")] = "label",
-    prediction: Annotated[str, typer.Option(help="Column of predicted classes.")] = "prediction",
-    id_column: Annotated[str, typer.Option("--id", help="Column of unique sample names.")] = "id",
-    prob_prefix: ProbPrefix = None,
     resamples: Annotated[
-        int, typer.Option(min=100, help="Bootstrap resamples of counts.")
+        int, typer.Option("--resamples", "--draws", min=100, help="Bootstrap resamples of counts.")
     ] = 10_000,
     score_resamples: Annotated[
-        int, typer.Option(min=100, help="Bootstrap resamples of AUROC and calibration error.")
+        int,
+        typer.Option(
+            "--score-resamples",
+            "--score-draws",
+            min=100,
+            help="Bootstrap resamples of AUROC and calibration error.",
+        ),
     ] = 1_000,
     permutations: Annotated[int, typer.Option(min=100, help="Permutations of each test.")] = 10_000,
     confidence_level: Annotated[
@@ -107,6 +113,7 @@ def audit(
         ),
     ] = None,
     plugins: Plugins = None,
+    table: dict[str, Any],
 ) -> None:
     """Test whether the gaps between groups are real, from predictions alone."""
     if out:
@@ -133,13 +140,9 @@ def audit(
     )
     report = audit_tables(
         predictions,
-        label=label,
-        prediction=prediction,
-        probabilities=prob_prefix,
         groups=group or [],
-        cluster=cluster,
-        ids=id_column,
         split=split,
+        **{_IN_PYTHON.get(name, name): value for name, value in table.items()},
         baseline=baseline,
         positive=positive or [],
         intersections=intersections,

@@ -119,10 +119,6 @@ Threshold = Annotated[
         "stored one), a number, or one for each internal exit such as 0.8,0.9."
     ),
 ]
-ProbPrefix = Annotated[
-    str | None,
-    typer.Option(help="What the names of probability columns begin with.", show_default="p/"),
-]
 
 
 def options_of(kind: type, **changes: Mapping[str, Any]) -> list[inspect.Parameter]:

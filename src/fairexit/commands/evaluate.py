@@ -1,15 +1,15 @@
 """fairexit evaluate."""
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from fairexit.commands.common import (
     Group,
     Plugins,
-    ProbPrefix,
     Split,
     Threshold,
     check_exists,
@@ -17,10 +17,13 @@ from fairexit.commands.common import (
     parse_threshold,
     show,
 )
+from fairexit.commands.table_options import table_options
+from fairexit.tables import printable
 
 EXAMPLE = "fairexit evaluate runs/me --tolerance 0.02"
 
 
+@table_options
 def evaluate(
     source: Annotated[
         Path, typer.Argument(metavar="RUN_OR_FILE", help="A run, or a table of predictions.")
@@ -53,11 +56,14 @@ def evaluate(
         Literal["exclude", "zero"],
         typer.Option(help="Leave rates without images out of the gaps, or count them as 0."),
     ] = "exclude",
-    prob_prefix: ProbPrefix = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The class of --score.", show_default="none")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all numbers as JSON instead of tables.")
     ] = False,
     plugins: Plugins = None,
+    table: dict[str, Any],
 ) -> None:
     """Measure accuracy and fairness of a run or of a table of predictions.
 
@@ -79,9 +85,11 @@ def evaluate(
         grid=thetas,
         fallback=fallback,
         empty=empty,
-        prob_prefix=prob_prefix,
+        **table | ({} if positive is None else {"positive": positive}),
     )
     evaluation = assessment.evaluation
+    for note in assessment.predictions.notes:
+        print(f"note: {printable(note)}", file=sys.stderr)
     if as_json:
         print(json.dumps(evaluation.to_dict(), indent=2))
         return

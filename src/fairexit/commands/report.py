@@ -1,15 +1,19 @@
 """fairexit report."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fairexit.commands.common import Group, Plugins, check_exists, check_page, parse_threshold
+from fairexit.commands.table_options import table_options
+from fairexit.tables import printable
 
 EXAMPLE = "fairexit report runs/plain runs/me --out fairness.html"
 
 
+@table_options
 def report(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN_OR_FILE...", help="Predicted runs, or tables.")
@@ -30,7 +34,11 @@ def report(
     title: Annotated[
         str, typer.Option(help="Heading of the page.")
     ] = "Fairness of image classifiers",
+    positive: Annotated[
+        str | None, typer.Option(help="The class of --score.", show_default="none")
+    ] = None,
     plugins: Plugins = None,
+    table: dict[str, Any],
 ) -> None:
     """Write a self-contained page that compares runs.
 
@@ -39,11 +47,18 @@ def report(
     check_page(out)
     check_exists(*runs, data)
     choice_threshold = parse_threshold(threshold)
+    from fairexit.config_files import build_section
     from fairexit.data.prepared import open_prepared
     from fairexit.evaluation.assess import Choice, assess_as_stored
+    from fairexit.predictions.reading import Reading
     from fairexit.report.page import write_page
 
     choice = Choice(choice_threshold)
-    assessments = [assess_as_stored(path, group, choice) for path in runs]
+    options = table | ({} if positive is None else {"positive": positive})
+    reading = build_section("", Reading, options)
+    assessments = [assess_as_stored(path, group, choice, reading) for path in runs]
+    for assessment in assessments:
+        for note in assessment.predictions.notes:
+            print(f"note: {assessment.name}: {printable(note)}", file=sys.stderr)
     write_page(assessments, out, title, open_prepared(data) if data else None)
     print(f"written: {out}")

@@ -1,6 +1,5 @@
 """The table that every dataset becomes, and the interface of a dataset."""
 
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import ClassVar
 import pandas as pd
 
 from fairexit.data.images import Decoded, decode
-from fairexit.errors import UserError, option, reason, short
+from fairexit.errors import UserError, option, short
+from fairexit.tabular.files import open_table
 from fairexit.types import PROBABILITY, RESERVED
 
 SPLITS = ("train", "val", "test")
@@ -100,45 +100,20 @@ class Dataset(ABC):
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, TSV or Parquet file with every column as text; empty cells are missing values.
+    """Read a table of any common form with every column as text; empty cells are missing values.
 
     Raises:
         UserError: the file does not exist, is not a valid table or has no rows.
     """
-    if not path.is_file():
-        raise UserError(f"there is no file {path}")
+    table = open_table(path)
+    readable = [name for name in table.names if table.is_readable(name)]
     try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-            return frame.astype("string").astype(object).where(frame.notna(), None)
-        separator = "\t" if path.suffix in {".tsv", ".tab"} else ","
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            encoding="utf-8-sig",
-            # Only an empty cell is missing: "None" and "NA" may be classes.
-            keep_default_na=False,
-            na_values=[""],
-        )
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read as a table: {reason(error)}") from None
+        frame = table.frame(readable)
+    except UserError as error:
+        raise error if str(path) in str(error) else error.at(str(path)) from None
     if frame.empty:
         raise UserError(f"{path} has no rows")
-    if repeated := _repeated_column(path, separator):
-        raise UserError(f"{path}: two columns are called '{short(repeated)}'; rename one")
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise UserError(f"{path}: the rows have more fields than the header has column names")
-    return frame.astype(object).where(frame.notna(), None)
-
-
-def _repeated_column(path: Path, separator: str) -> str | None:
-    """A column name that occurs twice in the header; pandas would rename the second column."""
-    header = pd.read_csv(
-        path, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig"
-    ).iloc[0]
-    names = header[header.notna() & header.duplicated()]
-    return None if names.empty else str(names.iloc[0])
+    return frame
 
 
 def need_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> None:

@@ -14,7 +14,9 @@ from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_t
 from fairexit.evaluation.thresholds import DEFAULT_RULE, GRID, check_rule, choose_theta
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import Empty
-from fairexit.predictions.files import Predictions, read_predictions
+from fairexit.predictions.data import Predictions
+from fairexit.predictions.files import read_predictions
+from fairexit.predictions.reading import Reading
 from fairexit.runs import Run, open_run
 
 
@@ -83,7 +85,7 @@ def assess(
     group: str | None = None,
     choice: Choice | None = None,
     empty: Empty = "exclude",
-    prob_prefix: str | None = None,
+    reading: Reading | None = None,
     store: bool = True,
 ) -> Assessment:
     """Evaluate a run, a file of predictions, or predictions in memory.
@@ -97,7 +99,8 @@ def assess(
         group: the attribute; by default the run's, or the only one of the table.
         choice: how the threshold is chosen.
         empty: value of a rate without samples, see `fairexit.metrics.rates`.
-        prob_prefix: prefix of the names of a file's probability columns.
+        reading: the names of a file's columns and what their cells mean; of a run, only how
+            groups are made.
         store: whether the files of a run are written.
     Raises:
         UserError: the source does not exist or does not hold what is asked for, or there are no
@@ -106,16 +109,14 @@ def assess(
     choice = choice or Choice()
     if isinstance(source, Path) and source.is_dir():
         run = open_run(source)
-        if prob_prefix is not None:
-            raise UserError(
-                f"{option('prob_prefix')} applies to a file of predictions, but {source} is a run"
-            )
-        return _assess_run(run, split, group, choice, empty=empty, store=store)
+        return _assess_run(run, split, group, choice, empty=empty, reading=reading, store=store)
     if isinstance(source, Predictions):
         name, everything = "the predictions", source
     else:
         name = str(source)
-        everything = read_predictions(source, None if group is None else [group], prob_prefix)
+        everything = read_predictions(
+            source, None if group is None else [group], reading=reading or Reading()
+        )
     group = group or _only_attribute(everything, name)
     splits = np.unique(everything.split).tolist()
     if splits == [""] and split != "test":
@@ -130,14 +131,22 @@ def assess(
 
 
 def _assess_run(
-    run: Run, split: str, group: str | None, choice: Choice, *, empty: Empty, store: bool
+    run: Run,
+    split: str,
+    group: str | None,
+    choice: Choice,
+    *,
+    empty: Empty,
+    reading: Reading | None,
+    store: bool,
 ) -> Assessment:
     """Evaluate the stored predictions of a run, and store the numbers and a chosen policy."""
     group = group or run.description["group"]
-    predictions = stored_predictions(run, split)
-    policy = choose_policy(choice, group, empty, predictions=predictions, run=run)
+    reading = reading or Reading()
+    predictions = stored_predictions(run, split, reading)
+    policy = choose_policy(choice, group, empty, predictions=predictions, run=run, reading=reading)
     evaluation = evaluate(predictions, group, policy, empty)
-    if store:
+    if store and reading == Reading():
         chosen = policy.split is not None or policy.rule == "single exit"
         # Evaluating another attribute must not change the predictions that the run makes.
         if chosen and group == run.description["group"]:
@@ -147,7 +156,10 @@ def _assess_run(
 
 
 def assess_as_stored(
-    path: Path, group: str | None = None, default: Choice | None = None
+    path: Path,
+    group: str | None = None,
+    default: Choice | None = None,
+    reading: Reading | None = None,
 ) -> Assessment:
     """Evaluate on test under a run's stored policy, or by `default` if there is none.
 
@@ -155,26 +167,39 @@ def assess_as_stored(
     """
     stored = path.is_dir() and Run(path).policy.is_file()
     choice = Choice("policy") if stored else default
-    return assess(path, group=group, choice=choice, store=False)
+    return assess(path, group=group, choice=choice, reading=reading, store=False)
 
 
-def stored_predictions(run: Run, split: str) -> Predictions:
+def stored_predictions(run: Run, split: str, reading: Reading | None = None) -> Predictions:
     """The predictions of one split that a run has stored.
 
+    Args:
+        run: the run.
+        split: the split.
+        reading: how groups are made of the values of an attribute.
     Raises:
-        UserError: the run has no predictions of this split.
+        UserError: the run has no predictions of this split, or the reading names columns, which
+            those of a run need not.
     """
+    if changed := (reading or Reading()).changed():
+        raise UserError(f"{option(changed[0])} is about a table, but {run.path} is a run")
     file = run.predictions(split)
     if not file.is_file():
         raise UserError(
             f"{run.path} has no predictions for split '{short(split)}'; make them with "
             "`fairexit predict`"
         )
-    return read_predictions(file)
+    return read_predictions(file, reading=reading)
 
 
 def choose_policy(
-    choice: Choice, group: str, empty: Empty, *, predictions: Predictions, run: Run | None
+    choice: Choice,
+    group: str,
+    empty: Empty,
+    *,
+    predictions: Predictions,
+    run: Run | None,
+    reading: Reading | None = None,
 ) -> Policy:
     """The policy of a run or a table: given, stored, or chosen on validation.
 
@@ -184,6 +209,7 @@ def choose_policy(
         empty: value of a rate without samples, see `fairexit.metrics.rates`.
         predictions: the rows; those of split "val" are used if there is no run.
         run: the run that the predictions belong to, if any.
+        reading: how the groups of a run's validation rows are made.
     Raises:
         UserError: there is no stored policy, or there are no validation rows.
     """
@@ -198,7 +224,7 @@ def choose_policy(
     if choice.threshold != "auto":
         return Policy(cast(float | tuple[float, ...], choice.threshold), choice.fallback)
     if run is not None:
-        validation = stored_predictions(run, "val")
+        validation = stored_predictions(run, "val", reading)
     elif "val" in predictions.split:
         validation = predictions.of_split("val")
     else:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy, Theta
@@ -13,7 +14,7 @@ from fairexit.metrics.counts import count, empty_cells
 from fairexit.metrics.rates import AVERAGES, BY_GROUP, Empty
 from fairexit.metrics.record import compute, main_metrics
 from fairexit.metrics.scores import auroc
-from fairexit.predictions.files import Predictions
+from fairexit.predictions.data import Predictions
 from fairexit.types import UNKNOWN
 
 ONE_ANSWER = "Every sample is answered with '{}'. Gaps of such a model are 0 and mean nothing."
@@ -50,9 +51,9 @@ class Evaluation:
         return f"Evaluation({self.n} samples, threshold {self.policy.theta}: {values})"
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields for JSON, with None instead of NaN."""
+        """The fields for JSON, with None instead of NaN; the metrics stand beside the others."""
         plain: dict[str, Any] = _without_nan(asdict(self))
-        return plain
+        return plain | plain.pop("metrics")
 
 
 def evaluate(
@@ -82,19 +83,16 @@ def evaluate(
     groups, names = predictions.group(group)
     known = predictions.take(groups != UNKNOWN)
     groups = known.attributes[group]
-    exits = select(known.probabilities, policy.theta, policy.fallback)
-    by_policy = known.probabilities[np.arange(len(known)), exits]
-    # First the probabilities under the policy, then those of each exit.
-    options = [by_policy, *np.moveaxis(known.probabilities, 1, 0)]
-    answers = np.stack([p.argmax(-1) for p in options])
+    exits = select(known.confidence, policy.theta, policy.fallback)
+    # First the answers under the policy, then those of each exit.
+    options = [exits, *(np.full(len(known), e) for e in range(len(known.exit_names)))]
+    answers = np.stack([known.at(option)[0] for option in options])
     counts = count(
         known.labels, answers, groups, num_classes=len(known.classes), num_groups=len(names)
     )
     answered = np.flatnonzero(counts[0].sum((0, 1)))
     values = compute(counts, empty=empty)
-    values["auroc"] = np.array(
-        [np.nan if known.hard else auroc(p, known.labels).item() for p in options]
-    )
+    values["auroc"] = np.array([_auroc(known, option) for option in options])
     exit_counts = np.zeros((len(names), len(known.exit_names)), np.int64)
     np.add.at(exit_counts, (groups, exits), 1)
     share = shares(exit_counts)
@@ -122,6 +120,12 @@ def evaluate(
         only_answer=known.classes[answered[0]] if len(answered) == 1 else None,
         empty_cells=empty_cells(counts[0], names, known.classes),
     )
+
+
+def _auroc(predictions: Predictions, exits: NDArray[np.int64]) -> float:
+    """AUROC at one exit for each sample, (N,); NaN if only the answers are known."""
+    _, probabilities = predictions.at(exits)
+    return math.nan if probabilities is None else auroc(probabilities, predictions.labels).item()
 
 
 PRINTED_GAPS = ("eopp0", "eopp1", "eodd_paper")

@@ -38,7 +38,7 @@ def best_option(metric: Metric, values: Values, f1: Values, min_f1: float) -> in
 
     For a gap this is the lowest value among the options whose macro F1 is at least `min_f1`,
     because a network that predicts the same class for every sample has no gap. For any other metric
-    it is the best value. Of equal options the first is returned.
+    it is the best value. Of equal options, within rounding, the first is returned.
 
     Args:
         metric: the metric that decides.
@@ -53,19 +53,19 @@ def best_option(metric: Metric, values: Values, f1: Values, min_f1: float) -> in
     if not len(candidates):
         return None
     ranked = -values[candidates] if metric.higher_is_better else values[candidates]
-    return int(candidates[np.argmin(ranked)])
+    return int(candidates[np.argmax(ranked <= ranked.min() + 1e-12)])
 
 
 def select(
-    probabilities: NDArray[Any], theta: Theta | None, fallback: Fallback = "final"
+    confidence: NDArray[Any], theta: Theta | None, fallback: Fallback = "final"
 ) -> NDArray[np.int64]:
     """The exit that answers for each sample: the earliest whose confidence reaches theta.
 
-    The confidence is the largest probability. It is compared in single precision, in which networks
-    compute it, so that the result equals that of early exit in the network.
+    The confidence is compared in single precision, in which networks compute it, so that the result
+    equals that of early exit in the network.
 
     Args:
-        probabilities: (N, E, C), the final exit last.
+        confidence: largest probability of each sample at each exit, (N, E), the final exit last.
         theta: in (0, 1], one value or one for each of the E - 1 internal exits; with None every
             sample leaves at the final exit.
         fallback: the exit that answers if no exit reaches theta, "final" or "most_confident".
@@ -75,15 +75,15 @@ def select(
         UserError: theta is out of range or has the wrong length, or the fallback is unknown.
     """
     check_fallback(fallback)
-    last = probabilities.shape[1] - 1
-    if theta is None:
-        return np.full(len(probabilities), last)
+    last = confidence.shape[1] - 1
+    if theta is None or not last:
+        return np.full(len(confidence), last)
     thetas = check_theta(theta)
     if thetas.ndim and len(thetas) != last:
         raise UserError(
             f"there are {len(thetas)} thresholds but {last} internal exits; give one for each"
         )
-    confidence = probabilities.max(-1).astype(np.float32)
+    confidence = confidence.astype(np.float32)
     confident = confidence[:, :-1] >= thetas
     fallback_exit = np.full(len(confidence), last) if fallback == "final" else confidence.argmax(1)
     first = np.pad(confident, ((0, 0), (0, 1)), constant_values=True).argmax(1)
@@ -113,10 +113,9 @@ def sweep(
     groups, names = predictions.group(group)
     levels, level_index = np.unique(check_theta(thetas), return_inverse=True)
     known = groups != UNKNOWN
-    probabilities, groups = predictions.probabilities[known], groups[known]
-    labels = predictions.labels[known]
-    (n, num_exits, num_classes), num_groups = probabilities.shape, len(names)
-    confidence, answers = probabilities.max(-1).astype(np.float32), probabilities.argmax(-1)
+    groups, labels = groups[known], predictions.labels[known]
+    confidence, answers = predictions.confidence[known], predictions.answers[known]
+    (n, num_exits), num_classes, num_groups = answers.shape, len(predictions.classes), len(names)
     exits = np.tile(np.arange(num_exits), (n, 1))
     if fallback == "most_confident":
         exits[:, -1] = confidence.argmax(1)
@@ -194,7 +193,7 @@ def choose_theta(
         )
     final_counts = count(
         predictions.labels,
-        predictions.probabilities[:, -1].argmax(-1),
+        predictions.answers[:, -1],
         groups,
         num_classes=len(predictions.classes),
         num_groups=len(names),

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from fairexit.metrics.rates import Values, mean_known
 
+NEAR_ONE = 0.999
+"""Probabilities above it have few digits in single precision, but what they leave has many."""
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -19,7 +22,8 @@ def auroc(
 
     The probability that a sample of the class scores higher than a sample of another class, where
     ties count half (Mann-Whitney). A class that has no sample, or all of them, is left out of the
-    mean.
+    mean. The areas of two classes are one area. Probabilities so near 1 that they are equal in
+    single precision are ranked by what they leave for the other classes.
 
     Args:
         probabilities: (N, C).
@@ -32,9 +36,36 @@ def auroc(
     1.0
     """
     weights = _weights(labels, weights)
-    classes = range(probabilities.shape[1])
-    areas = [_area(probabilities[:, c], labels == c, weights) for c in classes]
+    num_classes = probabilities.shape[1]
+    classes = [1] if num_classes == 2 else range(num_classes)
+    areas = [_area(ranks(probabilities, c), labels == c, weights) for c in classes]
     return mean_known(np.stack(areas, -1))
+
+
+def ranks(probabilities: Array, c: int) -> NDArray[np.int64]:
+    """Rank of each sample by the probability of one class, (N,); equal ranks are ties.
+
+    Args:
+        probabilities: (N, C).
+        c: the class.
+    """
+    scores = probabilities[:, c]
+    rest = np.zeros(len(scores))
+    near_one = np.flatnonzero(scores > NEAR_ONE)
+    if len(near_one):
+        others = np.delete(probabilities[near_one], c, 1)
+        rest[near_one] = -others.sum(1, dtype=np.float64)
+    order = np.lexsort((rest, scores))
+    new = (np.diff(scores[order]) != 0) | (np.diff(rest[order]) != 0)
+    rank = np.empty(len(scores), np.int64)
+    rank[order] = np.concatenate([[0], np.cumsum(new)]) if len(scores) else []
+    return rank
+
+
+def against_rest(probabilities: Array, c: int) -> NDArray[np.float64]:
+    """Probabilities of one class against the rest as two classes, (N, 2), the class second."""
+    rest = np.delete(probabilities, c, 1).sum(1, dtype=np.float64)
+    return np.stack([rest, probabilities[:, c].astype(np.float64)], 1)
 
 
 def auroc_by_group(
@@ -103,7 +134,7 @@ def _mean(total: Values, weights: Values) -> Values:
     return mean
 
 
-def _area(scores: Array, positive: NDArray[np.bool_], weights: Values) -> Values:
+def _area(scores: NDArray[np.int64], positive: NDArray[np.bool_], weights: Values) -> Values:
     """Area under the ROC curve of one class, (...), from weights (..., N)."""
     order = np.argsort(scores)
     ordered, rows = scores[order], np.flatnonzero(positive[order])

@@ -1,8 +1,11 @@
 """Predictions of any model for labelled samples."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, short
@@ -21,14 +24,18 @@ class Predictions:
         attributes: name -> index into `group_names[name]` or UNKNOWN, (N,).
         group_names: attribute -> its values, including those that do not occur.
         classes: class names, including those that do not occur.
-        probabilities: (N, E, C); the C values of each sample and exit sum to 1.
+        probabilities: (N, E, C); the C values of each sample and exit sum to 1. None if only the
+            answers are known.
         exit_names: ascending numbers, then "f", such as ("1", "2", "f"); ("f",) for a plain
             network.
-        hard: whether the probabilities are one-hot predictions, so that scores such as AUROC are
-            meaningless.
+        given: the answers of a model with one exit, where the table states them: predicted classes
+            as indices, (N,). They are what is measured, whatever the probabilities are.
+        notes: what a reader should know about how the table was read, one sentence each.
+        left_out: column that could not be an attribute -> reason.
     Raises:
-        UserError: shapes do not fit, ids repeat, an index is out of range, or the probabilities
-            of a row are negative, not a number, or do not sum to 1.
+        UserError: shapes do not fit, ids repeat, an index is out of range, there are neither
+            answers nor probabilities, or the probabilities of a row are negative, not a number, or
+            do not sum to 1.
     """
 
     ids: NDArray[np.str_]
@@ -38,16 +45,15 @@ class Predictions:
     attributes: dict[str, NDArray[np.int64]]
     group_names: dict[str, tuple[str, ...]]
     classes: tuple[str, ...]
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None
     exit_names: tuple[str, ...]
-    hard: bool = False
+    given: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_shapes()
-        unique, first = np.unique(self.ids, return_index=True)
-        if len(unique) < len(self):
-            repeated = np.ones(len(self), bool)
-            repeated[first] = False
+        if (repeated := pd.Index(self.ids.astype(object)).duplicated()).any():
             raise UserError(
                 f"{first_row(self.ids, repeated)}: an earlier row has the same id; "
                 "ids must be unique"
@@ -57,6 +63,8 @@ class Predictions:
             (f"group '{name}'", values, UNKNOWN, len(self.group_names[name]))
             for name, values in self.attributes.items()
         ]
+        if self.given is not None:
+            indices.append(("prediction", self.given, 0, len(self.classes)))
         for column, values, low, end in indices:
             wrong = (values < low) | (values >= end)
             if wrong.any():
@@ -88,15 +96,23 @@ class Predictions:
                     f"an attribute cannot be called '{short(name)}', because that column has "
                     "another meaning; rename it"
                 )
-        columns = (self.clusters, self.split, self.labels, *self.attributes.values())
+        given = () if self.given is None else (self.given,)
+        columns = (self.clusters, self.split, self.labels, *self.attributes.values(), *given)
         shape = (len(self), len(self.exit_names), len(self.classes))
-        if self.probabilities.shape != shape or any(c.shape != shape[:1] for c in columns):
+        fits = self.probabilities is None or self.probabilities.shape == shape
+        if not fits or any(c.shape != shape[:1] for c in columns):
             raise UserError(
                 f"the probabilities must have the shape (N, exits, classes) = {shape}, and every "
                 f"column the length {len(self)}"
             )
+        if self.given is None if self.hard else self.given is not None and shape[1] > 1:
+            raise UserError(
+                "give the probabilities of every exit, or the answers of a model with one exit"
+            )
 
     def _check_probabilities(self) -> None:
+        if self.probabilities is None:
+            return
         wrong = np.any(~(self.probabilities >= 0), axis=(1, 2))
         if wrong.any():
             raise UserError(
@@ -123,8 +139,38 @@ class Predictions:
             f"{', '.join(self.exit_names)}; {groups or 'no attribute'})"
         )
 
+    @property
+    def hard(self) -> bool:
+        """Whether only the answers are known, so that scores such as AUROC have no value."""
+        return self.probabilities is None
+
+    @cached_property
+    def answers(self) -> NDArray[np.int64]:
+        """The predicted class of each sample at each exit, (N, E)."""
+        if self.given is not None:
+            return self.given[:, None]
+        assert self.probabilities is not None
+        return self.probabilities.argmax(-1)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """The largest probability of each sample at each exit, (N, E); 1 if none is known."""
+        if self.probabilities is None:
+            return np.ones((len(self), 1), np.float32)
+        return self.probabilities.max(-1)
+
+    def at(self, exits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        """The answers (N,) and, if known, probabilities (N, C) at an exit for each sample, (N,)."""
+        rows = np.arange(len(self))
+        probabilities = self.probabilities
+        return self.answers[rows, exits], None if probabilities is None else probabilities[
+            rows, exits
+        ]
+
     def take(self, rows: NDArray[np.bool_]) -> "Predictions":
         """The rows that a mask (N,) selects."""
+        if rows.all():
+            return self
         return replace(
             self,
             ids=self.ids[rows],
@@ -132,7 +178,8 @@ class Predictions:
             split=self.split[rows],
             labels=self.labels[rows],
             attributes={name: values[rows] for name, values in self.attributes.items()},
-            probabilities=self.probabilities[rows],
+            probabilities=None if self.probabilities is None else self.probabilities[rows],
+            given=None if self.given is None else self.given[rows],
         )
 
     def of_split(self, name: str) -> "Predictions":
@@ -171,23 +218,3 @@ def first_row(ids: NDArray[np.str_], wrong: NDArray[np.bool_]) -> str:
     """The first row that a mask (N,) selects, as error messages name it; rows count from 1."""
     index = int(np.argmax(wrong))
     return f"row {index + 1} (id '{short(ids[index])}')"
-
-
-def check_answers(
-    ids: NDArray[np.str_], answers: NDArray[np.int64], probabilities: NDArray[np.float32]
-) -> None:
-    """Check that every predicted class is the most probable one; it would be ignored otherwise.
-
-    Args:
-        ids: names of the samples, (N,).
-        answers: indices of the predicted classes, (N,).
-        probabilities: (N, C).
-    Raises:
-        UserError: a predicted class does not have the largest probability.
-    """
-    wrong = probabilities[np.arange(len(answers)), answers] < probabilities.max(1)
-    if wrong.any():
-        raise UserError(
-            f"{first_row(ids, wrong)}: the predicted class does not have the largest probability; "
-            "leave out the column of predictions or the probabilities"
-        )

@@ -16,7 +16,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
 from fairexit.files import read_json
 from fairexit.metrics.rates import AVERAGES, BY_GROUP
-from fairexit.metrics.record import compute
+from fairexit.metrics.record import METRICS, compute
 from fairexit.predictions.files import Predictions
 from fairexit.runs import Run, open_run, read_record
 from fairexit.stats.sample import Sample
@@ -92,9 +92,9 @@ class Pooled:
                 exits: Any = np.full(len(p), p.exit_names.index(exit_rule))
             else:
                 theta = policy.theta if exit_rule == POLICY else float(exit_rule)
-                exits = select(p.probabilities, theta, policy.fallback)
-            parts.append(p.probabilities[np.arange(len(p)), exits].argmax(-1))
-        return cast(NDArray[np.int64], np.concatenate(parts)[self.order])
+                exits = select(p.confidence, theta, policy.fallback)
+            parts.append(p.at(exits)[0])
+        return np.concatenate(parts)[self.order]
 
     @cached_property
     def options(self) -> dict[str, int]:
@@ -215,4 +215,4 @@ def _flat(metrics: dict[str, Any]) -> dict[str, Any]:
     }
     for key in AVERAGES:
         flat |= {f"{key}/{name}": values[key] for name, values in metrics["groups"].items()}
-    return flat | cast(dict[str, Any], metrics["metrics"])
+    return flat | {name: metrics[name] for name in (*METRICS, "auroc") if name in metrics}

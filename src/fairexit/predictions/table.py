@@ -1,0 +1,235 @@
+"""Predictions from the columns of a table, in a file or in memory."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from fairexit.errors import UserError, nearest, option, short
+from fairexit.predictions.build import Parts, build
+from fairexit.predictions.data import Predictions
+from fairexit.predictions.reading import MAX_VALUES, Reading
+from fairexit.tabular.files import TableFile, coded, is_scalar, numbers_of
+from fairexit.tabular.names import clean, in_order, key, match, reconcile
+
+METADATA = b"fairexit"
+
+
+def from_table(
+    table: TableFile, reading: Reading, groups: Sequence[str] | None = None, *, only: bool = False
+) -> Predictions:
+    """Predictions of a table.
+
+    Args:
+        table: the table.
+        reading: the names of its columns and what their cells mean.
+        groups: attributes to use, whatever they hold.
+        only: whether no other attribute is read.
+    Raises:
+        UserError: a column is missing, or a cell is wrong.
+    """
+    names = table.names
+    if not names:
+        raise UserError("there are no columns")
+    reading.check(names)
+    for name in groups or ():
+        if name not in names:
+            candidates = [other for other in names if reading.may_be_attribute(other)]
+            raise UserError(
+                f"there is no column of an attribute '{short(name)}'; {nearest(name, candidates)}"
+            )
+    ours = _metadata(table)
+    labels = table.read([reading.label])[reading.label]
+    if not len(labels):
+        raise UserError("there are no rows")
+    parts = Parts(labels=labels, notes=table.notes, classes=reading.classes)
+    parts.groups = ours.get("groups", {})
+    parts.exact = bool(ours)
+    used = _add_probabilities(parts, table, reading)
+    present = [name for name in names if reading.may_be_attribute(name) and name not in used]
+    for name in groups or ():
+        if name not in present:
+            raise UserError(
+                f"column '{short(name)}' has another meaning and cannot be an attribute; "
+                f"{nearest(name, present)}"
+            )
+    wanted = [*(groups or ()), *reading.bins, *reading.merge]
+    chosen = (
+        [name for name in present if name in wanted]
+        if only
+        else _few(table, present, wanted, parts)
+    )
+    meanings = {"clusters": reading.cluster, "ids": reading.id, "splits": reading.split}
+    if reading.prediction in names and reading.prediction not in used and parts.answers is None:
+        meanings["answers"] = reading.prediction
+    meanings = {part: name for part, name in meanings.items() if name in names}
+    cells = table.read(list(dict.fromkeys([*meanings.values(), *chosen])))
+    for part, name in meanings.items():
+        setattr(parts, part, cells[name])
+    parts.attributes = {name: cells[name] for name in chosen}
+    return build(parts, reading, wanted)
+
+
+def _metadata(table: TableFile) -> dict[str, Any]:
+    """What a file of ours says about itself; empty for other tables."""
+    content = table.metadata().get(METADATA)
+    if content is None:
+        return {}
+    try:
+        stored = json.loads(content)
+        groups = stored["groups"]
+        good = all(
+            isinstance(values, list) and all(isinstance(value, str) for value in values)
+            for values in groups.values()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        good = False
+    if not good:
+        raise UserError("the file's description of its groups is damaged; predict again")
+    return {"groups": groups}
+
+
+def _few(
+    table: TableFile, present: Sequence[str], wanted: Sequence[str], parts: Parts
+) -> list[str]:
+    """The columns that may be attributes, judged by the first rows."""
+    if not present:
+        return []
+    sample = table.sample(present)
+    chosen = []
+    for name in present:
+        column = sample[name]
+        if name in wanted:
+            chosen.append(name)
+        elif not is_scalar(column.type):
+            parts.left_out[name] = "its cells are not single values"
+        elif len(column.unique()) > MAX_VALUES:
+            parts.left_out[name] = f"more than {MAX_VALUES} values"
+        else:
+            chosen.append(name)
+    return chosen
+
+
+def _add_probabilities(parts: Parts, table: TableFile, reading: Reading) -> set[str]:
+    """Add probabilities and their classes to the parts; returns the columns that were used."""
+    if reading.score is not None:
+        column = table.read([reading.score], [reading.score])[reading.score]
+        answers = None
+        if reading.cut is None and reading.prediction in table.names:
+            answers = table.read([reading.prediction])[reading.prediction]
+        add_score(parts, numbers_of(column, reading.score), reading, answers)
+        return {reading.score}
+    by_exit = reading.probability_columns(table.names)
+    if reading.prob_prefix == "":
+        by_exit = {"f": _class_columns(parts, table, reading)}
+    if not by_exit:
+        if reading.prediction not in table.names:
+            raise UserError(
+                f"there are no columns 'p/<class>' and no column '{short(reading.prediction)}'; "
+                f"name the column of answers with {option('prediction')}, what the names of "
+                f"probability columns begin with as {option('prob_prefix')}, or the column of one "
+                f"probability as {option('score')}"
+            )
+        return set()
+    if "f" not in by_exit:
+        raise UserError("there are no columns 'pf/<class>' of the final exit")
+    classes = list(by_exit["f"])
+    for exit_, columns in by_exit.items():
+        if columns.keys() != by_exit["f"].keys():
+            raise UserError(f"columns 'p{exit_}/' and 'pf/' have different classes")
+        blocks = table.number_blocks([columns[class_] for class_ in classes])
+        parts.probabilities[exit_] = _stack(blocks, len(parts.labels), len(classes), reading)
+    if not parts.exact:
+        reconcile({"class": []}, classes)  # no class is there twice, in two forms
+    parts.classes = classes if parts.exact else [clean(name) for name in classes]
+    return {column for columns in by_exit.values() for column in columns.values()}
+
+
+def _stack(blocks: Any, n: int, num_classes: int, reading: Reading) -> NDArray[np.float32]:
+    """Columns of numbers as probabilities, (N, C)."""
+    values = np.empty((n, num_classes), np.float64 if reading.logits else np.float32)
+    for c, block in enumerate(blocks):
+        values[:, c] = block
+    return softmax(values, axis=1).astype(np.float32) if reading.logits else values
+
+
+def _class_columns(parts: Parts, table: TableFile, reading: Reading) -> dict[str, str]:
+    """Class -> the column that is called like it."""
+    classes = reading.classes
+    if classes is None:
+        _, cells = coded(parts.labels, reading.label)
+        classes = reconcile({reading.label: [c for c in cells if clean(c)]}).names
+    columns = {}
+    for name in classes:
+        same = [c for c in table.names if key(c) == key(name) and c not in reading.columns.values()]
+        if len(same) != 1:
+            how = "no column is" if not same else "several columns are"
+            raise UserError(
+                f"{how} called like the class '{short(name)}'; {nearest(name, table.names)}; name "
+                f"each with {option('prob')}"
+            )
+        columns[name] = same[0]
+    return columns
+
+
+def add_score(
+    parts: Parts, scores: NDArray[np.float64], reading: Reading, answers: Any = None
+) -> None:
+    """Add the probabilities of two classes, from that of the positive one.
+
+    Args:
+        parts: the table, with its labels.
+        scores: the probability, or the logit, of the positive class, (N,); NaN where it is missing.
+        reading: the positive class, the cut, and whether the scores are logits.
+        answers: Arrow column of the answers, if they are given.
+    Raises:
+        UserError: a score is no probability, or the labels do not have the positive class.
+    """
+    if reading.logits:
+        positive, negative = expit(scores), expit(-scores)
+    else:
+        outside = (scores < 0) | (scores > 1)
+        if outside.any():
+            row = int(outside.argmax())
+            raise UserError(
+                f"row {row + 1}: the score {scores[row]:.6g} is not between 0 and 1; if scores are "
+                f"logits, say so with {option('logits')}"
+            )
+        positive, negative = scores, 1 - scores
+    name = str(reading.positive)
+    codes, cells = coded(parts.labels, reading.label)
+    known = [cell for cell in cells if clean(cell)]
+    forms = reconcile({reading.label: [*known, name]}, booleans=True)
+    yes = forms.names[int(forms.indices[0][-1])]
+    others = [other for other in forms.names if other != yes]
+    if match(name, reconcile({reading.label: known}).names) is None and len(others) != 1:
+        raise UserError(
+            f"{option('positive')} is '{short(name)}', which is not a label; "
+            f"{nearest(name, in_order(others))}"
+        )
+    if len(others) > 1:
+        rest = f"not {yes}"
+        parts.notes = (*parts.notes, f"every label but '{short(yes)}' is read as '{short(rest)}'")
+        indices = forms.indices[0][:-1].tolist()
+        new = {
+            cell: yes if forms.names[i] == yes else rest
+            for cell, i in zip(known, indices, strict=True)
+        }
+        lookup = pa.array([*(new.get(cell) for cell in cells), None], pa.string())
+        parts.labels = pa.chunked_array([lookup.take(pa.array(codes % len(lookup)))])
+        others = [rest]
+    if not others:
+        raise UserError(f"every label is '{short(yes)}'; at least two classes are needed")
+    parts.classes = [others[0], yes]
+    parts.probabilities["f"] = np.stack([negative, positive], 1).astype(np.float32)
+    if answers is not None:
+        parts.answers = answers
+    else:
+        cut = 0.5 if reading.cut is None else reading.cut
+        chosen = np.where(np.isnan(scores), 2, positive >= cut).astype(np.int64)
+        values = pa.array([*parts.classes, None], pa.string())
+        parts.answers = pa.chunked_array([values.take(pa.array(chosen))])

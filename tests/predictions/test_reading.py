@@ -1,0 +1,268 @@
+"""Outside tables: only the columns that have a use are read, and each option does what it says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairexit.errors import UserError
+from fairexit.predictions.files import read_predictions
+from fairexit.predictions.reading import Reading
+
+
+def table(n=400):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "truth": rng.choice(["a", "b"], n),
+            "said": rng.choice(["a", "b"], n),
+            "sex": rng.choice(["f", "m"], n),
+            "lesion_id": rng.integers(0, 90, n).astype(str),
+            "note": [f"text {i}" for i in range(n)],
+            "image": [f"/images/{i}.png" for i in range(n)],
+        }
+    )
+
+
+@pytest.fixture(params=["csv", "parquet"])
+def file(request, tmp_path):
+    path = tmp_path / f"p.{request.param}"
+    if request.param == "csv":
+        table().to_csv(path, index=False)
+    else:
+        table().to_parquet(path)
+    return path
+
+
+READING = Reading(label="truth", prediction="said", cluster="lesion_id")
+
+
+def test_columns_with_many_values_are_no_attributes_unless_wanted(file):
+    read = read_predictions(file, reading=READING)
+    assert [*read.attributes] == ["sex"]
+    assert read.left_out == dict.fromkeys(("note", "image"), "more than 100 values")
+    wanted = read_predictions(file, ["note"], only=False, reading=READING)
+    assert [*wanted.attributes] == ["sex", "note"]
+    with pytest.raises(
+        UserError, match=r"there is no column of an attribute 'sexx'; did you mean 'sex'\?"
+    ):
+        read_predictions(file, ["sexx"], reading=READING)
+
+
+def test_only_what_is_needed_is_read(file):
+    read = read_predictions(file, ["sex"], reading=READING)
+    assert [*read.attributes] == ["sex"]
+    assert read.clusters.tolist() == table()["lesion_id"].tolist()
+    assert np.array(read.classes)[read.labels].tolist() == table()["truth"].tolist()
+
+
+@pytest.mark.parametrize("name", ["label", "prediction", "id", "cluster", "split", "score"])
+def test_a_column_named_by_the_user_must_be_there(file, name):
+    wrong = {"label": "truth", "prediction": "said", name: "absent"}
+    wrong |= {"positive": "a"} if name == "score" else {}
+    with pytest.raises(UserError, match="no column 'absent'"):
+        read_predictions(file, [], reading=Reading(**wrong))
+
+
+def test_a_file_without_attributes(tmp_path):
+    (tmp_path / "p.csv").write_text("label,prediction\na,b\nb,b\n")
+    assert read_predictions(tmp_path / "p.csv").attributes == {}
+    with pytest.raises(
+        UserError, match="there is no column of an attribute 'sex'; none is available"
+    ):
+        read_predictions(tmp_path / "p.csv", ["sex"])
+
+
+def test_a_list_column_that_nobody_needs(tmp_path):
+    table().assign(boxes=[[1, 2]] * 400).to_parquet(tmp_path / "p.parquet")
+    read = read_predictions(tmp_path / "p.parquet", reading=READING)
+    assert read.left_out["boxes"] == "its cells are not single values"
+    with pytest.raises(UserError, match=r"column 'boxes' holds list<.*>, not single values"):
+        read_predictions(tmp_path / "p.parquet", ["boxes"], reading=READING)
+
+
+def write(tmp_path, text):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    return path
+
+
+SCORED = "label,s\n1,0.9\n0,0.5\n0,0.2\n1,0.3\n"
+
+
+def test_the_score_of_one_class(tmp_path):
+    path = write(tmp_path, SCORED)
+    read = read_predictions(path, reading=Reading(score="s", positive="1"))
+    assert read.classes == ("0", "1")
+    np.testing.assert_allclose(read.probabilities[:, 0, 1], [0.9, 0.5, 0.2, 0.3], rtol=1e-6)
+    assert read.answers[:, 0].tolist() == [1, 1, 0, 0]
+    lower = read_predictions(path, reading=Reading(score="s", positive="1", cut=0.25))
+    assert lower.answers[:, 0].tolist() == [1, 1, 0, 1]
+    other = read_predictions(path, reading=Reading(score="s", positive="0"))
+    assert other.classes == ("1", "0")
+    assert other.answers[:, 0].tolist() == [1, 1, 0, 0]
+
+
+def test_logits_of_one_class_and_of_all(tmp_path):
+    path = write(tmp_path, "label,s\n1,3\n0,-40\n0,-200\n1,-1\n")
+    with pytest.raises(UserError, match=r"row 1: the score 3 is not between 0 and 1.*'logits'"):
+        read_predictions(path, reading=Reading(score="s", positive="1"))
+    read = read_predictions(path, reading=Reading(score="s", positive="1", logits=True))
+    assert read.answers[:, 0].tolist() == [1, 0, 0, 0]
+    assert read.probabilities[1, 0, 1] == pytest.approx(4.2e-18, rel=0.02)
+    path = write(tmp_path, "label,p/a,p/b\na,2,1\nb,-3,5\n")
+    read = read_predictions(path, reading=Reading(logits=True))
+    np.testing.assert_allclose(read.probabilities[0, 0], [0.7310586, 0.2689414], rtol=1e-5)
+    with pytest.raises(UserError, match="sum to 3, not 1"):
+        read_predictions(write(tmp_path, "label,p/a,p/b\na,2,1\nb,3,5\n"))
+
+
+def test_a_score_of_one_class_among_many(tmp_path):
+    path = write(tmp_path, "dx,s\nmel,0.9\nnv,0.1\nbcc,0.6\nMEL,0.4\n")
+    read = read_predictions(path, reading=Reading(label="dx", score="s", positive="mel"))
+    assert read.classes == ("not mel", "mel")
+    assert read.labels.tolist() == [1, 0, 0, 1]
+    assert "every label but 'mel' is read as 'not mel'" in read.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"score": "s"}, "'score' needs 'positive'"),
+        ({"cut": 0.3}, "'cut' needs 'score'"),
+        ({"score": "s", "positive": "1", "cut": 1.5}, "'cut' is 1.5; it must be between 0 and 1"),
+        ({"score": "s", "positive": "1", "prob_prefix": "q"}, "'prob_prefix' and 'score' exclude"),
+        ({"score": "s", "positive": "yes"}, "'positive' is 'yes', which is not a label"),
+        ({"bins": {"age": (60, 30)}}, "give ascending cuts"),
+        ({"min_group": -1}, "'min_group' is -1"),
+    ],
+)
+def test_options_that_do_not_fit(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        read_predictions(write(tmp_path, SCORED), reading=Reading(**options))
+
+
+def test_columns_of_any_name(tmp_path):
+    path = write(tmp_path, "label,Prob Melanoma,nv,age\nmel,0.7,0.3,40\nnv,0.2,0.8,70\n")
+    named = Reading(prob={"mel": "Prob Melanoma", "nv": "nv"})
+    read = read_predictions(path, reading=named)
+    assert (read.classes, read.answers[:, 0].tolist()) == (("mel", "nv"), [0, 1])
+    assert [*read.attributes] == ["age"]
+    bare = write(tmp_path, "label,NV,mel,age\nmel,0.3,0.7,40\nnv,0.8,0.2,70\n")
+    read = read_predictions(bare, reading=Reading(prob_prefix=""))
+    assert (read.classes, read.answers[:, 0].tolist()) == (("mel", "nv"), [0, 1])
+    assert [*read.attributes] == ["age"]
+    with pytest.raises(UserError, match=r"no column is called like the class 'nv'.*'prob'"):
+        read_predictions(
+            write(tmp_path, "label,mel\nmel,0.7\nnv,0.2\n"), reading=Reading(prob_prefix="")
+        )
+
+
+def test_rows_without_an_answer(tmp_path):
+    path = write(tmp_path, "label,prediction,sex\na,a,f\nb,,m\n,a,f\nb,b,m\nb,a,f\n")
+    with pytest.raises(UserError, match=r"a label is missing in 1 row \(first in row 3\)"):
+        read_predictions(path)
+    read = read_predictions(path, reading=Reading(drop_missing=True))
+    assert read.answers[:, 0].tolist() == [0, 1, 0]
+    assert "1 row without a label was left out" in read.notes
+    assert "1 row without an answer was left out" in read.notes
+    with pytest.raises(UserError, match="every row lacks an answer"):
+        read_predictions(write(tmp_path, "label,prediction\na,\nb,\n"))
+
+
+def test_answers_that_follow_a_cut(tmp_path):
+    text = "label,prediction,p/no,p/yes\nyes,yes,0.65,0.35\nno,no,0.8,0.2\nyes,yes,0.1,0.9\n"
+    read = read_predictions(write(tmp_path, text))
+    assert read.answers[:, 0].tolist() == [1, 0, 1]
+    assert not read.hard
+    assert "a cut-off of the probability of 'yes' between 0.2 and 0.35" in read.notes[0]
+    swapped = text.replace("p/no,p/yes", "p/yes,p/no")
+    with pytest.raises(UserError, match="does not have the largest probability, in 2 of 3 rows"):
+        read_predictions(write(tmp_path, swapped))
+
+
+def test_a_tie_is_answered_as_given(tmp_path):
+    text = "label,prediction,p/a,p/b\nb,b,0.5,0.5\na,a,0.5,0.5\nb,b,0.2,0.8\n"
+    read = read_predictions(write(tmp_path, text))
+    assert read.answers[:, 0].tolist() == [1, 0, 1]
+    assert not read.notes
+
+
+def test_columns_that_contradict_each_other(tmp_path):
+    with pytest.raises(UserError, match="columns 'p/a' and 'pf/a' are both of class 'a'"):
+        read_predictions(write(tmp_path, "label,p/a,p/b,pf/a,pf/b\na,1,0,0,1\nb,1,0,0,1\n"))
+    with pytest.raises(UserError, match=r"'A' and 'a' are one name|'a' and 'A' are one name"):
+        read_predictions(write(tmp_path, "label,p/a,p/A\na,1,0\nA,1,0\n"))
+    with pytest.raises(UserError, match="probabilities of 2 exits and a column of answers"):
+        read_predictions(
+            write(tmp_path, "label,prediction,p1/a,p1/b,pf/a,pf/b\na,a,1,0,0,1\nb,b,1,0,0,1\n")
+        )
+
+
+def test_a_cluster_that_is_a_placeholder(tmp_path):
+    frame = table()
+    frame["lesion_id"] = np.where(np.arange(400) % 2, "unknown", frame["lesion_id"])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    read = read_predictions(tmp_path / "t.csv", reading=READING)
+    assert set(read.clusters[1::2]) == {""}
+    assert not read.notes
+    frame["lesion_id"] = np.where(np.arange(400) % 2, "not recorded", frame["lesion_id"])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    read = read_predictions(tmp_path / "t.csv", reading=READING)
+    assert "'not recorded' in column 'lesion_id' holds 50 % of the rows" in read.notes[0]
+    named = Reading(
+        label="truth",
+        prediction="said",
+        cluster="lesion_id",
+        unknown_values=["Not Recorded"],
+    )
+    read = read_predictions(tmp_path / "t.csv", reading=named)
+    assert set(read.clusters[1::2]) == {""}
+    assert not read.notes
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers", "message"),
+    [
+        (["a", "b"], ["x", "y"], "20 of 20 answers are names that no label has"),
+        (["a", "b"], [0.731, 0.269], r"numbers such as 0.731, not class names.*'score'"),
+        (["0", "1"], ["no", "yes"], "20 of 20 answers are names that no label has"),
+    ],
+)
+def test_answers_that_are_no_labels(tmp_path, labels, answers, message):
+    pd.DataFrame({"label": labels * 10, "prediction": answers * 10}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    with pytest.raises(UserError, match=message):
+        read_predictions(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers"),
+    [
+        (["0.0", "1.0"], ["0", "1"]),
+        (["True", "False"], ["1", "0"]),
+        (["TRUE", "FALSE"], ["True", "False"]),
+        (["01", "02"], ["1", "2"]),
+        (["mel", "nv"], ["MEL", " nv "]),
+        (["Caf\u00e9", "x"], ["Cafe\u0301", "x"]),
+        (["1e0", "2"], ["1", "2.000"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet", "frame", "jsonl"])
+def test_one_name_in_two_forms(tmp_path, labels, answers, kind):
+    frame = pd.DataFrame({"label": labels * 10, "prediction": answers * 10, "sex": ["f", "m"] * 10})
+    if kind == "frame":
+        from fairexit.predictions.arrays import from_frame
+
+        read = from_frame(frame)
+    else:
+        path = tmp_path / f"t.{kind}"
+        if kind == "csv":
+            frame.to_csv(path, index=False)
+        elif kind == "parquet":
+            frame.to_parquet(path)
+        else:
+            frame.to_json(path, orient="records", lines=True)
+        read = read_predictions(path)
+    assert len(read.classes) == 2
+    assert (read.answers[:, 0] == read.labels).all()

@@ -1,0 +1,113 @@
+"""Tables in every form that people have are the same table."""
+
+import gzip
+
+import pandas as pd
+import pytest
+
+from fairexit.errors import UserError
+from fairexit.tabular.files import open_table
+
+FRAME = pd.DataFrame(
+    {"id": ["a1", "a2", "a3"], "größe": ["0,5", "1,25", "2,0"], "note": ['x;"y"', "é", ""]}
+)
+
+
+def write(path, frame=FRAME):
+    suffix = path.suffix
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif suffix == ".tsv":
+        frame.to_csv(path, index=False, sep="\t")
+    elif suffix == ".txt":
+        frame.to_csv(path, index=False, sep=";", encoding="utf-16")
+    elif suffix == ".dat":
+        frame.to_csv(path, index=False, sep="|", encoding="latin-1")
+    elif suffix == ".parquet":
+        frame.to_parquet(path)
+    elif suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True, force_ascii=False)
+    elif suffix == ".json":
+        frame.to_json(path, orient="records")
+    else:
+        frame.to_excel(path, index=False)
+    return open_table(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "txt", "dat", "parquet", "jsonl", "json", "xlsx"])
+def test_one_table_in_every_form(tmp_path, suffix):
+    table = write(tmp_path / f"t.{suffix}")
+    assert table.names == ("id", "größe", "note")
+    frame = table.frame(table.names)
+    assert frame.fillna("").to_dict("list") == FRAME.to_dict("list")
+    assert frame["note"].iloc[2] is None
+    assert bool(table.notes) == (suffix == "dat")  # an encoding was guessed
+
+
+@pytest.mark.parametrize(("separator", "suffix"), [(";", "csv"), ("\t", "tsv"), (",", "csv")])
+def test_decimal_commas(tmp_path, separator, suffix):
+    path = tmp_path / f"t.{suffix}"
+    FRAME.to_csv(path, index=False, sep=separator)
+    blocks = list(open_table(path).number_blocks(["größe"]))
+    assert blocks[0].tolist() == [0.5, 1.25, 2.0]
+
+
+def test_numbers_of_text(tmp_path):
+    (tmp_path / "t.csv").write_text("x\n1\ntwo\n")
+    with pytest.raises(UserError, match=r"t.csv: column 'x' does not hold numbers: 'two'"):
+        open_table(tmp_path / "t.csv").read(["x"], ["x"])
+    pd.DataFrame({"x": ["1", "two"]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="column 'x' does not hold numbers"):
+        list(open_table(tmp_path / "t.parquet").number_blocks(["x"]))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"a,a\n1,2\n", "two columns are called 'a'; rename one"),
+        (b"a,b\n1,2,3\n", "it has 3 cells where the header has 2 .*decimal comma"),
+        (b"a\0b\0\n", "UTF-16 without a byte order mark"),
+        (b"a,b\n\x81\x8d,1\n", "neither UTF-8 nor Windows-1252"),
+        (b"\xfd7zXZ", "is compressed .xz.; unpack it first"),
+        (b"\x1f\x8b\x08\x00x", "t.csv is not a readable table"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel file; save it as .xlsx"),
+        (b"PK\x03\x04broken", "is not a readable table"),
+        (b"PAR1broken", "is not a readable table"),
+        (b'{"a": 1}\n{"a": ', "is not JSON with one object a line"),
+        (b"[1, 2]", "must hold one JSON object a line"),
+        (b"a\n" + b"x" * 2_000 + b"\n", "the cell in column 'a' has 2,000 characters"),
+    ],
+)
+def test_files_that_are_refused_in_one_line(tmp_path, data, message):
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=message) as error:
+        whole(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_compressed_table(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(FRAME.to_csv(index=False).encode()))
+    assert whole(path).fillna("").to_dict("list") == FRAME.to_dict("list")
+
+
+def whole(path):
+    table = open_table(path)
+    return table.frame(table.names)
+
+
+def test_what_is_no_file(tmp_path):
+    with pytest.raises(UserError, match="there is no file"):
+        open_table(tmp_path / "absent.csv")
+    with pytest.raises(UserError, match="is a folder, not a table"):
+        open_table(tmp_path)
+
+
+def test_mixed_and_nested_json(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"a": 1, "b": [1]}\n{"a": "x", "c": true}\n')
+    table = open_table(tmp_path / "t.jsonl")
+    assert table.names == ("a", "b", "c")
+    assert not table.is_readable("b")
+    assert table.frame(["a", "c"]).to_dict("list") == {"a": ["1", "x"], "c": [None, "True"]}
