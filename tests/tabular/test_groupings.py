@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from fairexit.errors import UserError
-from fairexit.tabular.groupings import Grouping, group, parse_bins, parse_merges
+from fairexit.tabular.groupings import Grouping, make_groups, parse_bins, parse_merges
 
 
 def made(values, attribute="age", **options):
     cells = list(dict.fromkeys(values))
     codes = np.array([cells.index(value) for value in values])
     grouping = Grouping(**options)
-    result = group(attribute, codes, cells, grouping=grouping)
+    result = make_groups(attribute, codes, cells, grouping=grouping)
     return [*np.array([*result.names, None])[result.index]], result
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fairexit.commands.common import Plugins, check_exists, show
+from fairexit.commands.table_options import parse_grouping
 
 EXAMPLE = "fairexit prepare synthetic --out data/drawn --set images=500"
 
@@ -82,6 +83,38 @@ def prepare(
         Path | None,
         typer.Option(help="For table: folder of the images.", show_default="the table's folder"),
     ] = None,
+    bins: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ATTRIBUTE=CUTS",
+            help="For table: cut a number into groups, such as age=30,60; can be repeated.",
+            show_default="none",
+        ),
+    ] = None,
+    merge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ATTRIBUTE=VALUES:GROUP",
+            help="For table: merge values into groups, such as 'skin=1,2,3:light;4,5,6:dark'; can "
+            "be repeated.",
+            show_default="none",
+        ),
+    ] = None,
+    min_group: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="For table: groups with fewer images are unknown.", show_default="0"
+        ),
+    ] = None,
+    unknown_values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="For table: further names of unknown values, besides 'unknown', 'NA' and the "
+            "like.",
+            show_default="none",
+        ),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(help="For fitzpatrick17k: column to predict.", show_default="label"),
@@ -114,10 +147,14 @@ def prepare(
         "group": group,
         "cluster": cluster,
         "images": images,
+        "bins": bins,
+        "merge": merge,
+        "min_group": min_group,
+        "unknown_values": unknown_values,
         "target": target,
         "age_cut": age_cut,
     }
-    given = {name: value for name, value in options.items() if value not in (None, [])}
+    given = parse_grouping({k: value for k, value in options.items() if value not in (None, [])})
     data = prepare_dataset(
         dataset,
         source,

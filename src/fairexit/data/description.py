@@ -37,7 +37,7 @@ def data_warnings(
         num_parts: number of splits or folds.
         all_classes: whether classes without images remain classes.
     """
-    lines = []
+    lines = list(listing.notes)
     mixed = clusters_of_two_groups(frame, listing.main)
     if mixed:
         names = ", ".join(mixed[:3]) + (" ..." if len(mixed) > 3 else "")

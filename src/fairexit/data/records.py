@@ -28,6 +28,7 @@ class Listing:
             such file).
         classes: every class of the dataset in order, with or without samples.
         attributes: the groups of each attribute, in order. The first attribute is the main one.
+        notes: what a user should know about how the table was read.
     Raises:
         UserError: the table is empty, an id, label or group is invalid, or there are fewer than two
             groups or classes.
@@ -36,6 +37,7 @@ class Listing:
     frame: pd.DataFrame
     classes: tuple[str, ...]
     attributes: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.frame.empty:

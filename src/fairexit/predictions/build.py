@@ -10,25 +10,19 @@ from numpy.typing import NDArray
 from fairexit.errors import UserError, nearest, option, short
 from fairexit.predictions.data import Predictions, first_row
 from fairexit.predictions.reading import MAX_VALUES, Reading
+from fairexit.tabular.clusters import cluster_names
 from fairexit.tabular.files import Coded, coded
-from fairexit.tabular.groupings import Grouping, group
+from fairexit.tabular.groupings import Grouping, make_groups
 from fairexit.tabular.names import (
     clean,
     is_number,
     is_unknown,
     key,
     reconcile,
-    unknown_mask,
 )
 
 MAX_CLASSES = 5_000
 """Classes that a table may have; counts need their square for every group."""
-
-MAX_CLUSTER_SHARE = 0.1
-"""Share of the rows above which a cluster is suspected to be a placeholder."""
-
-MIN_ROWS = 50
-"""Rows below which no cluster is suspected."""
 
 SPLIT_NAMES = {
     "training": "train",
@@ -336,7 +330,7 @@ def _attributes(
             known = np.unique(codes[codes >= 0])
             if not is_wanted and len(known) > MAX_VALUES:
                 raise UserError(f"more than {MAX_VALUES} values")
-            made = group(name, codes, cells, grouping=grouping, fixed=parts.groups.get(name))
+            made = make_groups(name, codes, cells, grouping=grouping, fixed=parts.groups.get(name))
         except UserError as error:
             if is_wanted:
                 raise
@@ -349,23 +343,10 @@ def _attributes(
 
 
 def _clusters(column: Any, n: int, reading: Reading) -> tuple[NDArray[np.str_], list[str]]:
-    """Names of clusters, "" where they are not known, and a warning about a very large one."""
+    """Names of clusters, "" where they are not known, and notes."""
     if column is None:
         return np.full(n, ""), []
-    codes, cells = coded(column, reading.cluster)
-    unknown = np.append(unknown_mask(cells, reading.unknown_values), True)
-    names = np.array([*(clean(cell) for cell in cells), ""])
-    names[unknown] = ""
-    sizes = np.bincount(codes[~unknown[codes]], minlength=len(cells))
-    notes: list[str] = []
-    if len(sizes) and n >= MIN_ROWS and sizes.max() > MAX_CLUSTER_SHARE * n:
-        largest = int(sizes.argmax())
-        notes.append(
-            f"'{short(names[largest])}' in column '{short(reading.cluster)}' holds "
-            f"{100 * sizes[largest] / n:.0f} % of the rows; if it means that the value is unknown, "
-            f"say so with {option('unknown_values')}"
-        )
-    return names[codes], notes
+    return cluster_names(reading.cluster, *coded(column, reading.cluster), reading.unknown_values)
 
 
 def _splits(column: Any, n: int) -> NDArray[np.str_]:

@@ -76,7 +76,7 @@ class Grouped:
     notes: tuple[str, ...] = ()
 
 
-def group(
+def make_groups(
     attribute: str,
     codes: NDArray[np.int64],
     cells: Sequence[str],

@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from fairexit.data.datasets import datasets
 from fairexit.data.records import Dataset, Listing, find_images, need_columns, read_table
 from fairexit.errors import UserError, option, short
-from fairexit.types import UNKNOWN_NAMES
+from fairexit.tabular.clusters import cluster_names
+from fairexit.tabular.groupings import Grouping, make_groups
+from fairexit.tabular.names import reconcile
 
 
 @datasets.register("table")
@@ -18,6 +24,8 @@ class TableDataset(Dataset):
         group: columns of the sensitive attributes, the main one first.
         cluster: column of the lesion or patient.
         images: folder of the images; by default the folder of the table.
+        bins, merge, min_group, unknown_values: how groups are made of the values of a column, see
+            `fairexit.tabular.groupings.Grouping`.
     Raises:
         UserError: two of id, label and groups are the same column.
     """
@@ -30,6 +38,10 @@ class TableDataset(Dataset):
         group: list[str],
         cluster: str | None = None,
         images: Path | None = None,
+        bins: dict[str, list[float]] | None = None,
+        merge: dict[str, dict[str, str]] | None = None,
+        min_group: int = 0,
+        unknown_values: list[str] | None = None,
     ) -> None:
         columns = [id, label, *group]
         repeated = next((name for name in columns if columns.count(name) > 1), None)
@@ -39,6 +51,14 @@ class TableDataset(Dataset):
             )
         self.id, self.label, self.group = id, label, group
         self.cluster, self.images = cluster, images
+        self.bins, self.merge, self.min_group = bins or {}, merge or {}, min_group
+        self.unknown_values = unknown_values or []
+        self.grouping.check(self.group)
+
+    @property
+    def grouping(self) -> Grouping:
+        """How groups are made."""
+        return Grouping(self.bins, self.merge, self.min_group, self.unknown_values)
 
     def read(self, source: Path) -> Listing:
         table = read_table(source)
@@ -50,14 +70,37 @@ class TableDataset(Dataset):
                 f"there is no folder {folder}; name the folder of the images with "
                 f"{option('images')}"
             )
-        frame = table[[self.id, self.label, *self.group]].copy()
-        frame.columns = ["id", "label", *self.group]
-        frame["cluster"] = table[self.cluster].fillna("") if self.cluster else ""
+        frame = pd.DataFrame({"id": table[self.id]})
+        codes, cells = _coded(table[self.label])
+        names = reconcile({self.label: cells})
+        frame["label"] = _named(codes, names.indices[0], names.names)
+        notes = list(names.notes)
+        frame["cluster"] = ""
+        if self.cluster:
+            unknown = self.grouping.unknown_values
+            clusters = cluster_names(self.cluster, *_coded(table[self.cluster]), unknown)
+            frame["cluster"] = clusters[0].astype(object)
+            notes += clusters[1]
+        attributes = {}
+        for name in self.group:
+            made = make_groups(name, *_coded(table[name]), grouping=self.grouping)
+            frame[name] = np.array([*made.names, None], object)[made.index]
+            attributes[name] = made.names
+            notes += made.notes
         files = find_images(folder, table[self.id].dropna())
         frame["path"] = table[self.id].map(lambda name: files.get(name, ""))
-        for name in self.group:
-            unknown = frame[name].astype(str).str.strip().str.lower().isin(UNKNOWN_NAMES)
-            frame[name] = frame[name].mask(unknown | frame[name].isna(), None)
-        classes = tuple(sorted(frame["label"].dropna().unique()))
-        attributes = {name: tuple(sorted(frame[name].dropna().unique())) for name in self.group}
-        return Listing(frame, classes, attributes)
+        return Listing(frame, names.names, attributes, notes=tuple(notes))
+
+
+def _coded(column: "pd.Series[str]") -> tuple[NDArray[np.int64], list[str]]:
+    """Cell of each row, (N,), -1 where it is empty; and the different cells."""
+    codes, cells = pd.factorize(column)
+    return codes.astype(np.int64), [str(cell) for cell in cells]
+
+
+def _named(
+    codes: NDArray[np.int64], index_of_cell: NDArray[np.int64], names: tuple[str, ...]
+) -> NDArray[np.object_]:
+    """The name of each row, (N,), None where its cell is empty."""
+    index = np.append(index_of_cell, -1)[codes]
+    return np.array([*names, None], object)[index]
