@@ -15,6 +15,7 @@ from fairexit.metrics import (
     equalized_odds_difference,
     group_confusion_matrix,
 )
+from fairexit.metrics.inputs import encode
 
 TRUE, PREDICTED, SEX = [1, 0, 1, 1, 0], [1, 0, 0, 1, 1], ["f", "m", None, "f", "m"]
 COUNTS = [[[0, 0], [0, 2]], [[1, 1], [0, 0]]]
@@ -101,7 +102,10 @@ ERRORS = [
     ((TRUE, [[0], [1, 0]], SEX), "y_pred is neither one column nor a table of equally long rows"),
     ((TRUE, PREDICTED, np.zeros((5, 1, 1))), "sensitive_features is neither one column nor"),
     ((TRUE, [0.2, 0.9, 0.4, 0.5, 0.1], SEX), "must hold classes, not scores; 0.1 is no whole"),
-    ((TRUE, list("01011"), SEX), "labels mix 0 (int) and '1' (str); give all of them in one form"),
+    (
+        (TRUE, list("01011"), SEX),
+        "labels: 0 and '0' differ only in form; write one name in one way",
+    ),
     ((TRUE, PREDICTED, ["f", 1, 1, 1, 1]), "groups mix 1 (int) and 'f' (str)"),
     ((TRUE, PREDICTED, {}), "sensitive_features has no column; give at least one feature"),
     (([], [], []), "labels: no sample has a value; check the input or give labels"),
@@ -139,3 +143,32 @@ def test_no_torch_is_imported() -> None:
         "matrix([0, 1], [0, 1], sensitive_features=['a', 'b']); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted"),
+    [
+        (["mel", "nv"], ["MEL", "nv"]),
+        ([0, 1], ["0", "1"]),
+        (["0.0", "1.0"], ["0", "1"]),
+        (["mel", "nv"], ["mel", "nv "]),
+        (["Caf\u00e9", "x"], ["Cafe\u0301", "x"]),
+    ],
+)
+def test_one_class_in_two_forms_is_refused(true, predicted):
+    with pytest.raises(UserError, match="differ only in form"):
+        encode(true, predicted, ["f", "m"])
+
+
+def test_groups_in_two_forms_are_refused():
+    with pytest.raises(UserError, match="'Female' and 'female' differ only in form"):
+        encode([0, 1], [0, 1], ["Female", "female"])
+    with pytest.raises(UserError, match="differ only in form"):
+        encode([0, 1], [0, 1], [["Female", 1], ["female", 1]])
+
+
+def test_labels_and_answers_that_share_nothing_are_refused():
+    with pytest.raises(UserError, match="share no value: 'a' and 'x'"):
+        encode(["a", "b"], ["x", "y"], ["f", "m"])
+    given = encode(["a", "b"], ["x", "y"], ["f", "m"], labels=list("abxy"))
+    assert given.predicted.tolist() == [2, 3]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, short
+from fairexit.tabular.names import key
 from fairexit.types import UNKNOWN
 
 ARRAYS = (np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
@@ -61,6 +62,7 @@ def encode(
     class_index, class_names = _indices("labels", both, labels)
     if labels is None:
         _check_classes(class_names)
+        _check_shared(true, predicted)
     group_index, group_names = _indices("groups", _crossed(features), groups)
     halves = class_index[: len(true)], class_index[len(true) :]
     return Encoded(*halves, group_index, class_names, group_names)
@@ -134,6 +136,7 @@ def _indices(argument: str, values: pd.Series, fixed: Any) -> tuple[NDArray[np.i
     """Indices of values into names (UNKNOWN where a value is missing), and the names."""
     codes, uniques = pd.factorize(values)
     present = uniques.tolist()
+    _check_forms(argument, present if fixed is None else [*_fixed_names(argument, fixed), *present])
     names = sorted_names(argument, present) if fixed is None else _fixed_names(argument, fixed)
     if not names:
         raise UserError(f"{argument}: no sample has a value; check the input or give {argument}")
@@ -151,6 +154,32 @@ def _fixed_names(argument: str, fixed: Any) -> list[Any]:
     if names.isna().any() or names.duplicated().any():
         raise UserError(f"{argument}={names.tolist()} has a missing or repeated entry; remove it")
     return names.tolist()
+
+
+def _check_shared(true: pd.Series, predicted: pd.Series) -> None:
+    """Raise a UserError if labels of several classes and predictions have no value in common."""
+    values, answers = true.unique().tolist(), predicted.unique().tolist()
+    forms = {key(str(value)) for value in values}
+    shared = set(values) & set(answers) or forms & {key(str(answer)) for answer in answers}
+    if len(values) > 1 and not shared:
+        raise UserError(
+            f"y_true and y_pred share no value: {short(repr(values[0]))} and "
+            f"{short(repr(answers[0]))}, for example; give both in one form, or all classes as "
+            "'labels' if this is right"
+        )
+
+
+def _check_forms(argument: str, values: Iterable[Any]) -> None:
+    """Raise a UserError if two values are one name in two forms, such as "mel" and "MEL"."""
+    seen: dict[Any, Any] = {}
+    for value in values:
+        parts = value if isinstance(value, tuple) else (value,)
+        other = seen.setdefault(tuple(key(str(part)) for part in parts), value)
+        if other != value:
+            raise UserError(
+                f"{argument}: {short(repr(other))} and {short(repr(value))} differ only in form; "
+                "write one name in one way"
+            )
 
 
 def _check_classes(names: list[Any]) -> None:
