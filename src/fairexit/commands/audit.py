@@ -17,6 +17,7 @@ from fairexit.commands.common import (
 )
 from fairexit.commands.table_options import table_options
 from fairexit.errors import UserError
+from fairexit.tables import printable
 
 if TYPE_CHECKING:
     from fairexit.report.audit_report import AuditReport
@@ -149,6 +150,8 @@ def audit(
         threshold=parsed_threshold,
         settings=settings,
     )
+    for note in report.facts.notes:
+        print(f"note: {printable(note)}", file=sys.stderr)
     _write(report, as_json, markdown, card)
     if out:
         _write_page(report, out, predictions[0] / "entanglement.json", images)
@@ -190,7 +193,6 @@ def _write_page(report: "AuditReport", out: Path, entanglement_file: Path, image
 
 def _print(report: "AuditReport", *, brief: bool) -> None:
     from fairexit.report.sections import sections
-    from fairexit.tables import printable
 
     shown = sections(report)[: 2 if brief else None]
     for section in shown:
