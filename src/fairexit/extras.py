@@ -23,6 +23,7 @@ EXTRAS = {
     "figures": _FIGURES,
     "train": _TRAIN,
     "search": (*_TRAIN, "optuna"),
+    "dicom": ("pydicom",),
 }
 """Extra -> the packages that it installs, by their import names."""
 

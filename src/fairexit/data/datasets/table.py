@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, find_images, need_columns, read_table
+from fairexit.data.matching import find_images
+from fairexit.data.records import Dataset, Listing, need_columns, read_table
 from fairexit.errors import UserError, option, short
 from fairexit.types import UNKNOWN_NAMES
 
@@ -54,10 +55,10 @@ class TableDataset(Dataset):
         frame.columns = ["id", "label", *self.group]
         frame["cluster"] = table[self.cluster].fillna("") if self.cluster else ""
         files = find_images(folder, table[self.id].dropna())
-        frame["path"] = table[self.id].map(lambda name: files.get(name, ""))
+        frame["path"] = table[self.id].map(lambda name: files.paths.get(name, ""))
         for name in self.group:
             unknown = frame[name].astype(str).str.strip().str.lower().isin(UNKNOWN_NAMES)
             frame[name] = frame[name].mask(unknown | frame[name].isna(), None)
         classes = tuple(sorted(frame["label"].dropna().unique()))
         attributes = {name: tuple(sorted(frame[name].dropna().unique())) for name in self.group}
-        return Listing(frame, classes, attributes)
+        return Listing(frame, classes, attributes, files)
