@@ -48,7 +48,7 @@ def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_
     assert f"written: {out}" in printed
     table = pd.read_csv(out).set_index("file")
     assert sorted(table.index) == sorted([*names, "broken.jpg"])
-    assert "not an image format" in table.loc["broken.jpg", "problem"]
+    assert "not an image of a format that is read" in table.loc["broken.jpg", "problem"]
     assert table.loc["broken.jpg", ["prediction", "confidence", "exit", "cost"]].isna().all()
     (file,) = classify(judged, ["test"], out=tmp_path / "own")
     own = pd.read_csv(file).set_index("id")

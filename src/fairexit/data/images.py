@@ -107,7 +107,7 @@ def _content(path: Path) -> bytes:
             raise ValueError("not a regular file")
         if status.st_size > MAX_BYTES:
             raise ValueError(f"{status.st_size:,} bytes are more than {MAX_BYTES:,}")
-        return file.read(MAX_BYTES)
+        return file.read(status.st_size)
 
 
 def _read(content: bytes, size: int, fit: str) -> Picture:

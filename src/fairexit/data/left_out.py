@@ -54,29 +54,32 @@ class LeftOut:
 
 
 def mix_warnings(left_out: dict[str, dict[str, int]], kept: dict[str, int]) -> list[str]:
-    """Reasons for which the classes of the left-out samples differ from those of the kept ones.
+    """Reasons for which samples of some classes are left out more often than of others.
 
-    A reason is reported if `mix_p_value` is below 0.01.
+    The samples that are left out for a reason are compared with all others, whether kept or left
+    out for another reason; a reason is reported if `mix_p_value` is below 0.01.
 
     Args:
         left_out: reason -> class -> number of samples.
         kept: class -> number of samples that are prepared.
     """
     lines = []
+    parts = [*left_out.values(), kept]
+    names = sorted(set().union(*parts))
+    total = np.array([sum(part.get(name, 0) for part in parts) for name in names])
     for reason, classes in left_out.items():
-        names = sorted(set(classes) | set(kept))
         out = np.array([classes.get(name, 0) for name in names])
-        stay = np.array([kept.get(name, 0) for name in names])
-        p = mix_p_value(out, stay)
+        p = mix_p_value(out, total - out)
         if p >= LEVEL:
             continue
-        shares = out / (out + stay)
+        shares = out / total
         order = np.argsort(-shares, kind="stable")
         shown = [*order[:3], order[-1]] if len(names) > 3 else order
-        parts = ", ".join(f"{100 * shares[i]:.0f} % of {names[i]}" for i in shown)
+        text = ", ".join(f"{100 * shares[i]:.0f} % of {names[i]}" for i in shown)
+        chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
         lines.append(
             f"{out.sum()} rows were left out ({reason}), and not evenly over the classes "
-            f"(p = {p:.2g}): {parts}; what is measured is not the whole"
+            f"({chance}): {text}; what is measured is not the whole"
         )
     return lines
 
@@ -89,7 +92,7 @@ def mix_p_value(out: NDArray[np.int64], stay: NDArray[np.int64]) -> float:
 
     Args:
         out: number of left-out samples of each class, (C,).
-        stay: number of kept samples of each class, (C,).
+        stay: number of the other samples of each class, (C,).
     Returns:
         The p-value, at least 1 / 10,000; 1 if there is nothing to compare.
     """

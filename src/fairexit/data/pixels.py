@@ -63,7 +63,8 @@ def small_rgb(image: Image.Image, size: int, fit: str) -> Picture:
     if profile:
         colour = _to_srgb(colour, profile, adjusted)
     if alpha is None:
-        small = _resize(colour, size, fit).convert("RGB")
+        small = _resize(colour, size, fit)
+        small = small if small.mode == "RGB" else small.convert("RGB")
     else:
         colour = colour.convert("RGB")
         colour.putalpha(alpha)
@@ -90,9 +91,9 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         if alpha.getextrema()[0] == 255:
             alpha = None
         return image.convert("L" if grey else "RGB"), alpha
-    if grey:
-        return image.convert("L"), None
-    return image if image.mode == "CMYK" else image.convert("RGB"), None
+    if image.mode in {"L", "RGB", "CMYK"}:
+        return image, None
+    return image.convert("L" if grey else "RGB"), None
 
 
 def _deep_grey(image: Image.Image, adjusted: list[str]) -> Image.Image:
