@@ -9,15 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from fairexit.data.description import cell_counts, data_warnings, depth_warnings, part_names
 from fairexit.data.images import FITS
-from fairexit.data.leaks import NEAR_DISTANCE, leak_report, merge_clusters
+from fairexit.data.leaks import NEAR_DISTANCE, leak_report, merge_duplicates
 from fairexit.data.left_out import NO_LABEL, LeftOut, mix_warnings
 from fairexit.data.near_duplicates import near_pairs, perceptual_hash
 from fairexit.data.prepared import Prepared, open_prepared
-from fairexit.data.records import SPLITS, Dataset, Listing
+from fairexit.data.records import SPLITS, Dataset, Listing, check_classes
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
 from fairexit.data.store import store_images
 from fairexit.data.verify import FORMAT, IMAGES, RECORDS, sha256, sha256_of_rows, write_stamp
@@ -132,26 +131,22 @@ def _write(
         )
         near = near_pairs(perceptual_hash(np.load(images, mmap_mode="r")), NEAR_DISTANCE)
         if options.merge_near_duplicates:
-            frame = _merge(frame, digests, near)
+            frame = merge_duplicates(frame, digests, near)
         frame = _split(frame, listing.main, options)
         _write_tables(partial_folder, frame, listing, left_out)
-        leaks = leak_report(frame["cluster"], part_names(frame), digests, near)
         description = _describe(name, dataset, listing, frame, options=options)
-        by_class, kept = left_out.by_class(), frame["label"].value_counts().to_dict()
-        description["warnings"] += [*mix_warnings(by_class, kept), *depth_warnings(adjusted)]
+        description |= _account(listing, frame, left_out, adjusted)
         description |= {
-            "skipped": left_out.counts(),
-            "left_out": by_class,
-            "adjusted": adjusted,
-            "matched": listing.files.matched,
-            "unlisted": listing.files.unlisted,
-            "leaks": leaks,
-            "cells": cell_counts(frame, listing.main),
+            "leaks": leak_report(frame["cluster"], part_names(frame), digests, near),
             "checksums": {
                 IMAGES: sha256(images),
                 RECORDS: sha256_of_rows(pd.read_parquet(partial_folder / RECORDS)),
             },
         }
+        description["warnings"] += [
+            *mix_warnings(description["left_out"], frame["label"].value_counts().to_dict()),
+            *depth_warnings(adjusted),
+        ]
         (partial_folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
         write_stamp(partial_folder, description["checksums"][IMAGES])
         partial_folder.rename(out)
@@ -172,7 +167,7 @@ def _select(listing: Listing, options: PrepareOptions, left_out: LeftOut) -> pd.
             f"{option('unknown')} is '{short(options.unknown)}'; choose drop, keep or a group of "
             f"{main}: {groups}"
         )
-    _check_classes(listing, options)
+    check_classes(frame, _class_names(listing, options))
     frame = left_out.drop(frame, frame["label"].isna().to_numpy(), NO_LABEL)
     if options.unknown == "drop":
         frame = left_out.drop(frame, frame[main].isna().to_numpy(), f"unknown {main}")
@@ -199,24 +194,8 @@ def _select(listing: Listing, options: PrepareOptions, left_out: LeftOut) -> pd.
     return frame.reset_index(drop=True)
 
 
-def _check_classes(listing: Listing, options: PrepareOptions) -> None:
-    """Raise a UserError unless there are two classes, and those given hold every label."""
-    classes = listing.classes if isinstance(options.classes, str) else options.classes
-    if len(classes) < 2:
-        number = f"only one ('{short(classes[0])}')" if classes else "none"
-        raise UserError(f"at least two classes are needed, but there is {number}")
-    if len(set(classes)) < len(classes):
-        repeated = next(name for name in classes if classes.count(name) > 1)
-        raise UserError(f"{option('classes')} names '{short(repeated)}' twice")
-    labels = listing.frame["label"].dropna()
-    other = labels[~labels.isin(classes)]
-    if len(other):
-        row = other.index[0]
-        raise UserError(
-            f"id '{short(listing.frame['id'][row])}': class '{short(other[row])}' is not one of "
-            f"the classes given, {short(', '.join(classes), 300)} ({len(other)} such rows); rename "
-            "it in the table as the model calls it, or leave its rows out"
-        )
+def _class_names(listing: Listing, options: PrepareOptions) -> tuple[str, ...]:
+    return listing.classes if isinstance(options.classes, str) else options.classes
 
 
 def _check_splits(frame: pd.DataFrame) -> None:
@@ -226,16 +205,6 @@ def _check_splits(frame: pd.DataFrame) -> None:
             raise UserError(
                 f"split '{split}' has no images; use more images, or another {option('split_file')}"
             )
-
-
-def _merge(
-    frame: pd.DataFrame, digests: NDArray[np.object_], near: NDArray[np.int64]
-) -> pd.DataFrame:
-    """Put identical files and near-duplicates into the same cluster."""
-    first = pd.Series(np.arange(len(digests))).groupby(digests).first()
-    identical = [(i, int(first[d])) for i, d in enumerate(digests) if d and first[d] != i]
-    pairs = [*identical, *((int(i), int(j)) for i, j in near)]
-    return frame.assign(cluster=merge_clusters(frame["cluster"], frame["id"], pairs))
 
 
 def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, left_out: LeftOut) -> None:
@@ -253,7 +222,7 @@ def _describe(
     name: str, dataset: Dataset, listing: Listing, frame: pd.DataFrame, *, options: PrepareOptions
 ) -> dict[str, Any]:
     """What `dataset.json` says about the data and the options of their preparation."""
-    classes = listing.classes if isinstance(options.classes, str) else options.classes
+    classes = _class_names(listing, options)
     if options.classes == "present":
         classes = tuple(c for c in classes if (frame["label"] == c).any())
     return {
@@ -273,6 +242,20 @@ def _describe(
             num_parts=1 if options.split else options.folds or len(SPLITS),
             absent=[c for c in classes if not (frame["label"] == c).any()],
         ),
+    }
+
+
+def _account(
+    listing: Listing, frame: pd.DataFrame, left_out: LeftOut, adjusted: dict[str, int]
+) -> dict[str, Any]:
+    """What `dataset.json` counts: images by cell, what was left out, and what was done to them."""
+    return {
+        "skipped": left_out.counts(),
+        "left_out": left_out.by_class(),
+        "adjusted": adjusted,
+        "matched": listing.files.matched,
+        "unlisted": listing.files.unlisted,
+        "cells": cell_counts(frame, listing.main),
     }
 
 

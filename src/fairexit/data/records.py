@@ -184,3 +184,21 @@ def check_values(frame: pd.DataFrame, column: str, known: tuple[str, ...]) -> No
             f"row {row + 1} (id '{short(frame['id'].iloc[row])}'): {column} "
             f"'{short(frame[column].iloc[row])}' is not one of {short(', '.join(known), 300)}"
         )
+
+
+def check_classes(frame: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    """Raise a UserError unless there are at least two classes, which hold every label."""
+    if len(classes) < 2:
+        number = f"only one ('{short(classes[0])}')" if classes else "none"
+        raise UserError(f"at least two classes are needed, but there is {number}")
+    if len(set(classes)) < len(classes):
+        repeated = next(name for name in classes if classes.count(name) > 1)
+        raise UserError(f"{option('classes')} names '{short(repeated)}' twice")
+    other = frame["label"].notna() & ~frame["label"].isin(classes)
+    if other.any():
+        row = frame[other].iloc[0]
+        raise UserError(
+            f"id '{short(row['id'])}': class '{short(row['label'])}' is not one of the classes "
+            f"given, {short(', '.join(classes), 300)} ({int(other.sum())} such rows); rename it in "
+            "the table as the model calls it, or leave its rows out"
+        )
