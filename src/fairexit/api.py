@@ -47,7 +47,7 @@ def prepare(
         source: the download: a folder, or the file of a table.
         out: the folder to make.
         options: options of the dataset, such as `{"label": "dx", "group": ["sex"]}` for a table.
-        how: `size`, `fit`, `split_file`, `folds`, `seed`, `unknown`, `classes`,
+        how: `size`, `fit`, `split_file`, `folds`, `split`, `seed`, `unknown`, `classes`,
             `merge_near_duplicates`, `workers`; see `fairexit.data.prepare.PrepareOptions`. By
             default images are decoded in this process. With `workers` above 1 each worker imports
             the calling script, which must guard its main part by `if __name__ == "__main__":`.

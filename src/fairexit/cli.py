@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from fairexit.decoder_warnings import silence_decoders
 from fairexit.errors import UserError
 from fairexit.version import __version__
 
@@ -21,9 +22,9 @@ INTERRUPTED = 130
 OPTIONS = {
     "axes": "search",
     "changes": "set",
-    "classes": "only-present-classes",
     "groups": "group",
     "plugins": "plugin",
+    "splits": "split",
 }
 """Parameter -> option, where their names differ."""
 
@@ -103,6 +104,7 @@ def _stop(message: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
+    silence_decoders()
     try:
         status = app(standalone_mode=False)
     except UserError as error:

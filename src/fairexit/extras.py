@@ -24,6 +24,7 @@ EXTRAS = {
     "train": _TRAIN,
     "search": (*_TRAIN, "optuna"),
     "excel": ("openpyxl",),
+    "dicom": ("pydicom",),
 }
 """Extra -> the packages that it installs, by their import names."""
 

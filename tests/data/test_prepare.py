@@ -15,9 +15,10 @@ from fairexit.data import prepare as module
 from fairexit.data import store
 from fairexit.data.datasets import datasets
 from fairexit.data.leaks import merge_clusters
+from fairexit.data.matching import find_images
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.data.prepared import open_prepared
-from fairexit.data.records import find_images, read_table
+from fairexit.data.records import read_table
 from fairexit.errors import UserError
 
 
@@ -345,7 +346,7 @@ def test_an_id_that_means_two_images_is_refused(clinic):
         table(clinic)
     change(clinic, lambda f: f.assign(img_id="b/PAT_0_0.png").head(1))
     files = find_images(clinic / "imgs", ["b/PAT_0_0.png", "PAT_0_1", "PAT_1_0.png", "nobody"])
-    assert {name: path.split("imgs/")[1] for name, path in files.items()} == {
+    assert {name: path.split("imgs/")[1] for name, path in files.paths.items()} == {
         "b/PAT_0_0.png": "b/PAT_0_0.png", "PAT_0_1": "PAT_0_1.png", "PAT_1_0.png": "PAT_1_0.png",
     }  # fmt: skip
 
@@ -420,7 +421,7 @@ def test_damaged_folders(tiny, tmp_path):
         open_prepared(tmp_path)
     (tmp_path / "images.npy").write_bytes((tiny.path / "images.npy").read_bytes())
     tiny.frame[:-1].to_parquet(tmp_path / "records.parquet")
-    with pytest.raises(UserError, match="159 records but 160 images"):
+    with pytest.raises(UserError, match=r"records\.parquet has changed since it was prepared"):
         open_prepared(tmp_path)
 
 
@@ -433,3 +434,55 @@ def test_an_existing_folder_is_left_alone(tiny):
             tiny.path,
             options=PrepareOptions(size=28),
         )
+
+
+def test_what_was_done_and_matched_is_stored_and_printed(clinic, command):
+    imgs = clinic / "imgs"
+    for i in range(3):
+        Image.new("RGBA", (9, 9), (1, 2, 3, 4)).save(imgs / f"PAT_{i}_0.png")
+    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(imgs / "PAT_4_0.png")
+    Image.fromarray(np.full((9, 9), 1000, np.uint16)).save(imgs / "PAT_5_0.png")
+    (imgs / "PAT_6_0.png").rename(imgs / "PAT_6_0.heic")
+    (imgs / "PAT_7_0.png").rename(imgs / "PAT_7_0.bmp")
+    write_images(imgs, ["extra_1.png", "extra_2.png"])
+    change(clinic, lambda f: f.assign(img_id="imgs\\" + f["img_id"]))
+    columns = ["--id", "img_id", "--label", "diagnostic", "--group", "gender", "--workers", 1]
+    out = ["--images", clinic, "--out", clinic / "out", "--size", 16]
+    status, printed, error = command("prepare", "table", clinic / "metadata.csv", *columns, *out)
+    assert status == 0, error
+    info = open_prepared(clinic / "out").info
+    assert info["adjusted"] == {
+        "grey of 10 bits scaled to 8": 1,
+        "grey of 12 bits scaled to 8": 1,
+        "transparent parts on white": 3,
+    }
+    assert info["unlisted"] == 2
+    assert info["matched"] == {
+        "matched in another spelling (slashes, blanks, case or Unicode form)": 78,
+        "matched with another ending than the table's": 1,
+    }
+    assert info["left_out"] == {"a kind that is not read (.heic)": {"NEV": 1}}
+    for line in [
+        "note: the number of bits differs between images",
+        "note: 3 images: transparent parts on white",
+        "note: 78 rows were matched in another spelling",
+        "note: 2 pictures in the folder have no row in the table",
+        "left out: 1 (1 a kind that is not read (.heic))",
+    ]:
+        assert line in printed
+
+
+def test_rows_left_out_of_few_classes_are_a_warning(clinic):
+    change(clinic, lambda f: f.assign(gender=f["gender"].where(f["diagnostic"] != "MEL", None)))
+
+    def some(frame):
+        frame.loc[:7, "gender"] = ["MALE", "FEMALE"] * 4
+        return frame
+
+    change(clinic, some)
+    data = table(clinic, options=PrepareOptions(size=16, workers=1, split="train"))
+    assert data.info["left_out"] == {"unknown gender": {"MEL": 18}}
+    assert (
+        "18 rows were left out (unknown gender), and not evenly over the classes (p < 0.001): "
+        "90 % of MEL, 0 % of NEV; what is measured is not the whole"
+    ) in data.info["warnings"]

@@ -1,5 +1,6 @@
 """Answers for image files of which nothing is known."""
 
+import os
 import shutil
 
 import numpy as np
@@ -40,6 +41,25 @@ def judged(tiny_run, tmp_path):
     return run
 
 
+def test_one_odd_file_does_not_stop_the_others(command, judged, tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.png")
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    Image.new("RGB", (9, 9)).save(folder / os.fsdecode(b"caf\xe9.png"))
+    status, _, error = command(
+        "predict", judged.path, "--images", folder, "--out", tmp_path / "a.csv"
+    )
+    assert status == 0, error
+    table = pd.read_csv(tmp_path / "a.csv").set_index("file")
+    assert table["problem"].fillna("").to_dict() == {
+        "caf\\xe9.png": "",
+        "pipe.png": "unreadable file: not a regular file",
+        "zero.jpg": "unreadable file: not a regular file",
+    }
+    assert isinstance(table.loc["caf\\xe9.png", "prediction"], str)
+
+
 def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_path):
     folder, names = images
     out = tmp_path / "answers.csv"
@@ -48,7 +68,7 @@ def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_
     assert f"written: {out}" in printed
     table = pd.read_csv(out).set_index("file")
     assert sorted(table.index) == sorted([*names, "broken.jpg"])
-    assert "not an image format" in table.loc["broken.jpg", "problem"]
+    assert "not an image of a format that is read" in table.loc["broken.jpg", "problem"]
     assert table.loc["broken.jpg", ["prediction", "confidence", "exit", "cost"]].isna().all()
     (file,) = classify(judged, ["test"], out=tmp_path / "own")
     own = pd.read_csv(file).set_index("id")

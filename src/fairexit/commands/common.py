@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -14,6 +15,15 @@ from fairexit.errors import UserError, short
 
 if TYPE_CHECKING:
     from fairexit.tables import Table
+
+
+class SplitName(StrEnum):
+    """Names of the splits of prepared data."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
 
 DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu)(:\d+)?")
 

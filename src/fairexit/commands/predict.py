@@ -1,23 +1,14 @@
 """fairexit predict."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Device, OtherData, Plugins, RunPath
+from fairexit.commands.common import Device, OtherData, Plugins, RunPath, SplitName
 from fairexit.errors import UserError
 
 EXAMPLE = "fairexit predict runs/me --images photos --out answers.csv"
-
-
-class SplitName(StrEnum):
-    """Names of the splits of prepared data."""
-
-    train = "train"
-    val = "val"
-    test = "test"
 
 
 def predict(
@@ -81,3 +72,24 @@ def predict(
     )
     for file in written if isinstance(written, list) else [out]:
         print(f"written: {file}")
+    if data is not None and not policy_only:
+        _show_audit(run, [file for file in written if isinstance(file, Path)])
+
+
+def _show_audit(run: Path, files: list[Path]) -> None:
+    """Print how to audit predictions for other data under the threshold that the run stored.
+
+    Without validation rows an audit cannot choose a threshold.
+    """
+    from fairexit.evaluation.policy import Policy
+    from fairexit.runs import open_run
+
+    stored = open_run(run).policy
+    theta = Policy.load(stored).theta if stored.is_file() else None
+    if theta is not None:
+        thresholds = ",".join(map(str, theta)) if isinstance(theta, tuple) else str(theta)
+        for file in files:
+            print(
+                f"to audit them under the run's policy: fairexit audit {file} --threshold "
+                f"{thresholds} --out audit.html"
+            )

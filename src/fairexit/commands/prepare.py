@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fairexit.commands.common import Plugins, check_exists, show
+from fairexit.commands.common import Plugins, SplitName, check_exists, show
 from fairexit.commands.table_options import parse_grouping
+from fairexit.errors import UserError
+from fairexit.runs import open_run
 
 EXAMPLE = "fairexit prepare synthetic --out data/drawn --set images=500"
 
@@ -44,6 +46,13 @@ def prepare(
         int | None,
         typer.Option(help="Number of folds, instead of train, val and test.", show_default="none"),
     ] = None,
+    split: Annotated[
+        SplitName | None,
+        typer.Option(
+            help="Put all images into this split, such as test for images of another hospital.",
+            show_default="none",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     unknown: Annotated[
         str,
@@ -54,6 +63,21 @@ def prepare(
     only_present: Annotated[
         bool, typer.Option("--only-present-classes", help="Leave out classes without images.")
     ] = False,
+    classes: Annotated[
+        str,
+        typer.Option(
+            help="All classes of the dataset, or names in order such as MEL,NV,BCC; some may be "
+            "without images."
+        ),
+    ] = "all",
+    classes_of: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Take the classes and their order from this run.",
+            show_default="none",
+        ),
+    ] = None,
     merge_near_duplicates: Annotated[
         bool,
         typer.Option(
@@ -164,19 +188,36 @@ def prepare(
         fit=fit,
         split_file=split_file,
         folds=folds,
+        split=None if split is None else split.value,
         seed=seed,
         unknown=unknown,
-        classes="present" if only_present else "all",
+        classes=_classes(only_present, classes, classes_of),
         merge_near_duplicates=merge_near_duplicates,
         workers=workers,
     )
+    from fairexit.data.description import preparation_notes
     from fairexit.report.evaluation_tables import cell_table, leak_table
 
     show(cell_table(data, next(iter(data.attributes))))
     show(leak_table(data.info["leaks"]))
-    for line in data.info["warnings"]:
+    for line in [*data.info["warnings"], *preparation_notes(data.info)]:
         print(f"note: {line}")
     left_out = sum(data.info["skipped"].values())
     reasons = ", ".join(f"{n} {reason}" for reason, n in data.info["skipped"].items())
     print(f"left out: {left_out}" + (f" ({reasons}); see {out}/skipped.csv" if left_out else ""))
     print(f"prepared: {out} ({len(data.frame)} images of {data.size} px)")
+
+
+def _classes(
+    only_present: bool, classes: str, run: Path | None
+) -> Literal["all", "present"] | tuple[str, ...]:
+    """The classes of the prepared data, from the three options that name them."""
+    if only_present + (classes != "all") + (run is not None) > 1:
+        raise UserError(
+            "--only-present-classes, --classes and --classes-of exclude each other; give only one"
+        )
+    if classes != "all":
+        return tuple(name.strip() for name in classes.split(","))
+    if run is not None:
+        return tuple(open_run(run).description["label2id"])
+    return "present" if only_present else "all"

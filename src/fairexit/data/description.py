@@ -1,11 +1,12 @@
-"""Parts of a prepared dataset's description: counts, warnings and checksums."""
+"""Parts of a prepared dataset's description: counts, warnings and notes."""
 
-import hashlib
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from fairexit.data.leaks import clusters_of_two_groups
+from fairexit.data.pixels import DEEP_GREY
 from fairexit.data.records import SPLITS, Listing
 
 
@@ -27,7 +28,7 @@ def cell_counts(frame: pd.DataFrame, attribute: str) -> dict[str, dict[str, dict
 
 
 def data_warnings(
-    frame: pd.DataFrame, listing: Listing, *, num_parts: int, all_classes: bool
+    frame: pd.DataFrame, listing: Listing, *, num_parts: int, absent: Sequence[str]
 ) -> list[str]:
     """What a user should know before training, one line each.
 
@@ -35,7 +36,7 @@ def data_warnings(
         frame: the prepared rows.
         listing: the dataset's classes and attributes.
         num_parts: number of splits or folds.
-        all_classes: whether classes without images remain classes.
+        absent: the classes without images that remain classes.
     """
     lines = list(listing.notes)
     mixed = clusters_of_two_groups(frame, listing.main)
@@ -50,22 +51,33 @@ def data_warnings(
     counts = frame["label"].value_counts()
     for name, count in counts[counts < num_parts].items():
         lines.append(f"class '{name}' has {count} image(s): too few for every split")
-    absent = len(listing.classes) - len(counts)
-    if absent and all_classes:
+    if absent:
         lines.append(
-            f"{absent} of {len(listing.classes)} classes have no image; they remain classes unless "
-            "the data are prepared with only the classes that are present"
+            f"{len(absent)} of {len(absent) + len(counts)} classes have no image; they remain "
+            "classes unless the data are prepared with only the classes that are present"
         )
     return lines
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def depth_warnings(adjusted: dict[str, int]) -> list[str]:
+    """A line if grey images were scaled from different numbers of bits."""
+    depths = [f"{what}: {n}" for what, n in adjusted.items() if DEEP_GREY.fullmatch(what)]
+    if len(depths) < 2:
+        return []
+    return [
+        f"the number of bits differs between images ({', '.join(depths)}), so the same value may "
+        "not be the same brightness in all of them; save them as 8 bits on one scale"
+    ]
 
 
-def sha256_of_rows(path: Path) -> str:
-    """SHA-256 of a Parquet file's rows; the file's bytes depend on the library's version."""
-    rows = pd.read_parquet(path).to_csv(index=False, na_rep="\\N", lineterminator="\n")
-    return hashlib.sha256(rows.encode()).hexdigest()
+def preparation_notes(info: dict[str, Any]) -> list[str]:
+    """What was done to the images and how they were found, one line each.
+
+    Args:
+        info: the content of `dataset.json`.
+    """
+    lines = [f"{n} images: {what}" for what, n in info["adjusted"].items()]
+    lines += [f"{n} rows were {what}" for what, n in info["matched"].items()]
+    if info["unlisted"]:
+        lines.append(f"{info['unlisted']} pictures in the folder have no row in the table")
+    return lines

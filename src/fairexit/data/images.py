@@ -1,21 +1,36 @@
-"""Decoding of image files into small uint8 arrays, and perceptual hashes of near-duplicates."""
+"""Decoding of image files into small uint8 arrays, within limits and without an exception."""
 
 import hashlib
 import io
-import warnings
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-HASH_SIDE = 16
+from fairexit.data.dicom import is_dicom, read_dicom
+from fairexit.data.pixels import Picture, small_rgb
+from fairexit.errors import short
+from fairexit.extras import is_installed
+
 MAX_PIXELS = 100_000_000
 """An image with more pixels is refused as a decompression bomb."""
 
+MAX_BYTES = 1_000_000_000
+"""A file with more bytes is refused."""
+
 FITS = ("squash", "crop")
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
+"""What Pillow may read; other formats start programs (EPS) or are none of photographs."""
+
+UNKNOWN_FORMAT = (
+    "not an image of a format that is read (JPEG, PNG, TIFF, BMP, GIF, WebP, JPEG 2000, PPM)"
+)
 
 
 @dataclass(frozen=True)
@@ -26,18 +41,19 @@ class Decoded:
         pixels: (size, size, 3) uint8, or None.
         digest: SHA-256 of the file's bytes; empty if there is no file or it cannot be read.
         reason: why there are no pixels; empty if there are.
+        adjusted: what was done to the pixels besides scaling to `size`, see `pixels.small_rgb`.
     """
 
     pixels: NDArray[np.uint8] | None
     digest: str = ""
     reason: str = ""
+    adjusted: tuple[str, ...] = ()
 
 
 def decode(path: Path, size: int, fit: str) -> Decoded:
-    """Read one image file.
+    """Read one image file: a format of `FORMATS`, or DICOM if pydicom is installed.
 
-    Every mode that Pillow reads becomes RGB: 16-bit grey is scaled, CMYK and palettes are
-    converted, transparency is dropped, and the EXIF orientation is applied.
+    Every mode becomes RGB as a careful viewer shows it; see `pixels.small_rgb`.
 
     Args:
         path: the file.
@@ -48,89 +64,74 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
         The pixels, or the reason why the file cannot be read; no exception is raised.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return Decoded(None, reason=f"unreadable file: {error.strerror}")
+        content = _content(path)
+    except (OSError, ValueError) as error:
+        text = error.strerror if isinstance(error, OSError) else str(error)
+        return Decoded(None, reason=f"unreadable file: {text}")
     if not content:
         return Decoded(None, reason="unreadable image: the file is empty")
-
-    def read() -> NDArray[np.uint8]:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
-            # A JPEG decodes much faster at reduced size; at least twice the target size is kept.
-            image.draft("RGB", (2 * size, 2 * size))
-            return _to_rgb(image, size, fit)
-
-    decoded = _attempt(read)
+    if is_dicom(path, content):
+        if not is_installed("dicom"):
+            kind = path.suffix.lower() if path.suffix.isascii() else ""
+            return Decoded(
+                None, reason=f"a kind that is not read without fairexit[dicom] ({kind or 'DICOM'})"
+            )
+        decoded = _attempt(lambda: _read_dicom(content, size, fit))
+    else:
+        decoded = _attempt(lambda: _read(content, size, fit))
     return replace(decoded, digest="" if decoded.reason else hashlib.sha256(content).hexdigest())
 
 
 def convert(image: Image.Image, size: int, fit: str) -> Decoded:
     """Convert an image that Pillow has opened, as `decode` does; the result has no digest."""
-    return _attempt(lambda: _to_rgb(image, size, fit))
+    return _attempt(lambda: small_rgb(image, size, fit))
 
 
-def _attempt(read: Callable[[], NDArray[np.uint8]]) -> Decoded:
+def check_pixels(width: int, height: int) -> None:
+    """Raise a ValueError if an image has too many pixels to be decoded."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file; a pipe, socket or device would block or never end.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a regular file, or too large.
+    """
+    # Without O_NONBLOCK the opening of a pipe waits for a writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise ValueError(f"{status.st_size:,} bytes are more than {MAX_BYTES:,}")
+        return file.read(status.st_size)
+
+
+def _read(content: bytes, size: int, fit: str) -> Picture:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        check_pixels(*image.size)
+        # A JPEG decodes much faster at reduced size; at least twice the target size is kept.
+        image.draft("RGB", (2 * size, 2 * size))
+        return small_rgb(image, size, fit)
+
+
+def _read_dicom(content: bytes, size: int, fit: str) -> Picture:
+    image, notes = read_dicom(content, check_pixels)
+    picture = small_rgb(image, size, fit)
+    return picture._replace(adjusted=(*notes, *picture.adjusted))
+
+
+def _attempt(read: Callable[[], Picture]) -> Decoded:
     """Call `read`; the result is its pixels, or the reason why it failed."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Decoded(read())
+        picture = read()
     except UnidentifiedImageError:
-        return Decoded(None, reason="unreadable image: not an image format that is known")
+        return Decoded(None, reason=f"unreadable image: {UNKNOWN_FORMAT}")
     except Exception as error:
         # Decoders raise any exception on a damaged file; one image must not stop thousands.
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = short(error, 200) or type(error).__name__
         return Decoded(None, reason=f"unreadable image: {reason}")
-
-
-def _to_rgb(image: Image.Image, size: int, fit: str) -> NDArray[np.uint8]:
-    """Convert any image to RGB, (size, size, 3)."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode == "F":
-        raise ValueError("a floating-point image has no known white; save it as 8 or 16 bits")
-    if upright.mode.startswith("I"):
-        grey = np.asarray(upright, np.float64).clip(0, 65535)
-        upright = Image.fromarray((grey / 257).astype(np.uint8))
-    rgb = upright.convert("RGB")
-    if fit == "crop":
-        small = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
-    else:
-        small = rgb.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(small, np.uint8)
-
-
-def perceptual_hash(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Difference hashes of images, which differ in few bits for near-duplicates.
-
-    Each bit says whether a cell of a small grey image is brighter than its right neighbour.
-
-    Args:
-        images: (N, H, W, 3), uint8.
-    Returns:
-        (N, 4), 256 bits per image.
-    """
-    side = HASH_SIDE
-    bits = np.empty((len(images), side * side), bool)
-    for i, image in enumerate(images):
-        grey = Image.fromarray(image).convert("L").resize((side + 1, side), Image.Resampling.BOX)
-        values = np.asarray(grey, np.int16)
-        bits[i] = (values[:, 1:] > values[:, :-1]).ravel()
-    return np.packbits(bits, axis=1).view(np.uint64)
-
-
-def near_pairs(hashes: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
-    """All pairs of rows i < j whose hashes differ in at most `distance` bits, (P, 2)."""
-    pairs = []
-    block = max(1, 4_000_000 // max(1, len(hashes)))
-    for start in range(0, len(hashes), block):
-        rows = hashes[start : start + block]
-        distances = np.zeros((len(rows), len(hashes) - start), np.uint16)
-        for word in range(hashes.shape[1]):
-            distances += np.bitwise_count(rows[:, word, None] ^ hashes[None, start:, word])
-        i, j = np.nonzero(distances <= distance)
-        ordered = i < j
-        pairs.append(np.stack([i[ordered], j[ordered]], axis=1) + start)
-    return np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
+    return Decoded(picture.pixels, adjusted=picture.adjusted)

@@ -93,3 +93,19 @@ def merge_clusters(
     shared = np.bincount(roots, minlength=len(roots))[roots] > 1
     name = clusters.where(clusters != "", ids).to_numpy(object)
     return pd.Series(np.where(shared, name[roots], clusters.to_numpy(object)), clusters.index)
+
+
+def merge_duplicates(
+    frame: pd.DataFrame, digests: NDArray[np.object_], near: NDArray[np.int64]
+) -> pd.DataFrame:
+    """Put identical files and near-duplicates into the same cluster.
+
+    Args:
+        frame: the rows, with `id` and `cluster`, (N,).
+        digests: SHA-256 of each image's file, empty if there is none, (N,).
+        near: rows of the near-duplicate pairs, (P, 2).
+    """
+    first = pd.Series(np.arange(len(digests))).groupby(digests).first()
+    identical = [(i, int(first[d])) for i, d in enumerate(digests) if d and first[d] != i]
+    pairs = [*identical, *((int(i), int(j)) for i, j in near)]
+    return frame.assign(cluster=merge_clusters(frame["cluster"], frame["id"], pairs))

@@ -9,21 +9,17 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from fairexit.data.description import (
-    cell_counts,
-    data_warnings,
-    part_names,
-    sha256,
-    sha256_of_rows,
-)
-from fairexit.data.images import FITS, near_pairs, perceptual_hash
-from fairexit.data.leaks import NEAR_DISTANCE, leak_report, merge_clusters
-from fairexit.data.prepared import FORMAT, RECORDS, Prepared, open_prepared
-from fairexit.data.records import SPLITS, Dataset, Listing
+from fairexit.data.description import cell_counts, data_warnings, depth_warnings, part_names
+from fairexit.data.images import FITS
+from fairexit.data.leaks import NEAR_DISTANCE, leak_report, merge_duplicates
+from fairexit.data.left_out import NO_LABEL, LeftOut, mix_warnings
+from fairexit.data.near_duplicates import near_pairs, perceptual_hash
+from fairexit.data.prepared import Prepared, open_prepared
+from fairexit.data.records import SPLITS, Dataset, Listing, check_classes
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
-from fairexit.data.store import Skipped, store_images
+from fairexit.data.store import store_images
+from fairexit.data.verify import FORMAT, IMAGES, RECORDS, sha256, sha256_of_rows, write_stamp
 from fairexit.errors import UserError, nearest, option, short
 from fairexit.files import folder_lock
 
@@ -40,7 +36,10 @@ class PrepareOptions:
         seed: seed of the split.
         unknown: what happens to images whose main attribute is unknown: `drop`, `keep`, or the
             name of the group to count them in.
-        classes: `all` classes of the dataset, or only those `present` among the images.
+        split: the split into which all images are put, such as the test split of images on which a
+            trained model is only tested; None divides them.
+        classes: `all` classes of the dataset, only those `present` among the images, or the names
+            of all classes in order, such as those of a model.
         merge_near_duplicates: whether identical and near-duplicate images become one cluster.
         workers: number of processes that decode.
     Raises:
@@ -53,7 +52,8 @@ class PrepareOptions:
     folds: int | None = None
     seed: int = 0
     unknown: str = "drop"
-    classes: Literal["all", "present"] = "all"
+    split: Literal["train", "val", "test"] | None = None
+    classes: Literal["all", "present"] | tuple[str, ...] = "all"
     merge_near_duplicates: bool = False
     workers: int = 2
 
@@ -62,9 +62,10 @@ class PrepareOptions:
             raise UserError(f"{option('size')} is {self.size}; it must be from 8 to 4096 pixels")
         if self.fit not in FITS:
             raise UserError(f"{option('fit')} is '{short(self.fit)}'; {nearest(self.fit, FITS)}")
-        if self.split_file and self.folds:
+        given = [name for name in ("split_file", "folds", "split") if getattr(self, name)]
+        if len(given) > 1:
             raise UserError(
-                f"{option('split_file')} and {option('folds')} exclude each other; give only one"
+                f"{option(given[0])} and {option(given[1])} exclude each other; give only one"
             )
         if self.folds is not None and self.folds < 3:
             raise UserError(
@@ -100,10 +101,10 @@ def prepare(
     if source is None and dataset.needs_source:
         raise UserError(f"dataset '{name}' needs a source: the folder or file that was downloaded")
     listing = dataset.read(source or Path())
-    skipped = Skipped()
-    frame = _select(listing, options, skipped)
+    left_out = LeftOut()
+    frame = _select(listing, options, left_out)
     with folder_lock(out):
-        _write(name, dataset, listing, frame, skipped=skipped, out=out, options=options)
+        _write(name, dataset, listing, frame, left_out=left_out, out=out, options=options)
     return open_prepared(out)
 
 
@@ -113,7 +114,7 @@ def _write(
     listing: Listing,
     frame: pd.DataFrame,
     *,
-    skipped: Skipped,
+    left_out: LeftOut,
     out: Path,
     options: PrepareOptions,
 ) -> None:
@@ -123,28 +124,31 @@ def _write(
     shutil.rmtree(partial_folder, ignore_errors=True)
     try:
         partial_folder.mkdir(parents=True)
-        images = partial_folder / "images.npy"
+        images = partial_folder / IMAGES
         size, fit, workers = options.size, options.fit, options.workers
-        frame, digests = store_images(
-            dataset, frame, images, size=size, fit=fit, workers=workers, skipped=skipped
+        frame, digests, adjusted = store_images(
+            dataset, frame, images, size=size, fit=fit, workers=workers, left_out=left_out
         )
         near = near_pairs(perceptual_hash(np.load(images, mmap_mode="r")), NEAR_DISTANCE)
         if options.merge_near_duplicates:
-            frame = _merge(frame, digests, near)
+            frame = merge_duplicates(frame, digests, near)
         frame = _split(frame, listing.main, options)
-        _write_tables(partial_folder, frame, listing, skipped)
-        leaks = leak_report(frame["cluster"], part_names(frame), digests, near)
+        _write_tables(partial_folder, frame, listing, left_out)
         description = _describe(name, dataset, listing, frame, options=options)
+        description |= _account(listing, frame, left_out, adjusted)
         description |= {
-            "skipped": skipped.counts(),
-            "leaks": leaks,
-            "cells": cell_counts(frame, listing.main),
+            "leaks": leak_report(frame["cluster"], part_names(frame), digests, near),
             "checksums": {
-                images.name: sha256(images),
-                RECORDS: sha256_of_rows(partial_folder / RECORDS),
+                IMAGES: sha256(images),
+                RECORDS: sha256_of_rows(pd.read_parquet(partial_folder / RECORDS)),
             },
         }
+        description["warnings"] += [
+            *mix_warnings(description["left_out"], frame["label"].value_counts().to_dict()),
+            *depth_warnings(adjusted),
+        ]
         (partial_folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
+        write_stamp(partial_folder, description["checksums"][IMAGES])
         partial_folder.rename(out)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -154,7 +158,7 @@ def _write(
         shutil.rmtree(partial_folder, ignore_errors=True)
 
 
-def _select(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.DataFrame:
+def _select(listing: Listing, options: PrepareOptions, left_out: LeftOut) -> pd.DataFrame:
     """The rows that the options select, with their splits if there is a split file."""
     frame, main = listing.frame, listing.main
     if options.unknown not in {"drop", "keep", *listing.attributes[main]}:
@@ -163,9 +167,10 @@ def _select(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
             f"{option('unknown')} is '{short(options.unknown)}'; choose drop, keep or a group of "
             f"{main}: {groups}"
         )
-    frame = skipped.drop(frame, frame["label"].isna().to_numpy(), "no label")
+    check_classes(frame, _class_names(listing, options))
+    frame = left_out.drop(frame, frame["label"].isna().to_numpy(), NO_LABEL)
     if options.unknown == "drop":
-        frame = skipped.drop(frame, frame[main].isna().to_numpy(), f"unknown {main}")
+        frame = left_out.drop(frame, frame[main].isna().to_numpy(), f"unknown {main}")
     elif options.unknown != "keep":
         frame = frame.assign(**{main: frame[main].fillna(options.unknown)})
     if options.split_file:
@@ -175,17 +180,22 @@ def _select(listing: Listing, options: PrepareOptions, skipped: Skipped) -> pd.D
             raise UserError(
                 f"{options.split_file}: none of its ids belongs to an image of this dataset"
             )
-        frame = skipped.drop(frame, absent, "not in the split file")
+        frame = left_out.drop(frame, absent, "not in the split file")
         frame = frame.assign(split=frame["id"].map(splits))
     if "path" in frame:
-        frame = skipped.drop(frame, (frame["path"] == "").to_numpy(), "missing file")
+        reasons = frame["id"].map(lambda id: listing.files.reasons.get(id, "missing file"))
+        frame = left_out.drop(frame, (frame["path"] == "").to_numpy(), reasons)
     if frame.empty:
-        missing = skipped.counts().get("missing file")
+        missing = left_out.counts().get("missing file")
         hint = "; an id must be the path of its image, the file name, or that without its ending"
-        raise UserError(f"no usable image remains; left out: {skipped}{hint * bool(missing)}")
+        raise UserError(f"no usable image remains; left out: {left_out}{hint * bool(missing)}")
     if options.split_file:
         _check_splits(frame)  # before hours of decoding
     return frame.reset_index(drop=True)
+
+
+def _class_names(listing: Listing, options: PrepareOptions) -> tuple[str, ...]:
+    return listing.classes if isinstance(options.classes, str) else options.classes
 
 
 def _check_splits(frame: pd.DataFrame) -> None:
@@ -197,22 +207,14 @@ def _check_splits(frame: pd.DataFrame) -> None:
             )
 
 
-def _merge(
-    frame: pd.DataFrame, digests: NDArray[np.object_], near: NDArray[np.int64]
-) -> pd.DataFrame:
-    """Put identical files and near-duplicates into the same cluster."""
-    first = pd.Series(np.arange(len(digests))).groupby(digests).first()
-    identical = [(i, int(first[d])) for i, d in enumerate(digests) if d and first[d] != i]
-    pairs = [*identical, *((int(i), int(j)) for i, j in near)]
-    return frame.assign(cluster=merge_clusters(frame["cluster"], frame["id"], pairs))
-
-
-def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, skipped: Skipped) -> None:
+def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, left_out: LeftOut) -> None:
     """Write the records and the list of skipped samples."""
     part = "fold" if "fold" in frame else "split"
     columns = ["id", "label", *listing.attributes, "cluster", part]
     frame[columns].to_parquet(folder / RECORDS, index=False)
-    table = pd.DataFrame(skipped.rows, columns=["id", "reason"])
+    table = pd.DataFrame(
+        [(id, reason) for id, reason, _ in left_out.rows], columns=["id", "reason"]
+    )
     table.sort_values(["reason", "id"]).to_csv(folder / "skipped.csv", index=False)
 
 
@@ -220,7 +222,7 @@ def _describe(
     name: str, dataset: Dataset, listing: Listing, frame: pd.DataFrame, *, options: PrepareOptions
 ) -> dict[str, Any]:
     """What `dataset.json` says about the data and the options of their preparation."""
-    classes = listing.classes
+    classes = _class_names(listing, options)
     if options.classes == "present":
         classes = tuple(c for c in classes if (frame["label"] == c).any())
     return {
@@ -237,9 +239,23 @@ def _describe(
         "warnings": data_warnings(
             frame,
             listing,
-            num_parts=options.folds or len(SPLITS),
-            all_classes=options.classes == "all",
+            num_parts=1 if options.split else options.folds or len(SPLITS),
+            absent=[c for c in classes if not (frame["label"] == c).any()],
         ),
+    }
+
+
+def _account(
+    listing: Listing, frame: pd.DataFrame, left_out: LeftOut, adjusted: dict[str, int]
+) -> dict[str, Any]:
+    """What `dataset.json` counts: images by cell, what was left out, and what was done to them."""
+    return {
+        "skipped": left_out.counts(),
+        "left_out": left_out.by_class(),
+        "adjusted": adjusted,
+        "matched": listing.files.matched,
+        "unlisted": listing.files.unlisted,
+        "cells": cell_counts(frame, listing.main),
     }
 
 
@@ -256,6 +272,8 @@ def _split(frame: pd.DataFrame, attribute: str, options: PrepareOptions) -> pd.D
         if empty:
             raise UserError(f"fold {empty[0]} has no images; choose fewer {option('folds')}")
         return frame.assign(fold=folds)
+    if options.split:
+        return frame.assign(split=options.split)
     if not options.split_file:
         frame = frame.assign(split=stratified_split(frame, attribute, options.seed))
     _check_splits(frame)

@@ -1,7 +1,7 @@
 """The prepared form of a dataset: a folder with decoded images, records and a description."""
 
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 from fairexit.cluster_index import cluster_index
 from fairexit.data.records import SPLITS
 from fairexit.data.splits import split_of_fold
-from fairexit.errors import UserError, nearest, reason, short
+from fairexit.data.verify import open_images, read_description, read_records
+from fairexit.errors import UserError, nearest, short
 from fairexit.types import UNKNOWN, Task
-
-FORMAT = 1
-RECORDS = "records.parquet"
-NEEDED = {"name", "classes", "attributes", "options", "leaks", "checksums", "skipped"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,24 @@ class Prepared:
     def size(self) -> int:
         """Side of the images in pixels."""
         return int(self.images.shape[1])
+
+    def with_classes(self, classes: Sequence[str]) -> "Prepared":
+        """The same data with the classes of a model, in its order.
+
+        Raises:
+            UserError: an image has a class that is not among them.
+        """
+        other = ~self.frame["label"].isin(classes)
+        if other.any():
+            row = int(other.to_numpy().argmax())
+            raise UserError(
+                f"{self.path}: the image '{short(self.frame['id'].iloc[row])}' has the class "
+                f"'{short(self.frame['label'].iloc[row])}', which the model does not know "
+                f"({int(other.sum())} such images); its classes are "
+                f"{short(', '.join(classes), 300)}; rename the class in the table as the model "
+                "calls it, or leave its rows out, and prepare the data again"
+            )
+        return replace(self, info={**self.info, "classes": list(classes)})
 
     def task(self, attribute: str | None = None) -> Task:
         """The classes, and the groups of one attribute (by default the main one).
@@ -118,36 +133,22 @@ class Prepared:
         return np.flatnonzero(self.splits(fold) == split)
 
 
-def open_prepared(path: Path) -> Prepared:
-    """Open a folder that `fairexit prepare` made.
+def open_prepared(path: Path, *, whole: bool = False) -> Prepared:
+    """Open a folder that `fairexit prepare` made, and check that it has not changed since.
 
+    Args:
+        path: the folder.
+        whole: verify the checksum of the images also where the file's size and times say that it
+            has not changed; this reads the whole file.
     Raises:
-        UserError: the folder is no prepared dataset, has another format, or is damaged.
+        UserError: the folder is no prepared dataset, has another format, is damaged, or was changed
+            after its preparation.
     """
     if not (path / "dataset.json").is_file():
         raise UserError(
             f"{path} is not a prepared dataset: it has no dataset.json; make one with "
             "`fairexit prepare`"
         )
-    try:
-        info = json.loads((path / "dataset.json").read_text())
-        if info["format"] != FORMAT:
-            raise UserError(
-                f"{path} has format {info['format']}, but this version reads {FORMAT}; prepare it "
-                "again"
-            )
-        frame = pd.read_parquet(path / RECORDS)
-        images = np.load(path / "images.npy", mmap_mode="r")
-        missing = NEEDED - set(info)
-        if missing:
-            raise UserError(f"{path}/dataset.json lacks '{min(missing)}'; prepare the data again")
-    except UserError:
-        raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({reason(error)}); prepare it again") from None
-    if len(images) != len(frame):
-        raise UserError(
-            f"{path} is damaged: it has {len(frame)} records but {len(images)} images; prepare it "
-            "again"
-        )
-    return Prepared(path, info, frame, images)
+    info = read_description(path)
+    frame = read_records(path, info)
+    return Prepared(path, info, frame, open_images(path, info, count=len(frame), whole=whole))

@@ -2,19 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from fairexit.data.images import Decoded, decode
+from fairexit.data.matching import ImageFiles
 from fairexit.errors import UserError, option, short
 from fairexit.tabular.files import open_table
 from fairexit.types import PROBABILITY, RESERVED
 
 SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,17 @@ class Listing:
         classes: every class of the dataset in order, with or without samples.
         attributes: the groups of each attribute, in order. The first attribute is the main one.
         notes: what a user should know about how the table was read.
+        files: how the images were found, if they are files of a folder.
     Raises:
         UserError: the table is empty, an id, label or group is invalid, or there are fewer than two
-            groups or classes.
+            groups.
     """
 
     frame: pd.DataFrame
     classes: tuple[str, ...]
     attributes: dict[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    files: ImageFiles = field(default_factory=ImageFiles)
 
     def __post_init__(self) -> None:
         if self.frame.empty:
@@ -51,17 +53,14 @@ class Listing:
                 raise UserError(
                     f"an attribute cannot be called '{short(name)}'; rename that column"
                 )
-        _check_ids(self.frame["id"])
-        _check_values(self.frame, "label", self.classes)
+        check_ids(self.frame["id"])
+        check_values(self.frame, "label", self.classes)
         for name, values in self.attributes.items():
-            _check_values(self.frame, name, values)
+            check_values(self.frame, name, values)
         present = self.frame[self.main].dropna().unique()
         if len(present) < 2:
             number = f"only one value ('{short(present[0])}')" if len(present) else "no known value"
             raise UserError(f"attribute '{self.main}' has {number}; at least two groups are needed")
-        if len(self.classes) < 2:
-            number = f"only one ('{short(self.classes[0])}')" if self.classes else "none"
-            raise UserError(f"at least two classes are needed, but there is {number}")
 
     @property
     def main(self) -> str:
@@ -140,39 +139,7 @@ def file_of(path: Path, candidates: Sequence[str]) -> Path:
     raise UserError(f"{path} has no {' or '.join(candidates)}; name the folder that holds it")
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Every image file below a folder, in alphabetical order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def find_images(folder: Path, ids: Iterable[str]) -> dict[str, str]:
-    """Map ids to the paths of their images; ids without an image are left out.
-
-    An id is a path relative to the folder, a file name, or a file name without its ending.
-
-    Raises:
-        UserError: an id matches two images.
-    """
-    paths = image_files(folder)
-    by_path = {path.relative_to(folder).as_posix(): path for path in paths}
-    by_name: dict[str, list[Path]] = {}
-    for path in paths:
-        for key in {path.name, path.stem}:
-            by_name.setdefault(key, []).append(path)
-    files: dict[str, str] = {}
-    for name in ids:
-        matches = [by_path[name]] if name in by_path else by_name.get(name, [])
-        if len(matches) > 1:
-            first, second, *_ = (path.relative_to(folder).as_posix() for path in matches)
-            raise UserError(
-                f"id '{short(name)}' fits both {first} and {second}; use the path as the id"
-            )
-        if matches:
-            files[name] = str(matches[0])
-    return files
-
-
-def _check_ids(ids: "pd.Series[str]") -> None:
+def check_ids(ids: "pd.Series[str]") -> None:
     """Raise a UserError if an id is missing or not unique."""
     missing = ids.isna() | (ids == "")
     if missing.any():
@@ -185,7 +152,7 @@ def _check_ids(ids: "pd.Series[str]") -> None:
         )
 
 
-def _check_values(frame: pd.DataFrame, column: str, known: tuple[str, ...]) -> None:
+def check_values(frame: pd.DataFrame, column: str, known: tuple[str, ...]) -> None:
     """Raise a UserError that names the first row with an unknown value in a column."""
     wrong = frame[column].notna() & ~frame[column].isin(known)
     if wrong.any():
@@ -193,4 +160,22 @@ def _check_values(frame: pd.DataFrame, column: str, known: tuple[str, ...]) -> N
         raise UserError(
             f"row {row + 1} (id '{short(frame['id'].iloc[row])}'): {column} "
             f"'{short(frame[column].iloc[row])}' is not one of {short(', '.join(known), 300)}"
+        )
+
+
+def check_classes(frame: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    """Raise a UserError unless there are at least two classes, which hold every label."""
+    if len(classes) < 2:
+        number = f"only one ('{short(classes[0])}')" if classes else "none"
+        raise UserError(f"at least two classes are needed, but there is {number}")
+    if len(set(classes)) < len(classes):
+        repeated = next(name for name in classes if classes.count(name) > 1)
+        raise UserError(f"{option('classes')} names '{short(repeated)}' twice")
+    other = frame["label"].notna() & ~frame["label"].isin(classes)
+    if other.any():
+        row = frame[other].iloc[0]
+        raise UserError(
+            f"id '{short(row['id'])}': class '{short(row['label'])}' is not one of the classes "
+            f"given, {short(', '.join(classes), 300)} ({int(other.sum())} such rows); rename it in "
+            "the table as the model calls it, or leave its rows out"
         )

@@ -1,22 +1,25 @@
-"""Writing of a prepared dataset's image array, and the list of samples that are left out."""
+"""Writing of a prepared dataset's image array."""
 
 import io
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.data.images import Decoded
+from fairexit.data.left_out import LeftOut
 from fairexit.data.records import Dataset
+from fairexit.decoder_warnings import silence_decoders
 from fairexit.errors import UserError, option
 from fairexit.plugins import portable
 from fairexit.progress import track
@@ -24,25 +27,18 @@ from fairexit.progress import track
 CHUNK = 64
 
 
-@dataclass
-class Skipped:
-    """Ids of the samples that are left out, each with the reason."""
+class Stored(NamedTuple):
+    """What was stored.
 
-    rows: list[tuple[str, str]] = field(default_factory=list)
+    Attributes:
+        frame: the rows whose images are stored, in their order.
+        digests: SHA-256 of each of their files, (N,).
+        adjusted: what was done to the pixels -> number of images.
+    """
 
-    def drop(self, frame: pd.DataFrame, mask: NDArray[np.bool_], reason: str) -> pd.DataFrame:
-        """Record the rows in the mask as left out; return the other rows."""
-        self.rows += [(str(i), reason) for i in frame["id"][mask]]
-        return frame[~mask]
-
-    def counts(self) -> dict[str, int]:
-        """Number of samples for each reason, without the details that follow a colon."""
-        reasons = pd.Series([reason.split(":")[0] for _, reason in self.rows], dtype=object)
-        return {str(k): int(v) for k, v in reasons.value_counts(sort=False).items()}
-
-    def __str__(self) -> str:
-        counts = self.counts().items()
-        return ", ".join(f"{count} {reason}" for reason, count in counts) or "nothing"
+    frame: pd.DataFrame
+    digests: NDArray[np.object_]
+    adjusted: dict[str, int]
 
 
 def store_images(
@@ -53,8 +49,8 @@ def store_images(
     size: int,
     fit: str,
     workers: int,
-    skipped: Skipped,
-) -> tuple[pd.DataFrame, NDArray[np.object_]]:
+    left_out: LeftOut,
+) -> Stored:
     """Decode the images of a table into a .npy file, in the table's order.
 
     Args:
@@ -64,15 +60,14 @@ def store_images(
         size: side of the stored images in pixels.
         fit: `squash` or `crop`.
         workers: number of processes that decode.
-        skipped: receives the images that cannot be read.
-    Returns:
-        The rows whose images are stored, and the SHA-256 of each of their files, (N,).
+        left_out: receives the images that cannot be read.
     Raises:
         UserError: no image could be read, or a worker was killed.
         OSError: the file cannot be written.
     """
     digests: list[str] = []
-    readable: list[bool] = []
+    reasons: list[str] = []
+    adjusted: Counter[str] = Counter()
     read = portable(partial(dataset.pixels, size=size, fit=fit))
     # Plain writes raise an error if the disk is full; a memory map would kill the process.
     with file.open("wb") as stream:
@@ -80,19 +75,21 @@ def store_images(
         chunks = _in_order(read, frame, workers)
         for chunk in track(chunks, "reading images", -(-len(frame) // CHUNK)):
             for image in chunk:
-                row = len(readable)
-                readable.append(image.pixels is not None)
                 if image.pixels is None:
-                    skipped.rows.append((str(frame["id"].iloc[row]), image.reason))
+                    reasons.append(image.reason or "unreadable image")
                 else:
+                    reasons.append("")
                     stream.write(image.pixels.tobytes())
                     digests.append(image.digest)
+                    adjusted.update(image.adjusted)
         stream.seek(0)
         stream.write(header(len(digests), size))
+    causes = pd.Series(reasons, index=frame.index, dtype=object)
+    stored = left_out.drop(frame, (causes != "").to_numpy(), causes)
     if not digests:
-        raise UserError(f"no usable image remains; left out: {skipped}")
-    stored = frame[np.array(readable)].drop(columns="path", errors="ignore")
-    return stored.reset_index(drop=True), np.array(digests, object)
+        raise UserError(f"no usable image remains; left out: {left_out}")
+    stored = stored.drop(columns="path", errors="ignore").reset_index(drop=True)
+    return Stored(stored, np.array(digests, object), dict(sorted(adjusted.items())))
 
 
 def header(count: int, size: int) -> bytes:
@@ -114,7 +111,7 @@ def _in_order(
     # The fork of a process that has started threads may hang, so workers are spawned.
     spawn = get_context("spawn")
     try:
-        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_exit_with_parent) as pool:
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker) as pool:
             yield from pool.map(read, chunks)
     except BrokenProcessPool:
         raise UserError(
@@ -123,8 +120,12 @@ def _in_order(
         ) from None
 
 
-def _exit_with_parent() -> None:
-    """Exit this worker as soon as its parent has died; a killed parent cannot stop it."""
+def _start_worker() -> None:
+    """Set up a worker: it is quiet, and exits as soon as its parent has died.
+
+    A killed parent cannot stop it.
+    """
+    silence_decoders()
     parent = parent_process()
     assert parent is not None
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fairexit.data.matching import printable
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.inference.early_exit import ANSWER, answer_table, early_exit
@@ -55,10 +56,10 @@ class Classifier:
         """Classify images, which need neither labels nor groups.
 
         Args:
-            images: one or several: paths of files in any format and mode that Pillow reads, Pillow
-                images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors (3, H, W) or
-                (N, 3, H, W). Tensors are uint8, or floating point from 0 to 1 and then already of
-                the network's size; everything else is brought to that size.
+            images: one or several: paths of files (JPEG, PNG, TIFF and so on; DICOM with the extra
+                `dicom`), Pillow images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors
+                (3, H, W) or (N, 3, H, W). Tensors are uint8, or floating point from 0 to 1 and
+                then already of the network's size; everything else is brought to that size.
             batch_size: images per batch; this changes only speed and memory.
         Returns:
             One row per image: `file` (the path, or the position of an image that is not a file),
@@ -137,7 +138,7 @@ def classify_folder(
     """
     files = images_below(folder)
     table = load_model(run.path, device)(files, batch_size)
-    table["file"] = [file.relative_to(folder).as_posix() for file in files]
+    table["file"] = [printable(file.relative_to(folder).as_posix()) for file in files]
     if out is not None:
         write_atomically(out, table.to_csv(index=False, float_format="%.6g"))
     return table

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fairexit.data.images import Decoded, convert, decode
+from fairexit.data.matching import printable
 from fairexit.errors import UserError
 
 AnyImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -39,7 +40,7 @@ def as_list(images: AnyImage | Iterable[AnyImage]) -> list[AnyImage]:
 
 def name_of(image: AnyImage, position: int) -> str:
     """The name of an image in a table of answers: its path, or its position if it is not a file."""
-    return str(image) if isinstance(image, str | Path) else str(position)
+    return printable(image) if isinstance(image, str | Path) else str(position)
 
 
 def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:

@@ -7,38 +7,44 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairexit.data.matching import image_files
 from fairexit.data.prepared import Prepared, open_prepared
-from fairexit.data.records import image_files
-from fairexit.errors import UserError, option
+from fairexit.data.records import SPLITS
+from fairexit.errors import UserError, option, short
 from fairexit.evaluation.policy import Policy
 from fairexit.runs import Run
 
 
 def open_data(run: Run, path: Path | None = None) -> Prepared:
-    """The data that a run was trained on, or other data with the same classes and image size.
+    """The data that a run was trained on, or other data of its image size and among its classes.
+
+    Other data may lack classes; they get the model's classes in its order.
 
     Args:
         run: a finished run.
         path: folder of other prepared data; None for the run's data.
     Raises:
-        UserError: the data do not fit the run, or have changed since it was trained.
+        UserError: the data do not fit the run, or have changed since they were prepared or since
+            it was trained.
     """
-    data = open_prepared(path or run.config.data.path)
+    data = open_prepared(path or run.config.data.path, whole=True)
     info = run.description
     if data.info["options"]["fit"] != info["preprocessing"]["fit"]:
         raise UserError(
-            f"{data.path} was prepared with fit '{data.info['options']['fit']}', but {run.path} "
-            f"was trained with '{info['preprocessing']['fit']}'; prepare the data with that "
-            f"{option('fit')}"
+            f"{data.path} was prepared with fit '{short(data.info['options']['fit'])}', but "
+            f"{run.path} was trained with '{info['preprocessing']['fit']}'; prepare the data with "
+            f"that {option('fit')}"
         )
-    if list(data.classes) != list(info["label2id"]):
-        raise UserError(f"the classes of {data.path} are not those that {run.path} was trained for")
     if data.size != info["preprocessing"]["size"]:
         raise UserError(
             f"{data.path} has images of {data.size} px, but {run.path} was trained on "
             f"{info['preprocessing']['size']} px; prepare the data with that {option('size')}"
         )
-    if path is None and data.info["checksums"] != info["data"]["checksums"]:
+    if path is not None:
+        return data.with_classes(tuple(info["label2id"]))
+    if list(data.classes) != list(info["label2id"]):
+        raise UserError(f"the classes of {data.path} are not those that {run.path} was trained for")
+    if data.info["checksums"] != info["data"]["checksums"]:
         raise UserError(
             f"{data.path} has changed since {run.path} was trained, so its splits may differ; "
             f"train again, or name the data with {option('data')} if they are meant"
@@ -66,8 +72,8 @@ def open_request(
     """Check a request for predictions; arguments as for `inference.predict.predict`.
 
     Raises:
-        UserError: the data do not fit the run, a split is unknown, or `out` is missing although
-            the results are not the run's own predictions.
+        UserError: the data do not fit the run, a split is unknown or empty, or `out` is missing
+            although the results are not the run's own predictions.
     """
     if out is None and (data is not None or last):
         raise UserError(
@@ -75,7 +81,16 @@ def open_request(
             "not the run's own predictions"
         )
     prepared = open_data(run, data)
-    rows = {split: prepared.rows(split, run.config.data.fold) for split in splits}
+    # Other data need not be divided into folds as the run's own are.
+    fold = run.config.data.fold if data is None or "fold" in prepared.frame else None
+    rows = {split: prepared.rows(split, fold) for split in splits}
+    for split, selected in rows.items():
+        if not len(selected):
+            present = ", ".join(name for name in SPLITS if len(prepared.rows(name, fold)))
+            raise UserError(
+                f"split '{split}' of {prepared.path} has no images; choose the split with "
+                f"{option('splits')} among: {present}"
+            )
     return Request(out or run.path / "predictions", prepared, rows)
 
 

@@ -70,28 +70,26 @@ def predict(
     request = open_request(run, splits, data=data, last=last, out=out)
     net = load_net(run, last).to(choose_device(device))
     written = []
-    for split in request.rows:
+    for split, rows in request.rows.items():
         file = request.folder / f"{split}.parquet"
-        fold = run.config.data.fold
-        predicted = predict_split(net, request.data, split, fold, batch_size=batch_size)
+        predicted = predict_rows(net, request.data, rows, split, batch_size=batch_size)
         write_predictions(predicted, file)
         written.append(file)
     return written
 
 
-def predict_split(
-    net: ExitNet, data: Prepared, split: str, fold: int | None, *, batch_size: int = 256
+def predict_rows(
+    net: ExitNet, data: Prepared, rows: NDArray[np.int64], split: str, *, batch_size: int = 256
 ) -> Predictions:
-    """Predict one split with all exits of a network.
+    """Predict rows of the data with all exits of a network.
 
     Args:
         net: the network in evaluation mode, on the device that computes.
         data: the prepared data.
-        split: the split.
-        fold: number of the test fold, for data in folds.
+        rows: row numbers, (N,).
+        split: the split to which they belong.
         batch_size: images per batch; this changes only speed and memory.
     """
-    rows = data.rows(split, fold)
     device = next(net.parameters()).device
     batches = _batches(data, rows, device, batch_size=batch_size, description=f"predicting {split}")
     with torch.inference_mode():

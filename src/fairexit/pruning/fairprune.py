@@ -15,7 +15,7 @@ from fairexit.evaluation.evaluate import evaluate
 from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import folder_lock, write_atomically
 from fairexit.inference.inputs import open_data
-from fairexit.inference.predict import choose_device, predict_split
+from fairexit.inference.predict import choose_device, predict_rows
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.models import ExitNet
 from fairexit.plugin_records import require
@@ -210,7 +210,8 @@ class _Pruning:
 
     def _predict(self) -> Predictions:
         """The predictions of the network on validation."""
-        return predict_split(self.net, self.data, "val", self.full.data.fold)
+        rows = self.data.rows("val", self.full.data.fold)
+        return predict_rows(self.net, self.data, rows, "val")
 
     def _measure(self, predictions: Predictions) -> Measured:
         """Accuracy and fairness on validation.

@@ -19,7 +19,10 @@ def named_images(audit: AuditResults) -> dict[str, str]:
     """The images that an audit of a run names as leaving first or last: id -> `data:` address.
 
     Empty if they are not available: for a table of predictions, or if the prepared data of the run
-    were moved or changed.
+    were moved or replaced.
+
+    Raises:
+        UserError: the prepared data are damaged or were changed after their preparation.
     """
     if not audit.facts.dataset:
         return {}

@@ -12,9 +12,10 @@ def open_training(config: RunConfig) -> Prepared:
     """Open the data of a run, and check that a network can be trained on them.
 
     Raises:
-        UserError: a split has fewer than two groups, or a batch is too small.
+        UserError: the data have changed since they were prepared, a split has fewer than two
+            groups, or a batch is too small.
     """
-    data = open_prepared(config.data.path)
+    data = open_prepared(config.data.path, whole=True)
     group = data.task(config.data.group).group
     for split in ("train", "val"):
         rows = data.rows(split, config.data.fold)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, file_of, find_images, need_columns, read_table
+from fairexit.data.matching import find_images
+from fairexit.data.records import Dataset, Listing, file_of, need_columns, read_table
 
 TABLE = "fitzpatrick17k.csv"
 TYPES = ("1", "2", "3", "4", "5", "6")
@@ -50,9 +51,10 @@ class Fitzpatrick17k(Dataset):
                 "skin_tone": tone.where(kind.notna()),
                 "skin_type": kind,
                 "cluster": "",
-                "path": table["md5hash"].map(files).fillna(""),
+                "path": table["md5hash"].map(files.paths).fillna(""),
             }
         )
         frame = frame.astype(object).where(frame.notna(), None)
         classes = tuple(sorted(table[self.target].dropna().unique()))
-        return Listing(frame, classes, {"skin_tone": ("dark", "light"), "skin_type": TYPES})
+        attributes = {"skin_tone": ("dark", "light"), "skin_type": TYPES}
+        return Listing(frame, classes, attributes, files=files)

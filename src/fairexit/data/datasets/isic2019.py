@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, file_of, find_images, need_columns, read_table
+from fairexit.data.matching import find_images
+from fairexit.data.records import Dataset, Listing, file_of, need_columns, read_table
 from fairexit.errors import UserError, option, short
 
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
@@ -57,13 +58,13 @@ class Isic2019(Dataset):
                 "age_group": group.where(age.notna()),
                 "age": age.map(lambda a: f"{a:g}", na_action="ignore").astype(object),
                 "cluster": table["lesion_id"].fillna(""),
-                "path": table["image"].map(files).fillna(""),
+                "path": table["image"].map(files.paths).fillna(""),
             }
         )
         frame = frame.astype(object).where(frame.notna(), None)
         ages = tuple(f"{a:g}" for a in sorted(age.dropna().unique()))
         attributes = {"sex": ("female", "male"), "age_group": (younger, older), "age": ages}
-        return Listing(frame, CLASSES, attributes)
+        return Listing(frame, CLASSES, attributes, files=files)
 
 
 def _numbers(frame: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:

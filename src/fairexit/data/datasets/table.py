@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.data.datasets import datasets
-from fairexit.data.records import Dataset, Listing, find_images, need_columns, read_table
+from fairexit.data.matching import find_images
+from fairexit.data.records import Dataset, Listing, need_columns, read_table
 from fairexit.errors import UserError, option, short
 from fairexit.tabular.clusters import cluster_names
 from fairexit.tabular.groupings import Grouping, make_groups
@@ -88,8 +89,8 @@ class TableDataset(Dataset):
             attributes[name] = made.names
             notes += made.notes
         files = find_images(folder, table[self.id].dropna())
-        frame["path"] = table[self.id].map(lambda name: files.get(name, ""))
-        return Listing(frame, names.names, attributes, notes=tuple(notes))
+        frame["path"] = table[self.id].map(lambda name: files.paths.get(name, ""))
+        return Listing(frame, names.names, attributes, notes=tuple(notes), files=files)
 
 
 def _coded(column: "pd.Series[str]") -> tuple[NDArray[np.int64], list[str]]:
