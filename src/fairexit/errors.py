@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+from fairexit.terminal import printable
+
 _OPTION = re.compile("\ue000(.*?)\ue001")
 
 
@@ -31,7 +33,7 @@ class UserError(ValueError):
         return self.render("'{}'".format)
 
     def render(self, write: Callable[[str], str]) -> str:
-        """The message, with every option written as a front end shows it.
+        """The message, safe for a terminal, with options written as a front end shows them.
 
         Args:
             write: returns the text for the name of a Python parameter.
@@ -39,11 +41,17 @@ class UserError(ValueError):
         >>> UserError(f"set {option('rule')}").render("policy.{}".format)
         'set policy.rule'
         """
-        return _OPTION.sub(lambda mark: write(mark[1]), super().__str__())
+        parts = _OPTION.split(super().__str__())
+        return "".join(write(part) if i % 2 else _line(part) for i, part in enumerate(parts))
 
     def at(self, where: str) -> "UserError":
         """The same error with "where: " before its message."""
         return type(self)(f"{where}: {super().__str__()}")
+
+
+def _line(text: str) -> str:
+    """Text on one line, without control characters."""
+    return printable(" ".join(text.split("\n")))
 
 
 class DivergedError(UserError):

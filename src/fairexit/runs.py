@@ -1,7 +1,6 @@
 """A run's folder: its files, its settings and its state. Does not import torch."""
 
 import json
-import sys
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from fairexit.errors import UserError, option, short
 from fairexit.files import read_json, write_atomically
 from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
+from fairexit.terminal import note
 
 FORMAT = 2
 """Version of the files. Since 2, `eodd` is the usual form of equalised odds."""
@@ -179,7 +179,7 @@ def open_run(path: Path) -> Run:
 @cache
 def _warn(line: str) -> None:
     """Print a line to standard error once, however often a run is opened."""
-    print(line, file=sys.stderr)
+    note(line)
 
 
 def read_record(run: Run) -> dict[str, Any]:

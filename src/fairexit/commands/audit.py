@@ -1,7 +1,6 @@
 """fairexit audit."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +16,7 @@ from fairexit.commands.common import (
     show,
 )
 from fairexit.errors import UserError
+from fairexit.terminal import note, say
 
 if TYPE_CHECKING:
     from fairexit.report.audit_report import AuditReport
@@ -117,7 +117,7 @@ def audit(
             raise UserError(f"--{name} is {value}; it must be between 0 and 1, such as 0.9")
     parsed_threshold = None if threshold is None else parse_threshold(threshold)
     # Reading and resampling take a while.
-    print(f"reading {', '.join(map(str, predictions))}", file=sys.stderr, flush=True)
+    note(f"reading {', '.join(map(str, predictions))}")
     from fairexit.api import audit as audit_tables
     from fairexit.auditing.settings import AuditSettings
 
@@ -154,7 +154,7 @@ def audit(
         # The written report has the rest.
         _print(report, brief=bool(out or markdown or card))
         for path in written:
-            print(f"written: {path}")
+            say(f"written: {path}")
 
 
 def _write(
@@ -187,12 +187,11 @@ def _write_page(report: "AuditReport", out: Path, entanglement_file: Path, image
 
 def _print(report: "AuditReport", *, brief: bool) -> None:
     from fairexit.report.sections import sections
-    from fairexit.tables import printable
 
     shown = sections(report)[: 2 if brief else None]
     for section in shown:
-        print(f"\n{printable(section.title)}")
+        say(f"\n{section.title}")
         for point in section.points:
-            print(f"- {printable(point)}")
+            say(f"- {point}")
         for table in section.tables:
             show(table)

@@ -17,6 +17,7 @@ from fairexit.commands.common import (
     parse_threshold,
     show,
 )
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit evaluate runs/me --tolerance 0.02"
 
@@ -93,7 +94,7 @@ def evaluate(
     if len(assessment.predictions.exit_names) > 1:
         show(tables.exit_table(assessment))
     if evaluation.only_answer:
-        print(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
+        say(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
     treatment = "left out of the gaps" if empty == "exclude" else "its rates count as 0"
     for name, label in evaluation.empty_cells:
-        print(f"note: no image of class '{label}' in group '{name}'; {treatment}")
+        say(f"note: no image of class '{label}' in group '{name}'; {treatment}")

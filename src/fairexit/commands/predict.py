@@ -8,6 +8,7 @@ import typer
 
 from fairexit.commands.common import Device, OtherData, Plugins, RunPath
 from fairexit.errors import UserError
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit predict runs/me --images photos --out answers.csv"
 
@@ -80,4 +81,4 @@ def predict(
         device=device,
     )
     for file in written if isinstance(written, list) else [out]:
-        print(f"written: {file}")
+        say(f"written: {file}")

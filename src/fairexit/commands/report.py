@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fairexit.commands.common import Group, Plugins, check_exists, check_page, parse_threshold
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit report runs/plain runs/me --out fairness.html"
 
@@ -46,4 +47,4 @@ def report(
     choice = Choice(choice_threshold)
     assessments = [assess_as_stored(path, group, choice) for path in runs]
     write_page(assessments, out, title, open_prepared(data) if data else None)
-    print(f"written: {out}")
+    say(f"written: {out}")
