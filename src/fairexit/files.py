@@ -12,26 +12,32 @@ import yaml
 from filelock import FileLock, Timeout
 
 from fairexit.errors import UserError, option, short
+from fairexit.leftovers import partial_path, remove_leftovers
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; it replaces `path` if the context ends without an error.
 
-    So a reader sees the old file or the whole new one, also after a crash.
+    So a reader sees the old file or the whole new one, also after a crash. A link stays: the file
+    that it leads to is replaced. What killed processes have left for the same file is removed.
 
     Raises:
         OSError: the file cannot be written; the error names `path`, and no temporary file remains.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target)
+    temporary = partial_path(target)
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         if error.errno is None:
             raise
@@ -105,7 +111,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def folder_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     """Keep other fairexit processes from writing to a folder.
 
-    The lock is a file beside the folder; the operating system releases it if the process dies.
+    The lock is a file beside the folder, and beside the folder that a link leads to; the operating
+    system releases it if the process dies.
 
     Args:
         folder: the folder, which need not exist yet.
@@ -113,12 +120,12 @@ def folder_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock, or the lock cannot be written.
     """
-    absolute = folder.absolute()
-    if not absolute.name:
+    target = Path(os.path.realpath(folder))
+    if not target.name:
         raise UserError(f"{option('out')} is {folder}; name a folder below it")
-    lock = FileLock(absolute.with_name(f".{absolute.name}.lock"))
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        absolute.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait)
     except Timeout:
         raise UserError(
