@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fairexit.csv_files import write_csv
 from fairexit.data.description import (
     cell_counts,
     data_warnings,
@@ -213,7 +214,7 @@ def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, skipped: 
     columns = ["id", "label", *listing.attributes, "cluster", part]
     frame[columns].to_parquet(folder / RECORDS, index=False)
     table = pd.DataFrame(skipped.rows, columns=["id", "reason"])
-    table.sort_values(["reason", "id"]).to_csv(folder / "skipped.csv", index=False)
+    write_csv(folder / "skipped.csv", table.sort_values(["reason", "id"]))
 
 
 def _describe(

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pandas as pd
 
+from fairexit.csv_files import unguarded
 from fairexit.data.images import Decoded, decode
 from fairexit.errors import UserError, option, reason, short
 from fairexit.types import PROBABILITY, RESERVED
@@ -129,7 +130,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: two columns are called '{short(repeated)}'; rename one")
     if not isinstance(frame.index, pd.RangeIndex):
         raise UserError(f"{path}: the rows have more fields than the header has column names")
-    return frame.astype(object).where(frame.notna(), None)
+    return frame.astype(object).map(unguarded, na_action="ignore").where(frame.notna(), None)
 
 
 def _repeated_column(path: Path, separator: str) -> str | None:

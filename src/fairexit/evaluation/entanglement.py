@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fairexit.csv_files import write_csv
 from fairexit.errors import UserError
 from fairexit.files import write_atomically
 from fairexit.stats.seeds import half_width
@@ -57,7 +58,7 @@ class Entanglement:
         files = [folder / "entanglement.json", folder / "entanglement.csv"]
         write_atomically(files[0], json.dumps(tree, indent=2) + "\n")
         settings = self.rows.assign(**self.settings)
-        write_atomically(files[1], settings.to_csv(index=False, float_format="%.8g"))
+        write_csv(files[1], settings, float_format="%.8g")
         return files
 
 

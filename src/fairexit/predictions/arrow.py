@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from fairexit.csv_files import without_guards
 from fairexit.errors import UserError, nearest, reason, short
 from fairexit.types import PROBABILITY, RESERVED
 
@@ -100,7 +101,7 @@ def read_table(path: Path, columns: Columns, attributes: Collection[str] | None)
     try:
         if _is_parquet(path):
             return pyarrow.parquet.ParquetFile(path).read(columns=needed)
-        return pyarrow.csv.read_csv(path, **_csv_options(columns, needed))
+        return without_guards(pyarrow.csv.read_csv(path, **_csv_options(columns, needed)))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 

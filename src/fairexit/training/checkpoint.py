@@ -19,6 +19,7 @@ from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, reason
 from fairexit.files import write_atomically
 from fairexit.models import ExitNet, create_model
+from fairexit.models.weight_files import without_prefix
 from fairexit.registry import UnknownNameError
 from fairexit.runs import FORMAT, Run
 from fairexit.training.log import kept_epoch
@@ -211,7 +212,8 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
         UserError: the run needs a plugin that is missing, or its files are damaged.
     """
     try:
-        net = create_model(**run.description["model"])
+        # The stored weights replace all others, so nothing is downloaded.
+        net = create_model(**run.description["model"] | {"pretrained": False})
     except UnknownNameError as error:
         raise run.without_plugin(error) from None
     except TypeError as error:
@@ -220,7 +222,7 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
         ) from None
     path = run.last_weights if last else run.weights
     try:
-        net.load_state_dict(load_file(path))
+        net.load_state_dict(without_prefix(load_file(path), net.state_dict()))
     except Exception as error:
         raise UserError(
             f"{path} does not fit its config.json ({reason(error)}); train the run again"
