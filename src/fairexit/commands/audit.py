@@ -11,6 +11,7 @@ from fairexit.commands.common import (
     ProbPrefix,
     Split,
     check_exists,
+    check_outputs,
     check_page,
     parse_threshold,
     show,
@@ -112,6 +113,10 @@ def audit(
     if out:
         check_page(out)
     check_exists(*predictions, *(baseline or []))
+    check_outputs(
+        {"--out": out, "--markdown": markdown, "--card": card, "--json": as_json},
+        [*predictions, *(baseline or [])],
+    )
     for name, value in (("specificity", specificity), ("confidence-level", confidence_level)):
         if not 0 < value < 1:
             raise UserError(f"--{name} is {value}; it must be between 0 and 1, such as 0.9")

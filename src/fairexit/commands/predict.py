@@ -44,10 +44,14 @@ def predict(
         Path | None,
         typer.Option(
             help="Folder of the predictions, required with --data and --last; with --images, the "
-            "CSV file of the answers.",
+            "CSV file of the answers. Files that exist there are kept unless --overwrite is given; "
+            "only the run's own predictions are replaced without it.",
             show_default="RUN/predictions",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist in --out.")
+    ] = False,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Number of images at a time; affects only speed and memory.")
     ] = 256,
@@ -55,7 +59,9 @@ def predict(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Predict a folder of images without labels instead of splits.", show_default="none"
+            help="Predict images without labels instead of splits: a file, or a folder with its "
+            "subfolders.",
+            show_default="none",
         ),
     ] = None,
     device: Device = "auto",
@@ -77,6 +83,7 @@ def predict(
         data=data,
         last=last,
         out=out,
+        overwrite=overwrite,
         batch_size=batch_size,
         device=device,
     )

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Group, Plugins, check_exists, check_page, parse_threshold
+from fairexit.commands.common import (
+    Group,
+    Plugins,
+    check_exists,
+    check_outputs,
+    check_page,
+    parse_threshold,
+)
 from fairexit.terminal import say
 
 EXAMPLE = "fairexit report runs/plain runs/me --out fairness.html"
@@ -39,6 +46,7 @@ def report(
     """
     check_page(out)
     check_exists(*runs, data)
+    check_outputs({"--out": out}, runs)
     choice_threshold = parse_threshold(threshold)
     from fairexit.data.prepared import open_prepared
     from fairexit.evaluation.assess import Choice, assess_as_stored

@@ -38,8 +38,14 @@ def as_list(images: AnyImage | Iterable[AnyImage]) -> list[AnyImage]:
 
 
 def name_of(image: AnyImage, position: int) -> str:
-    """The name of an image in a table of answers: its path, or its position if it is not a file."""
-    return str(image) if isinstance(image, str | Path) else str(position)
+    r"""The name of an image in a table of answers: its path, or its position if it is not a file.
+
+    Bytes of a path that are not UTF-8 are written as in "caf\xe9.jpg".
+    """
+    if not isinstance(image, str | Path):
+        return str(position)
+    name = image.as_posix() if isinstance(image, Path) else image
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:
