@@ -1,8 +1,9 @@
 """Errors that the user can fix, and how their messages show options, choices and long values."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from fairexit.terminal import printable
 
@@ -66,6 +67,32 @@ def reason(error: Exception) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+_PLAIN = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "a text",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "a valid dictionary": "a section with keys",
+}
+
+
+def problem(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in plain words, from one of Pydantic's errors.
+
+    >>> problem({"msg": "Input should be a valid integer, unable to parse string as an integer"})
+    'it must be a whole number'
+    >>> problem({"msg": "Input should be 'all' or 'present'"})
+    "it must be 'all' or 'present'"
+    """
+    text = str(error["msg"]).split(", unable to")[0].split(", got ")[0]
+    text = text.removeprefix("Value error, ").replace("Input should be", "it must be")
+    for theirs, ours in _PLAIN.items():
+        text = text.replace(theirs, ours)
+    return short(text[:1].lower() + text[1:], 200)
 
 
 def short(value: object, limit: int = 80) -> str:

@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from fairexit.errors import UserError, option, short
+from fairexit.errors import UserError, option
 from fairexit.leftovers import partial_path, remove_leftovers
+from fairexit.yaml_text import parse_yaml
 
 
 @contextmanager
@@ -65,30 +65,15 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged; {remedy}")
     return content
 
 
-class _Loader(yaml.SafeLoader):
-    """A YAML loader that refuses a section with two entries of the same name."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                line = node.start_mark.line + 1
-                raise UserError(
-                    f"two entries of the section at line {line} are called '{short(name)}'; "
-                    "rename one"
-                )
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys and values of a user's YAML file.
+    """The keys and values of a user's YAML file; see `parse_yaml`.
 
     Raises:
         UserError: the file does not exist, is not YAML or has no keys, or a section has two
@@ -97,11 +82,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+        tree = parse_yaml(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text in UTF-8; save it in that encoding") from None
     except UserError as error:
         raise error.at(str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {short(error, 300)}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path} must hold keys and values, as in seed: 0")
     return tree

@@ -385,7 +385,7 @@ def test_options_are_checked(tmp_path):
         datasets.create("isic2019", target="x")
     with pytest.raises(UserError, match="dataset 'table' needs the option 'id'"):
         datasets.create("table")
-    with pytest.raises(UserError, match="option 'target' is 'x': input should be 'label'"):
+    with pytest.raises(UserError, match="option 'target' is 'x'; it must be 'label'"):
         datasets.create("fitzpatrick17k", target="x")
     with pytest.raises(UserError, match=r"^'size' is 3; it must be from 8 to 4096"):
         PrepareOptions(size=3)
