@@ -112,7 +112,7 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
         parts["prune"] = build_prune(tree["prune"])
     method = tree.get("method") or {"name": "erm"}
     if not isinstance(method, dict) or not isinstance(method.get("name"), str):
-        keys = f"; its keys are: {short(', '.join(map(str, method)))}" * isinstance(method, dict)
+        keys = f"; its keys are: {short(', '.join(method))}" if isinstance(method, dict) else ""
         raise UserError(f"method needs a name, as in method: {{name: erm}}{keys}")
     seed = tree.get("seed", 0)
     if type(seed) is not int or seed < 0:

@@ -87,7 +87,12 @@ def classify_pictures(base: Path, here: Path, rng: Random) -> list[str]:
 
 
 def _yaml(tree: object, rng: Random) -> bytes:
-    content = yaml.dump(mutate_tree(tree, rng), allow_unicode=True).encode("utf-8", "replace")
+    mutated = mutate_tree(tree, rng)
+    try:
+        text = yaml.dump(mutated, allow_unicode=True)
+    except RecursionError:
+        text = json.dumps(mutated)  # which is YAML too
+    content = text.encode("utf-8", "replace")
     return mutate_bytes(content, rng) if rng.random() < 0.4 else content
 
 

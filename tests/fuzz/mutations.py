@@ -84,7 +84,7 @@ def mutate_table(rows: Rows, rng: Random) -> Rows:
 
 def mutate_tree(tree: Any, rng: Random) -> Any:
     """Replace, remove or rename values of nested dictionaries and lists."""
-    tree = copy.deepcopy(tree)
+    tree = json.loads(json.dumps(tree))
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         places = [(node, key) for node in _nodes(tree) for key in _keys(node)]
         if not places:
@@ -100,7 +100,7 @@ def mutate_tree(tree: Any, rng: Random) -> Any:
         elif kind == 6:
             other, name = rng.choice(places)
             if name in _keys(other):
-                node[key] = copy.deepcopy(other[name])
+                node[key] = json.loads(json.dumps(other[name]))
         else:
             deep: Any = 1
             for _ in range(rng.choice([3, 30, 400])):
@@ -110,10 +110,14 @@ def mutate_tree(tree: Any, rng: Random) -> Any:
 
 
 def _nodes(tree: Any) -> list[Any]:
-    if not isinstance(tree, dict | list):
-        return []
-    children = tree.values() if isinstance(tree, dict) else tree
-    return [tree, *(node for child in children for node in _nodes(child))]
+    """All dictionaries and lists of a tree, however deep it is."""
+    left, nodes = [tree], []
+    while left:
+        node = left.pop()
+        if isinstance(node, dict | list):
+            nodes.append(node)
+            left += node.values() if isinstance(node, dict) else node
+    return nodes
 
 
 def _keys(node: Any) -> list[Any]:

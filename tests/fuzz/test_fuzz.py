@@ -5,8 +5,8 @@ import pytest
 from fuzz.cases import run_case
 from fuzz.seeds import make_base
 
-CASES = 400
-PARTS = 20
+CASES = 200
+PARTS = 10
 
 
 @pytest.fixture(scope="module")
