@@ -108,7 +108,7 @@ def test_answers_for_a_folder_of_images(road, tmp_path):
     for i in range(3):
         Image.fromarray(np.asarray(road["data"].images[i])).save(tmp_path / "new" / f"{i}.png")
     answers = fairexit.predict(road["run"], images=tmp_path / "new")
-    assert answers["file"].tolist() == ["0.png", "1.png", "2.png"]
+    assert answers["id"].tolist() == ["0.png", "1.png", "2.png"]
     written = fairexit.predict(road["run"], images=tmp_path / "new", out=tmp_path / "a.csv")
     pd.testing.assert_frame_equal(answers, written)
     assert len(pd.read_csv(tmp_path / "a.csv")) == 3

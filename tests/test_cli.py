@@ -119,8 +119,9 @@ def test_other_data_and_last_weights_are_kept_apart(command, copy, tiny, tmp_pat
         status, _, err = command("predict", copy, *words)
         assert status == 2
         assert "need --out" in err
-        assert command("predict", copy, *words, "--out", tmp_path / "p")[0] == 0
-        assert (tmp_path / "p" / "test.parquet").exists()
+        out = tmp_path / words[0]
+        assert command("predict", copy, *words, "--out", out)[0] == 0
+        assert (out / "test.parquet").exists()
     assert (copy / "predictions" / "test.parquet").read_bytes() == before
 
 

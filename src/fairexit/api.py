@@ -137,11 +137,12 @@ def predict(
     data: str | Path | None = None,
     last: bool = False,
     out: str | Path | None = None,
+    overwrite: bool = False,
     batch_size: int = 256,
     device: str = "auto",
     plugins: "Plugins" = (),
 ) -> "list[Path] | pd.DataFrame":
-    """Write a run's predictions for splits of its data, or predict a folder of images.
+    """Write a run's predictions for splits of its data, or predict images without labels.
 
         fairexit.predict("runs/me")
         answers = fairexit.predict("runs/me", images="new")
@@ -151,11 +152,13 @@ def predict(
         splits: any of `train`, `val` and `test`; by default val and test.
         policy_only: write only the answers under the stored policy, not the probabilities of every
             exit; images leave early, which saves work.
-        images: a folder of images without labels, instead of splits.
+        images: an image file or a folder of them, without labels, instead of splits.
         data: prepared data to use instead of the run's own.
         last: use the weights of the last epoch instead of the best one.
         out: folder of the predictions; required with `data` and `last`. With `images`, an optional
             CSV file.
+        overwrite: replace files that exist in `out`. Without `out` the run's own predictions are
+            always replaced.
         batch_size: number of images at a time; affects only speed and memory.
         device: where to compute.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
@@ -174,15 +177,19 @@ def predict(
         if data is not None or splits or last or policy_only:
             raise UserError("'images' excludes 'data', 'splits', 'policy_only' and 'last'")
         inputs.stored_policy(opened)
-        inputs.images_below(Path(images))
-        from fairexit.inference.classifier import classify_folder
+        inputs.images_at(Path(images))
+        inputs.check_absent([] if file is None else [file], overwrite)
+        from fairexit.inference.classifier import classify_files
 
-        return classify_folder(opened, Path(images), file, device=device, batch_size=batch_size)
+        return classify_files(opened, Path(images), file, device=device, batch_size=batch_size)
     names = list(splits or ("val", "test"))
     prepared = None if data is None else Path(data)
     if policy_only:
         inputs.stored_policy(opened)
     inputs.open_request(opened, names, data=prepared, last=last, out=file)
+    if file is not None:
+        ending = "_answers.csv" if policy_only else ".parquet"
+        inputs.check_absent([file / f"{name}{ending}" for name in names], overwrite)
     from fairexit.inference import predict as inference
 
     write = inference.classify if policy_only else inference.predict

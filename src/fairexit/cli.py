@@ -2,13 +2,15 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from fairexit.decoder_warnings import silence_decoders
-from fairexit.errors import UserError
+from fairexit.errors import UserError, reason
+from fairexit.terminal import note
 from fairexit.version import __version__
 
 # Some versions of Typer bundle a copy of click; its base classes lead to the right UsageError.
@@ -98,20 +100,26 @@ def option_name(parameter: str) -> str:
 
 
 def _stop(message: str) -> NoReturn:
-    print(f"fairexit: {' '.join(message.split())}", file=sys.stderr)
+    note(f"fairexit: {' '.join(message.split())}")
     sys.exit(2)
 
 
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
     silence_decoders()
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is no reason to stop.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = app(standalone_mode=False)
     except UserError as error:
         _stop(error.render(option_name))
     except OSError as error:
         # Files are replaced atomically, so a full disk damages none.
-        _stop(f"{error.filename or 'a file'}: {error.strerror}")
+        _stop(f"{error.filename or 'a file'}: {error.strerror or reason(error)}")
+    except MemoryError as error:
+        _stop(f"the memory of this machine does not suffice: {reason(error)}")
     except USAGE_ERROR as error:
         # Without arguments only the help is shown.
         if not error.format_message():
@@ -121,5 +129,5 @@ def main() -> None:
         status = INTERRUPTED
     # Typer turns Ctrl-C in a command into this status.
     if status == INTERRUPTED:
-        print("fairexit: interrupted; run the same command again to resume", file=sys.stderr)
+        note("fairexit: interrupted; run the same command again to resume")
     sys.exit(status)

@@ -6,13 +6,13 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from fairexit.config import DataConfig, ModelConfig, PruneConfig, RunConfig, TrainConfig
-from fairexit.errors import UserError, nearest, option, short
+from fairexit.errors import UserError, nearest, option, problem, short
 from fairexit.files import read_yaml
 from fairexit.plugins import load_plugins
+from fairexit.yaml_text import parse_yaml
 
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
 
@@ -77,7 +77,9 @@ def load_listed_plugins(tree: dict[str, Any], folder: Path) -> None:
         return
     files = tree.pop("plugins", None) or []
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        raise UserError(f"plugins is {listed!r}; give a list of files, as [my_method.py]")
+        raise UserError(
+            f"plugins is {short(repr(listed))}; give a list of files, as [my_method.py]"
+        )
     load_plugins(files, folder)
 
 
@@ -110,7 +112,7 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
         parts["prune"] = build_prune(tree["prune"])
     method = tree.get("method") or {"name": "erm"}
     if not isinstance(method, dict) or not isinstance(method.get("name"), str):
-        keys = f"; its keys are: {short(', '.join(map(str, method)))}" * isinstance(method, dict)
+        keys = f"; its keys are: {short(', '.join(method))}" if isinstance(method, dict) else ""
         raise UserError(f"method needs a name, as in method: {{name: erm}}{keys}")
     seed = tree.get("seed", 0)
     if type(seed) is not int or seed < 0:
@@ -167,7 +169,7 @@ def build_section(name: str, kind: type, values: Any) -> Any:
         if first["type"] == "missing":
             raise UserError(f"{shown(where)} is missing") from None
         raise UserError(
-            f"{shown(where)} is {short(repr(values.get(where)))}: {first['msg'].lower()}"
+            f"{shown(where)} is {short(repr(values.get(where)))}; {problem(first)}"
         ) from None
 
 
@@ -176,7 +178,7 @@ def _build_with_changes(
 ) -> RunConfig:
     if isinstance(changes, Mapping):
         for key, value in changes.items():
-            _set(tree, key, value, f"change '{key}'")
+            _set(tree, str(key), value, f"change '{short(key)}'")
     else:
         for change in changes:
             _apply(tree, change)
@@ -190,9 +192,9 @@ def _apply(tree: dict[str, Any], change: str) -> None:
     if not equals or not key:
         raise UserError(f"{shown}: write it as KEY=VALUE, for example train.epochs=10")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"{shown}: the value is not valid YAML") from None
+        value = parse_yaml(text)
+    except UserError as error:
+        raise error.at(shown) from None
     _set(tree, key, value, shown)
 
 

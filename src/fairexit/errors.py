@@ -1,8 +1,11 @@
 """Errors that the user can fix, and how their messages show options, choices and long values."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
+
+from fairexit.terminal import printable
 
 _OPTION = re.compile("\ue000(.*?)\ue001")
 
@@ -31,7 +34,7 @@ class UserError(ValueError):
         return self.render("'{}'".format)
 
     def render(self, write: Callable[[str], str]) -> str:
-        """The message, with every option written as a front end shows it.
+        """The message, safe for a terminal, with options written as a front end shows them.
 
         Args:
             write: returns the text for the name of a Python parameter.
@@ -39,7 +42,8 @@ class UserError(ValueError):
         >>> UserError(f"set {option('rule')}").render("policy.{}".format)
         'set policy.rule'
         """
-        return _OPTION.sub(lambda mark: write(mark[1]), super().__str__())
+        parts = _OPTION.split(super().__str__())
+        return "".join(write(part) if i % 2 else _line(part) for i, part in enumerate(parts))
 
     @property
     def plain(self) -> str:
@@ -49,6 +53,11 @@ class UserError(ValueError):
     def at(self, where: str) -> "UserError":
         """The same error with "where: " before its message."""
         return type(self)(f"{where}: {self.plain}")
+
+
+def _line(text: str) -> str:
+    """Text on one line, without control characters."""
+    return printable(" ".join(text.split("\n")))
 
 
 class DivergedError(UserError):
@@ -63,6 +72,32 @@ def reason(error: Exception) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+_PLAIN = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "a text",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "a valid dictionary": "a section with keys",
+}
+
+
+def problem(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in plain words, from one of Pydantic's errors.
+
+    >>> problem({"msg": "Input should be a valid integer, unable to parse string as an integer"})
+    'it must be a whole number'
+    >>> problem({"msg": "Input should be 'all' or 'present'"})
+    "it must be 'all' or 'present'"
+    """
+    text = str(error["msg"]).split(", unable to")[0].split(", got ")[0]
+    text = text.removeprefix("Value error, ").replace("Input should be", "it must be")
+    for theirs, ours in _PLAIN.items():
+        text = text.replace(theirs, ours)
+    return short(text[:1].lower() + text[1:], 200)
 
 
 def short(value: object, limit: int = 80) -> str:

@@ -8,30 +8,36 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from fairexit.errors import UserError, option, short
+from fairexit.errors import UserError, option
+from fairexit.leftovers import partial_path, remove_leftovers
+from fairexit.yaml_text import parse_yaml
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; it replaces `path` if the context ends without an error.
 
-    So a reader sees the old file or the whole new one, also after a crash.
+    So a reader sees the old file or the whole new one, also after a crash. A link stays: the file
+    that it leads to is replaced. What killed processes have left for the same file is removed.
 
     Raises:
         OSError: the file cannot be written; the error names `path`, and no temporary file remains.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target)
+    temporary = partial_path(target)
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         if error.errno is None:
             raise
@@ -59,30 +65,15 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged; {remedy}")
     return content
 
 
-class _Loader(yaml.SafeLoader):
-    """A YAML loader that refuses a section with two entries of the same name."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                line = node.start_mark.line + 1
-                raise UserError(
-                    f"two entries of the section at line {line} are called '{short(name)}'; "
-                    "rename one"
-                )
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys and values of a user's YAML file.
+    """The keys and values of a user's YAML file; see `parse_yaml`.
 
     Raises:
         UserError: the file does not exist, is not YAML or has no keys, or a section has two
@@ -91,11 +82,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+        tree = parse_yaml(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text in UTF-8; save it in that encoding") from None
     except UserError as error:
         raise error.at(str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {short(error, 300)}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path} must hold keys and values, as in seed: 0")
     return tree
@@ -105,7 +96,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def folder_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     """Keep other fairexit processes from writing to a folder.
 
-    The lock is a file beside the folder; the operating system releases it if the process dies.
+    The lock is a file beside the folder, and beside the folder that a link leads to; the operating
+    system releases it if the process dies.
 
     Args:
         folder: the folder, which need not exist yet.
@@ -113,12 +105,12 @@ def folder_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock, or the lock cannot be written.
     """
-    absolute = folder.absolute()
-    if not absolute.name:
+    target = Path(os.path.realpath(folder))
+    if not target.name:
         raise UserError(f"{option('out')} is {folder}; name a folder below it")
-    lock = FileLock(absolute.with_name(f".{absolute.name}.lock"))
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        absolute.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait)
     except Timeout:
         raise UserError(

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
+from fairexit.terminal import note, printable
+
 T = TypeVar("T")
 
 
@@ -35,11 +37,17 @@ class Bar:
 
     def __init__(self, description: str, total: int, done: int = 0) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self.is_terminal = sys.stderr.isatty()
         self._progress = Progress(
-            "{task.description}",
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -47,7 +55,7 @@ class Bar:
             transient=True,
             disable=not self.is_terminal,
         )
-        self._task = self._progress.add_task(description, total=total, completed=done)
+        self._task = self._progress.add_task(printable(description), total=total, completed=done)
 
     def __enter__(self) -> "Bar":
         self._progress.start()
@@ -63,11 +71,12 @@ class Bar:
 
     def advance(self, text: str | None = None) -> None:
         """Advance by one step, and change the description if a text is given."""
-        self._progress.update(self._task, advance=1, description=text)
+        description = None if text is None else printable(text)
+        self._progress.update(self._task, advance=1, description=description)
 
     def line(self, text: str) -> None:
         """Print a line that stays above the bar."""
         if self.is_terminal:
-            self._progress.console.print(text, highlight=False)
+            self._progress.console.print(printable(text), markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            note(text)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fairexit.contracts import check_class
-from fairexit.errors import UserError, nearest, reason, short
+from fairexit.errors import UserError, nearest, problem, reason, short
 from fairexit.plugins import FAIREXIT, Origin, load_installed, origin_of, owner
 
 T = TypeVar("T")
@@ -192,9 +192,9 @@ class Registry(Generic[T]):
             try:
                 checked[key] = TypeAdapter(known[key].hint).validate_python(value)
             except ValidationError as error:
-                problem = error.errors()[0]["msg"].lower()
                 raise UserError(
-                    f"{self.kind} '{name}': option '{key}' is {short(repr(value))}: {problem}"
+                    f"{self.kind} '{name}': option '{key}' is {short(repr(value))}; "
+                    f"{problem(error.errors()[0])}"
                 ) from None
             # Pydantic converts true to 1 and accepts infinity as a number.
             is_flag = isinstance(value, bool) and not isinstance(checked[key], bool)

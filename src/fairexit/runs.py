@@ -1,7 +1,6 @@
 """A run's folder: its files, its settings and its state. Does not import torch."""
 
 import json
-import sys
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,6 +12,8 @@ from fairexit.errors import UserError, option, short
 from fairexit.files import read_json, write_atomically
 from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
+from fairexit.run_description import check_description
+from fairexit.terminal import note
 
 FORMAT = 2
 """Version of the files. Since 2, `eodd` is the usual form of equalised odds."""
@@ -112,6 +113,8 @@ class Run:
             return build_config(self.description["run"])
         except UnknownNameError as error:
             raise self.without_plugin(error) from None
+        except UserError as error:
+            raise error.at(f"{self.path}/config.json") from None
 
     @property
     def plugins(self) -> dict[str, str]:
@@ -163,14 +166,9 @@ def open_run(path: Path) -> Run:
     version = run.description.get("format")
     if version != FORMAT:
         raise UserError(
-            f"{path} has format {version}, but this version reads {FORMAT}; train it again"
+            f"{path} has format {short(version)}, but this version reads {FORMAT}; train it again"
         )
-    absent = {"model", "label2id", "group", "preprocessing", "data", "run"} - set(run.description)
-    absent |= {f"preprocessing.{key}" for key in ("size", "fit")} - {
-        f"preprocessing.{key}" for key in run.description.get("preprocessing", {})
-    }
-    if absent:
-        raise UserError(f"{path}/config.json lacks '{min(absent)}'; train the run again")
+    check_description(run.description, path / "config.json")
     for line in changed(run.plugins):
         _warn(f"warning: {path}: {line}")
     return run
@@ -179,7 +177,7 @@ def open_run(path: Path) -> Run:
 @cache
 def _warn(line: str) -> None:
     """Print a line to standard error once, however often a run is opened."""
-    print(line, file=sys.stderr)
+    note(line)
 
 
 def read_record(run: Run) -> dict[str, Any]:
@@ -209,10 +207,11 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """
     if old.get("format") != new["format"]:
         raise UserError(
-            f"{path} has format {old.get('format')}, but this version writes {new['format']}; "
+            f"{path} has format {short(old.get('format'))}, but this version writes "
+            f"{new['format']}; "
             f"choose another {option('out')}"
         )
-    if not {"run", "data"} <= set(old):
+    if not isinstance(old.get("run"), dict) or "data" not in old:
         raise UserError(f"{path} is damaged; choose another {option('out')}")
     before, after = _flat(old["run"]), _flat(new["run"])
     for key in [*after, *before]:

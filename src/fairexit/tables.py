@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from fairexit.terminal import printable
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -76,15 +78,6 @@ def number(value: float | None, digits: int = 3) -> str:
     if value is None:
         return ""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which a terminal would execute.
-
-    >>> printable("a\\x1b[31mb")
-    'a\\ufffd[31mb'
-    """
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def markdown(text: str) -> str:

@@ -27,6 +27,7 @@ RESERVED = (
     "confidence",
     "exit",
     "cost",
+    "problem",
 )
 """Column names with a fixed meaning, which no attribute may have."""
 

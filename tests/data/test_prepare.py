@@ -351,6 +351,56 @@ def test_an_id_that_means_two_images_is_refused(clinic):
     }  # fmt: skip
 
 
+def test_one_name_in_two_forms_is_one_class_and_one_group(clinic):
+    change(
+        clinic,
+        lambda f: f.assign(
+            diagnostic=[x.lower() if i % 3 else f" {x}" for i, x in enumerate(f["diagnostic"])],
+            gender=[x.title() if i % 5 else x for i, x in enumerate(f["gender"])],
+        ),
+    )
+    data = table(clinic)
+    assert len(data.classes) == 2
+    assert len(data.attributes["gender"]) == 2
+    assert any("in column 'gender'" in line for line in data.info["warnings"])
+
+
+def test_an_unknown_patient_is_no_patient(clinic):
+    unknown = [name for name in ("unknown", "N/A", "None") for _ in range(20)]
+    change(clinic, lambda f: f.assign(patient_id=[*unknown, *f["patient_id"][60:]]))
+    data = table(clinic)
+    assert (data.frame["cluster"][:60] == "").all()
+    assert data.frame["split"].value_counts()["train"] < 60
+    change(clinic, lambda f: f.assign(patient_id=["not asked"] * 60 + ["P1"] * 20))
+    warned = table(clinic, "warned").info["warnings"]
+    assert any("'not asked' in column 'patient_id' holds 75 % of the rows" in w for w in warned)
+    named = table(clinic, "named", unknown_values=["Not asked", "P1"])
+    assert set(named.frame["cluster"]) == {""}
+
+
+def test_an_age_is_cut_into_ranges(clinic):
+    change(clinic, lambda f: f.assign(age=[str(20 + i // 2) for i in range(80)]))
+    with pytest.raises(UserError, match=r"'age' is a number with 40 values.*'bins'"):
+        table(clinic, group=["age"])
+    data = table(clinic, group=["age"], bins={"age": [30, 50]})
+    assert data.attributes["age"] == ("<30", "30-49", "50+")
+    assert (data.frame["age"] == "<30").sum() == 20
+    with pytest.raises(UserError, match="'bins' is for 'sex', which is not an attribute here"):
+        table(clinic, "x", bins={"sex": [1]})
+
+
+def test_groups_that_are_merged_and_small(clinic):
+    change(clinic, lambda f: f.assign(skin=[str(1 + i % 6) for i in range(80)]))
+    merge = {"skin": {"1": "light", "2": "light", "3": "light"}}
+    data = table(clinic, group=["skin"], merge=merge)
+    assert data.attributes["skin"] == ("light", "4", "5", "6")
+    change(clinic, lambda f: f.assign(skin=["a"] * 39 + ["b"] * 39 + ["c"] * 2))
+    data = table(clinic, "large", group=["skin"], min_group=3)
+    assert data.attributes["skin"] == ("a", "b")
+    assert data.info["skipped"] == {"unknown skin": 2}
+    assert any("c (2)" in line for line in data.info["warnings"])
+
+
 def test_wrong_tables(clinic):
     change(clinic, lambda f: f.assign(gender="MALE"))
     with pytest.raises(UserError, match=r"attribute 'gender' has only one value \('MALE'\)"):
@@ -386,7 +436,7 @@ def test_options_are_checked(tmp_path):
         datasets.create("isic2019", target="x")
     with pytest.raises(UserError, match="dataset 'table' needs the option 'id'"):
         datasets.create("table")
-    with pytest.raises(UserError, match="option 'target' is 'x': input should be 'label'"):
+    with pytest.raises(UserError, match="option 'target' is 'x'; it must be 'label'"):
         datasets.create("fitzpatrick17k", target="x")
     with pytest.raises(UserError, match=r"^'size' is 3; it must be from 8 to 4096"):
         PrepareOptions(size=3)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Fallback, Policy
-from fairexit.evaluation.thresholds import GRID, choose_theta, select, sweep
+from fairexit.evaluation.thresholds import GRID, best_option, choose_theta, select, sweep
 from fairexit.metrics.counts import count
-from fairexit.metrics.record import compute
+from fairexit.metrics.record import METRICS, compute
 from fairexit.predictions.files import Predictions
 from random_predictions import FEW, make
 
@@ -181,6 +181,14 @@ def test_eodd_must_be_defined() -> None:
     )
     with pytest.raises(UserError, match="Eodd of attribute 'sex' is not defined"):
         choose_theta(apart, "sex")
+
+
+def test_values_that_differ_by_rounding_are_equal() -> None:
+    values = np.array([0.3, 0.1 + 0.2, 0.25 + 1e-14, 0.25])
+    f1 = np.full(4, 0.8)
+    assert best_option(METRICS["eodd"], values, f1, 0.7) == 2
+    assert best_option(METRICS["f1"], -values, f1, 0.7) == 2
+    assert best_option(METRICS["eodd"], values[:2], f1[:2], 0.7) == 0
 
 
 def test_wrong_number_of_thetas() -> None:

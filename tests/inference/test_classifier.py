@@ -1,7 +1,11 @@
 """Answers for image files of which nothing is known."""
 
+import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -66,7 +70,7 @@ def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_
     status, printed, _ = command("predict", judged.path, "--images", folder, "--out", out)
     assert status == 0
     assert f"written: {out}" in printed
-    table = pd.read_csv(out).set_index("file")
+    table = pd.read_csv(out).set_index("id")
     assert sorted(table.index) == sorted([*names, "broken.jpg"])
     assert "not an image of a format that is read" in table.loc["broken.jpg", "problem"]
     assert table.loc["broken.jpg", ["prediction", "confidence", "exit", "cost"]].isna().all()
@@ -89,7 +93,10 @@ def test_files_are_answered_as_prepared_images_are(command, judged, images, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--images", "nowhere", "--out", "a.csv"), "--images is 'nowhere', which is not a folder"),
+        (
+            ("--images", "nowhere", "--out", "a.csv"),
+            "--images is 'nowhere', which is neither a file nor",
+        ),
         (("--images", "{empty}", "--out", "a.csv"), "which holds no image"),
         (("--images", "{empty}"), "--images needs --out FILE.csv"),
         (("--images", "{empty}", "--out", "folder"), "--images needs --out FILE.csv"),
@@ -102,6 +109,117 @@ def test_what_is_refused(command, judged, tmp_path, options, message):
     status, _, err = command("predict", judged.path, *given)
     assert status == 2
     assert message in err
+
+
+def test_answers_with_labels_are_audited(command, judged, images, tmp_path):
+    folder, names = images
+    out = tmp_path / "answers.csv"
+    assert command("predict", judged.path, "--images", folder, "--out", out)[0] == 0
+    answers = pd.read_csv(out)
+    classes = fairexit.load_model(judged.path).classes
+    scores = answers[[f"p/{name}" for name in classes]]
+    read = answers["id"].isin(names)
+    assert scores[read].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    assert scores[~read].isna().all(axis=None)
+    top = scores[read].to_numpy(np.float32).argmax(1)
+    assert [classes[i] for i in top] == answers.loc[read, "prediction"].tolist()
+    data = open_prepared(judged.config.data.path)
+    known = data.frame.set_index("id")[["label", "skin_tone"]]
+    keys = answers["id"].str.removeprefix("sub/").str.removesuffix(".png")
+    joined = answers[read].join(known, on=keys[read])
+    joined.to_csv(tmp_path / "joined.csv", index=False)
+    words = ("audit", tmp_path / "joined.csv", "--group", "skin_tone", "--json", "-")
+    status, printed, errors = command(*words, "--resamples", 100, "--permutations", 100)
+    assert status == 0, errors
+    assert "auroc" in printed
+
+
+def test_a_single_file_is_answered(command, judged, images, tmp_path):
+    folder, names = images
+    out = tmp_path / "answers.csv"
+    status, *_ = command("predict", judged.path, "--images", folder / names[0], "--out", out)
+    assert status == 0
+    (row,) = pd.read_csv(out).to_dict("records")
+    assert row["id"] == Path(names[0]).name
+    assert pd.isna(row["problem"])
+    assert fairexit.predict(judged, images=folder / names[0])["id"].tolist() == [row["id"]]
+    (row,) = fairexit.predict(judged, images=folder / "letter.txt").to_dict("records")
+    assert "not an image format" in row["problem"]
+
+
+def test_answers_are_not_overwritten_unless_asked(command, judged, images, tmp_path):
+    folder, _ = images
+    out = tmp_path / "mine.csv"
+    out.write_text("mine")
+    words = ("predict", judged.path, "--images", folder, "--out", out)
+    status, _, err = command(*words)
+    assert (status, out.read_text()) == (2, "mine")
+    assert err == (
+        f"fairexit: {out} exists already; choose another --out, or set --overwrite to replace it\n"
+    )
+    with pytest.raises(UserError, match=r"mine\.csv exists already"):
+        fairexit.predict(judged, images=folder, out=out)
+    assert command(*words, "--overwrite")[0] == 0
+    assert out.read_text().startswith("id,prediction,")
+
+
+@pytest.mark.parametrize("kind", [["--policy-only"], ["--last"]])
+def test_other_predictions_are_not_overwritten_unless_asked(command, judged, tmp_path, kind):
+    words = ("predict", judged.path, "--split", "test", "--out", tmp_path / "p", *kind)
+    assert command(*words)[0] == 0
+    status, _, err = command(*words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "exists already" in err
+    assert command(*words, "--overwrite")[0] == 0
+    assert command("predict", judged.path, "--split", "test")[0] == 0
+
+
+def test_odd_names_of_pictures_stop_nothing(command, judged, images, tmp_path):
+    folder, names = images
+    odd = [b"caf\xe9.png", b"=cmd.png", b"a\x1b[31m.png", b"[b].png", b"two\nlines.png"]
+    for name in odd:
+        shutil.copy(folder / names[0], os.path.join(os.fsencode(folder), name))  # noqa: PTH118
+    out = tmp_path / "answers.csv"
+    status, _, err = command("predict", judged.path, "--images", folder, "--out", out)
+    assert status == 0, err
+    table = pd.read_csv(out)
+    assert len(table) == len(names) + 1 + len(odd)
+    expected = {"caf\\xe9.png", "'=cmd.png", "a\x1b[31m.png", "[b].png", "two\nlines.png"}
+    assert expected <= set(table["id"])
+    assert table.set_index("id").loc[sorted(expected), "problem"].isna().all()
+
+
+NO_NETWORK = """
+import socket, sys
+from pathlib import Path
+def refuse(*_, **__):
+    raise AssertionError("the network was used")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+import fairexit
+from fairexit.runs import open_run
+from fairexit.training.checkpoint import load_net
+run, images = sys.argv[1:]
+load_net(open_run(Path(run)))
+assert len(fairexit.load_model(run)(images)) == 1
+assert len(fairexit.predict(run, images=images)) == 1
+"""
+
+
+@pytest.mark.parametrize("pretrained", [True, "weights.safetensors"])
+def test_a_run_is_opened_without_the_network(judged, images, tmp_path, pretrained):
+    folder, names = images
+    file = judged.path / "config.json"
+    info = json.loads(file.read_text())
+    info["model"]["pretrained"] = info["run"]["model"]["pretrained"] = pretrained
+    file.write_text(json.dumps(info))
+    result = subprocess.run(
+        [sys.executable, "-c", NO_NETWORK, judged.path, folder / names[0]],
+        env=os.environ | {"TORCH_HOME": str(tmp_path), "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_without_a_policy_there_is_no_answer(judged):
@@ -124,7 +242,7 @@ def test_every_form_of_image_has_the_same_answer(model, images):
     folder, names = images
     files = [folder / name for name in names]
     expected = model(files)
-    assert expected["file"].tolist() == [str(file) for file in files]
+    assert expected["id"].tolist() == [str(file) for file in files]
     pixels = np.stack([np.asarray(Image.open(file)) for file in files])
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     forms = {
@@ -139,13 +257,13 @@ def test_every_form_of_image_has_the_same_answer(model, images):
     }
     for name, form in forms.items():
         answers = model(form, batch_size=7)
-        pd.testing.assert_frame_equal(answers.drop(columns="file"), expected.drop(columns="file"))
-        assert len(answers["file"].unique()) == len(files), name
+        pd.testing.assert_frame_equal(answers.drop(columns="id"), expected.drop(columns="id"))
+        assert len(answers["id"].unique()) == len(files), name
     for form in (str(files[0]), files[0], Image.open(files[0]), pixels[0], tensor[0]):
         (answer,) = model(form).to_dict("records")
         assert answer["prediction"] == expected["prediction"][0]
         assert answer["confidence"] == pytest.approx(expected["confidence"][0], abs=1e-6)
-    assert model(pixels[0])["file"].tolist() == ["0"]
+    assert model(pixels[0])["id"].tolist() == ["0"]
 
 
 def test_arrays_of_another_size_are_brought_to_the_networks(model):

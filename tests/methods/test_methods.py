@@ -340,7 +340,7 @@ def test_mfd_takes_a_run_as_teacher(tiny, tiny_run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight": -1}, "option 'weight' is -1: input should be greater than or equal"),
+        ({"weight": -1}, "option 'weight' is -1; it must be greater than or equal"),
         ({"wieght": 1}, "method 'hsic' has no option 'wieght'; did you mean 'weight'"),
     ],
 )

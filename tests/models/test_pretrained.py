@@ -111,6 +111,71 @@ def test_file_that_is_none(tmp_path):
         create_model("resnet18", 3, pretrained=tmp_path)
 
 
+PREFIXES = ["module.", "model.", "_orig_mod.", "model._orig_mod.module.", "net.backbone."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("name", ["resnet18", "vgg11", "timm/mobilenetv3_small_050"])
+def test_what_stands_before_every_name_is_taken_off(name, prefix, saved):
+    state = library_network(name, 3).state_dict()
+    path = saved({prefix + key: tensor for key, tensor in state.items()})
+    net, same = (create_model(name, 3, pretrained=file) for file in (path, saved(state, "s")))
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(answer(net, x).logits, answer(same, x).logits)
+
+
+def test_a_prefix_of_some_names_is_the_reason(saved):
+    state = library_network("resnet18", 3).state_dict()
+    renamed = {f"model.{key}": tensor for key, tensor in state.items()}
+    path = saved(renamed | {"loss.weight": torch.ones(3)})
+    with pytest.raises(UserError, match=r"calls it 'model\.[\w.]+', and only some names begin so"):
+        create_model("resnet18", 3, pretrained=path)
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_of_pytorch(wrapper, zipped, tmp_path):
+    state = library_network("resnet18", 3).state_dict()
+    content = state if wrapper is None else {wrapper: state, "epoch": 3, "lr": [0.1]}
+    torch.save(content, tmp_path / "c.pth.tar", _use_new_zipfile_serialization=zipped)
+    net = create_model("resnet18", 3, pretrained=tmp_path / "c.pth.tar")
+    assert torch.equal(net.state_dict()["backbone.head.classifier.bias"], state["fc.bias"])
+
+
+class Harmful:
+    """What a pickle of bad intent does when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    torch.save({"state_dict": Harmful(str(tmp_path / "ran"))}, tmp_path / "c.pth")
+    with pytest.raises(UserError, match=r"c\.pth holds more than weights .* save the state dict"):
+        create_model("resnet18", 3, pretrained=tmp_path / "c.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [{}, [1], {"state_dict": {}}, {"a": 1}, {1: torch.ones(1)}])
+def test_a_checkpoint_without_a_state_dict(content, tmp_path):
+    torch.save(content, tmp_path / "c.pth")
+    with pytest.raises(UserError, match=r"c\.pth holds no state dict"):
+        create_model("resnet18", 3, pretrained=tmp_path / "c.pth")
+
+
+@pytest.mark.parametrize("size", [3, 100, 5000])
+def test_half_a_checkpoint_is_one_line(size, tmp_path):
+    torch.save(library_network("resnet18", 3).state_dict(), tmp_path / "c.pth")
+    content = (tmp_path / "c.pth").read_bytes()
+    (tmp_path / "c.pth").write_bytes(content[:size])
+    with pytest.raises(UserError, match=r"c\.pth") as caught:
+        create_model("resnet18", 3, pretrained=tmp_path / "c.pth")
+    assert len(str(caught.value)) < 500
+
+
 def test_library_weights_are_used(monkeypatch):
     network = library_network("resnet18", 1000).eval()
     enum = torchvision.models.ResNet18_Weights

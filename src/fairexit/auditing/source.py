@@ -25,7 +25,7 @@ NO_COSTS = {
     "run": "the run was trained by a version that did not store what its exits cost",
 }
 
-DESCRIBED = ("name", "website", "licence", "skipped", "leaks", "mixed_clusters")
+DESCRIBED = ("name", "website", "licence", "skipped", "left_out", "leaks", "mixed_clusters")
 """Keys of `dataset.json` that an audit reports."""
 
 
@@ -180,6 +180,8 @@ def _dataset(run: Run) -> dict[str, Any]:
         return {}
     if not isinstance(info, dict) or info.get("checksums") != run.description["data"]["checksums"]:
         return {}
+    if not all(isinstance(info.get(key, {}), dict) for key in ("skipped", "left_out", "leaks")):
+        raise UserError(f"{file} is damaged; prepare the data again")
     return {key: info[key] for key in DESCRIBED if key in info}
 
 

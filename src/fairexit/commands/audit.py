@@ -1,7 +1,6 @@
 """fairexit audit."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,13 +10,14 @@ from fairexit.commands.common import (
     Plugins,
     Split,
     check_exists,
+    check_outputs,
     check_page,
     parse_threshold,
     show,
 )
 from fairexit.commands.table_options import table_options
 from fairexit.errors import UserError
-from fairexit.tables import printable
+from fairexit.terminal import note, say
 
 if TYPE_CHECKING:
     from fairexit.report.audit_report import AuditReport
@@ -120,12 +120,16 @@ def audit(
     if out:
         check_page(out)
     check_exists(*predictions, *(baseline or []))
+    check_outputs(
+        {"--out": out, "--markdown": markdown, "--card": card, "--json": as_json},
+        [*predictions, *(baseline or [])],
+    )
     for name, value in (("specificity", specificity), ("confidence-level", confidence_level)):
         if not 0 < value < 1:
             raise UserError(f"--{name} is {value}; it must be between 0 and 1, such as 0.9")
     parsed_threshold = None if threshold is None else parse_threshold(threshold)
     # Reading and resampling take a while.
-    print(f"reading {', '.join(map(str, predictions))}", file=sys.stderr, flush=True)
+    note(f"reading {', '.join(map(str, predictions))}")
     from fairexit.api import audit as audit_tables
     from fairexit.auditing.settings import AuditSettings
 
@@ -150,8 +154,8 @@ def audit(
         threshold=parsed_threshold,
         settings=settings,
     )
-    for note in report.facts.notes:
-        print(f"note: {printable(note)}", file=sys.stderr)
+    for line in report.facts.notes:
+        note(f"note: {line}")
     _write(report, as_json, markdown, card)
     if out:
         _write_page(report, out, predictions[0] / "entanglement.json", images)
@@ -160,7 +164,7 @@ def audit(
         # The written report has the rest.
         _print(report, brief=bool(out or markdown or card))
         for path in written:
-            print(f"written: {path}")
+            say(f"written: {path}")
 
 
 def _write(
@@ -196,8 +200,8 @@ def _print(report: "AuditReport", *, brief: bool) -> None:
 
     shown = sections(report)[: 2 if brief else None]
     for section in shown:
-        print(f"\n{printable(section.title)}")
+        say(f"\n{section.title}")
         for point in section.points:
-            print(f"- {printable(point)}")
+            say(f"- {point}")
         for table in section.tables:
             show(table)

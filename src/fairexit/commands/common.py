@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
@@ -15,6 +15,9 @@ from fairexit.errors import UserError, short
 
 if TYPE_CHECKING:
     from fairexit.tables import Table
+
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".xlsx", ".xls", ".jsonl", ".ndjson")
+"""Endings of tables, which no page, text or JSON is written over."""
 
 
 class SplitName(StrEnum):
@@ -68,6 +71,23 @@ def check_page(out: Path) -> None:
     """Raise a UserError if the file of a page has a suffix other than `.html` or `.htm`."""
     if out.suffix and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out} is an HTML page; call it {out.with_suffix('.html').name}")
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path]) -> None:
+    """Raise a UserError if a command would write over its input, or a text over a table.
+
+    Args:
+        outputs: option -> the file that it names.
+        inputs: the files that the command reads.
+    """
+    read = {path.resolve() for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if path.resolve() in read:
+            raise UserError(f"{option} {path} is also an input; choose another name")
+        if path.suffix.lower() in TABLES:
+            raise UserError(f"{option} {path} is not a table; choose another ending")
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

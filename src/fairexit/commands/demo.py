@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fairexit.commands.common import show
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit demo --out demo --epochs 3"
 
@@ -33,4 +34,4 @@ def demo(
     show(tables.fairness_table(assessments))
     show(tables.summary_table(assessments))
     show(tables.exit_table(assessments[-1]))
-    print(f"page: {out / 'index.html'}")
+    say(f"page: {out / 'index.html'}")

@@ -8,6 +8,7 @@ import typer
 
 from fairexit.commands.common import Device, Group, OtherData, Plugins, Split, numbers, show
 from fairexit.errors import UserError
+from fairexit.terminal import say
 
 if TYPE_CHECKING:
     from fairexit.evaluation.entanglement import Entanglement
@@ -102,7 +103,7 @@ def _write(entanglement: "Entanglement", folder: Path) -> None:
 
     figure = save_figure(entanglement_figure(entanglement), folder / "entanglement")
     for file in [*entanglement.write(folder), *figure]:
-        print(f"written: {file}")
+        say(f"written: {file}")
 
 
 def _check_seeds(runs: "list[Run]") -> None:

@@ -1,7 +1,6 @@
 """fairexit evaluate."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from fairexit.commands.common import (
     show,
 )
 from fairexit.commands.table_options import table_options
-from fairexit.tables import printable
+from fairexit.terminal import note, say
 
 EXAMPLE = "fairexit evaluate runs/me --tolerance 0.02"
 
@@ -88,8 +87,8 @@ def evaluate(
         **table | ({} if positive is None else {"positive": positive}),
     )
     evaluation = assessment.evaluation
-    for note in assessment.predictions.notes:
-        print(f"note: {printable(note)}", file=sys.stderr)
+    for line in assessment.predictions.notes:
+        note(f"note: {line}")
     if as_json:
         print(json.dumps(evaluation.to_dict(), indent=2))
         return
@@ -101,7 +100,7 @@ def evaluate(
     if len(assessment.predictions.exit_names) > 1:
         show(tables.exit_table(assessment))
     if evaluation.only_answer:
-        print(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
+        say(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
     treatment = "left out of the gaps" if empty == "exclude" else "its rates count as 0"
     for name, label in evaluation.empty_cells:
-        print(f"note: no image of class '{label}' in group '{name}'; {treatment}")
+        say(f"note: no image of class '{label}' in group '{name}'; {treatment}")

@@ -7,6 +7,7 @@ import typer
 
 from fairexit.commands.common import Device, OtherData, Plugins, RunPath, SplitName
 from fairexit.errors import UserError
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit predict runs/me --images photos --out answers.csv"
 
@@ -34,10 +35,14 @@ def predict(
         Path | None,
         typer.Option(
             help="Folder of the predictions, required with --data and --last; with --images, the "
-            "CSV file of the answers.",
+            "CSV file of the answers. Files that exist there are kept unless --overwrite is given; "
+            "only the run's own predictions are replaced without it.",
             show_default="RUN/predictions",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist in --out.")
+    ] = False,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Number of images at a time; affects only speed and memory.")
     ] = 256,
@@ -45,7 +50,9 @@ def predict(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Predict a folder of images without labels instead of splits.", show_default="none"
+            help="Predict images without labels instead of splits: a file, or a folder with its "
+            "subfolders.",
+            show_default="none",
         ),
     ] = None,
     device: Device = "auto",
@@ -67,11 +74,12 @@ def predict(
         data=data,
         last=last,
         out=out,
+        overwrite=overwrite,
         batch_size=batch_size,
         device=device,
     )
     for file in written if isinstance(written, list) else [out]:
-        print(f"written: {file}")
+        say(f"written: {file}")
     if data is not None and not policy_only:
         _show_audit(run, [file for file in written if isinstance(file, Path)])
 
@@ -89,7 +97,7 @@ def _show_audit(run: Path, files: list[Path]) -> None:
     if theta is not None:
         thresholds = ",".join(map(str, theta)) if isinstance(theta, tuple) else str(theta)
         for file in files:
-            print(
+            say(
                 f"to audit them under the run's policy: fairexit audit {file} --threshold "
                 f"{thresholds} --out audit.html"
             )

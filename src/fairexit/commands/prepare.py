@@ -9,6 +9,7 @@ from fairexit.commands.common import Plugins, SplitName, check_exists, show
 from fairexit.commands.table_options import parse_grouping
 from fairexit.errors import UserError
 from fairexit.runs import open_run
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit prepare synthetic --out data/drawn --set images=500"
 
@@ -201,11 +202,11 @@ def prepare(
     show(cell_table(data, next(iter(data.attributes))))
     show(leak_table(data.info["leaks"]))
     for line in [*data.info["warnings"], *preparation_notes(data.info)]:
-        print(f"note: {line}")
+        say(f"note: {line}")
     left_out = sum(data.info["skipped"].values())
     reasons = ", ".join(f"{n} {reason}" for reason, n in data.info["skipped"].items())
-    print(f"left out: {left_out}" + (f" ({reasons}); see {out}/skipped.csv" if left_out else ""))
-    print(f"prepared: {out} ({len(data.frame)} images of {data.size} px)")
+    say(f"left out: {left_out}" + (f" ({reasons}); see {out}/skipped.csv" if left_out else ""))
+    say(f"prepared: {out} ({len(data.frame)} images of {data.size} px)")
 
 
 def _classes(

@@ -8,6 +8,7 @@ import typer
 
 from fairexit.commands.common import Plugins, RunPath, check_device, numbers, options_of, show
 from fairexit.config import PruneConfig
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit prune runs/me --out runs/me-pruned --ratio 0.2,0.35"
 
@@ -36,8 +37,8 @@ def prune(
     show(sparsity_table(record))
     show(path_table(record))
     for line in notes(record):
-        print(line)
-    print(f"pruned: {pruned.path} (next: fairexit predict {pruned.path})")
+        say(line)
+    say(f"pruned: {pruned.path} (next: fairexit predict {pruned.path})")
 
 
 _GIVEN = [p for p in inspect.signature(prune).parameters.values() if p.kind is not p.VAR_KEYWORD]

@@ -1,14 +1,20 @@
 """fairexit report."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fairexit.commands.common import Group, Plugins, check_exists, check_page, parse_threshold
+from fairexit.commands.common import (
+    Group,
+    Plugins,
+    check_exists,
+    check_outputs,
+    check_page,
+    parse_threshold,
+)
 from fairexit.commands.table_options import table_options
-from fairexit.tables import printable
+from fairexit.terminal import note, say
 
 EXAMPLE = "fairexit report runs/plain runs/me --out fairness.html"
 
@@ -46,6 +52,7 @@ def report(
     """
     check_page(out)
     check_exists(*runs, data)
+    check_outputs({"--out": out}, runs)
     choice_threshold = parse_threshold(threshold)
     from fairexit.config_files import build_section
     from fairexit.data.prepared import open_prepared
@@ -58,7 +65,7 @@ def report(
     reading = build_section("", Reading, options)
     assessments = [assess_as_stored(path, group, choice, reading) for path in runs]
     for assessment in assessments:
-        for note in assessment.predictions.notes:
-            print(f"note: {assessment.name}: {printable(note)}", file=sys.stderr)
+        for line in assessment.predictions.notes:
+            note(f"note: {assessment.name}: {line}")
     write_page(assessments, out, title, open_prepared(data) if data else None)
-    print(f"written: {out}")
+    say(f"written: {out}")

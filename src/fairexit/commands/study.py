@@ -7,6 +7,7 @@ import typer
 
 from fairexit.commands.common import Plugins, check_exists, show
 from fairexit.errors import UserError
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit study configs/studies/cpu.yaml --out study --workers 2 --plan"
 
@@ -71,10 +72,10 @@ def study(
         failed = folder.refused(grid)
     for table, note in write_results(grid, folder):
         show(table)
-        print(note)
+        say(note)
     for name, error in failed.items():
-        print(f"failed: {name}: {error}")
+        say(f"failed: {name}: {error}")
     runs = f"{len(failed)} run{'s' * (len(failed) > 1)}"
-    print(f"study: {out} ({runs} failed)" if failed else f"study: {out}")
+    say(f"study: {out} ({runs} failed)" if failed else f"study: {out}")
     if failed:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fairexit.commands.common import Changes, Configuration, Plugins
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit train configs/small_resnet18.yaml --out runs/me --set seed=1"
 
@@ -27,4 +28,4 @@ def train(
     run = train_run(config, out, changes or [])
     # With several devices, each process runs this command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"trained: {run.path} (next: fairexit predict {run.path})")
+        say(f"trained: {run.path} (next: fairexit predict {run.path})")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fairexit.commands.common import Changes, Configuration, Plugins, show
+from fairexit.terminal import say
 
 EXAMPLE = "fairexit tune configs/small_resnet18.yaml --out t --search train.lr=0.01,0.1"
 
@@ -53,4 +54,4 @@ def tune(
     axes = [parse_axis(text) for text in searched]
     best, made = search(tree, axes, out, trials=trials, rule=rule, tolerance=tolerance, seed=seed)
     show(trial_table(best, made))
-    print(f"best: {out / 'best.yaml'}")
+    say(f"best: {out / 'best.yaml'}")

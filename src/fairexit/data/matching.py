@@ -1,6 +1,5 @@
 """Matching of the names in a table to the image files of a folder."""
 
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -12,6 +11,7 @@ from posixpath import normpath
 from fairexit.data.dicom import MAGIC
 from fairexit.data.dicom import SUFFIXES as DICOM_SUFFIXES
 from fairexit.errors import UserError, short
+from fairexit.terminal import path_text
 
 IMAGE_SUFFIXES = {
     *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"),
@@ -43,15 +43,6 @@ class ImageFiles:
     reasons: dict[str, str] = field(default_factory=dict)
     matched: dict[str, int] = field(default_factory=dict)
     unlisted: int = 0
-
-
-def printable(path: str | Path) -> str:
-    r"""A path as text that can be written; bytes that are not UTF-8 are escaped.
-
-    >>> printable(os.fsdecode(b"caf\xe9.png"))
-    'caf\\xe9.png'
-    """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -111,8 +102,8 @@ class _Finder:
         for way, matches in self._matches(name):
             if len(matches) > 1:
                 raise UserError(
-                    f"id '{short(name)}' fits both {printable(matches[0])} and "
-                    f"{printable(matches[1])}; use the path as the id"
+                    f"id '{short(name)}' fits both {path_text(matches[0])} and "
+                    f"{path_text(matches[1])}; use the path as the id"
                 )
             if matches:
                 return matches[0], way
@@ -192,7 +183,7 @@ def _reason(name: str, kinds: dict[str, str]) -> str:
     kind = kinds.get(key, kinds.get(_bare(key)))
     if kind is None:
         return "missing file"
-    return f"a kind that is not read ({printable(kind.lower()) or 'no ending'})"
+    return f"a kind that is not read ({path_text(kind.lower()) or 'no ending'})"
 
 
 def _settle(paths: dict[str, str], ways: dict[str, str]) -> None:
@@ -210,6 +201,6 @@ def _settle(paths: dict[str, str], ways: dict[str, str]) -> None:
             del paths[name], ways[name]
         elif first.setdefault(image, name) != name:
             raise UserError(
-                f"ids '{short(first[image])}' and '{short(name)}' both fit {printable(image)}; "
+                f"ids '{short(first[image])}' and '{short(name)}' both fit {path_text(image)}; "
                 "use the path as the id"
             )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from fairexit.csv_files import write_csv
 from fairexit.data.description import cell_counts, data_warnings, depth_warnings, part_names
 from fairexit.data.images import FITS
 from fairexit.data.leaks import NEAR_DISTANCE, leak_report, merge_duplicates
@@ -215,7 +216,7 @@ def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, left_out:
     table = pd.DataFrame(
         [(id, reason) for id, reason, _ in left_out.rows], columns=["id", "reason"]
     )
-    table.sort_values(["reason", "id"]).to_csv(folder / "skipped.csv", index=False)
+    write_csv(folder / "skipped.csv", table.sort_values(["reason", "id"]))
 
 
 def _describe(

@@ -247,7 +247,7 @@ def _store(run: Run, split: str, group: str, evaluation: Evaluation) -> None:
     """Add an evaluation to metrics.json, under `<attribute>`, or `<attribute>@<split>` off test."""
     try:
         stored = json.loads(run.metrics.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         stored = {}
     stored = stored if isinstance(stored, dict) else {}
     stored[group if split == "test" else f"{group}@{split}"] = evaluation.to_dict()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fairexit.csv_files import write_csv
 from fairexit.errors import UserError
 from fairexit.files import write_atomically
 from fairexit.stats.seeds import half_width
@@ -57,7 +58,7 @@ class Entanglement:
         files = [folder / "entanglement.json", folder / "entanglement.csv"]
         write_atomically(files[0], json.dumps(tree, indent=2) + "\n")
         settings = self.rows.assign(**self.settings)
-        write_atomically(files[1], settings.to_csv(index=False, float_format="%.8g"))
+        write_csv(files[1], settings, float_format="%.8g")
         return files
 
 
@@ -69,13 +70,30 @@ def read_entanglement(path: Path) -> Entanglement:
     """
     try:
         tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        rows = pd.DataFrame(tree["rows"])
-        rows[KEY]
+        rows = _rows(tree["rows"])
+        texts = [tree["name"], tree["interval"], *tree["settings"].values()]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError
         return Entanglement(tree["name"], tree["settings"], tree["interval"], rows)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise UserError(f"{path} is damaged; make it again with `fairexit entangle`") from None
+
+
+def _rows(records: Any) -> pd.DataFrame:
+    """The rows of `entanglement.json`, their numbers as floats.
+
+    Raises:
+        ValueError, KeyError, TypeError: a column is missing or holds something else.
+    """
+    rows = pd.DataFrame(records)
+    texts = ["of", "position"]
+    measured = [f"{name}{part}" for name in INTERVALS for part in ("", "_se", "_low", "_high")]
+    numbers = ["temperature", *measured, "entropy", "raw_temperature", "images", "without_partner"]
+    if rows.empty or not rows[texts].map(lambda value: isinstance(value, str)).all(axis=None):
+        raise ValueError
+    return rows.assign(**rows[numbers].astype(float))
 
 
 def depth_table(

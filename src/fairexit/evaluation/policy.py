@@ -16,6 +16,14 @@ Fallback = Literal["final", "most_confident"]
 Theta = float | Sequence[float]
 
 FALLBACKS = ("final", "most_confident")
+_KINDS: dict[str, tuple[type, ...]] = {
+    "fallback": (str,),
+    "rule": (str,),
+    "tolerance": (int, float, type(None)),
+    "split": (str, type(None)),
+    "group": (str, type(None)),
+}
+"""Key of `policy.json` -> the types of its value; theta is checked apart."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,16 @@ class Policy:
         if "theta" not in values:
             raise UserError("the policy lacks the key 'theta'")
         theta = values["theta"]
+        several = theta if isinstance(theta, list) else [theta]
+        if theta is not None and not all(type(value) in (int, float) for value in several):
+            raise UserError(
+                f"theta is {short(repr(theta))}; it must be a number, a list of numbers or null"
+            )
+        for key, kinds in _KINDS.items():
+            if key in values and type(values[key]) not in kinds:
+                raise UserError(
+                    f"{key} is {short(repr(values[key]))}, which is not what a policy holds there"
+                )
         return cls(**{**values, "theta": tuple(theta) if isinstance(theta, list) else theta})
 
     def save(self, path: str | Path) -> None:
@@ -89,8 +107,8 @@ class Policy:
             raise UserError(f"cannot read {path}: {error.strerror}") from None
         except UserError as error:
             raise error.at(str(path)) from None
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path} is not a policy: {reason(error)}") from None
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UserError(f"{path} is not a policy: {short(reason(error))}") from None
 
 
 def check_theta(theta: Theta, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:

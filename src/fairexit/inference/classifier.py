@@ -9,12 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fairexit.data.matching import printable
+from fairexit.csv_files import write_csv
 from fairexit.evaluation.policy import Policy
-from fairexit.files import write_atomically
 from fairexit.inference.early_exit import ANSWER, answer_table, early_exit
 from fairexit.inference.images import AnyImage, as_list, name_of, to_network
-from fairexit.inference.inputs import images_below, stored_policy
+from fairexit.inference.inputs import images_at, stored_policy
 from fairexit.inference.predict import choose_device
 from fairexit.models import ExitNet
 from fairexit.plugins import load_plugins
@@ -62,10 +61,10 @@ class Classifier:
                 then already of the network's size; everything else is brought to that size.
             batch_size: images per batch; this changes only speed and memory.
         Returns:
-            One row per image: `file` (the path, or the position of an image that is not a file),
+            One row per image: `id` (the path, or the position of an image that is not a file),
             `prediction`, `confidence`, `exit`, `cost` (multiply-adds as a share of the full
-            network's) and `problem`. If an image cannot be read, `problem` says why, and the
-            columns of the answer are empty.
+            network's), `p/<class>` (the probabilities at that exit) and `problem`. If an image
+            cannot be read, `problem` says why, and the columns of the answer are empty.
         Raises:
             UserError: an item is not an image.
         """
@@ -73,7 +72,7 @@ class Classifier:
         batches = [items[i : i + batch_size] for i in range(0, max(len(items), 1), batch_size)]
         tables = [self._answer(batch) for batch in track(batches, "classifying", len(batches))]
         table = pd.concat(tables, ignore_index=True)
-        table.insert(0, "file", [name_of(image, i) for i, image in enumerate(items)])
+        table.insert(0, "id", [name_of(image, i) for i, image in enumerate(items)])
         return table
 
     def _answer(self, images: Sequence[AnyImage]) -> pd.DataFrame:
@@ -83,13 +82,14 @@ class Classifier:
         problems = ["" if isinstance(image, Tensor) else image for image in inputs]
         table = pd.DataFrame({"problem": np.array(problems, object)})
         if not tensors:
-            return table.reindex(columns=[*ANSWER, "problem"])
+            scores = [f"p/{name}" for name in self.classes]
+            return table.reindex(columns=[*ANSWER, *scores, "problem"])
         device = next(self.net.parameters()).device
         batch = torch.stack(tensors).to(device)
         answer = early_exit(self.net, batch, self.policy.theta, self.policy.fallback)
         answers = answer_table([answer], self.classes, self.net.exit_names, self.costs)
         answers.index = table.index[table["problem"] == ""]
-        return table.join(answers)[[*ANSWER, "problem"]]
+        return table.join(answers)[[*answers.columns, "problem"]]
 
 
 def load_model(
@@ -120,25 +120,27 @@ def load_model(
     )
 
 
-def classify_folder(
-    run: Run, folder: Path, out: Path | None = None, *, device: str = "auto", batch_size: int = 256
+def classify_files(
+    run: Run, images: Path, out: Path | None = None, *, device: str = "auto", batch_size: int = 256
 ) -> pd.DataFrame:
-    """Classify every image in a folder and its subfolders.
+    """Classify an image file, or every image in a folder and its subfolders.
 
     Args:
         run: a finished and evaluated run.
-        folder: the folder; neither labels nor groups are needed.
-        out: a CSV file for the answers; None writes no file.
+        images: the file or folder; neither labels nor groups are needed.
+        out: a CSV file for the answers, which is replaced if it exists; None writes no file.
         device: where to compute: `auto`, `cpu`, `cuda` and so on.
         batch_size: images per batch; this changes only speed and memory.
     Returns:
-        The table of `Classifier.__call__`, with `file` relative to the folder.
+        The table of `Classifier.__call__`, with `id` relative to the folder.
     Raises:
-        UserError: the folder does not exist, or holds no image.
+        UserError: there is no such file or folder, or the folder holds no image.
     """
-    files = images_below(folder)
+    files = images_at(images)
+    folder = images if images.is_dir() else images.parent
     table = load_model(run.path, device)(files, batch_size)
-    table["file"] = [printable(file.relative_to(folder).as_posix()) for file in files]
+    table["id"] = [name_of(file.relative_to(folder), 0) for file in files]
     if out is not None:
-        write_atomically(out, table.to_csv(index=False, float_format="%.6g"))
+        # As many digits as float32 has, so that the largest probability stays the prediction.
+        write_csv(out, table, float_format="%.9g")
     return table

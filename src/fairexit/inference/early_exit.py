@@ -132,7 +132,7 @@ def _in_order(answered: list[tuple[Tensor, EarlyExit]]) -> EarlyExit:
 
 
 ANSWER = ("prediction", "confidence", "exit", "cost")
-"""Columns of an answer."""
+"""Columns of an answer before those of the probabilities, `p/<class>`."""
 
 
 def answer_table(
@@ -141,9 +141,10 @@ def answer_table(
     exit_names: Sequence[str],
     costs: Sequence[float],
 ) -> pd.DataFrame:
-    """Answers as a table with the columns `ANSWER`, one row per image.
+    """Answers as a table with the columns `ANSWER` and `p/<class>`, one row per image.
 
-    The cost is the number of multiply-adds as a share of the full network's.
+    The cost is the number of multiply-adds as a share of the full network's. The probabilities are
+    those of the exit that answers.
 
     Args:
         answers: the answers of several batches.
@@ -152,11 +153,14 @@ def answer_table(
         costs: multiply-adds of one image that leaves at each exit, E numbers.
     """
     exits = torch.cat([batch.exit for batch in answers]).cpu().numpy()
-    predicted = torch.cat([batch.probabilities.argmax(1) for batch in answers]).cpu().numpy()
+    probabilities = torch.cat([batch.probabilities for batch in answers]).cpu()
+    predicted = probabilities.argmax(1).numpy()
     columns = (
         np.array(classes)[predicted],
         torch.cat([batch.confidence for batch in answers]).cpu().numpy(),
         np.array(exit_names)[exits],
         np.array(costs)[exits] / costs[-1],
     )
-    return pd.DataFrame(dict(zip(ANSWER, columns, strict=True)))
+    table = pd.DataFrame(dict(zip(ANSWER, columns, strict=True)))
+    by_class = pd.DataFrame(probabilities.numpy(), columns=[f"p/{name}" for name in classes])
+    return pd.concat([table, by_class], axis=1)

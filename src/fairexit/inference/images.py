@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from fairexit.data.images import Decoded, convert, decode
-from fairexit.data.matching import printable
 from fairexit.errors import UserError
+from fairexit.terminal import path_text
 
 AnyImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, an array (H, W, 3) of uint8, or a tensor (3, H, W): uint8, or floating
@@ -40,7 +40,9 @@ def as_list(images: AnyImage | Iterable[AnyImage]) -> list[AnyImage]:
 
 def name_of(image: AnyImage, position: int) -> str:
     """The name of an image in a table of answers: its path, or its position if it is not a file."""
-    return printable(image) if isinstance(image, str | Path) else str(position)
+    if isinstance(image, Path):
+        return path_text(image.as_posix())
+    return path_text(image) if isinstance(image, str) else str(position)
 
 
 def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:

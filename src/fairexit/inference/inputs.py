@@ -1,6 +1,6 @@
 """Open and check the inputs of a prediction before anything is computed. Imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,15 +107,27 @@ def stored_policy(run: Run) -> Policy:
     return Policy.load(run.policy)
 
 
-def images_below(folder: Path) -> list[Path]:
-    """The image files in a folder and its subfolders.
+def images_at(path: Path) -> list[Path]:
+    """The image files in a folder and its subfolders, or a single file as it is.
 
     Raises:
-        UserError: the folder does not exist, or holds no image.
+        UserError: there is no such file or folder, or the folder holds no image.
     """
-    if not folder.is_dir():
-        raise UserError(f"{option('images')} is '{folder}', which is not a folder")
-    files = image_files(folder)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{option('images')} is '{path}', which is neither a file nor a folder")
+    files = image_files(path)
     if not files:
-        raise UserError(f"{option('images')} is '{folder}', which holds no image")
+        raise UserError(f"{option('images')} is '{path}', which holds no image")
     return files
+
+
+def check_absent(files: Iterable[Path], overwrite: bool) -> None:
+    """Raise a UserError for the first file that exists already, unless `overwrite` is set."""
+    for file in files:
+        if file.exists() and not overwrite:
+            raise UserError(
+                f"{file} exists already; choose another {option('out')}, or set "
+                f"{option('overwrite')} to replace it"
+            )

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fairexit.csv_files import write_csv
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option, reason, short
-from fairexit.files import write_atomically
 from fairexit.inference.early_exit import answer_table, early_exit
 from fairexit.inference.inputs import open_request, stored_policy
 from fairexit.models import ExitNet
@@ -115,9 +115,9 @@ def classify(
 ) -> list[Path]:
     """Write the answers of a run's policy, computed with early exit.
 
-    A file has one row per image: id, prediction, confidence, exit, and cost, the number of
-    multiply-adds as a share of the full network's. Arguments, result and errors as for `predict`;
-    the run must have a policy.
+    A file has one row per image: id, prediction, confidence, exit, cost (the number of
+    multiply-adds as a share of the full network's) and `p/<class>`, the probabilities at that exit.
+    Arguments, result and errors as for `predict`; the run must have a policy.
     """
     policy = stored_policy(run)
     request = open_request(run, splits, data=data, last=last, out=out)
@@ -136,7 +136,7 @@ def classify(
         table = answer_table(answers, prepared.classes, net.exit_names, run.exit_costs)
         table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
         file = request.folder / f"{split}_answers.csv"
-        write_atomically(file, table.to_csv(index=False, float_format="%.6g"))
+        write_csv(file, table, float_format="%.9g")
         written.append(file)
     return written
 

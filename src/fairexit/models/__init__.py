@@ -46,8 +46,9 @@ def create_model(
         exits: "all", "none" (the plain network), or stage numbers from 1.
         head: layout of the internal classifiers, one of `heads.names()`.
         stem: "standard", or "small" for small images (ResNets only).
-        pretrained: True for the library's weights, or the path of a safetensors file with the
-            library's state dict; a classifier with another number of classes is not loaded.
+        pretrained: True for the library's weights, or the path of a file with the library's state
+            dict: safetensors, or a checkpoint of PyTorch, read with `weights_only`. A classifier
+            with another number of classes is not loaded.
         image_size: height and width in pixels; required by networks that are built for a single
             size, and checked for all others.
         mixture: number of classifiers at each exit, whose mean probability is the prediction; by

@@ -1,14 +1,13 @@
-"""Loading of pretrained weights, the library's or those of a local safetensors file."""
+"""Loading of pretrained weights, the library's or those of a local file."""
 
 from pathlib import Path
 from typing import Literal
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, reason, short
 from fairexit.models.backbone import Family
+from fairexit.models.weight_files import read_weights, without_prefix
 
 
 def load_pretrained(
@@ -20,8 +19,8 @@ def load_pretrained(
         family: family of the network.
         name: name of the network.
         network: the library's network, not yet cut.
-        source: True for the library's own weights, or the path of a safetensors file that holds
-            the library's state dict.
+        source: True for the library's own weights, or the path of a file that holds the library's
+            state dict, see `read_weights`.
     Raises:
         UserError: the download fails, the file is missing or unreadable, or the weights belong to
             another network.
@@ -29,12 +28,15 @@ def load_pretrained(
     if source is True:
         origin, state = "the library's weights", _download(family, name)
     else:
-        origin, state = str(source), _read(Path(source))
+        origin, state = str(source), read_weights(Path(source))
+    current = network.state_dict()
+    state = without_prefix(state, current)
     try:
         state = family.adapt(state, network)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise UserError(f"pretrained: {origin} does not fit {name}: {error}") from error
-    current = network.state_dict()
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"pretrained: {origin} does not fit {name}: {short(reason(error), 200)}"
+        ) from error
     classifier = family.classifier(network)
     layer = next(key for key, module in network.named_modules() if module is classifier)
     for key in (f"{layer}.weight", f"{layer}.bias"):
@@ -54,27 +56,21 @@ def _download(family: Family, name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return dict(load_file(path))
-    except FileNotFoundError:
-        raise UserError(f"pretrained: there is no file {path}") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"pretrained: {path} is not a safetensors file: {error}") from None
-
-
 def _check(expected: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
     """Raise a UserError that starts with `problem` unless names and shapes are the same."""
     missing = sorted(expected.keys() - state.keys())
     unexpected = sorted(state.keys() - expected.keys())
     if missing:
+        other = next((name for name in state if name.endswith(f".{missing[0]}")), None)
+        prefix = f"; it calls it '{short(other)}', and only some names begin so" if other else ""
         raise UserError(
-            f"{problem}: it lacks {len(missing)} entries, of which the first is '{missing[0]}'"
+            f"{problem}: it lacks {len(missing)} entries, of which the first is "
+            f"'{missing[0]}'{prefix}"
         )
     if unexpected:
         raise UserError(
             f"{problem}: it has {len(unexpected)} entries that the network lacks, of which the "
-            f"first is '{unexpected[0]}'"
+            f"first is '{short(unexpected[0])}'"
         )
     for key, tensor in expected.items():
         if tensor.shape != state[key].shape:

@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from fairexit.csv_files import with_guards
 from fairexit.errors import UserError
 from fairexit.files import replacing
 from fairexit.predictions.data import Predictions
@@ -93,7 +94,7 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
     try:
         with replacing(path) as temporary:
             if path.suffix == ".csv":
-                pyarrow.csv.write_csv(table, temporary)
+                pyarrow.csv.write_csv(with_guards(table), temporary)
             else:
                 pyarrow.parquet.write_table(table, temporary)
     except OSError as error:

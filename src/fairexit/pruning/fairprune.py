@@ -1,7 +1,6 @@
 """Prune a finished run; the result is a run in a folder of its own."""
 
 import hashlib
-import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from fairexit.pruning.path import CRITERION, Measured, Step, Trace, choose, mask
 from fairexit.pruning.record import plain_steps, write_record
 from fairexit.pruning.saliency import Saliency
 from fairexit.runs import Run, open_run, read_record
+from fairexit.terminal import note
 from fairexit.training.checkpoint import describe, load_net, save_tensors
 from fairexit.training.fit import finetune
 from fairexit.training.setup import exit_weights, finetune_config
@@ -154,7 +154,7 @@ class _Pruning:
 
         def store(trace: Trace) -> None:
             trace.save(state, self.stamp)
-            print(f"{self.run.path}: {trace.steps[-1].text()}", file=sys.stderr, flush=True)
+            note(f"{self.run.path}: {trace.steps[-1].text()}")
 
         walk(
             parameters,

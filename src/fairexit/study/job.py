@@ -14,6 +14,7 @@ from fairexit.plugins import load_plugins
 from fairexit.runs import Run, open_run
 from fairexit.study.folder import Job
 from fairexit.study.wording import run_setting
+from fairexit.terminal import note
 
 
 def make(job: Job) -> None:
@@ -55,10 +56,10 @@ def main(work: Callable[[Job], None] = make) -> int:
         load_plugins(job.plugins)
         work(job)
     except UserError as error:
-        print(error.render(run_setting), file=sys.stderr)
+        note(error.render(run_setting))
         return 2
     except OSError as error:
-        print(f"{error.filename or job.out}: {error.strerror}", file=sys.stderr)
+        note(f"{error.filename or job.out}: {error.strerror}")
         return 2
     return 0
 

@@ -1,6 +1,5 @@
 """The paper's tables with our numbers beside the printed ones: Markdown, LaTeX, CSV."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairexit.csv_files import write_csv
 from fairexit.evaluation.evaluate import PRINTED_GAPS
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
@@ -17,12 +17,17 @@ from fairexit.runs import Run
 from fairexit.study.collect import Pooled
 from fairexit.study.paper import Printed, common_name, paper_name
 from fairexit.tables import Table
+from fairexit.terminal import printable
 
 COLUMNS = (*AVERAGES, *PRINTED_GAPS)
 """The metrics that the paper prints."""
 DIGITS = {"eopp0": 4}
 """Metric -> decimals where not 3; Eopp0 of many classes is tiny."""
 BEST = "*"
+_TEX = str.maketrans(
+    {char: f"\\{char}" for char in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 
 
 def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFrame:
@@ -126,8 +131,7 @@ def write_tables(
             text = f"# {heading}\n\n{table.to_markdown()}\n{note}\n"
             write_atomically(folder / f"{name}.md", text)
             write_atomically(folder / f"{name}.tex", latex(frame, heading, part[0].group, note))
-            csv = frame.to_csv(index=False, float_format="%.6g")
-            write_atomically(folder / f"{name}.csv", csv)
+            write_csv(folder / f"{name}.csv", frame)
             written.append((table, note))
     return written
 
@@ -194,4 +198,9 @@ def _pair(row: "pd.Series[Any]", metric: str, plus: str) -> list[str]:
 
 
 def _tex(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text)
+    r"""Escape text so that LaTeX shows it unchanged.
+
+    >>> _tex(r"50% a_b \x ~ ^")
+    '50\\% a\\_b \\textbackslash{}x \\textasciitilde{} \\textasciicircum{}'
+    """
+    return printable(text).translate(_TEX)

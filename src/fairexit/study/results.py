@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
 
+from fairexit.csv_files import write_csv
 from fairexit.errors import UserError
 from fairexit.files import folder_lock, write_atomically
 from fairexit.plugins import portable
@@ -73,7 +74,7 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
 def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> None:
     """Write `results.csv`, a row for each run, and `exits.csv`."""
     for name, frame in zip(("results", "exits"), run_tables(study, folder, states), strict=True):
-        _write_csv(folder.path / f"{name}.csv", frame)
+        write_csv(folder.path / f"{name}.csv", frame)
 
 
 def _write_dataset(
@@ -89,7 +90,7 @@ def _write_dataset(
     tables = write_tables(pooled, paper, folder=out, title=dataset, note=note)
     write_figures(pooled, out, dataset)
     against = against_others(pooled, study.against)
-    _write_csv(out / "against.csv", against)
+    write_csv(out / "against.csv", against)
     table = against_table(against)
     text = f"# {dataset}: {table.title}\n\n{table.to_markdown()}\n{note}"
     write_atomically(out / "against.md", text)
@@ -108,20 +109,14 @@ def _write_verdicts(
     data = pooled[0].runs[0].description["data"]["name"]
     verdicts, chances, marks = judge(pooled, paper, data), chance(pooled), row_marks(pooled)
     frame = verdict_frame(verdicts, marks)
-    _write_csv(out / "verdicts.csv", frame)
-    _write_csv(out / "chance.csv", pd.DataFrame([asdict(row) for row in chances]))
+    write_csv(out / "verdicts.csv", frame)
+    write_csv(out / "chance.csv", pd.DataFrame([asdict(row) for row in chances]))
     claims = claim_table(verdicts)
     columns = ["claim", "text", *claims.columns[2:]]
-    write_atomically(
-        out / "claims.csv", pd.DataFrame(claims.rows, columns=columns).to_csv(index=False)
-    )
+    write_csv(out / "claims.csv", pd.DataFrame(claims.rows, columns=columns))
     comparisons, gaps = outcome_table(frame), chance_table(chances, marks)
     parts = [f"# {title}: the paper's claims\n\n{claims.to_markdown()}\n{COUNTED} {note}"]
     parts += [f"## {comparisons.title}\n\n{comparisons.to_markdown()}\n{EMPTY}\n"]
     parts += [f"## {gaps.title}\n\n{gaps.to_markdown()}"]
     write_atomically(out / "verdicts.md", "\n".join(parts))
     return claims
-
-
-def _write_csv(file: Path, frame: pd.DataFrame) -> None:
-    write_atomically(file, frame.to_csv(index=False, float_format="%.6g"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairexit.config_files import build_section
-from fairexit.errors import UserError
+from fairexit.errors import UserError, short
 from fairexit.files import read_yaml
 from fairexit.study.paper import common_name
 from fairexit.study.sections import check_name, mapping
@@ -36,11 +36,19 @@ def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
     >>> merge({"train": {"lr": 1, "epochs": 2}}, {"train.lr": 3})
     {'train': {'lr': 3, 'epochs': 2}}
+
+    Raises:
+        UserError: a key such as `data.path` where `data` is not a section.
     """
     merged = dict(tree)
     for key, value in changes.items():
         first, _, rest = key.partition(".")
         section = merged.get(first) or {}
+        if rest and not isinstance(section, Mapping):
+            raise UserError(
+                f"'{short(key)}' is set, but '{short(first)}' is {short(repr(section))}, which is "
+                "not a section"
+            )
         if rest:
             merged[first] = merge(section, {rest: value})
         elif isinstance(value, dict) and isinstance(section, dict) and first not in REPLACED:

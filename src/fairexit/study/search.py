@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from fairexit.runs import Run
 from fairexit.study.rows import merge
 from fairexit.study.trials import Axis, Trial, best_trial, criteria
 from fairexit.study.wording import run_setting
+from fairexit.terminal import note
 
 STARTUP = 4
 """Random trials before TPE proposes. Independent of the number of trials, so that a search can be
@@ -89,7 +89,7 @@ def search(
             values = _measure(run, metrics, tolerance)
             study.tell(proposal, [*values.values()])
         except DivergedError as error:
-            print(f"trial {index}: {error.render(run_setting)}", file=sys.stderr)
+            note(f"trial {index}: {error.render(run_setting)}")
             values = dict.fromkeys(metrics, math.nan)
             study.tell(proposal, state=optuna.trial.TrialState.FAIL)
         done.append(Trial(index, settings, values))

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from fairexit.csv_files import without_guards
 from fairexit.errors import UserError, reason, short
 from fairexit.extras import require
 from fairexit.tabular.dialect import Dialect, detect, open_binary, ragged
@@ -78,9 +79,10 @@ class _Text(TableFile):
 
     def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Any:
         try:
-            return pyarrow.csv.read_csv(open_binary(self.path), **self._options(names, numbers))
+            table = pyarrow.csv.read_csv(open_binary(self.path), **self._options(names, numbers))
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._failure(error) from None
+        return without_guards(table)
 
     def number_blocks(self, names: Sequence[str]) -> Any:
         table = self.read(names, names)
@@ -98,7 +100,7 @@ class _Text(TableFile):
             raise self._failure(error) from None
         schema = pa.schema([(name, pa.string()) for name in names])
         batches = [] if batch is None else [batch.slice(0, rows)]
-        return pa.Table.from_batches(batches, None if batches else schema)
+        return without_guards(pa.Table.from_batches(batches, None if batches else schema))
 
     def _options(self, names: Sequence[str], numbers: Collection[str] = ()) -> dict[str, Any]:
         types = {name: pa.float64() if name in numbers else pa.string() for name in names}

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError, reason
+from fairexit.errors import UserError, reason, short
 from fairexit.files import write_atomically
 from fairexit.models import ExitNet, create_model
+from fairexit.models.weight_files import without_prefix
 from fairexit.registry import UnknownNameError
 from fairexit.runs import FORMAT, Run
 from fairexit.training.log import kept_epoch
@@ -211,18 +212,27 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
         UserError: the run needs a plugin that is missing, or its files are damaged.
     """
     try:
-        net = create_model(**run.description["model"])
+        # The stored weights replace all others, so nothing is downloaded.
+        net = create_model(**run.description["model"] | {"pretrained": False})
     except UnknownNameError as error:
         raise run.without_plugin(error) from None
-    except TypeError as error:
+    except UserError as error:
+        raise error.at(f"{run.path}/config.json") from None
+    except Exception as error:  # a damaged description can fail in any layer
         raise UserError(
-            f"{run.path}/config.json is damaged ({reason(error)}); train the run again"
+            f"{run.path}/config.json is damaged ({short(reason(error), 200)}); train the run again"
         ) from None
+    if len(run.exit_costs) != net.num_exits:
+        raise UserError(
+            f"{run.path}/config.json is damaged: it has {len(run.exit_costs)} exit_costs, but the "
+            f"network has {net.num_exits} exits; train the run again"
+        )
     path = run.last_weights if last else run.weights
     try:
-        net.load_state_dict(load_file(path))
+        net.load_state_dict(without_prefix(load_file(path), net.state_dict()))
     except Exception as error:
         raise UserError(
-            f"{path} does not fit its config.json ({reason(error)}); train the run again"
+            f"{path} does not fit its config.json ({short(reason(error), 200)}); train the run "
+            "again"
         ) from None
     return net.eval()

@@ -1,6 +1,5 @@
 """Train a run, or fine-tune a pruned one: check, set up, and call the training loop."""
 
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from fairexit.files import folder_lock
 from fairexit.methods import Distilled
 from fairexit.models import ExitNet
 from fairexit.runs import Run, open_run
+from fairexit.terminal import note
 from fairexit.training.inputs import open_training
 from fairexit.training.setup import build, finetune_config, record_plugins, teach
 from fairexit.training.trainer import Trainer, seed_epoch
@@ -67,7 +67,7 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
         return run
     if isinstance(method, Distilled) and not method.teacher_run:
         teacher = run.path / "teacher"
-        print(f"{run.path}: the method needs a teacher, in {teacher}", file=sys.stderr)
+        note(f"{run.path}: the method needs a teacher, in {teacher}")
         teach(method, train(replace(config, method={"name": "erm"}), teacher))
     trainer = Trainer(config, data, task, run, fabric=fabric, method=method)
     trainer.fit()

@@ -1,6 +1,5 @@
 """The training loop of one run: epochs, validation, checkpoints and the files at the end."""
 
-import sys
 import time
 from collections.abc import Iterator
 from typing import cast
@@ -21,6 +20,7 @@ from fairexit.files import write_atomically
 from fairexit.methods import Distilled, Method
 from fairexit.progress import Bar
 from fairexit.runs import Run
+from fairexit.terminal import note
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import build_optimizer, learning_rate
@@ -102,8 +102,8 @@ class Trainer:
         """Train all epochs that are not done yet."""
         epochs, steps = self.config.train.epochs, self.training.steps()
         done, board = self.progress.epoch, None
-        if done < epochs and self.fabric.is_global_zero and (note := slow_precision(self.config)):
-            print(note, file=sys.stderr)
+        if done < epochs and self.fabric.is_global_zero and (slow := slow_precision(self.config)):
+            note(slow)
         with Bar("training", epochs * steps, done * steps) as bar:
             for epoch in range(done, epochs):
                 row = {"epoch": float(epoch + 1)}

@@ -1,0 +1,88 @@
+"""Files of weights: safetensors, and PyTorch's, of which only tensors are read."""
+
+import pickle
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fairexit.errors import UserError, reason, short
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+"""Names under which checkpoints of other tools keep the state dict."""
+SIGNATURES = (b"PK", b"\x80")
+"""First bytes of PyTorch's files, the zip archive and the older plain pickle."""
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a safetensors file or in a checkpoint of PyTorch (.pth, .pt, .ckpt).
+
+    A checkpoint is read with `weights_only`, so no code in it runs. The state dict may lie under a
+    name, such as Lightning's `state_dict`.
+
+    Raises:
+        UserError: there is no such file, or it holds no state dict or more than plain values.
+    """
+    if not path.exists():
+        raise UserError(f"pretrained: there is no file {path}")
+    if not path.is_file():
+        raise UserError(f"pretrained: {path} is not a safetensors file: it is not a regular file")
+    try:
+        with path.open("rb") as file:
+            is_torch = file.read(2).startswith(SIGNATURES)
+        if is_torch:
+            return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
+        return dict(load_file(path))
+    except UserError:
+        raise
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"pretrained: {path} holds more than weights or is damaged, and code in it is not run; "
+            "save the state dict alone, best as safetensors"
+        ) from None
+    except SafetensorError as error:
+        raise UserError(
+            f"pretrained: {path} is not a safetensors file: {short(reason(error), 200)}"
+        ) from None
+    except Exception as error:  # PyTorch's reader of archives raises errors of many types
+        raise UserError(f"pretrained: {path} cannot be read: {short(reason(error), 200)}") from None
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict in what a checkpoint holds."""
+    wrapped = [content[name] for name in WRAPPERS if isinstance(content, dict) and name in content]
+    for state in [*wrapped, content]:
+        if isinstance(state, Mapping) and state and all(map(_is_entry, state.items())):
+            return dict(state)
+    raise UserError(
+        f"pretrained: {path} holds no state dict, neither alone nor under "
+        f"{', '.join(repr(name) for name in WRAPPERS)}"
+    )
+
+
+def _is_entry(entry: tuple[Any, Any]) -> bool:
+    return isinstance(entry[0], str) and isinstance(entry[1], Tensor)
+
+
+def without_prefix(state: dict[str, Tensor], expected: Collection[str]) -> dict[str, Tensor]:
+    """Take off what stands before every name, such as DataParallel's `module.`.
+
+    Lightning puts `model.` (the attribute's name) before every name, torch.compile `_orig_mod.`;
+    several of them are taken off one after another. A first part that the network's names have is
+    not a prefix.
+
+    Args:
+        state: the weights.
+        expected: the network's own names.
+    """
+    own = {name.split(".")[0] for name in expected}
+    while state:
+        first = {name.partition(".")[0] for name in state}
+        if len(first) > 1 or first <= own or not all("." in name for name in state):
+            break
+        state = {name.partition(".")[2]: tensor for name, tensor in state.items()}
+    return state
