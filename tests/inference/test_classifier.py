@@ -55,7 +55,7 @@ def test_one_odd_file_does_not_stop_the_others(command, judged, tmp_path):
         "predict", judged.path, "--images", folder, "--out", tmp_path / "a.csv"
     )
     assert status == 0, error
-    table = pd.read_csv(tmp_path / "a.csv").set_index("file")
+    table = pd.read_csv(tmp_path / "a.csv").set_index("id")
     assert table["problem"].fillna("").to_dict() == {
         "caf\\xe9.png": "",
         "pipe.png": "unreadable file: not a regular file",
@@ -144,7 +144,7 @@ def test_a_single_file_is_answered(command, judged, images, tmp_path):
     assert pd.isna(row["problem"])
     assert fairexit.predict(judged, images=folder / names[0])["id"].tolist() == [row["id"]]
     (row,) = fairexit.predict(judged, images=folder / "letter.txt").to_dict("records")
-    assert "not an image format" in row["problem"]
+    assert "not an image of a format that is read" in row["problem"]
 
 
 def test_answers_are_not_overwritten_unless_asked(command, judged, images, tmp_path):
