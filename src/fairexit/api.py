@@ -262,10 +262,12 @@ def audit(
     ids: str | ArrayLike | None = None,
     split: str = "test",
     baseline: "Table | Sequence[Table] | ArrayLike | None" = None,
+    cohort: "Table | None" = None,
     positive: str | Sequence[str] = (),
     intersections: bool = False,
     threshold: str | float | tuple[float, ...] | None = None,
     name: str = "the model",
+    title: str = "",
     settings: "AuditSettings | None" = None,
     plugins: "Plugins" = (),
 ) -> "AuditReport":
@@ -294,11 +296,15 @@ def audit(
         split: the split that is measured, if the table has a column of splits.
         baseline: another model's predictions of the same samples, in the same form as `table`, or
             an array of predicted classes (N,) or probabilities (N, C).
-        positive: classes that count as disease, for sensitivity and specificity.
+        cohort: the same model's predictions of other samples, such as another hospital's, in the
+            same form as `table`; their gaps are compared.
+        positive: classes that count as disease: the report leads with them, and their sensitivity
+            and specificity are measured. Of two classes one is taken by default, see the report.
         intersections: also audit the attributes crossed with each other.
         threshold: for a model with several exits: `auto`, `policy`, a number, or one number for
             each internal exit.
         name: name of the model in the report.
+        title: title of the report; by default the name of the model.
         settings: numbers of resamples and permutations, seed and confidence level.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Returns:
@@ -335,12 +341,16 @@ def audit(
             raise UserError("the model is given as arrays, so the baseline must be an array too")
         else:
             baselines.append(reader.open(predictions, "the baseline"))
+    if cohort is not None and table is None:
+        raise UserError("the model is given as arrays; to compare a cohort, give both as tables")
     results = audit_sources(
         sources,
         attributes,
         baselines=baselines,
+        cohort=None if cohort is None else reader.open(cohort, "the other cohort"),
         intersections=intersections,
         positives=[positive] if isinstance(positive, str) else positive,
+        title=title,
         settings=settings,
     )
     return AuditReport.of(results)

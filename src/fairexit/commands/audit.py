@@ -51,9 +51,20 @@ def audit(
             show_default="none",
         ),
     ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same model's predictions of other samples, such as another hospital's; the "
+            "gaps of both are compared.",
+            show_default="none",
+        ),
+    ] = None,
     positive: Annotated[
         list[str] | None,
-        typer.Option(help="A class to read as a disease; can be repeated.", show_default="none"),
+        typer.Option(
+            help="A class that is a disease, with which the report begins; can be repeated.",
+            show_default="of two classes the one named like a disease, else the rarer one",
+        ),
     ] = None,
     specificity: Annotated[
         float, typer.Option(help="Specificity at which sensitivity is read.")
@@ -85,6 +96,9 @@ def audit(
         Literal["bca", "percentile"], typer.Option(help="Kind of the bootstrap intervals.")
     ] = "bca",
     seed: Annotated[int, typer.Option(min=0, help="Seed of resamples and permutations.")] = 0,
+    title: Annotated[
+        str, typer.Option(help="Title of the report.", show_default="the name of the model")
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write the report as one HTML file.", show_default="none"),
@@ -111,7 +125,7 @@ def audit(
     """Test whether the gaps between groups are real, from predictions alone."""
     if out:
         check_page(out)
-    check_exists(*predictions, *(baseline or []))
+    check_exists(*predictions, *(baseline or []), cohort)
     for name, value in (("specificity", specificity), ("confidence-level", confidence_level)):
         if not 0 < value < 1:
             raise UserError(f"--{name} is {value}; it must be between 0 and 1, such as 0.9")
@@ -141,8 +155,10 @@ def audit(
         ids=id_column,
         split=split,
         baseline=baseline,
+        cohort=cohort,
         positive=positive or [],
         intersections=intersections,
+        title=title,
         threshold=parsed_threshold,
         settings=settings,
     )
@@ -186,10 +202,10 @@ def _write_page(report: "AuditReport", out: Path, entanglement_file: Path, image
 
 
 def _print(report: "AuditReport", *, brief: bool) -> None:
-    from fairexit.report.sections import sections
+    from fairexit.report.sections import BRIEF, sections
     from fairexit.tables import printable
 
-    shown = sections(report)[: 2 if brief else None]
+    shown = sections(report)[: BRIEF if brief else None]
     for section in shown:
         print(f"\n{printable(section.title)}")
         for point in section.points:
