@@ -319,6 +319,8 @@ def audit(
 
     if table is not None and isinstance(groups, Mapping):
         raise UserError("a table is given, so 'groups' must name its columns, as in groups=['sex']")
+    if cohort is not None and table is None:
+        raise UserError("the model is given as arrays; to compare a cohort, give both as tables")
     attributes = [groups] if isinstance(groups, str) else list(groups)
     many = isinstance(table, list | tuple)
     if table is None:
@@ -341,8 +343,6 @@ def audit(
             raise UserError("the model is given as arrays, so the baseline must be an array too")
         else:
             baselines.append(reader.open(predictions, "the baseline"))
-    if cohort is not None and table is None:
-        raise UserError("the model is given as arrays; to compare a cohort, give both as tables")
     results = audit_sources(
         sources,
         attributes,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairexit.auditing.estimates import bounded, estimates
+from fairexit.auditing.estimates import agreeing, bounded, estimates
 from fairexit.auditing.results import CohortComparison, CohortGap, CohortShift, Estimate
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings, verdict_on
 from fairexit.auditing.source import Source
@@ -194,19 +194,23 @@ def _gaps(pair: _Pair, positives: Sequence[str], settings: AuditSettings) -> tup
             if c is not None:
                 values[3] = Estimate(0.0, 0.0, 0.0)
             rows.append((c, g, values, math.nan if math.isnan(values[2].low) else float(p)))
-    adjusted = holm(np.array([p for *_, p in rows]))
-    return tuple(
-        CohortGap(
-            group=pair.groups[g],
-            measure="accuracy" if c is None else "tpr",
-            name="" if c is None else pair.classes[c],
-            **dict(zip(SHIFT, values, strict=True)),
-            p_value=p,
-            p_adjusted=float(corrected),
-            verdict=verdict_on(float(corrected), settings.alpha),
+    adjusted = holm(np.array([p for *_, p in rows])).tolist()
+    gaps = []
+    for (c, g, values, p), corrected in zip(rows, adjusted, strict=True):
+        verdict = verdict_on(corrected, settings.alpha)
+        values[2] = agreeing(values[2], verdict)
+        gaps.append(
+            CohortGap(
+                group=pair.groups[g],
+                measure="accuracy" if c is None else "tpr",
+                name="" if c is None else pair.classes[c],
+                **dict(zip(SHIFT, values, strict=True)),
+                p_value=p,
+                p_adjusted=corrected,
+                verdict=verdict,
+            )
         )
-        for (c, g, values, p), corrected in zip(rows, adjusted, strict=True)
-    )
+    return tuple(gaps)
 
 
 def _enough(pair: _Pair, g: int, rest: Sequence[int], c: int) -> bool:

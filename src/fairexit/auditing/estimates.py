@@ -16,7 +16,7 @@ from fairexit.stats.proportions import Shares
 NO_SPREAD = "no interval: all draws agree, other samples need not"
 
 SMALLEST = 0.001
-"""Lower end of the interval of a gap that is more than chance by a narrow margin."""
+"""End next to 0 of the interval of a gap that is more than chance by a narrow margin."""
 
 MAX_UNDEFINED = 0.05
 """Share of draws without a value above which no interval is shown."""
@@ -81,5 +81,9 @@ def agreeing(gap: Estimate, verdict: str) -> Estimate:
     if math.isnan(gap.low):
         return gap
     if verdict == COULD_BE_CHANCE:
-        return replace(gap, low=min(gap.low, 0.0))
-    return replace(gap, low=max(gap.low, SMALLEST)) if verdict == MORE_THAN_CHANCE else gap
+        return replace(gap, low=min(gap.low, 0.0), high=max(gap.high, 0.0))
+    if verdict != MORE_THAN_CHANCE:
+        return gap
+    if gap.value < 0:
+        return replace(gap, high=min(gap.high, -SMALLEST))
+    return replace(gap, low=max(gap.low, SMALLEST))

@@ -189,7 +189,7 @@ class Slice:
         clusters: number of clusters.
         errors: share of wrong answers in the slice.
         rest: share of wrong answers outside, weighted to the slice's mix of classes.
-        excess: errors minus rest, with its interval.
+        excess: errors minus rest, with its interval, which holds 0 exactly if it could be chance.
         p_value: one-sided and uncorrected.
         p_adjusted: corrected for all slices that were tested.
     """

@@ -80,8 +80,8 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
         "or mixes of disease. Labels are assumed to be correct.",
         "P-values of classes are corrected within one attribute, those of slices for the search. "
         "No p-value is corrected over several attributes or several measures.",
-        "The interval of a gap in one class is not corrected for the number of classes, except "
-        "that it holds 0 exactly if the corrected p-value says that the gap could be chance.",
+        "The interval of a class or slice is not corrected for their number, except that it holds "
+        "0 exactly if the corrected p-value says that the gap could be chance.",
         f"Samples with the same '{facts.cluster_name}' are drawn and permuted together; samples "
         "without one count as independent."
         if facts.cluster_name

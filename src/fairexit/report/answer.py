@@ -13,12 +13,15 @@ from fairexit.auditing.results import (
     AuditResults,
     Dropout,
     Facts,
+    Gap,
     Headline,
 )
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.evaluate import ONE_ANSWER
+from fairexit.metrics.record import METRICS
 from fairexit.report.vocabulary import (
     decimal,
+    label,
     listed,
     of,
     p_text,
@@ -40,13 +43,41 @@ def headline_lines(audit: AuditResults) -> tuple[str, ...]:
 
 
 def _answers(a: AttributeAudit, facts: Facts) -> Iterator[str]:
-    for headline in a.headlines:
-        yield headline_text(headline, a.attribute, units(facts))
-    if not a.headlines:
+    lines = [headline_text(headline, a.attribute, units(facts)) for headline in a.headlines]
+    together = _together(a, units(facts))
+    if together and not facts.positives:
+        yield together
+        together = ""
+    yield from lines
+    if together:
+        yield together
+    elif not lines and not any(_beyond(a)):
         yield (
             f"By {a.attribute}, nothing can be concluded: no class has at least {MIN_CLUSTERS} "
             f"{units(facts)} in two groups."
         )
+
+
+def _beyond(a: AttributeAudit) -> Iterator[Gap]:
+    """The main gaps that are more than chance."""
+    return (g for g in a.gaps if METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE)
+
+
+def _together(a: AttributeAudit, units: str) -> str:
+    """What all classes show together where no class of the headlines shows it alone, else ""."""
+    gaps = sorted(_beyond(a), key=lambda gap: gap.p_value)
+    if not gaps or any(headline.verdict == MORE_THAN_CHANCE for headline in a.headlines):
+        return ""
+    text = (
+        f"By {a.attribute}, over all classes together the groups differ by more than chance "
+        f"({label(gaps[0].metric)} {decimal(gaps[0].estimate.value)}, {p_text(gaps[0].p_value)})"
+    )
+    if any(c.verdict == MORE_THAN_CHANCE for c in a.classes):
+        return f"{text}; the classes below show in which."
+    rates = [c for c in a.classes if c.rate == "tpr"]
+    small = sum(c.verdict == TOO_FEW for c in rates)
+    reason = f", as {small} of {len(rates)} have too few {units}" if small else ""
+    return f"{text}, but no single class can be named{reason}."
 
 
 def headline_text(headline: Headline, attribute: str, units: str) -> str:

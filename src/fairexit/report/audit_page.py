@@ -43,6 +43,9 @@ from fairexit.report.verdict_rows import verdict_rows
 LONG_TABLE = 15
 """Number of rows above which a table is folded away, so that the page stays short."""
 
+MAX_EXIT_ROWS = 200
+"""Number of rows up to which the page has a table of each exit and group."""
+
 MAX_MATRIX = 15
 """With more classes, the most frequent errors are shown instead of confusion matrices."""
 
@@ -80,6 +83,7 @@ def render_audit(
         "errors_of": errors_of,
         "small_matrix": MAX_MATRIX,
         "long_table": LONG_TABLE,
+        "max_exit_rows": MAX_EXIT_ROWS,
         "isnan": math.isnan,
         "permutation_note": permutation_note,
         "tint": tint,
@@ -151,12 +155,14 @@ def sort_classes(classes: Sequence[ClassGap], rate: str) -> list[ClassGap]:
 
 
 def class_tip(gap: ClassGap) -> str:
-    """The rates of a class by group, as text under the pointer."""
-    rows = (
-        f"{group}: {vocabulary.decimal(rate.value)} ({vocabulary.of(rate)})"
-        for group, rate in gap.rates.items()
-        if rate.n
-    )
+    """The rates of a class by group, as text under the pointer; of many groups the extremes."""
+    rates = sorted((rate.value, group) for group, rate in gap.rates.items() if rate.n)
+    half = MAX_COLUMNS // 2
+    shown = rates if len(rates) <= MAX_COLUMNS else [*rates[:half], *rates[-half:]]
+    rows = [
+        f"{group}: {vocabulary.decimal(value)} ({vocabulary.of(gap.rates[group])})"
+        for value, group in shown
+    ]
     return "\n".join([gap.name, *rows])
 
 

@@ -166,8 +166,8 @@ def _class_lines(a: AttributeAudit, of: str) -> Iterator[str]:
         yield f"By {a.attribute}, the groups differ by more than chance in: {listed(texts)}."
     elif tested:
         yield (
-            f"By {a.attribute}, the differences in every class could be chance after correction "
-            f"for {tested} tests."
+            f"By {a.attribute}, the differences in every class that can be compared could be "
+            f"chance after correction for {tested} tests."
         )
     else:
         yield f"By {a.attribute}, no class has enough {of} in two groups to be compared."
