@@ -17,6 +17,7 @@ from fairexit.auditing.results import Estimate
 from fairexit.evaluation.entanglement import Entanglement
 from fairexit.report import audit_figures as figures
 from fairexit.report.audit_page import Footnotes, link, render_audit, write_audit
+from fairexit.report.cell_labels import label_cells
 from fairexit.report.slider import slider_data
 
 BAD = '</script><script>alert("x")</script><b>&amp; "MEL\''
@@ -305,3 +306,55 @@ def test_a_curve_has_a_hole_where_nothing_is_known():
     drawn = str(figures.lines({"f1": np.array([0.1, NAN, 0.3, 0.2])}, {"f1": 0}))
     path = re.search(r'd="([^"]*)"', drawn)[1]
     assert re.findall("[ML]", path) == ["M", "M", "L"]
+
+
+def test_the_page_answers_first_and_ends_with_a_glossary():
+    audit = made_audit(title="Clinic A", cohorts=True)
+    text = render_audit(audit)
+    page = Page(text)
+    main = page.text[page.text.index("Summary MEL by sex") :]
+    order = ["found in", "What to do", "Gaps and verdicts", "Samples by sex", "Findings", "Two coh"]
+    places = [main.index(words) for words in order]
+    assert places == sorted(places)
+    assert page.headings[0] == [1, "Clinic A"]
+    assert "me-resnet18" in page.text
+    terms = re.findall("<dt>(.*?)</dt>", text[text.index('id="glossary"') :])
+    assert terms == sorted(terms, key=str.lower)
+    assert {"Exact interval", "Lesions", "Exit", "Mix and performance"} <= set(terms)
+    assert len(text.encode()) < 700_000
+
+
+def test_every_cell_carries_the_heading_of_its_column():
+    text = label_cells(
+        "<table><thead><tr><th scope='col'>Group</th><th>Eopp1 &amp; more"
+        '<svg><text>0.1</text></svg></th><th>Of <b>"them"</b></th></tr></thead><tbody><tr><th scope="row">f</th><td>1</td>'
+        '<td class="word">2</td></tr></tbody></table><p><td>'
+    )
+    assert re.findall("<t[dh][^>]*>[^<]*", text.split("<tbody>")[1]) == [
+        '<th scope="row">f',
+        '<td data-label="Eopp1 &amp; more">1',
+        '<td data-label="Of &quot;them&quot;" class="word">2',
+        "<td>",
+    ]
+
+
+def test_shares_stand_with_the_samples_behind_them():
+    audit = made_audit()
+    text = Page(render_audit(audit)).text
+    first = audit.attributes[0]
+    rate = first.classes[0].rates["female"]
+    assert f"female {rate.value:.3f} ({rate.hits} of {rate.n})" in text
+    sensitivity = first.clinical[0].groups["male"]["sensitivity"]
+    assert f"0.710 {sensitivity.hits} of {sensitivity.n} 0.610 to 0.810" in text
+    assert f"male n = {first.n['male']:,}, {first.clusters['male']} lesions" in text
+
+
+def test_a_small_group_is_marked_wherever_its_number_stands():
+    audit = made_audit()
+    first = audit.attributes[0]
+    small = type(first)(**{**vars(first), "clusters": {**first.clusters, "male": 4}})
+    changed = type(audit)(**{**vars(audit), "attributes": (small,)})
+    before, after = (Page(render_audit(a)).text for a in (audit, changed))
+    assert before.count("male *") == 0
+    assert after.count("male *") >= 4
+    assert "* fewer than 10 lesions: too few for any conclusion" in after

@@ -189,8 +189,8 @@ def _gaps(pair: _Pair, positives: Sequence[str], settings: AuditSettings) -> tup
             rest = [other for other in pair.compared if other != g]
             if c is not None and not _enough(pair, g, rest, c):
                 continue
-            values = _estimates(pair.drawn, _gap_of(g, rest, c), settings, limit=2)
-            p = pair.drawn.p_value(_gap_of(g, rest, c))[2]
+            values = _estimates(pair.drawn, gap_of(g, rest, c), settings, limit=2)
+            p = pair.drawn.p_value(gap_of(g, rest, c))[2]
             if c is not None:
                 values[3] = Estimate(0.0, 0.0, 0.0)
             rows.append((c, g, values, math.nan if math.isnan(values[2].low) else float(p)))
@@ -221,7 +221,7 @@ def _enough(pair: _Pair, g: int, rest: Sequence[int], c: int) -> bool:
     )
 
 
-def _gap_of(g: int, rest: Sequence[int], c: int | None) -> Comparison:
+def gap_of(g: int, rest: Sequence[int], c: int | None) -> Comparison:
     """The gap of a group here and there, their difference and its parts, as a function."""
 
     def gap(here: Cells, there: Cells) -> Values:

@@ -22,6 +22,7 @@ from fairexit.report.audit_tables import (
     group_table,
     slice_table,
 )
+from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
 from fairexit.report.vocabulary import capital, label
@@ -128,6 +129,10 @@ def _body(audit: AuditResults) -> Iterator[str]:
     if audit.slices.worst:
         yield "### Worst slices"
         yield from _tables([slice_table(audit)])
+    for comparison in audit.cohorts:
+        yield f"### Another cohort, by {markdown(comparison.attribute)}"
+        yield "\n".join(f"- {markdown(note)}" for note in cohort_notes(comparison))
+        yield from _tables([*cohort_tables(comparison)])
     yield from _section("Method", list(_method(audit)))
     yield from _section("What to do next", next_steps(audit))
     yield from _section("Limits", limits(audit))
