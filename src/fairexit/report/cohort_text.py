@@ -71,7 +71,7 @@ def _texts(gaps: list[CohortGap], comparison: CohortComparison) -> Iterator[str]
 def cohort_notes(comparison: CohortComparison) -> Iterator[str]:
     """How to read the tables, and what was left out."""
     yield (
-        f"'Here' is {comparison.here}, 'there' {comparison.there}. A gap is one group minus the "
+        f"Here: {comparison.here}. There: {comparison.there}. A gap is one group minus the "
         "others, so that it can be negative. The clusters of both are drawn independently, "
         f"{comparison.n_resamples:,} times; p-values are corrected for all differences of a table."
     )

@@ -56,7 +56,7 @@ def _rows(a: AttributeAudit, two_classes: bool) -> Iterator[VerdictRow]:
         # The rates of the positive one of two classes say all there is to say.
         rates = ("tpr", "fpr") if two_classes else (headline.rate,)
         for rate in rates:
-            yield _class_row(a, gaps[headline.name, rate], headline)
+            yield _class_row(a, gaps[headline.name, rate], headline, two_classes=two_classes)
     for gap in shown_gaps(a):
         if METRICS[gap.metric].main:
             yield VerdictRow(
@@ -71,7 +71,10 @@ def _rows(a: AttributeAudit, two_classes: bool) -> Iterator[VerdictRow]:
             )
 
 
-def _class_row(a: AttributeAudit, gap: ClassGap, headline: Headline) -> VerdictRow:
+def _class_row(
+    a: AttributeAudit, gap: ClassGap, headline: Headline, *, two_classes: bool
+) -> VerdictRow:
+    note = " (equal opportunity)" if two_classes and gap.rate == "tpr" else ""
     ends = (gap.lowest, gap.highest) if gap.lowest else (headline.worst, headline.best)
     shown = [group for group in dict.fromkeys(ends) if group]
     texts = tuple(
@@ -82,7 +85,7 @@ def _class_row(a: AttributeAudit, gap: ClassGap, headline: Headline) -> VerdictR
     )
     return VerdictRow(
         a.attribute,
-        f"{gap.name}: {label(gap.rate)}",
+        f"{gap.name}: {label(gap.rate)}{note}",
         texts,
         gap.estimate,
         gap.null_mean,
