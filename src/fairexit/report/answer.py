@@ -143,7 +143,7 @@ def _cautions(audit: AuditResults) -> Iterator[str]:
         other = next(name for name in facts.classes if name not in facts.positives)
         yield (
             f"{facts.positives[0]} is taken as the positive class of the two; to take {other} "
-            "instead, give it as option 'positive'."
+            "instead, name it with option 'positive'."
         )
     elif any(h.chosen == LARGEST for a in audit.attributes for h in a.headlines):
         yield (

@@ -38,7 +38,7 @@ from fairexit.report.findings import (
 from fairexit.report.glossary import glossary
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
-from fairexit.report.verdict_rows import verdict_rows
+from fairexit.report.verdict_rows import any_few, verdict_rows
 
 LONG_TABLE = 15
 """Number of rows above which a table is folded away, so that the page stays short."""
@@ -105,7 +105,8 @@ def render_audit(
         "answers": headline_lines(audit),
         "cautions": cautions(audit),
         "findings": findings(audit),
-        "verdicts": verdict_rows(audit),
+        "verdicts": (verdicts := verdict_rows(audit)),
+        "any_few": any_few(audit, verdicts),
         "glossary": glossary(audit),
         "left_out": list(left_out_lines(audit.slices.left_out)),
         "next_steps": next_steps(audit),

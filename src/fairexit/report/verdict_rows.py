@@ -1,13 +1,14 @@
 """The table of verdicts: the gaps of the positive classes, then the main gaps, with one verdict."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fairexit.auditing.results import AttributeAudit, AuditResults, ClassGap, Estimate, Headline
 from fairexit.metrics.record import METRICS
 from fairexit.report.findings import shown_gaps
 from fairexit.report.vocabulary import (
+    FEW,
     decimal,
     interval_text,
     label,
@@ -48,6 +49,12 @@ class VerdictRow:
 def verdict_rows(audit: AuditResults) -> list[VerdictRow]:
     """The rows of all attributes."""
     return [row for a in audit.attributes for row in _rows(a, len(audit.facts.classes) == 2)]
+
+
+def any_few(audit: AuditResults, rows: Sequence[VerdictRow]) -> bool:
+    """Whether a group, or a rate in the rows, has the mark of small groups."""
+    groups = any(mark(n) for a in audit.attributes for n in a.clusters.values())
+    return groups or any(words.endswith(FEW) for row in rows for words in row.ends)
 
 
 def _rows(a: AttributeAudit, two_classes: bool) -> Iterator[VerdictRow]:
