@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 
-from fairexit.auditing.results import AuditResults
+from fairexit.auditing.results import AuditResults, Facts
 from fairexit.report.vocabulary import units
 
 
 def glossary(audit: AuditResults) -> list[tuple[str, str]]:
     """The terms that this report uses, in alphabetical order, with their definitions."""
-    return sorted(_terms(audit), key=lambda entry: entry[0].lower())
+    terms = [*_gaps(audit.facts), *_intervals(audit.facts), *_rates(audit), *_parts(audit)]
+    return sorted(terms, key=lambda entry: entry[0].lower())
 
 
-def _terms(audit: AuditResults) -> Iterator[tuple[str, str]]:
-    facts = audit.facts
-    of = units(facts)
+def _gaps(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Accuracy", "The share of all answers that are right."
     yield (
         "By chance alone",
@@ -42,24 +41,9 @@ def _terms(audit: AuditResults) -> Iterator[tuple[str, str]]:
             "The mean over the classes of the gap in true positive rate.",
         )
     yield (
-        "Exact interval",
-        "The interval of Clopper and Pearson for k of n. It holds for few samples too, such as 0 "
-        f"of 4; where {of} have several samples, n is reduced accordingly."
-        if facts.cluster_name
-        else "The interval of Clopper and Pearson for k of n; it holds for few samples too.",
-    )
-    yield (
-        "False positive rate",
-        "Of the samples of all other classes, the share that is wrongly given this class.",
-    )
-    yield (
         "Gap",
         "The largest difference between groups: the rate of the highest group minus that of the "
         "lowest.",
-    )
-    yield (
-        f"Interval ({100 * facts.confidence_level:.0f} %)",
-        "The range of true values that fit these samples; the fewer samples, the wider.",
     )
     yield (
         "More than chance",
@@ -75,11 +59,39 @@ def _terms(audit: AuditResults) -> Iterator[tuple[str, str]]:
         "The smallest true gap that samples like these would show to be more than chance in 80 of "
         "100 cases. Smaller gaps can stay hidden.",
     )
+
+
+def _intervals(facts: Facts) -> Iterator[tuple[str, str]]:
+    of = units(facts)
+    yield (
+        "Exact interval",
+        "The interval of Clopper and Pearson for k of n. It holds for few samples too, such as 0 "
+        f"of 4; where {of} have several samples, n is reduced accordingly."
+        if facts.cluster_name
+        else "The interval of Clopper and Pearson for k of n; it holds for few samples too.",
+    )
+    yield (
+        f"Interval ({100 * facts.confidence_level:.0f} %)",
+        "The range of true values that fit these samples; the fewer samples, the wider.",
+    )
+    if facts.cluster_name:
+        yield (
+            of.capitalize() if of != "clusters" else "Cluster",
+            f"The samples with the same value in the column {facts.cluster_name} belong together "
+            "and are counted, drawn and permuted together.",
+        )
+
+
+def _rates(audit: AuditResults) -> Iterator[tuple[str, str]]:
+    yield (
+        "False positive rate",
+        "Of the samples of all other classes, the share that is wrongly given this class.",
+    )
     yield (
         "True positive rate (sensitivity)",
         "Of the samples that have the class, the share that the model finds.",
     )
-    if not facts.hard:
+    if not audit.facts.hard:
         yield (
             "AUROC",
             "How well the scores order the samples: 1 is perfect, 0.5 is no better than chance.",
@@ -88,17 +100,6 @@ def _terms(audit: AuditResults) -> Iterator[tuple[str, str]]:
             "Calibration error (ECE)",
             "How far the stated confidence is from the share of right answers, on average.",
         )
-    if facts.cluster_name:
-        yield (
-            of.capitalize() if of != "clusters" else "Cluster",
-            f"The samples with the same value in the column {facts.cluster_name} belong together "
-            "and are counted, drawn and permuted together.",
-        )
-    if len(facts.exits) > 1:
-        yield (
-            "Exit",
-            "A place in the network where an easy image may leave with an answer before the end.",
-        )
     if any(a.clinical for a in audit.attributes):
         yield (
             "PPV, NPV",
@@ -106,6 +107,14 @@ def _terms(audit: AuditResults) -> Iterator[tuple[str, str]]:
             "depend on how frequent the disease is among the samples.",
         )
         yield "Specificity", "Of the samples without the class, the share that is not given it."
+
+
+def _parts(audit: AuditResults) -> Iterator[tuple[str, str]]:
+    if len(audit.facts.exits) > 1:
+        yield (
+            "Exit",
+            "A place in the network where an easy image may leave with an answer before the end.",
+        )
     if audit.cohorts:
         yield "Cohort", "A set of samples from one place or time."
         yield (
