@@ -83,7 +83,8 @@ class Inversion:
         # Permutations are exact, however few clusters there are. Near a true gap of 0 the measured
         # gap is never too small, so that all misses may be on this side.
         upper[0] = quantiles(draws[0], np.full((1, *tail.shape), confidence_level))[0]
-        low = np.where(observed <= upper[0], 0.0, _solve(upper, truth, observed))
+        solved = np.minimum(_solve(upper, truth, observed), observed)
+        low = np.where(observed <= upper[0], 0.0, solved)
         high = observed + upper[-1] - median[-1]
         return Interval(observed, low, high, np.isnan(draws).mean((0, 1)))
 
