@@ -11,19 +11,22 @@ value below the interval, and above it.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairexit.auditing.cohorts import gap_of
 from fairexit.metrics.counts import Margins
 from fairexit.metrics.rates import tpr
 from fairexit.metrics.record import compute, gaps
 from fairexit.stats.bootstrap import bootstrap
 from fairexit.stats.inversion import invert
 from fairexit.stats.permutation import permute
+from fairexit.stats.proportions import Shares, accuracies, true_positives
 from fairexit.stats.resampling import named_measures
 from fairexit.stats.sample import Sample
+from fairexit.stats.two_samples import draw_two
 from timing import table
 
 METRICS = ("accuracy", "f1", "f1_diff", "eopp0", "eopp1", "eodd_paper", "eodd")
@@ -159,7 +162,7 @@ class Tally:
 
 
 def one_model(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
-    """A row for each metric: true value, mean estimate, three intervals, rejections of the test."""
+    """A row for each metric: true value, mean estimate, four intervals, rejections of the test."""
     rates = world.rates(gap)
     truth, tally = world.truth(rates) | {RAREST: rates[-1, -1, -1]}, Tally()
     measures = named_measures(METRICS, "exclude") | {RAREST: rarest_cell}
@@ -179,14 +182,43 @@ def one_model(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
             for method in ("percentile", "bca"):
                 _, low, high, _ = drawn.interval(name, method=method)
                 tally.add(name, method, low.item(), high.item())
+        for name, share in exact_shares(sample).items():
+            if share.n:
+                tally.add(name, "exact", float(share.low), float(share.high))
         for name in compared:
             _, low, high, _ = inverted.interval(name)
             tally.add(name, "inversion", low.item(), high.item())
             rejections[name].append(chance.p_value(name).item() <= 0.05)
     for name in measures:
-        cells = [tally.cell(name, m, truth[name]) for m in ("percentile", "bca", "inversion")]
+        methods = ("percentile", "bca", "inversion", "exact")
+        cells = [tally.cell(name, m, truth[name]) for m in methods]
         rejected = f"{100 * np.mean(rejections[name]):.1f} %" if name in gaps() else ""
         yield [name, f"{truth[name]:.3f}", f"{np.mean(points[name]):.3f}", *cells, rejected]
+
+
+def exact_shares(sample: Sample) -> dict[str, Shares]:
+    """The shares that have exact intervals: accuracy and the rarest TPR."""
+    together = replace(sample, groups=np.zeros(len(sample), np.int64), num_groups=1)
+    return {"accuracy": accuracies(together)[0], RAREST: true_positives(sample)[-1, -1]}
+
+
+def two_cohorts(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
+    """A row for accuracy and one TPR: the difference of two cohorts' gaps, whose truth is 0.
+
+    The other cohort is half as large. The gap is that of the first group to the second.
+    """
+    rates, tally = world.rates(gap), Tally()
+    other = replace(world, images=world.images // 2)
+    rng = np.random.default_rng(5)
+    measures = {"accuracy": None, "TPR of the most frequent class": 0}
+    for seed in range(repeats):
+        samples = world.draw([rates], rng), other.draw([rates], rng)
+        drawn = draw_two(*samples, n_resamples=DRAWS, random_state=seed)
+        for name, c in measures.items():
+            _, low, high, _ = drawn.interval(gap_of(0, [1], c), 0.95)
+            tally.add(name, "difference", float(low[2]), float(high[2]))
+    for name in measures:
+        yield [name, tally.cell(name, "difference", 0.0)]
 
 
 def two_models(name: str, world: World, repeats: int) -> Iterator[list[str]]:
@@ -240,16 +272,22 @@ def seeds(number: int, world: World, repeats: int) -> Iterator[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=300)
-    parser.add_argument("--only", choices=[*WORLDS, "pairs", "seeds"])
+    parser.add_argument("--only", choices=[*WORLDS, "cohorts", "pairs", "seeds"])
     options = parser.parse_args()
     n = options.repeats
     print(f"{n} test sets each: coverage (misses: true value below / above), mean width\n")
     methods = ["percentile", "BCa", "inversion"]
+    of_one = [*methods, "exact"]
     for name, true_gaps in ONE_MODEL.items():
         for gap in true_gaps if options.only in (None, name) else ():
             print(f"**{name}, gap {gap:g}**\n")
-            header = ["metric", "truth", "mean", *methods, "p ≤ 0.05"]
+            header = ["metric", "truth", "mean", *of_one, "p ≤ 0.05"]
             print(table(header, list(one_model(WORLDS[name], gap, n))), end="\n\n", flush=True)
+    for name in ("lesions", "patients") if options.only in (None, "cohorts") else ():
+        for gap in (0.0, 0.15):
+            print(f"**two cohorts of {name}, gap {gap:g} in both**\n")
+            rows = list(two_cohorts(WORLDS[name], gap, n))
+            print(table(["metric", "difference of the gaps"], rows), end="\n\n", flush=True)
     for name in PAIRS if options.only in (None, "pairs") else ():
         print(f"**two models: {name}**\n")
         rows = list(two_models(name, WORLDS["lesions"], n))

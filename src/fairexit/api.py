@@ -273,10 +273,12 @@ def audit(
     ids: str | ArrayLike | None = None,
     split: str = "test",
     baseline: "Table | Sequence[Table] | ArrayLike | None" = None,
+    cohort: "Table | None" = None,
     positive: str | int | Sequence[str | int] = (),
     intersections: bool = False,
     threshold: str | float | tuple[float, ...] | None = None,
     name: str = "the model",
+    title: str = "",
     settings: "AuditSettings | None" = None,
     plugins: "Plugins" = (),
     **reading: Any,
@@ -307,11 +309,15 @@ def audit(
         split: the split that is measured, if the table has a column of splits.
         baseline: another model's predictions of the same samples, in the same form as `table`, or
             an array of predicted classes (N,) or probabilities (N, C).
-        positive: classes that count as disease, for sensitivity and specificity.
+        cohort: the same model's predictions of other samples, such as another hospital's, in the
+            same form as `table`; their gaps are compared.
+        positive: classes that count as disease: the report leads with them, and their sensitivity
+            and specificity are measured. Of two classes one is taken by default, see the report.
         intersections: also audit the attributes crossed with each other.
         threshold: for a model with several exits: `auto`, `policy`, a number, or one number for
             each internal exit.
         name: name of the model in the report.
+        title: title of the report; by default the name of the model.
         settings: numbers of resamples and permutations, seed and confidence level.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
         reading: more about how tables are read: `score`, `cut`, `prob`, `logits`, `drop_missing`,
@@ -331,6 +337,8 @@ def audit(
 
     if table is not None and isinstance(groups, Mapping):
         raise UserError("a table is given, so 'groups' must name its columns, as in groups=['sex']")
+    if cohort is not None and table is None:
+        raise UserError("the model is given as arrays; to compare a cohort, give both as tables")
     attributes = [groups] if isinstance(groups, str) else list(groups)
     many = isinstance(table, list | tuple)
     positives = [positive] if isinstance(positive, str | int) else list(positive)
@@ -372,8 +380,10 @@ def audit(
         sources,
         attributes,
         baselines=baselines,
+        cohort=None if cohort is None else reader.open(cohort, "the other cohort"),
         intersections=intersections,
         positives=[str(name) for name in positives],
+        title=title,
         settings=settings,
     )
     return AuditReport.of(results)

@@ -57,7 +57,11 @@ class Table:
 
     def to_html(self) -> str:
         """The table as HTML; every text is escaped."""
-        head = "".join(f'<th scope="col">{escape(c)}</th>' for c in self.columns)
+        word = ' class="word"'
+        head = "".join(
+            f'<th scope="col"{word if i < self.names else ""}>{escape(c)}</th>'
+            for i, c in enumerate(self.columns)
+        )
         body = ""
         for row in self.rows:
             cells = "".join(

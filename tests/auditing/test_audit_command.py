@@ -1,6 +1,7 @@
 """`fairexit audit` as a user types it."""
 
 import base64
+import datetime
 import io
 import json
 import re
@@ -9,6 +10,7 @@ import sys
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -73,6 +75,86 @@ def test_columns_by_other_names(command, tmp_path):
     assert status == 0
     assert "(20 clusters)" in out
     assert "Samples with the same 'patient' are drawn" in out
+
+
+LINE = re.compile(r"on (\d+) samples \((\d+) clusters\).*Accuracy of all of them[^:]*: (0\.\d+) ")
+
+
+def test_the_accuracy_is_of_all_samples_whatever_the_attributes(command, file, tmp_path):
+    frame = pd.read_csv(file)
+    frame.loc[frame["label"] == "mel", "sex"] = ""
+    frame.loc[frame["label"] == "nev", "site"] = ""
+    frame.to_csv(file, index=False)
+    lines = []
+    for names in (("sex", "site"), ("site", "sex"), ("site",)):
+        words = [word for name in names for word in ("--group", name)]
+        out = command(file, *words, "--json", tmp_path / "r.json", *FEW)[1]
+        lines.append(LINE.search(out).groups())
+        facts = json.loads((tmp_path / "r.json").read_text())["facts"]
+        assert facts["accuracy"]["n"] == facts["n"] == 300
+    assert lines[0] == lines[1] == lines[2]
+    answers = frame[[f"p/{name}" for name in ("mel", "nev", "bcc")]].to_numpy().argmax(1)
+    right = (np.array(["mel", "nev", "bcc"])[answers] == frame["label"]).mean()
+    assert lines[0] == ("300", "150", f"{right:.3f}")
+    assert f"For {(frame['label'] == 'nev').sum()} of 300 samples site is unknown" in out
+
+
+def test_title_date_and_the_word_for_clusters(command, file, tmp_path):
+    frame = pd.read_csv(file).rename(columns={"cluster": "patient_id"})
+    frame.to_csv(file, index=False)
+    words = ("--group", "sex", "--cluster", "patient_id", "--title", "Skin <b> of all")
+    forms = ("--out", tmp_path / "r.html", "--markdown", tmp_path / "r.md")
+    status, out, _ = command(file, *words, *forms, *FEW)
+    assert status == 0
+    assert "p on 300 samples (150 clusters)" in out
+    page, text = (tmp_path / "r.html").read_text(), (tmp_path / "r.md").read_text()
+    assert "<h1>Skin &lt;b&gt; of all</h1>" in page
+    assert text.startswith("# Skin \\<b\\> of all\n\nDate: 20")
+    day = datetime.date.today().isoformat()
+    assert f'<time datetime="{day}">' in page
+    assert "<b>150</b> patients" in page
+    assert "| sex | Samples | Patients |" in text
+    assert not re.search(r"\d clusters(?! stand)", page.replace("(150 clusters)", ""))
+
+
+def test_line_one_and_the_positive_class(command, file, tmp_path):
+    words = (file, "--group", "sex", "--json", tmp_path / "r.json", *FEW)
+    first = command(*words, "--positive", "mel")[1].splitlines()[2]
+    rates = json.loads((tmp_path / "r.json").read_text())["attributes"][0]["headlines"][0]["rates"]
+    f, m = rates["f"], rates["m"]
+    assert first.startswith(
+        f"- mel by sex: {100 * f['value']:.0f} % found in f ({f['hits']} of {f['n']}), "
+        f"{100 * m['value']:.0f} % in m ({m['hits']} of {m['n']}); "
+    )
+    assert json.loads((tmp_path / "r.json").read_text())["summary"][0] == first[2:]
+    assert "name the one that matters with option 'positive'" in command(*words)[1]
+
+
+def test_two_classes_say_which_is_positive(command, tmp_path):
+    write_predictions(draw(n=300, classes=("benign", "malignant")), tmp_path / "p.csv")
+    words = (tmp_path / "p.csv", "--group", "sex", *FEW)
+    out = command(*words)[1]
+    assert "- malignant by sex: " in out
+    assert "malignant is taken as the positive class of the two; to take benign instead" in out
+    assert "Eopp1" not in out.split("Glossary")[0].split("Training")[0]
+    out = command(*words, "--positive", "benign")[1]
+    assert "- benign by sex: " in out
+    assert "is taken as" not in out
+
+
+def test_two_cohorts(command, file, tmp_path):
+    there = tmp_path / "there.csv"
+    write_predictions(draw(n=400, seed=2), there)
+    words = (file, "--group", "sex", "--positive", "mel", *FEW)
+    status, out, _ = command(*words, "--cohort", there, "--out", tmp_path / "r.html")
+    assert status == 0
+    assert "By sex, in there compared with p" in out
+    page = (tmp_path / "r.html").read_text()
+    assert "Gaps by sex, here and there" in page
+    for bad, message in ((file, "p holds the same samples as p"), ("no.csv", "there is no file")):
+        status, _, err = command(*words, "--cohort", bad)
+        assert status == 2
+        assert message in err
 
 
 @pytest.mark.parametrize(

@@ -98,15 +98,24 @@ def test_many_samples_get_areas_without_intervals(monkeypatch):
     assert "no interval" in area.note
 
 
-def test_intervals_of_few_clusters_are_marked():
+def test_shares_of_few_have_exact_intervals_and_areas_a_note():
     found = source(n=300)
     p = found.predictions
     of_few = (p.labels == 0) & (p.attributes["sex"] == 0)
     kept = np.isin(p.clusters, np.unique(p.clusters[of_few])[:6])
     few = change(found, **vars(p.take(~of_few | kept)))
     groups = read(few).groups
-    for key in ("sensitivity", "auroc"):
-        assert "fewer than 10 clusters" in groups["f"][key].note or np.isnan(groups["f"][key].low)
-        assert groups["m"][key].note == ""
+    sensitivity = groups["f"]["sensitivity"]
+    assert (sensitivity.clusters, sensitivity.note) == (6, "")
+    assert sensitivity.high - sensitivity.low > 0.3
     assert "fewer than 10 clusters" in groups["f"]["auroc"].note
-    assert groups["f"]["specificity"].note == ""
+    assert groups["m"]["auroc"].note == groups["f"]["specificity"].note == ""
+
+
+def test_a_rate_of_one_has_an_interval():
+    found = source(n=200)
+    right = np.eye(3, dtype=np.float32)[found.predictions.labels][:, None]
+    for values in read(change(found, probabilities=right)).groups.values():
+        for key in ("sensitivity", "specificity", "ppv", "npv"):
+            assert values[key].hits == values[key].n > 0
+            assert 0.5 < values[key].low < values[key].high == 1

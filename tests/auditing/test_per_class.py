@@ -81,10 +81,12 @@ def test_rates_and_clusters_are_counted():
             of_class = p.labels == p.classes.index(c.name)
             behind = (p.attributes["sex"] == g) & (of_class if c.rate == "tpr" else ~of_class)
             hit = found.answers[behind] == p.classes.index(c.name)
-            assert c.rates[group] == pytest.approx(hit.mean())
-            assert c.samples[group] == behind.sum()
-            assert c.clusters[group] == len(set(p.clusters[behind]))
-        assert c.estimate.value == pytest.approx(c.rates[c.highest] - c.rates[c.lowest])
+            rate = c.rates[group]
+            assert rate.value == pytest.approx(hit.mean())
+            assert (rate.hits, rate.n) == (hit.sum(), behind.sum())
+            assert rate.clusters == len(set(p.clusters[behind]))
+            assert 0 <= rate.low < rate.value < rate.high <= 1
+        assert c.estimate.value == pytest.approx(c.rates[c.highest].value - c.rates[c.lowest].value)
         assert c.estimate.low <= c.estimate.value <= c.estimate.high
 
 
@@ -119,7 +121,7 @@ def test_small_cells_are_too_small_and_never_in_a_comparison():
     small = classes["mel", "tpr"]
     assert small.verdict == "too few samples"
     assert small.too_small == ("f",)
-    assert small.clusters["f"] == MIN_CLUSTERS - 1
+    assert small.rates["f"].clusters == MIN_CLUSTERS - 1
     assert np.isnan([small.estimate.value, small.p_value, small.p_adjusted, small.null_mean]).all()
     assert (small.highest, small.lowest) == ("", "")
     assert classes["mel", "fpr"].verdict != "too few samples"
@@ -133,7 +135,7 @@ def test_with_three_groups_the_small_one_is_left_out():
     mel = next(c for c in audited(thin).classes if (c.name, c.rate) == ("mel", "tpr"))
     assert mel.too_small == ("c",)
     assert {mel.highest, mel.lowest} == {"a", "b"}
-    assert mel.estimate.value == pytest.approx(abs(mel.rates["a"] - mel.rates["b"]))
+    assert mel.estimate.value == pytest.approx(abs(mel.rates["a"].value - mel.rates["b"].value))
 
 
 def test_a_class_that_does_not_occur_is_not_listed():

@@ -4,17 +4,23 @@ import math
 
 import numpy as np
 
+from fairexit.auditing.positive import headlines
 from fairexit.auditing.results import (
     AttributeAudit,
     ClassGap,
     Clinical,
+    CohortComparison,
+    CohortGap,
+    CohortShift,
     Curve,
+    Dropout,
     Estimate,
     ExitRow,
     ExitUsage,
     Facts,
     Gap,
     Paired,
+    Proportion,
     Slice,
     SliceSearch,
 )
@@ -29,6 +35,15 @@ def around(value, half=0.04, note=""):
     return Estimate(value, value - half, value + half, note)
 
 
+def portion(value, n, clusters=None):
+    """A share of n samples, undefined without samples."""
+    clusters = n if clusters is None else clusters
+    if not n:
+        return Proportion(NAN, note="not defined")
+    low, high = max(value - 0.1, 0), min(value + 0.1, 1)
+    return Proportion(value, low, high, "", round(value * n), n, clusters)
+
+
 def class_gaps(classes, groups, random):
     found = []
     for i, name in enumerate(classes):
@@ -38,22 +53,22 @@ def class_gaps(classes, groups, random):
             small = verdict == "too few samples"
             low, high = min(rates, key=rates.get), max(rates, key=rates.get)
             gap = rates[high] - rates[low]
+            sizes = dict.fromkeys(groups, (40 + i, 30 + i))
             if small:
-                rates[groups[0]] = NAN
+                sizes[groups[0]] = (0, 0)
             found.append(
                 ClassGap(
                     name,
                     rate,
                     Estimate(NAN, note="fewer than 10 clusters") if small else around(gap, 0.06),
-                    rates,
-                    dict.fromkeys(groups, 0 if small else 40 + i),
-                    dict.fromkeys(groups, 0 if small else 30 + i),
+                    {group: portion(rates[group], *sizes[group]) for group in groups},
                     groups[:1] if small else (),
                     "" if small else high,
                     "" if small else low,
                     0.05,
                     NAN if small else 0.004,
                     NAN if small else 0.03,
+                    2 * len(classes),
                     NAN if small else 0.15,
                     verdict,
                 )
@@ -77,14 +92,15 @@ def attribute_audit(name, groups, classes, exits, random, positive):
             e,
             g,
             50,
-            around(1 / len(exits)),
-            around(0.7),
+            portion(1 / len(exits), n[g]),
+            portion(0.7, 50),
             0.3,
             ((classes[0], classes[1], 4),),
         )
         for e in exits
         for g in groups
     )
+    by_class = class_gaps(classes, groups, random)
     return AttributeAudit(
         attribute=name,
         groups=groups,
@@ -98,7 +114,7 @@ def attribute_audit(name, groups, classes, exits, random, positive):
                 "precision": around(0.61),
                 "recall": around(0.58),
                 "f1": around(0.59, note="one class rests on 4 clusters"),
-                "accuracy": around(0.72),
+                "accuracy": portion(0.72, n[g]),
                 "auroc": around(0.91),
                 "ece": Estimate(0.08, note="no interval for this number"),
             }
@@ -161,11 +177,21 @@ def attribute_audit(name, groups, classes, exits, random, positive):
         approximate=False,
         stuck=0.02,
         bundled=False,
-        classes=class_gaps(classes, groups, random),
+        classes=by_class,
+        headlines=headlines(by_class, positive, assumed=False),
+        dropout=Dropout(
+            3,
+            {name: (3 * (i == 0), 300) for i, name in enumerate(classes)},
+            portion(0.333, 3),
+            portion(0.723, 900),
+            0.01,
+            0.4,
+            True,
+        ),
         clinical=tuple(
             Clinical(
                 p,
-                {g: {"sensitivity": around(0.71), "specificity": around(0.9)} for g in groups},
+                {g: {"sensitivity": portion(0.71, 41), "specificity": around(0.9)} for g in groups},
                 0.9,
                 0.31,
                 "",
@@ -196,16 +222,42 @@ def attribute_audit(name, groups, classes, exits, random, positive):
     )
 
 
+def cohort(a, positive):
+    """A comparison with another cohort."""
+    five = [around(v) for v in (-0.2, -0.05, 0.15, 0.1, 0.05)]
+    rows = [("accuracy", "", five), *(("tpr", name, five) for name in positive)]
+    return CohortComparison(
+        a.attribute,
+        "here",
+        "there",
+        {g: (n, 2 * n) for g, n in a.n.items()},
+        dict.fromkeys(a.groups, (60, 80)),
+        (),
+        ("rare",),
+        tuple(
+            CohortGap(a.groups[0], measure, name, *values, 0.01, 0.02, "more than chance")
+            for measure, name, values in rows
+        ),
+        tuple(
+            CohortShift(g, portion(0.6, 90), portion(0.7, 80), *five[2:]) for g in ("", *a.groups)
+        ),
+        1000,
+    )
+
+
 def made_audit(
     classes=("MEL", "NV", "BCC", "AK"),
     attributes=None,
     exits=("1", "2", "3", "4", "f"),
     name="me-resnet18",
     positive=("MEL",),
+    title="",
+    cohorts=False,
     seed=0,
 ):
     """An audit with every part; `attributes` is name -> groups."""
     random = np.random.default_rng(seed)
+    positive = tuple(name for name in positive if name in classes)
     attributes = attributes or {"sex": ("female", "male")}
     found = tuple(
         attribute_audit(key, tuple(groups), classes, exits, random, positive)
@@ -215,12 +267,17 @@ def made_audit(
     return AuditReport(
         Facts(
             name=name,
+            title=title,
+            date="2026-11-28",
             source="runs/me",
             split="test",
             n=sum(first.n.values()) + first.unknown,
+            accuracy=portion(0.721, sum(first.n.values()) + first.unknown),
             clusters=sum(first.clusters.values()),
             cluster_name="lesion_id",
             classes=classes,
+            positives=positive,
+            assumed_positive=False,
             class_counts=dict(zip(classes, first.counts.sum((0, 2)).tolist(), strict=True)),
             hard=False,
             exits=exits,
@@ -262,4 +319,5 @@ def made_audit(
             {"age": "more than 50 values"},
             10,
         ),
+        tuple(cohort(a, positive) for a in found) if cohorts else (),
     )

@@ -1,5 +1,6 @@
 """The page in a real Chromium: it works, is reachable, fits, and asks the network nothing."""
 
+import re
 import shutil
 
 import pytest
@@ -154,18 +155,69 @@ def test_the_colours_follow_the_scheme(opened):
     assert max(int(c) for c in dark[4:-1].split(",")) < 50
 
 
-@pytest.mark.parametrize("width", [360, 768, 1180])
+@pytest.mark.parametrize("width", [360, 390, 768, 1180])
 def test_nothing_but_tables_scrolls_sideways(opened, width):
     page = opened(viewport={"width": width, "height": 740})
     assert not overflowing(page)
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert not overflowing(page)
-    if width == 360:
-        box = page.locator(".scroll", has=page.locator(".wide")).first
-        box.focus()
-        page.keyboard.press("End")
-        wide, shown = box.evaluate("(e) => [e.scrollWidth, e.clientWidth]")
-        assert wide > shown
+    if width < 640:
+        assert cut(page) == []
+
+
+def cut(page):
+    """Tables, and cells of tables, whose content is wider than they are."""
+    return page.evaluate(
+        "[...document.querySelectorAll('.scroll, tbody td, tbody th')]"
+        ".filter((e) => e.scrollWidth > e.clientWidth + 1 && e.offsetParent)"
+        ".map((e) => e.textContent)"
+    )
+
+
+def test_on_a_phone_verdict_and_p_stand_beside_the_label(opened):
+    page = opened(viewport={"width": 390, "height": 844})
+    row = page.locator(".verdicts tbody tr").first
+    label, verdict = row.locator("th"), row.locator(".verdict")
+    left, right = label.bounding_box(), verdict.bounding_box()
+    assert abs(left["y"] - right["y"]) < 3
+    assert left["x"] + left["width"] <= right["x"]
+    assert right["x"] + right["width"] <= 390
+    assert re.search("chance.*p", verdict.inner_text(), re.DOTALL)
+    content = "getComputedStyle(e, '::before').content"
+    number = row.get_by_text("0.050")
+    assert number.evaluate(f"(e) => {content}") == '"By chance alone"'
+
+
+def test_the_first_printed_page_is_a_summary(browser, tmp_path):
+    write_audit(made_audit(), tmp_path / "audit.html")
+    context = browser.new_context(viewport={"width": 690, "height": 1000})
+    page = context.new_page()
+    page.goto((tmp_path / "audit.html").as_uri())
+    page.emulate_media(media="print")
+    height = page.evaluate(
+        "document.querySelector('#summary').getBoundingClientRect().bottom - "
+        "document.querySelector('.masthead').getBoundingClientRect().top"
+    )
+    # A4 without its margins, at 96 pixels to the inch.
+    assert height < (297 - 2 * 16) / 25.4 * 96
+    after = "getComputedStyle(document.querySelector('#findings')).breakBefore"
+    assert page.evaluate(after) == "page"
+    parts = page.locator("#summary").inner_text()
+    for words in ("found in", "What to do", "Gaps and verdicts", "Samples by sex"):
+        assert words in parts
+    context.close()
+
+
+def test_a_hundred_groups_and_classes_make_no_endless_page(browser, tmp_path):
+    groups = {"doctor": tuple(f"doctor {i}" for i in range(100))}
+    classes = ("MEL", *(f"condition {i}" for i in range(99)))
+    write_audit(made_audit(classes, groups), tmp_path / "many.html")
+    context = browser.new_context(viewport=WIDE)
+    page = context.new_page()
+    page.goto((tmp_path / "many.html").as_uri())
+    assert page.evaluate("document.body.scrollHeight") < 12_000
+    assert (tmp_path / "many.html").stat().st_size < 700_000
+    context.close()
 
 
 def test_print_is_light_opens_everything_and_clips_no_table(opened):

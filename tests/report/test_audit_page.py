@@ -17,6 +17,7 @@ from fairexit.auditing.results import Estimate
 from fairexit.evaluation.entanglement import Entanglement
 from fairexit.report import audit_figures as figures
 from fairexit.report.audit_page import Footnotes, link, render_audit, write_audit
+from fairexit.report.cell_labels import label_cells
 from fairexit.report.slider import slider_data
 
 BAD = '</script><script>alert("x")</script><b>&amp; "MEL\''
@@ -62,8 +63,8 @@ def test_every_part_is_there_in_its_order():
     assert titles == [
         "me-resnet18",
         "Summary",
-        "By sex",
         "What to do",
+        "Findings",
         "By sex",
         "Accuracy by group",
         "Gaps compared with chance",
@@ -77,6 +78,7 @@ def test_every_part_is_there_in_its_order():
         "The data",
         "Method and versions",
         "Limits",
+        "Glossary",
     ]
     levels = [level for level, _ in page.headings]
     assert levels[0] == 1
@@ -89,7 +91,7 @@ def test_the_numbers_of_the_audit_stand_on_the_page():
     for words in (*audit.summary, *audit.next_steps, *audit.limits):
         assert words in text
     gap = audit.attributes[0].gaps[1]
-    row = "Eopp1 0.093 0.063 to 0.123 0.047 up to 0.071 0.046 0.004 0.080 more than chance"
+    row = "Eopp1 0.093 0.063 to 0.123 0.047 up to 0.071 0.046 0.080 more than chance p = 0.004"
     assert gap.metric == "eopp1"
     assert row in text
     assert "a one class rests on 4 clusters" in text
@@ -145,7 +147,8 @@ def test_names_show_as_text(bad):
 def test_a_plain_model_without_anything_else(tmp_path):
     audit = made_audit(exits=("f",), positive=())
     first = audit.attributes[0]
-    bare = type(first)(**{**vars(first), "paired": (), "seeds": {}, "classes": ()})
+    none = {"headlines": (), "dropout": None, "unknown": 0}
+    bare = type(first)(**{**vars(first), "paired": (), "seeds": {}, "classes": (), **none})
     facts = type(audit.facts)(**{**vars(audit.facts), "dataset": {}, "hard": True, "split": ""})
     slices = type(audit.slices)((), 0, 7, (), {}, 10)
     write_audit(type(audit)(facts, (bare,), slices), tmp_path / "a" / "page.html")
@@ -170,7 +173,7 @@ def test_many_classes_and_groups_stay_far_below_ten_megabytes():
     text = render_audit(audit)
     assert len(text.encode()) < 4_000_000
     page = Page(text)
-    assert page.text.count("The other 89 classes") == 4
+    assert page.text.count("The other 99 classes") == 4
     assert "Most frequent errors, fitzpatrick: 1" in page.text
     assert "Confusion matrix" not in page.text
 
@@ -303,3 +306,55 @@ def test_a_curve_has_a_hole_where_nothing_is_known():
     drawn = str(figures.lines({"f1": np.array([0.1, NAN, 0.3, 0.2])}, {"f1": 0}))
     path = re.search(r'd="([^"]*)"', drawn)[1]
     assert re.findall("[ML]", path) == ["M", "M", "L"]
+
+
+def test_the_page_answers_first_and_ends_with_a_glossary():
+    audit = made_audit(title="Clinic A", cohorts=True)
+    text = render_audit(audit)
+    page = Page(text)
+    main = page.text[page.text.index("Summary MEL by sex") :]
+    order = ["found in", "What to do", "Gaps and verdicts", "Samples by sex", "Findings", "Two coh"]
+    places = [main.index(words) for words in order]
+    assert places == sorted(places)
+    assert page.headings[0] == [1, "Clinic A"]
+    assert "me-resnet18" in page.text
+    terms = re.findall("<dt>(.*?)</dt>", text[text.index('id="glossary"') :])
+    assert terms == sorted(terms, key=str.lower)
+    assert {"Exact interval", "Lesions", "Exit", "Mix and performance"} <= set(terms)
+    assert len(text.encode()) < 700_000
+
+
+def test_every_cell_carries_the_heading_of_its_column():
+    text = label_cells(
+        "<table><thead><tr><th scope='col'>Group</th><th>Eopp1 &amp; more"
+        '<svg><text>0.1</text></svg></th><th>Of <b>"them"</b></th></tr></thead><tbody><tr>'
+        '<th scope="row">f</th><td>1</td><td class="word">2</td></tr></tbody></table><p><td>'
+    )
+    assert re.findall("<t[dh][^>]*>[^<]*", text.split("<tbody>")[1]) == [
+        '<th scope="row">f',
+        '<td data-label="Eopp1 &amp; more">1',
+        '<td data-label="Of &quot;them&quot;" class="word">2',
+        "<td>",
+    ]
+
+
+def test_shares_stand_with_the_samples_behind_them():
+    audit = made_audit()
+    text = Page(render_audit(audit)).text
+    first = audit.attributes[0]
+    rate = first.classes[0].rates["female"]
+    assert f"female {rate.value:.3f} ({rate.hits} of {rate.n})" in text
+    sensitivity = first.clinical[0].groups["male"]["sensitivity"]
+    assert f"0.710 {sensitivity.hits} of {sensitivity.n} 0.610 to 0.810" in text
+    assert f"male n = {first.n['male']:,}, {first.clusters['male']} lesions" in text
+
+
+def test_a_small_group_is_marked_wherever_its_number_stands():
+    audit = made_audit()
+    first = audit.attributes[0]
+    small = type(first)(**{**vars(first), "clusters": {**first.clusters, "male": 4}})
+    changed = type(audit)(**{**vars(audit), "attributes": (small,)})
+    before, after = (Page(render_audit(a)).text for a in (audit, changed))
+    assert before.count("male *") == 0
+    assert after.count("male *") >= 4
+    assert "* fewer than 10 lesions: too few for any conclusion" in after

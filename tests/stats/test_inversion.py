@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clustered import as_sample, clustered
@@ -62,6 +62,7 @@ def test_a_gap_and_none() -> None:
 
 @FEW
 @given(SEEDS)
+@example(179845481)
 def test_ends_enclose_and_widen_with_the_level(seed: int) -> None:
     found = invert(as_sample(*clustered(seed, 80, models=1)), n_resamples=60)
     for name in gaps():
@@ -144,3 +145,12 @@ def test_a_group_without_a_cluster_of_its_own() -> None:
     low = found.interval("eopp1").low
     assert low.shape == (1,)
     assert low[0] <= found.point["eopp1"][0]
+
+
+def test_the_interval_holds_zero_exactly_where_the_test_does_not_reject() -> None:
+    for seed in range(12):
+        sample = as_sample(*clustered(seed, 150, models=1))
+        found = invert(sample, n_resamples=400, random_state=1)
+        for name in gaps():
+            rejected = found.point[name] > np.quantile(found.draws[name][0], 0.95)
+            assert (found.interval(name).low > 0) == rejected

@@ -51,6 +51,19 @@ def test_what_nothing_could_show_is_nan():
     assert np.isnan(min_detectable_gap(METRICS["eopp1"], [null], 2.5, 0))
 
 
+def test_where_nothing_varies_no_size_is_named():
+    """A model that gives one answer has the same rates in every permutation."""
+    one_answer = np.zeros((100, 2, 3))
+    one_answer[..., 1] = 1
+    assert np.isnan(min_detectable_range(one_answer, np.zeros(3))).all()
+    assert np.isnan(min_detectable_gap(METRICS["eopp1"], [one_answer], 0.0, 0))
+    varied = one_answer.copy()
+    varied[::2, 0, 0] = 0.1
+    known = ~np.isnan(min_detectable_range(varied, np.zeros(3)))
+    assert known.tolist() == [True, False, False]
+    assert min_detectable_gap(METRICS["eopp1"], [varied], 0.01, 0) > 0
+
+
 def test_more_samples_see_smaller_gaps():
     sizes = []
     for n in (300, 2400):

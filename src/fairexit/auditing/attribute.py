@@ -1,6 +1,8 @@
 """The audit of one attribute: metrics, gaps and their tests, classes, clinical measures, exits."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,12 @@ from numpy.typing import NDArray
 
 from fairexit.auditing.clinical import MAX_SCORED, NO_SCORE_INTERVAL, clinical_measures
 from fairexit.auditing.compare import compare, over_seeds
-from fairexit.auditing.estimates import estimates, measured
+from fairexit.auditing.dropout import compare_unknown
+from fairexit.auditing.estimates import agreeing, bounded, estimates, measured, proportions
 from fairexit.auditing.exits import measure_exits, theta_curve
 from fairexit.auditing.per_class import RATES, class_gaps
-from fairexit.auditing.results import AttributeAudit, Estimate, Gap
+from fairexit.auditing.positive import headlines
+from fairexit.auditing.results import AttributeAudit, Estimate, Gap, Proportion
 from fairexit.auditing.samples import AttributeSample, by_name, take_sample
 from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
@@ -23,8 +27,10 @@ from fairexit.stats.bootstrap import Bootstrap, bootstrap, bootstrap_scores
 from fairexit.stats.inversion import invert
 from fairexit.stats.permutation import Permutation, permute
 from fairexit.stats.power import min_detectable_gap
+from fairexit.stats.proportions import accuracies
 from fairexit.stats.resampling import named_measures
 from fairexit.stats.sample import Sample
+from fairexit.types import UNKNOWN
 
 
 def audit_attribute(
@@ -35,16 +41,20 @@ def audit_attribute(
     settings: AuditSettings,
     baselines: Sequence[Source] = (),
     positives: Sequence[str] = (),
+    assumed_positive: bool = False,
 ) -> AttributeAudit:
-    """Audit one attribute; arguments as for `fairexit.auditing.audit.audit_sources`."""
+    """Audit one attribute.
+
+    Arguments as for `fairexit.auditing.audit.audit_sources`; `assumed_positive` says that the user
+    did not name the positive class.
+    """
     known = take_sample(source, attribute)
     names, counts, sample = known.groups, known.counts, known.sample
     permutation = _permute(sample, settings)
     drawn = bootstrap(
         sample,
         metrics=named_measures([*METRICS])
-        | {f"of group: {name}": rate for name, rate in BY_GROUP.items()}
-        | dict(RATES),
+        | {f"of group: {name}": rate for name, rate in BY_GROUP.items()},
         n_resamples=settings.n_resamples,
         random_state=settings.random_state,
     )
@@ -52,7 +62,11 @@ def audit_attribute(
     overall = {name: measured(drawn, name, settings).item() for name in METRICS}
     # The interval of a gap comes from the inversion, as a bootstrap adds the bias of chance again.
     overall |= {gap.metric: gap.estimate for gap in tested}
+    overall["accuracy"] = accuracy_of(sample, settings)
     by_group = _by_group(drawn, names, settings)
+    exact = proportions(accuracies(sample, settings.confidence_level))
+    for group, value in zip(names, exact, strict=True):
+        by_group[group]["accuracy"] = value
     if not source.predictions.hard:
         for name, values in _scores(source, known, settings).items():
             overall[name] = values[0]
@@ -60,6 +74,10 @@ def audit_attribute(
                 by_group[group][name] = value
     null = {name: permutation.null[name][:, 0] for name in RATES}
     several_exits = len(source.predictions.exit_names) > 1
+    by_class = class_gaps(known, null, settings, positives)
+    # A class that was not named may be missing among the samples of known value.
+    occur = {gap.name for gap in by_class}
+    clinical = [name for name in positives if not assumed_positive or name in occur]
     return AttributeAudit(
         attribute,
         names,
@@ -74,13 +92,22 @@ def audit_attribute(
         approximate=permutation.approximate,
         stuck=permutation.stuck,
         bundled=permutation.bundled,
-        classes=class_gaps(known, drawn, null, settings),
-        clinical=tuple(clinical_measures(source, known, name, settings) for name in positives),
+        classes=by_class,
+        headlines=headlines(by_class, positives, assumed_positive),
+        dropout=compare_unknown(source, known.rows, settings),
+        clinical=tuple(clinical_measures(source, known, name, settings) for name in clinical),
         exit_usage=measure_exits(source, known, settings) if several_exits else None,
         curve=theta_curve(source, attribute) if several_exits else None,
         paired=compare(seeds, baselines, known, settings) if baselines else (),
         seeds=over_seeds(seeds, known),
     )
+
+
+def accuracy_of(sample: Sample, settings: AuditSettings) -> Proportion:
+    """The accuracy of all samples of known group together."""
+    together = replace(sample, groups=np.where(sample.groups == UNKNOWN, UNKNOWN, 0), num_groups=1)
+    accuracy: Proportion = proportions(accuracies(together, settings.confidence_level)).item()
+    return accuracy
 
 
 def _gap_rates() -> dict[str, Rate]:
@@ -121,18 +148,20 @@ def _gaps(sample: Sample, permutation: Permutation, settings: AuditSettings) -> 
         null_quantile = float(permutation.null_quantile(name)[0])
         p_value = float(permutation.p_value(name)[0])
         rates = [permutation.null[rate.__name__][:, 0] for rate in METRICS[name].rates]
+        null_mean = float(permutation.null_mean(name)[0])
+        detectable = min_detectable_gap(METRICS[name], rates, null_quantile, smallest)
+        verdict = verdict_on(p_value, settings.alpha)
         tested.append(
             Gap(
                 name,
-                estimates(interval).item(),
-                null_mean=float(permutation.null_mean(name)[0]),
+                agreeing(bounded(estimates(interval).item(), 0, 1), verdict),
+                null_mean=null_mean,
                 null_quantile=null_quantile,
                 p_value=p_value,
                 corrected=float(inverted.corrected(name)[0]),
-                min_detectable_gap=min_detectable_gap(
-                    METRICS[name], rates, null_quantile, smallest
-                ),
-                verdict=verdict_on(p_value, settings.alpha),
+                # Where chance alone gives as much, no size can be named.
+                min_detectable_gap=detectable if detectable > null_mean else math.nan,
+                verdict=verdict,
             )
         )
     return tuple(tested)

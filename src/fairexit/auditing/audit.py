@@ -3,10 +3,13 @@
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 
-from fairexit.auditing.attribute import audit_attribute
+from fairexit.auditing.attribute import accuracy_of, audit_attribute
+from fairexit.auditing.cohorts import compare_cohorts
+from fairexit.auditing.positive import positive_classes
 from fairexit.auditing.results import AuditResults, Facts
 from fairexit.auditing.samples import by_name
 from fairexit.auditing.settings import AuditSettings
@@ -15,6 +18,7 @@ from fairexit.auditing.source import Source, align
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import unnamed_attribute
+from fairexit.stats.sample import Sample
 from fairexit.tabular.names import match
 from fairexit.types import UNKNOWN
 from fairexit.version import __version__
@@ -27,8 +31,10 @@ def audit_sources(
     groups: Sequence[str],
     *,
     baselines: Sequence[Source] = (),
+    cohort: Source | None = None,
     intersections: bool = False,
     positives: Sequence[str] = (),
+    title: str = "",
     settings: AuditSettings | None = None,
 ) -> AuditResults:
     """Audit a model.
@@ -38,8 +44,11 @@ def audit_sources(
         groups: the sensitive attributes; by default that of the run, or the only one of the
             table.
         baselines: another model to compare with, one source for each seed.
+        cohort: the same model's predictions of other samples, to compare the gaps with.
         intersections: also audit the attributes crossed with each other.
-        positives: classes for which to compute clinical measures.
+        positives: classes to lead with, and for which to compute clinical measures; of two classes
+            one is taken by default.
+        title: of the report; by default the name of the model.
         settings: numbers of draws, levels and the random seed.
     Raises:
         UserError: an attribute or class is unknown, or the sources do not fit each other.
@@ -56,6 +65,8 @@ def audit_sources(
         )
     positives = [match(name, source.predictions.classes) or name for name in positives]
     attributes = list(dict.fromkeys(groups))
+    p = source.predictions
+    positives, assumed = positive_classes(positives, p.classes, p.labels)
     slices = search_slices(source, settings)
     if intersections:
         if len(attributes) < 2:
@@ -64,6 +75,7 @@ def audit_sources(
                 f"{option('groups')}"
             )
         source = _crossed(source, attributes)
+        cohort = cohort and _crossed(cohort, attributes)
         attributes.append(CROSS.join(attributes))
     audits = tuple(
         audit_attribute(
@@ -72,11 +84,22 @@ def audit_sources(
             seeds=seeds,
             baselines=baselines,
             positives=positives,
+            assumed_positive=assumed,
             settings=settings,
         )
         for name in attributes
     )
-    return AuditResults(_facts(source, baselines, settings), audits, slices)
+    facts = replace(
+        _facts(source, baselines, settings),
+        title=title,
+        positives=positives,
+        assumed_positive=assumed,
+    )
+    cohorts = cohort and [
+        compare_cohorts(source, cohort, name, positives=positives, settings=settings)
+        for name in attributes
+    ]
+    return AuditResults(facts, audits, slices, tuple(cohorts or ()))
 
 
 def _default_groups(source: Source) -> list[str]:
@@ -122,15 +145,28 @@ def _notes(sources: Sequence[Source]) -> tuple[str, ...]:
 def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings) -> Facts:
     p = source.predictions
     splits = np.unique(p.split).tolist()
+    everyone = Sample(
+        labels=p.labels,
+        answers=source.answers[None],
+        groups=np.zeros(len(p), np.int64),
+        clusters=p.clusters,
+        num_classes=len(p.classes),
+        num_groups=1,
+    )
     return Facts(
         name=source.name,
+        title="",
+        date=date.today().isoformat(),
         source=source.path,
         split=splits[0] if len(splits) == 1 else "",
         n=len(p),
+        accuracy=accuracy_of(everyone, settings),
         clusters=int(cluster_index(p.clusters).max()) + 1,
         cluster_name=source.cluster_name,
         classes=p.classes,
         class_counts=by_name(p.classes, np.bincount(p.labels, minlength=len(p.classes))),
+        positives=(),
+        assumed_positive=False,
         hard=p.hard,
         exits=p.exit_names,
         policy=source.policy.to_dict(),

@@ -9,15 +9,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.estimates import measured
-from fairexit.auditing.results import Clinical, Estimate
+from fairexit.auditing.estimates import measured, proportions
+from fairexit.auditing.results import Clinical, Estimate, Proportion
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest, option, short
-from fairexit.metrics.rates import Values, npv, ppv, tnr, tpr
+from fairexit.metrics.rates import Values
 from fairexit.metrics.scores import against_rest, auroc
-from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
+from fairexit.stats.bootstrap import bootstrap_scores
+from fairexit.stats.proportions import true_positives
 from fairexit.stats.sample import Sample
 
 MAX_SCORED = 100_000
@@ -26,9 +27,6 @@ MAX_SCORED = 100_000
 NO_SCORE_INTERVAL = f"no interval: more than {MAX_SCORED:,} samples"
 
 FEW = f"fewer than {MIN_CLUSTERS} clusters: too few to trust the interval"
-
-
-MEASURES = {"sensitivity": tpr, "specificity": tnr, "ppv": ppv, "npv": npv}
 
 
 def clinical_measures(
@@ -61,7 +59,7 @@ def clinical_measures(
     if cut is not None:
         scores = source.probabilities[samples.rows, c]
         at_cut = _binary_measures(samples.sample, c, scores >= cut, settings)
-    groups = {}
+    groups: dict[str, dict[str, Estimate]] = {}
     for g, name in enumerate(samples.groups):
         groups[name] = {key: values[g] for key, values in as_predicted.items()}
         groups[name]["auroc"] = areas[g]
@@ -99,23 +97,27 @@ def choose_cut(source: Source, c: int, specificity: float) -> tuple[float | None
 
 def _binary_measures(
     sample: Sample, c: int, predicted: NDArray[np.bool_], settings: AuditSettings
-) -> dict[str, list[Estimate]]:
-    """Each of `MEASURES` by group, for class c and whether it is predicted, (N,)."""
+) -> dict[str, list[Proportion]]:
+    """Sensitivity, specificity, PPV and NPV by group.
+
+    Args:
+        sample: the samples.
+        c: the positive class.
+        predicted: whether it is predicted, (N,).
+        settings: confidence level.
+    """
     labels, answers = (sample.labels == c).astype(np.int64), predicted.astype(np.int64)
     binary = replace(sample, labels=labels, answers=answers[None], num_classes=2)
-    drawn = bootstrap(
-        binary,
-        metrics=MEASURES,
-        n_resamples=settings.n_resamples,
-        random_state=settings.random_state,
+    # PPV and NPV are the same rates with labels and predictions exchanged.
+    exchanged = replace(binary, labels=answers, answers=labels[None])
+    of_label, of_answer = (
+        proportions(true_positives(s, settings.confidence_level)) for s in (binary, exchanged)
     )
-    by_label, by_answer = (
-        replace(binary, labels=values).clusters_behind_rates()[0] for values in (labels, answers)
-    )
-    clusters = (by_label[:, 1], by_label[:, 0], by_answer[:, 1], by_answer[:, 0])
     return {
-        key: _warned(measured(drawn, key, settings)[:, 1].tolist(), behind)
-        for key, behind in zip(MEASURES, clusters, strict=True)
+        "sensitivity": of_label[:, 1].tolist(),
+        "specificity": of_label[:, 0].tolist(),
+        "ppv": of_answer[:, 1].tolist(),
+        "npv": of_answer[:, 0].tolist(),
     }
 
 

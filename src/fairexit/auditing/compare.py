@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fairexit.auditing.estimates import estimates
+from fairexit.auditing.estimates import bounded, estimates
 from fairexit.auditing.results import Paired
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import AuditSettings
@@ -56,7 +56,7 @@ def compare(
                 metric,
                 float(values.mean()),
                 float(baseline_values.mean()),
-                estimates(interval, exact=identical).item(),
+                bounded(estimates(interval, exact=identical).item(), -1, 1),
                 tuple(values.tolist()),
                 tuple(baseline_values.tolist()),
             )

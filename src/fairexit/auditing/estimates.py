@@ -1,17 +1,22 @@
 """Turn the intervals of `fairexit.stats` into the estimates of an audit."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.results import Estimate
+from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, Estimate, Proportion
 from fairexit.auditing.settings import AuditSettings
 from fairexit.stats.bootstrap import Bootstrap
 from fairexit.stats.intervals import Interval
+from fairexit.stats.proportions import Shares
 
 NO_SPREAD = "no interval: all draws agree, other samples need not"
+
+SMALLEST = 0.001
+"""End next to 0 of the interval of a gap that is more than chance by a narrow margin."""
 
 MAX_UNDEFINED = 0.05
 """Share of draws without a value above which no interval is shown."""
@@ -47,3 +52,38 @@ def measured(drawn: Bootstrap, name: str, settings: AuditSettings) -> NDArray[An
     """A measure of the first model as an array of `Estimate` objects of its shape."""
     interval = drawn.interval(name, settings.confidence_level, settings.method)
     return estimates(Interval(*(part[0] for part in interval)))
+
+
+def proportions(shares: Shares) -> NDArray[Any]:
+    """Shares as an array of `Proportion` objects of the same shape."""
+    result = np.empty(shares.n.shape, object)
+    for i in np.ndindex(result.shape):
+        value, low, high = (float(part[i]) for part in (shares.values, shares.low, shares.high))
+        n, clusters = int(shares.n[i]), int(shares.clusters[i])
+        note = "" if n else "not defined"
+        result[i] = Proportion(value, low, high, note, int(shares.hits[i]), n, clusters)
+    return result
+
+
+def bounded(value: Estimate, low: float, high: float) -> Estimate:
+    """An estimate whose interval does not leave the range of its value."""
+    if not low <= value.value <= high or math.isnan(value.low):
+        return value
+    return replace(value, low=max(value.low, low), high=min(value.high, high))
+
+
+def agreeing(gap: Estimate, verdict: str) -> Estimate:
+    """A gap whose interval holds 0 exactly if the gap could be chance.
+
+    The interval and the test are computed in different ways, and only the p-value is corrected for
+    several tests, so that they may disagree about 0.
+    """
+    if math.isnan(gap.low):
+        return gap
+    if verdict == COULD_BE_CHANCE:
+        return replace(gap, low=min(gap.low, 0.0), high=max(gap.high, 0.0))
+    if verdict != MORE_THAN_CHANCE:
+        return gap
+    if gap.value < 0:
+        return replace(gap, high=min(gap.high, -SMALLEST))
+    return replace(gap, low=max(gap.low, SMALLEST))

@@ -7,17 +7,17 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.estimates import measured
+from fairexit.auditing.estimates import proportions
 from fairexit.auditing.results import Curve, ExitRow, ExitUsage
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.evaluation.thresholds import sweep
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.rates import Values, ratio_known, tpr
+from fairexit.metrics.rates import Values, ratio_known
 from fairexit.metrics.record import compute, main_metrics
-from fairexit.stats.bootstrap import bootstrap
 from fairexit.stats.permutation import permute
+from fairexit.stats.proportions import accuracies, true_positives
 from fairexit.stats.sample import Sample
 
 MAX_IDS = 8
@@ -40,18 +40,17 @@ def measure_exits(source: Source, samples: AttributeSample, settings: AuditSetti
     correct = sample.answers[0] == sample.labels
     # Exits take the place of classes: the "answer" of a correct sample is its exit, so that the
     # true positive rate of an exit is its accuracy; that of a wrong sample is none of the exits.
-    drawn = bootstrap(
-        replace(
-            sample,
-            labels=exits,
-            answers=np.where(correct, exits, number)[None],
-            num_classes=number + 1,
-        ),
-        metrics={"share": _shares, "accuracy": tpr},
-        n_resamples=settings.n_resamples,
-        random_state=settings.random_state,
+    by_exit = replace(
+        sample,
+        labels=exits,
+        answers=np.where(correct, exits, number)[None],
+        num_classes=number + 1,
     )
-    share, accuracy = (measured(drawn, name, settings) for name in ("share", "accuracy"))
+    accuracy = proportions(true_positives(by_exit, settings.confidence_level))
+    share = [
+        proportions(accuracies(_leaving(sample, exits == e), settings.confidence_level))
+        for e in range(number)
+    ]
     costs = source.relative_costs
     rows = []
     for e, exit_name in enumerate(source.predictions.exit_names):
@@ -62,7 +61,7 @@ def measure_exits(source: Source, samples: AttributeSample, settings: AuditSetti
                     exit_name,
                     group,
                     int(leaves.sum()),
-                    share[g, e],
+                    share[e][g],
                     accuracy[g, e],
                     float("nan") if costs is None else float(costs[e]),
                     _confusions(samples, leaves & ~correct),
@@ -111,9 +110,10 @@ def theta_curve(source: Source, attribute: str) -> Curve:
     )
 
 
-def _shares(m: Margins) -> Values:
-    """Share of each group that leaves at each exit, (..., M, E + 1)."""
-    return ratio_known(m.actual, m.actual.sum(-1, keepdims=True))
+def _leaving(sample: Sample, leaves: NDArray[np.bool_]) -> Sample:
+    """A sample whose accuracy is the share of the samples that leave at one exit."""
+    stays = (~leaves).astype(np.int64)
+    return replace(sample, labels=np.zeros_like(stays), answers=stays[None], num_classes=2)
 
 
 def _test(

@@ -1,86 +1,147 @@
 """Gaps class by class, and which of them exceed chance after correction for all tests."""
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.estimates import estimates
-from fairexit.auditing.results import TOO_FEW, ClassGap, Estimate
+from fairexit.auditing.estimates import agreeing, proportions
+from fairexit.auditing.results import TOO_FEW, ClassGap, Estimate, Proportion
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings, verdict_on
 from fairexit.metrics.rates import Rate, Values, fpr, range_known, tpr
-from fairexit.stats.bootstrap import Bootstrap
-from fairexit.stats.intervals import percentile
 from fairexit.stats.multiple import max_t
 from fairexit.stats.power import min_detectable_range
+from fairexit.stats.proportions import Shares, difference, false_positives, true_positives
 
 RATES: dict[str, Rate] = {"tpr": tpr, "fpr": fpr}
 """The rates that are compared class by class."""
 
 
 def class_gaps(
-    samples: AttributeSample, drawn: Bootstrap, null: dict[str, Values], settings: AuditSettings
+    samples: AttributeSample,
+    null: dict[str, Values],
+    settings: AuditSettings,
+    positives: Sequence[str] = (),
 ) -> tuple[ClassGap, ...]:
     """The range of TPR and of FPR over the groups, for every class that occurs.
 
     A group with fewer than `MIN_CLUSTERS` clusters behind a rate is left out of that rate's
-    comparison; a class with fewer than two remaining groups has too few samples.
+    comparison; a class with fewer than two remaining groups has too few samples. Of two classes
+    only the positive one is listed, since its rates determine those of the other.
 
     Args:
         samples: the samples of one attribute.
-        drawn: bootstrap of tpr and fpr, (B, 1, M, C).
         null: tpr and fpr under permutation, (B, M, C).
         settings: confidence level and alpha.
+        positives: the positive classes, whose true positive rates are a family of tests.
     """
-    point = {rate: drawn.point[rate][0] for rate in RATES}
-    behind = dict(zip(RATES, samples.sample.clusters_behind_rates(), strict=True))
-    enough = {rate: behind[rate] >= MIN_CLUSTERS for rate in RATES}
+    level = settings.confidence_level
+    shares = {
+        "tpr": true_positives(samples.sample, level),
+        "fpr": false_positives(samples.sample, level),
+    }
+    enough = {rate: shares[rate].clusters >= MIN_CLUSTERS for rate in RATES}
     masked = {rate: np.where(enough[rate], null[rate], np.nan) for rate in RATES}
-    observed = np.stack([range_known(np.where(enough[r], point[r], np.nan), -2) for r in RATES])
+    ranges = [range_known(np.where(enough[r], shares[r].values, np.nan), -2) for r in RATES]
     null_gaps = np.stack([range_known(masked[r], -2) for r in RATES], axis=1)
-    tests = max_t(observed.ravel(), null_gaps.reshape(len(null_gaps), -1), settings.alpha)
-    p_values, p_adjusted, null_quantile = (values.reshape(observed.shape) for values in tests)
+    classes = _listed(samples, positives)
+    families = _families(samples.classes, classes, positives)
+    p_values, p_adjusted, null_quantile = _test(np.stack(ranges), null_gaps, families, settings)
     null_mean = np.nan_to_num(null_gaps).mean(0)
-    detectable = [
-        min_detectable_range(masked[rate], null_quantile[i]) for i, rate in enumerate(RATES)
-    ]
-    totals = samples.counts.sum(-1)
-    sizes = {"tpr": totals, "fpr": totals.sum(1, keepdims=True) - totals}
+    tested = np.where(np.isnan(p_values), -1, families)
     gaps = []
-    for c in np.flatnonzero(totals.sum(0)).tolist():
-        for i, rate in enumerate(RATES):
-            ends = _ends(point[rate][:, c], enough[rate][:, c])
-            large = ends is not None
-            gap = (
-                _difference(drawn, rate, ends=ends, c=c, settings=settings)
-                if ends
-                else Estimate(math.nan, note=TOO_FEW)
-            )
-            small = np.flatnonzero(~enough[rate][:, c])
-            names = samples.groups
+    for i, rate in enumerate(RATES):
+        detectable = min_detectable_range(masked[rate], null_quantile[i])
+        # Where chance alone gives as much, no size can be named.
+        detectable[~(detectable > null_mean[i])] = math.nan
+        rates = proportions(shares[rate])
+        for c in classes:
+            ends = _ends(shares[rate].values[:, c], enough[rate][:, c])
             gaps.append(
-                ClassGap(
-                    name=samples.classes[c],
-                    rate=rate,
-                    estimate=gap,
-                    rates=dict(zip(names, point[rate][:, c].tolist(), strict=True)),
-                    samples=dict(zip(names, sizes[rate][:, c].tolist(), strict=True)),
-                    clusters=dict(zip(names, behind[rate][:, c].tolist(), strict=True)),
-                    too_small=tuple(names[g] for g in small),
-                    highest=names[ends[0]] if ends else "",
-                    lowest=names[ends[1]] if ends else "",
-                    null_mean=float(null_mean[i, c]) if large else math.nan,
-                    p_value=float(p_values[i, c]),
-                    p_adjusted=float(p_adjusted[i, c]),
-                    min_detectable_gap=float(detectable[i][c]) if large else math.nan,
-                    verdict=verdict_on(float(p_adjusted[i, c]), settings.alpha)
-                    if large
-                    else TOO_FEW,
+                _class_gap(
+                    samples,
+                    (rate, c),
+                    rates=rates[:, c].tolist(),
+                    estimate=_difference(shares[rate], ends, c),
+                    ends=ends,
+                    too_small=np.flatnonzero(~enough[rate][:, c]),
+                    null_mean=float(null_mean[i, c]) if ends else math.nan,
+                    p_values=(float(p_values[i, c]), float(p_adjusted[i, c])),
+                    tests=int((tested == families[i, c]).sum()),
+                    min_detectable_gap=float(detectable[c]) if ends else math.nan,
+                    alpha=settings.alpha,
                 )
             )
-    return tuple(gaps)
+    return tuple(sorted(gaps, key=lambda gap: samples.classes.index(gap.name)))
+
+
+def _listed(samples: AttributeSample, positives: Sequence[str]) -> list[int]:
+    """Indices of the classes that are listed."""
+    occur = np.flatnonzero(samples.counts.sum((0, 2))).tolist()
+    if len(samples.classes) == 2 and positives:
+        return [c for c in occur if samples.classes[c] in positives]
+    return occur
+
+
+def _families(
+    names: Sequence[str], classes: Sequence[int], positives: Sequence[str]
+) -> NDArray[np.int64]:
+    """Family of each test, (2, C): 0 the positive classes' TPR, 1 the others, 2 not tested."""
+    families = np.full((len(RATES), len(names)), 2)
+    families[:, classes] = 1
+    for c in classes:
+        if names[c] in positives:
+            families[0, c] = 0
+    return families
+
+
+def _test(
+    observed: Values, null_gaps: Values, families: NDArray[np.int64], settings: AuditSettings
+) -> Values:
+    """P-values, uncorrected and corrected, and the gap from which a test rejects, (3, 2, C)."""
+    result = np.full((3, *observed.shape), np.nan)
+    for family in (0, 1):
+        members = families == family
+        tests = max_t(observed[members], null_gaps[:, members], settings.alpha)
+        result[:, members] = np.stack(tests)
+    return result
+
+
+def _class_gap(
+    samples: AttributeSample,
+    of: tuple[str, int],
+    *,
+    rates: Sequence[Proportion],
+    estimate: Estimate,
+    ends: tuple[int, int] | None,
+    too_small: NDArray[np.int64],
+    null_mean: float,
+    p_values: tuple[float, float],
+    tests: int,
+    min_detectable_gap: float,
+    alpha: float,
+) -> ClassGap:
+    """The gap of one rate of one class; arguments as the attributes of `ClassGap`."""
+    rate, c = of
+    names = samples.groups
+    verdict = verdict_on(p_values[1], alpha) if ends else TOO_FEW
+    return ClassGap(
+        name=samples.classes[c],
+        rate=rate,
+        estimate=agreeing(estimate, verdict),
+        rates=dict(zip(names, rates, strict=True)),
+        too_small=tuple(names[g] for g in too_small),
+        highest=names[ends[0]] if ends else "",
+        lowest=names[ends[1]] if ends else "",
+        null_mean=null_mean,
+        p_value=p_values[0],
+        p_adjusted=p_values[1],
+        tests=tests,
+        min_detectable_gap=min_detectable_gap,
+        verdict=verdict,
+    )
 
 
 def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
@@ -92,21 +153,10 @@ def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
     return int(order[-1]), int(order[0])
 
 
-def _difference(
-    drawn: Bootstrap, rate: str, *, ends: tuple[int, int], c: int, settings: AuditSettings
-) -> Estimate:
+def _difference(shares: Shares, ends: tuple[int, int] | None, c: int) -> Estimate:
     """Highest minus lowest rate of two fixed groups; the interval may extend below 0."""
-    high, low = ends
-
-    def gap(values: Values) -> Values:
-        return values[..., 0, high, c] - values[..., 0, low, c]
-
-    jackknifed = drawn.jackknife[rate]
-    interval = percentile(
-        gap(drawn.point[rate]),
-        gap(drawn.draws[rate]),
-        replace(jackknifed, values=gap(jackknifed.values)),
-        settings.confidence_level,
-    )
-    estimate: Estimate = estimates(interval).item()
-    return estimate
+    if ends is None:
+        return Estimate(math.nan, note=TOO_FEW)
+    high, low = (shares[g, c] for g in ends)
+    value, lower, upper = (float(part) for part in difference(high, low))
+    return Estimate(value, lower, upper)

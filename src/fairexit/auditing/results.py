@@ -37,6 +37,21 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Proportion(Estimate):
+    """A share of samples with its exact interval, see `fairexit.stats.proportions`.
+
+    Attributes:
+        hits: samples that count.
+        n: samples, of which `hits` count.
+        clusters: clusters that the n samples come from.
+    """
+
+    hits: int = 0
+    n: int = 0
+    clusters: int = 0
+
+
+@dataclass(frozen=True)
 class Gap:
     """A gap between groups, compared with what chance alone gives.
 
@@ -45,12 +60,13 @@ class Gap:
         estimate: the gap, with the interval of all true gaps that the test does not reject.
         null_mean: mean of the gap if the groups do not matter (permuted clusters).
         null_quantile: 95 % quantile of the gap if the groups do not matter; larger gaps are more
-            than chance.
+            than chance, and only their interval begins above 0.
         p_value: share of permutations with a gap at least as large, where the data count as one.
         corrected: the true gap whose samples have this gap as their median; 0 if chance alone
             would give as much.
         min_detectable_gap: the smallest true gap that these samples would show to be more than
-            chance in 80 of 100 cases; NaN if even the largest gap tried would not be detected.
+            chance in 80 of 100 cases; NaN if even the largest gap tried would not be detected, if
+            the gap does not vary under permutation, or if chance alone gives as much on average.
         verdict: one of the verdicts above.
     """
 
@@ -73,32 +89,94 @@ class ClassGap:
         rate: tpr or fpr.
         estimate: largest minus smallest rate over the groups with enough clusters.
         rates: group -> rate, NaN if the group has no sample for it.
-        samples: group -> samples behind the rate.
-        clusters: group -> clusters behind the rate.
         too_small: groups with too few clusters, which are left out of the comparison.
         highest: group with the highest rate, "" if fewer than two groups can be compared.
         lowest: group with the lowest rate, "" as well.
         null_mean: mean of the gap if the groups do not matter.
         p_value: uncorrected, NaN if there are too few samples.
-        p_adjusted: corrected for all classes and both rates that were tested.
-        min_detectable_gap: the smallest true gap that would be detected in 80 of 100 cases.
+        p_adjusted: corrected for all tests of its family. The true positive rates of the positive
+            classes are one family, all other classes and rates are the other.
+        tests: number of tests in its family.
+        min_detectable_gap: the smallest true gap that would be detected in 80 of 100 cases; NaN as
+            for `Gap`.
         verdict: one of the verdicts above.
     """
 
     name: str
     rate: str
     estimate: Estimate
-    rates: dict[str, float]
-    samples: dict[str, int]
-    clusters: dict[str, int]
+    rates: dict[str, Proportion]
     too_small: tuple[str, ...]
     highest: str
     lowest: str
     null_mean: float
     p_value: float
     p_adjusted: float
+    tests: int
     min_detectable_gap: float
     verdict: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The answer to the reader's first question: which group is worse off, and by how much.
+
+    Attributes:
+        name: the class.
+        rate: tpr or fpr.
+        chosen: why this class: NAMED, ASSUMED or LARGEST.
+        worst: the group with the lowest true positive or the highest false positive rate.
+        best: the group at the other end.
+        rates: group -> rate, for all groups.
+        compared: number of groups that were compared.
+        left_out: groups with too few clusters to be compared.
+        p_adjusted: of the gap between the groups, as in the class's `ClassGap`.
+        tests: number of tests that the p-value is corrected for.
+        verdict: one of the verdicts above.
+    """
+
+    name: str
+    rate: str
+    chosen: str
+    worst: str
+    best: str
+    rates: dict[str, Proportion]
+    compared: int
+    left_out: tuple[str, ...]
+    p_adjusted: float
+    tests: int
+    verdict: str
+
+
+NAMED = "named"
+ASSUMED = "assumed"
+LARGEST = "largest gap"
+"""Why a headline is about its class: the user named it, it was taken as the positive one of two
+classes, or its gap is the largest that was tested, of those that are more than chance if any."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Samples whose attribute is unknown, compared with the others.
+
+    Attributes:
+        n: number of samples of unknown value.
+        by_class: class -> (samples of unknown value, all samples).
+        accuracy: of the samples of unknown value.
+        accuracy_known: of the others.
+        p_mix: of the difference in class mix, by permutation of whole clusters.
+        p_accuracy: of the difference in accuracy at equal class mix, also by permutation; NaN if
+            there is nothing to permute.
+        informative: whether one of the two differences is more than chance.
+    """
+
+    n: int
+    by_class: dict[str, tuple[int, int]]
+    accuracy: Proportion
+    accuracy_known: Proportion
+    p_mix: float
+    p_accuracy: float
+    informative: bool
 
 
 @dataclass(frozen=True)
@@ -111,7 +189,7 @@ class Slice:
         clusters: number of clusters.
         errors: share of wrong answers in the slice.
         rest: share of wrong answers outside, weighted to the slice's mix of classes.
-        excess: errors minus rest, with its interval.
+        excess: errors minus rest, with its interval, which holds 0 exactly if it could be chance.
         p_value: one-sided and uncorrected.
         p_adjusted: corrected for all slices that were tested.
     """
@@ -263,6 +341,89 @@ class Paired:
 
 
 @dataclass(frozen=True)
+class CohortGap:
+    """How much better one group fares than all other groups, here and in another cohort.
+
+    Attributes:
+        group: the group.
+        measure: accuracy, or tpr.
+        name: the class of a tpr, "" for accuracy.
+        here: the group's value minus that of the other groups together, with its interval.
+        there: the same in the other cohort.
+        difference: there minus here, with its interval.
+        mix: the part of the difference that the mix of classes explains, see `CohortShift`; 0 for
+            a tpr, which does not depend on it.
+        performance: the rest.
+        p_value: of no difference, uncorrected.
+        p_adjusted: corrected for all differences of the comparison (Holm 1979).
+        verdict: one of the verdicts above.
+    """
+
+    group: str
+    measure: str
+    name: str
+    here: Estimate
+    there: Estimate
+    difference: Estimate
+    mix: Estimate
+    performance: Estimate
+    p_value: float
+    p_adjusted: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class CohortShift:
+    """How the accuracy of a group differs between two cohorts, and how much the classes explain.
+
+    Attributes:
+        group: the group, "" for all samples of the compared groups.
+        here: accuracy here.
+        there: accuracy in the other cohort.
+        difference: there minus here.
+        mix: the part that this cohort's rates of each class give at the other cohort's mix of
+            classes (direct standardisation).
+        performance: the rest: the rates of the classes themselves differ.
+    """
+
+    group: str
+    here: Estimate
+    there: Estimate
+    difference: Estimate
+    mix: Estimate
+    performance: Estimate
+
+
+@dataclass(frozen=True)
+class CohortComparison:
+    """The same model on two sets of samples, compared by one attribute.
+
+    Attributes:
+        attribute: its name.
+        here: name of the audited cohort.
+        there: name of the other cohort.
+        n: group -> (samples here, samples there), of all groups of either.
+        clusters: group -> (clusters here, clusters there).
+        left_out: groups that are too small in one of the cohorts and not compared.
+        missing: classes that only one of the cohorts has; accuracies leave them out.
+        gaps: each compared group against the others; with two groups, only the first of them.
+        shifts: all samples, then each compared group.
+        n_resamples: bootstrap draws of each cohort.
+    """
+
+    attribute: str
+    here: str
+    there: str
+    n: dict[str, tuple[int, int]]
+    clusters: dict[str, tuple[int, int]]
+    left_out: tuple[str, ...]
+    missing: tuple[str, ...]
+    gaps: tuple[CohortGap, ...]
+    shifts: tuple[CohortShift, ...]
+    n_resamples: int
+
+
+@dataclass(frozen=True)
 class AttributeAudit:
     """All results for one sensitive attribute, or for several crossed attributes.
 
@@ -271,7 +432,10 @@ class AttributeAudit:
         groups: its values.
         n: group -> samples.
         clusters: group -> clusters.
-        unknown: samples without a known value; they are left out of all numbers.
+        unknown: samples without a known value; they are left out of all numbers below.
+        dropout: what is known of those samples; None if there are none.
+        headlines: the answer for each positive class, or for the class with the largest gap; empty
+            if no class is positive and none can be compared.
         counts: samples by group, true class and answer, (M, C, C): the confusion matrices.
         empty_cells: (group, class) pairs without a sample.
         by_group: group -> metric -> number: precision, recall, f1 (macro), accuracy and, with
@@ -304,6 +468,8 @@ class AttributeAudit:
     stuck: float
     bundled: bool
     classes: tuple[ClassGap, ...]
+    headlines: tuple[Headline, ...] = ()
+    dropout: Dropout | None = None
     clinical: tuple[Clinical, ...] = ()
     exit_usage: ExitUsage | None = None
     curve: Curve | None = None
@@ -317,13 +483,18 @@ class Facts:
 
     Attributes:
         name: of the model.
+        title: of the report, "" for the name of the model.
+        date: day of the audit, as YYYY-MM-DD.
         source: file or folder, or "" for tables in memory.
         split: the split that was measured, "" if the rows name none.
         n: number of samples.
+        accuracy: of all n samples, whether or not their attributes are known.
         clusters: number of lesions or patients, including those with a single sample.
         cluster_name: the column of clusters, "" if every sample is a cluster of its own.
         classes: class names.
         class_counts: class -> samples.
+        positives: the positive classes.
+        assumed_positive: whether the positive one of two classes was not named.
         hard: whether there are answers only and no probabilities, so no AUROC or calibration.
         exits: exit names; ("f",) for a plain model.
         policy: the early-exit policy, as fields of `fairexit.evaluation.policy.Policy`.
@@ -341,13 +512,18 @@ class Facts:
     """
 
     name: str
+    title: str
+    date: str
     source: str
     split: str
     n: int
+    accuracy: Proportion
     clusters: int
     cluster_name: str
     classes: tuple[str, ...]
     class_counts: dict[str, int]
+    positives: tuple[str, ...]
+    assumed_positive: bool
     hard: bool
     exits: tuple[str, ...]
     policy: dict[str, Any]
@@ -371,11 +547,13 @@ class AuditResults:
         facts: the model, the data and the settings.
         attributes: one for each attribute, then one for the crossed attributes.
         slices: the search for the worst slices.
+        cohorts: the comparison with another cohort, one for each attribute; empty without one.
     """
 
     facts: Facts
     attributes: tuple[AttributeAudit, ...]
     slices: SliceSearch
+    cohorts: tuple[CohortComparison, ...] = ()
 
 
 def plain(value: Any) -> Any:

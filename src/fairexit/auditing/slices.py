@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairexit.auditing.estimates import agreeing
 from fairexit.auditing.results import Estimate, Slice, SliceSearch
-from fairexit.auditing.settings import AuditSettings
+from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.cluster_index import cluster_index
 from fairexit.metrics.rates import Values
@@ -184,7 +185,10 @@ def _test(candidates: list[_Candidate], settings: AuditSettings) -> tuple[Slice,
             candidates[j].clusters,
             candidates[j].errors,
             candidates[j].errors - candidates[j].excess,
-            _excess(candidates[j], settings.confidence_level),
+            agreeing(
+                _excess(candidates[j], settings.confidence_level),
+                verdict_on(float(p_adjusted[j]), settings.alpha),
+            ),
             float(p_values[j]),
             float(p_adjusted[j]),
         )

@@ -56,9 +56,20 @@ def audit(
             show_default="none",
         ),
     ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same model's predictions of other samples, such as another hospital's; the "
+            "gaps of both are compared.",
+            show_default="none",
+        ),
+    ] = None,
     positive: Annotated[
         list[str] | None,
-        typer.Option(help="A class to read as a disease; can be repeated.", show_default="none"),
+        typer.Option(
+            help="A class that is a disease, with which the report begins; can be repeated.",
+            show_default="of two classes the one named like a disease, else the rarer one",
+        ),
     ] = None,
     specificity: Annotated[
         float, typer.Option(help="Specificity at which sensitivity is read.")
@@ -92,6 +103,9 @@ def audit(
         Literal["bca", "percentile"], typer.Option(help="Kind of the bootstrap intervals.")
     ] = "bca",
     seed: Annotated[int, typer.Option(min=0, help="Seed of resamples and permutations.")] = 0,
+    title: Annotated[
+        str, typer.Option(help="Title of the report.", show_default="the name of the model")
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write the report as one HTML file.", show_default="none"),
@@ -119,10 +133,10 @@ def audit(
     """Test whether the gaps between groups are real, from predictions alone."""
     if out:
         check_page(out)
-    check_exists(*predictions, *(baseline or []))
+    check_exists(*predictions, *(baseline or []), cohort)
     check_outputs(
         {"--out": out, "--markdown": markdown, "--card": card, "--json": as_json},
-        [*predictions, *(baseline or [])],
+        [*predictions, *(baseline or []), *([] if cohort is None else [cohort])],
     )
     for name, value in (("specificity", specificity), ("confidence-level", confidence_level)):
         if not 0 < value < 1:
@@ -149,8 +163,10 @@ def audit(
         split=split,
         **{_IN_PYTHON.get(name, name): value for name, value in table.items()},
         baseline=baseline,
+        cohort=cohort,
         positive=positive or [],
         intersections=intersections,
+        title=title,
         threshold=parsed_threshold,
         settings=settings,
     )
@@ -196,9 +212,9 @@ def _write_page(report: "AuditReport", out: Path, entanglement_file: Path, image
 
 
 def _print(report: "AuditReport", *, brief: bool) -> None:
-    from fairexit.report.sections import sections
+    from fairexit.report.sections import BRIEF, sections
 
-    shown = sections(report)[: 2 if brief else None]
+    shown = sections(report)[: BRIEF if brief else None]
     for section in shown:
         say(f"\n{section.title}")
         for point in section.points:

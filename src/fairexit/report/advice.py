@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fairexit.auditing.results import MORE_THAN_CHANCE, AttributeAudit, AuditResults, Facts
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.metrics.record import METRICS
-from fairexit.report.findings import permutation_note
-from fairexit.report.vocabulary import decimal, label, listed
+from fairexit.report.findings import permutation_note, shown_gaps
+from fairexit.report.vocabulary import decimal, label, listed, units
 
 MAX_DETECTABLE = 0.05
 """If the smallest detectable gap is larger, more samples are recommended."""
@@ -34,20 +34,40 @@ def next_steps(audit: AuditResults) -> tuple[str, ...]:
 def _attribute_steps(a: AttributeAudit) -> Iterator[str]:
     beyond = [c for c in a.classes if c.verdict == MORE_THAN_CHANCE]
     if beyond:
+        leading = {headline.name for headline in a.headlines}
+        beyond.sort(key=lambda c: (c.name not in leading, c.p_adjusted))
         worse = [f"{c.name} in {c.lowest if c.rate == 'tpr' else c.highest}" for c in beyond]
         yield f"Look at the errors, by {a.attribute}, of: {listed(list(dict.fromkeys(worse)))}."
-    for gap in (gap for gap in a.gaps if METRICS[gap.metric].main):
-        if gap.verdict != MORE_THAN_CHANCE and not gap.min_detectable_gap <= MAX_DETECTABLE:
-            size = gap.min_detectable_gap
-            missed = "any size" if math.isnan(size) else f"less than about {decimal(size)}"
-            yield (
-                f"Measure more samples before you conclude anything about {a.attribute}: a gap in "
-                f"{label(gap.metric)} of {missed} could go undetected here."
-            )
-    small = [c for c in a.classes if c.rate == "tpr" and c.too_small]
+    hidden = [
+        gap
+        for gap in shown_gaps(a)
+        if METRICS[gap.metric].main
+        and gap.verdict != MORE_THAN_CHANCE
+        and not gap.min_detectable_gap <= MAX_DETECTABLE
+    ]
+    sizes = [(g.min_detectable_gap, label(g.metric)) for g in hidden]
+    known = [size for size in sizes if not math.isnan(size[0])]
+    if hidden and not known:
+        yield (
+            f"Measure more samples: from these, nothing can be concluded about gaps by "
+            f"{a.attribute} that are not named above."
+        )
+    elif hidden:
+        size, name = max(known)
+        yield (
+            f"Measure more samples before you conclude anything about {a.attribute}: a gap in "
+            f"{name} of less than about {decimal(size)} could go undetected here."
+        )
+    small = [
+        f"{'other classes than ' * (c.rate == 'fpr')}{c.name} in {group}"
+        for c in a.classes
+        if c.rate == "tpr" or len(a.counts[0]) == 2
+        for group in c.too_small
+    ]
     if small:
-        cells = [f"{c.name} in {group}" for c in small for group in c.too_small]
-        yield f"Collect samples of: {listed(cells)}."
+        yield f"Collect samples of: {listed(small)}."
+    if a.dropout is not None and a.dropout.informative:
+        yield f"Find out why {a.attribute} is unknown for {a.unknown:,} samples, and complete it."
 
 
 def limits(audit: AuditResults) -> tuple[str, ...]:
@@ -60,6 +80,8 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
         "or mixes of disease. Labels are assumed to be correct.",
         "P-values of classes are corrected within one attribute, those of slices for the search. "
         "No p-value is corrected over several attributes or several measures.",
+        "The interval of a class or slice is not corrected for their number, except that it holds "
+        "0 exactly if the corrected p-value says that the gap could be chance.",
         f"Samples with the same '{facts.cluster_name}' are drawn and permuted together; samples "
         "without one count as independent."
         if facts.cluster_name
@@ -67,7 +89,7 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
         "narrow and p-values too small.",
     ]
     lines += [f"How the table was read: {note}." for note in facts.notes]
-    lines += [line for a in audit.attributes for line in _attribute_limits(a)]
+    lines += [line for a in audit.attributes for line in _attribute_limits(a, units(facts))]
     lines.append(
         "The table holds answers only, no probabilities, so there is no AUROC, calibration or cut."
         if facts.hard
@@ -81,7 +103,7 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _attribute_limits(a: AttributeAudit) -> Iterator[str]:
+def _attribute_limits(a: AttributeAudit, of: str) -> Iterator[str]:
     if a.approximate:
         yield f"The test of {a.attribute} is approximate: {permutation_note(a)}."
     if a.unknown:
@@ -89,16 +111,17 @@ def _attribute_limits(a: AttributeAudit) -> Iterator[str]:
     small = [group for group in a.groups if a.clusters[group] < MIN_CLUSTERS]
     if small:
         yield (
-            f"These groups of {a.attribute} have fewer than {MIN_CLUSTERS} clusters, too few for "
+            f"These groups of {a.attribute} have fewer than {MIN_CLUSTERS} {of}, too few for "
             f"any conclusion: {listed(small)}."
         )
-    cells = [n for c in a.classes if c.rate == "tpr" for n in c.clusters.values()]
+    two = len(a.counts[0]) == 2
+    cells = [r.clusters for c in a.classes if two or c.rate == "tpr" for r in c.rates.values()]
     thin = sum(n < MIN_CLUSTERS for n in cells)
     if thin:
         yield (
             f"{thin} of {len(cells)} cells of class and {a.attribute} hold fewer than "
-            f"{MIN_CLUSTERS} clusters. Rates there, and to a lesser extent the means over classes "
-            "(macro F1, recall, balanced accuracy), have intervals that are too narrow."
+            f"{MIN_CLUSTERS} {of}. Such cells are not compared, and the intervals of means over "
+            "classes (macro F1, recall, balanced accuracy) are too narrow because of them."
         )
     if any(word in a.attribute.lower() for word in SKIN):
         yield (

@@ -20,14 +20,31 @@ from fairexit.auditing.results import (
 from fairexit.evaluation.entanglement import MEAN, Entanglement
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
-from fairexit.metrics.record import main_gaps
 from fairexit.report import audit_figures as figures
 from fairexit.report import vocabulary
 from fairexit.report.advice import limits, next_steps
+from fairexit.report.answer import cautions, dropout_text, headline_lines
+from fairexit.report.audit_tables import MAX_COLUMNS
+from fairexit.report.cell_labels import label_cells
+from fairexit.report.cohort_text import cohort_notes, gap_name
 from fairexit.report.entanglement import entanglement_table
-from fairexit.report.findings import permutation_note, policy_text, summary
+from fairexit.report.findings import (
+    findings,
+    left_out_lines,
+    permutation_note,
+    policy_text,
+    shown_gaps,
+)
+from fairexit.report.glossary import glossary
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
+from fairexit.report.verdict_rows import any_few, verdict_rows
+
+LONG_TABLE = 15
+"""Number of rows above which a table is folded away, so that the page stays short."""
+
+MAX_EXIT_ROWS = 200
+"""Number of rows up to which the page has a table of each exit and group."""
 
 MAX_MATRIX = 15
 """With more classes, the most frequent errors are shown instead of confusion matrices."""
@@ -58,31 +75,47 @@ def render_audit(
     """The page as text; its size does not depend on the number of samples."""
     helpers = {
         "Footnotes": Footnotes,
+        "no_notes": Footnotes(),
         "axis_of": axis_of,
         "sort_classes": sort_classes,
         "class_tip": class_tip,
         **SLIDER_HELPERS,
         "errors_of": errors_of,
         "small_matrix": MAX_MATRIX,
+        "long_table": LONG_TABLE,
+        "max_exit_rows": MAX_EXIT_ROWS,
         "isnan": math.isnan,
         "permutation_note": permutation_note,
         "tint": tint,
         "link": link,
         "depths": depths,
         "entanglement_table": entanglement_table,
+        "units": vocabulary.units(audit.facts),
+        "few_note": vocabulary.few_note(audit.facts),
+        "mark": vocabulary.mark,
+        "shown_gaps": shown_gaps,
+        "dropout_text": dropout_text,
+        "cohort_notes": cohort_notes,
+        "gap_name": gap_name,
+        "max_columns": MAX_COLUMNS,
     }
     values = {
         "audit": audit,
         "facts": audit.facts,
-        "findings": summary(audit),
+        "answers": headline_lines(audit),
+        "cautions": cautions(audit),
+        "findings": findings(audit),
+        "verdicts": (verdicts := verdict_rows(audit)),
+        "any_few": any_few(audit, verdicts),
+        "glossary": glossary(audit),
+        "left_out": list(left_out_lines(audit.slices.left_out)),
         "next_steps": next_steps(audit),
         "limits": limits(audit),
         "policy": policy_text(audit.facts),
-        "headlines": main_gaps(),
         "averages": AVERAGES,
         "entanglement": entanglement,
     }
-    return render("audit.html", helpers, images=images or {}, **values)
+    return label_cells(render("audit.html", helpers, images=images or {}, **values))
 
 
 class Footnotes:
@@ -123,11 +156,14 @@ def sort_classes(classes: Sequence[ClassGap], rate: str) -> list[ClassGap]:
 
 
 def class_tip(gap: ClassGap) -> str:
-    """The rates of a class by group, as text under the pointer."""
-    rows = (
-        f"{group}: {vocabulary.decimal(rate)} of {vocabulary.whole(gap.samples[group])}"
-        for group, rate in gap.rates.items()
-    )
+    """The rates of a class by group, as text under the pointer; of many groups the extremes."""
+    rates = sorted((rate.value, group) for group, rate in gap.rates.items() if rate.n)
+    half = MAX_COLUMNS // 2
+    shown = rates if len(rates) <= MAX_COLUMNS else [*rates[:half], *rates[-half:]]
+    rows = [
+        f"{group}: {vocabulary.decimal(value)} ({vocabulary.of(gap.rates[group])})"
+        for value, group in shown
+    ]
     return "\n".join([gap.name, *rows])
 
 

@@ -4,12 +4,38 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fairexit.metrics.rates import AVERAGES
-from fairexit.report.vocabulary import capital, interval_text, label, p_value, slice_text
+from fairexit.report.findings import shown_gaps
+from fairexit.report.vocabulary import (
+    FEW,
+    UNDEFINED,
+    capital,
+    decimal,
+    few_note,
+    interval_text,
+    label,
+    mark,
+    of,
+    p_value,
+    slice_text,
+    units,
+)
 from fairexit.tables import Table, number
 
 if TYPE_CHECKING:
-    from fairexit.auditing.results import AttributeAudit, AuditResults, Clinical, ExitUsage
+    from fairexit.auditing.results import (
+        AttributeAudit,
+        AuditResults,
+        Clinical,
+        ExitUsage,
+        Facts,
+        Proportion,
+    )
+
+MAX_COLUMNS = 8
+"""Number of groups up to which each group has a column."""
 
 MAX_MATRIX = 12
 """Number of groups and of classes up to which confusion matrices are shown."""
@@ -30,20 +56,31 @@ def gap_table(a: "AttributeAudit") -> Table:
             number(g.min_detectable_gap),
             g.verdict,
         ]
-        for g in a.gaps
+        for g in shown_gaps(a)
     ]
     return Table(f"Gaps by {a.attribute}, compared with chance", columns, rows)
 
 
-def group_table(a: "AttributeAudit") -> Table:
+def group_table(a: "AttributeAudit", facts: "Facts") -> Table:
     """The metrics of each group."""
     keys = list(a.by_group[a.groups[0]])
-    columns = [a.attribute, "Samples", "Clusters", *(capital(label(k)) for k in keys)]
+    columns = [a.attribute, "Samples", capital(units(facts)), *(capital(label(k)) for k in keys)]
     rows = [
-        [g, str(a.n[g]), str(a.clusters[g]), *(interval_text(a.by_group[g][k]) for k in keys)]
+        [
+            g + mark(a.clusters[g]),
+            str(a.n[g]),
+            str(a.clusters[g]),
+            *(interval_text(a.by_group[g][k]) for k in keys),
+        ]
         for g in a.groups
     ]
-    return Table(f"Each group of {a.attribute}", columns, rows)
+    return Table(_noted(f"Each group of {a.attribute}", rows, facts), columns, rows)
+
+
+def _noted(title: str, rows: Sequence[Sequence[str]], facts: "Facts") -> str:
+    """The title, with the meaning of the mark of small groups if a cell has it."""
+    marked = any(cell.endswith(FEW) for row in rows for cell in row)
+    return f"{title} ({few_note(facts)})" if marked else title
 
 
 def overall_table(a: "AttributeAudit") -> Table:
@@ -54,36 +91,37 @@ def overall_table(a: "AttributeAudit") -> Table:
         for key, value in a.overall.items()
         if key not in gaps
     ]
-    return Table(f"All groups of {a.attribute} together", ["Measure", "Value (interval)"], rows)
+    n = sum(a.n.values())
+    return Table(
+        f"All groups of {a.attribute} together, {n:,} samples",
+        ["Measure", "Value (interval)"],
+        rows,
+    )
 
 
-def class_table(a: "AttributeAudit") -> Table:
-    """The gaps class by class."""
-    columns = [
-        "Class",
-        "Rate",
-        *a.groups,
-        "Gap (interval)",
-        "By chance alone",
-        "p, corrected",
-        "Verdict",
-    ]
+def class_table(a: "AttributeAudit", facts: "Facts") -> Table:
+    """The gaps class by class; of many groups only the lowest and the highest are shown."""
+    many = len(a.groups) > MAX_COLUMNS
+    groups = ["Lowest", "Highest"] if many else [f"{g} (n = {a.n[g]:,})" for g in a.groups]
+    columns = ["Class", "Rate", *groups, "Gap (interval)", "By chance alone", "p, corrected"]
     rows = []
     for c in a.classes:
-        rates = [
-            f"{number(c.rates[g])} / {c.clusters[g]}{' *' if g in c.too_small else ''}"
-            for g in a.groups
-        ]
-        p = p_value(c.p_adjusted)
-        gap = "-" if math.isnan(c.estimate.value) else interval_text(c.estimate)
-        verdict = [gap, number(c.null_mean), p, c.verdict]
+        named = (
+            [(g, f"{g} ") for g in (c.lowest, c.highest)] if many else [(g, "") for g in a.groups]
+        )
+        rates = [f"{name}{_rate(c.rates[g])}" if g else UNDEFINED for g, name in named]
+        gap = UNDEFINED if math.isnan(c.estimate.value) else interval_text(c.estimate)
+        verdict = [gap, number(c.null_mean), p_value(c.p_adjusted), c.verdict]
         rows.append([c.name, label(c.rate), *rates, *verdict])
-    return Table(
-        f"Classes by {a.attribute}: rate / clusters behind it (* too few samples to be compared)",
-        columns,
-        rows,
-        2,
-    )
+    title = _noted(f"Classes by {a.attribute}", rows, facts)
+    return Table(title, [*columns, "Verdict"], rows, 2)
+
+
+def _rate(rate: "Proportion") -> str:
+    """A rate with the samples behind it and the mark of few."""
+    if math.isnan(rate.value):
+        return f"{UNDEFINED}{FEW}"
+    return f"{decimal(rate.value)} ({of(rate)}){mark(rate.clusters)}"
 
 
 def paired_table(a: "AttributeAudit", baseline: str) -> Table:
@@ -143,7 +181,7 @@ def slice_table(audit: "AuditResults") -> Table:
     columns = [
         "Slice",
         "Samples",
-        "Clusters",
+        capital(units(audit.facts)),
         "Errors",
         "Rest",
         "Excess (interval)",
@@ -164,15 +202,19 @@ def slice_table(audit: "AuditResults") -> Table:
     return Table("Slices with the most errors beyond their mix of classes", columns, rows)
 
 
-def cell_table(a: "AttributeAudit") -> Table:
-    """Samples by class and group."""
+def cell_table(a: "AttributeAudit", facts: "Facts") -> Table:
+    """Samples by class and group; the groups are the rows if there are many."""
     sums = a.counts.sum(2)
-    classes = list(dict.fromkeys(c.name for c in a.classes))
-    cells = {c.name: c.samples for c in a.classes if c.rate == "tpr"}
-    rows = [[c, *(str(cells[c][g]) if cells[c][g] else "0 !" for g in a.groups)] for c in classes]
-    absent = len(sums[0]) - len(classes)
+    occur = np.flatnonzero(sums.sum(0))
+    absent = sums.shape[1] - len(occur)
     note = f"; {absent} classes without any sample not shown" if absent else ""
     title = f"Samples by class and {a.attribute} (! marks an empty cell{note})"
+    classes = [facts.classes[c] for c in occur]
+    cells = [[f"{n:,}" if n else "0 !" for n in row] for row in sums[:, occur].tolist()]
+    if len(a.groups) > MAX_COLUMNS:
+        rows = [[g, *row] for g, row in zip(a.groups, cells, strict=True)]
+        return Table(title, [a.attribute, *classes], rows)
+    rows = [[name, *row] for name, row in zip(classes, zip(*cells, strict=True), strict=True)]
     return Table(title, ["Class", *a.groups], rows)
 
 

@@ -7,30 +7,35 @@ detected is given with it.
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from fairexit.auditing.results import (
     MORE_THAN_CHANCE,
     TOO_FEW,
     AttributeAudit,
     AuditResults,
+    ClassGap,
     Facts,
     Gap,
     Paired,
     SliceSearch,
 )
 from fairexit.auditing.settings import MIN_CLUSTERS
-from fairexit.evaluation.evaluate import ONE_ANSWER
 from fairexit.evaluation.policy import Policy
 from fairexit.metrics.record import METRICS, main_gaps
+from fairexit.report.answer import answers
+from fairexit.report.cohort_text import cohort_line
 from fairexit.report.vocabulary import (
     decimal,
     interval_text,
     label,
     listed,
+    of,
     p_text,
     slice_text,
+    units,
 )
+
+ROUNDING = 1e-12
+"""Difference up to which two gaps are the same number."""
 
 
 def permutation_note(a: AttributeAudit) -> str:
@@ -61,28 +66,57 @@ def policy_text(facts: Facts) -> str:
     )
 
 
+def shown_gaps(a: AttributeAudit) -> tuple[Gap, ...]:
+    """The gaps without those that equal another one by construction.
+
+    With two classes Eopp0 and Eopp1 are the same number as Eodd, because a true positive of one
+    class is a true negative of the other.
+    """
+    if len(a.counts[0]) != 2:
+        return a.gaps
+    eodd = next((gap.estimate.value for gap in a.gaps if gap.metric == "eodd"), math.nan)
+    return tuple(
+        gap
+        for gap in a.gaps
+        if gap.metric not in ("eopp0", "eopp1") or abs(gap.estimate.value - eodd) > ROUNDING
+    )
+
+
 def summary(audit: AuditResults) -> tuple[str, ...]:
     """The findings, the most important first."""
+    return (*answers(audit), *findings(audit))
+
+
+def findings(audit: AuditResults) -> tuple[str, ...]:
+    """The findings without those that answer the reader's first question, in detail."""
     facts, attributes = audit.facts, audit.attributes
-    lines = [
-        f"This audit measured {facts.name} on {facts.n:,} samples ({facts.clusters:,} clusters); "
-        f"{100 * facts.confidence_level:.0f} % intervals stand in brackets. "
-        f"The accuracy is {interval_text(attributes[0].overall['accuracy'])}."
-    ]
-    answered = np.flatnonzero(attributes[0].counts.sum((0, 1)))
-    if len(answered) == 1:
-        lines.append(ONE_ANSWER.format(facts.classes[answered[0]]))
+    lines = [measured_line(facts)]
     for a in attributes:
         lines += _gap_lines(a)
     for a in attributes:
-        lines += _class_lines(a)
+        lines += _class_lines(a, units(facts))
         lines += _exit_lines(a)
         lines += _paired_lines(a, facts, first=a is attributes[0])
-    return (*lines, *_slice_lines(audit.slices, facts))
+    return (*lines, *map(cohort_line, audit.cohorts), *_slice_lines(audit.slices, facts))
+
+
+def measured_line(facts: Facts) -> str:
+    """On how many samples the audit was measured; scripts read this line, so no separators."""
+    of = units(facts)
+    clusters = {
+        "samples": " Each sample counts as independent.",
+        "clusters": f" The column of the clusters is {facts.cluster_name}.",
+    }.get(of, f" The clusters are {of} (column {facts.cluster_name}).")
+    return (
+        f"How it was measured: {facts.name} on {facts.n} samples ({facts.clusters} clusters). "
+        f"Accuracy of all of them, whether or not their groups are known: "
+        f"{interval_text(facts.accuracy)}; {100 * facts.confidence_level:.0f} % intervals stand in "
+        f"brackets.{clusters}"
+    )
 
 
 def _gap_lines(a: AttributeAudit) -> Iterator[str]:
-    for gap in (gap for gap in a.gaps if METRICS[gap.metric].main):
+    for gap in (gap for gap in shown_gaps(a) if METRICS[gap.metric].main):
         name = label(gap.metric)
         if math.isnan(gap.estimate.value):
             yield f"By {a.attribute}, {name} is not defined, because no class is in two groups."
@@ -91,7 +125,9 @@ def _gap_lines(a: AttributeAudit) -> Iterator[str]:
             f"By {a.attribute}, {name} is {interval_text(gap.estimate)}. Chance alone gives "
             f"{decimal(gap.null_mean)} on average on these samples; {_chance_text(gap)}"
         )
-    beyond = [g for g in a.gaps if not METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE]
+    beyond = [
+        g for g in shown_gaps(a) if not METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE
+    ]
     if beyond:
         texts = [
             f"{label(g.metric)} {decimal(g.estimate.value)} (by chance {decimal(g.null_mean)}, "
@@ -104,43 +140,48 @@ def _gap_lines(a: AttributeAudit) -> Iterator[str]:
 def _chance_text(gap: Gap) -> str:
     if gap.verdict == MORE_THAN_CHANCE:
         return f"the gap is more than chance ({p_text(gap.p_value)})."
-    detectable = (
-        "these samples would not have shown a gap of any size reliably"
-        if math.isnan(gap.min_detectable_gap)
-        else f"the smallest gap that these samples would have shown is about "
-        f"{decimal(gap.min_detectable_gap)}"
-    )
+    if math.isnan(gap.min_detectable_gap):
+        return (
+            f"the gap could be chance ({p_text(gap.p_value)}). Nothing can be concluded about it, "
+            "because these samples would not have shown a gap of any size reliably."
+        )
     return (
         f"the gap could be chance ({p_text(gap.p_value)}). This does not prove that there is no "
-        f"gap: {detectable}."
+        "gap: the smallest gap that these samples would have shown is about "
+        f"{decimal(gap.min_detectable_gap)}."
     )
 
 
-def _class_lines(a: AttributeAudit) -> Iterator[str]:
+def _class_lines(a: AttributeAudit, of: str) -> Iterator[str]:
     beyond = sorted(
         (c for c in a.classes if c.verdict == MORE_THAN_CHANCE), key=lambda c: c.p_adjusted
     )
     tested = sum(c.verdict != TOO_FEW for c in a.classes)
     if beyond:
         texts = [
-            f"{c.name} ({label(c.rate)} {decimal(c.rates[c.highest])} in {c.highest}, "
-            f"{decimal(c.rates[c.lowest])} in {c.lowest}, corrected {p_text(c.p_adjusted)})"
+            f"{c.name} ({label(c.rate)} {_rate(c, c.highest)}, {_rate(c, c.lowest)}, "
+            f"corrected {p_text(c.p_adjusted)})"
             for c in beyond
         ]
         yield f"By {a.attribute}, the groups differ by more than chance in: {listed(texts)}."
     elif tested:
         yield (
-            f"By {a.attribute}, the differences in every class could be chance after correction "
-            f"for {tested} tests."
+            f"By {a.attribute}, the differences in every class that can be compared could be "
+            f"chance after correction for {tested} tests."
         )
     else:
-        yield f"By {a.attribute}, no class has enough clusters in two groups to be compared."
+        yield f"By {a.attribute}, no class has enough {of} in two groups to be compared."
     small = [c.name for c in a.classes if c.verdict == TOO_FEW and c.rate == "tpr"]
     if small:
         yield (
             f"By {a.attribute}, these classes have too few samples to be compared (fewer than "
-            f"{MIN_CLUSTERS} clusters in all groups but one): {listed(small)}."
+            f"{MIN_CLUSTERS} {of} in all groups but one): {listed(small)}."
         )
+
+
+def _rate(gap: ClassGap, group: str) -> str:
+    rate = gap.rates[group]
+    return f"{decimal(rate.value)} in {group} ({of(rate)})"
 
 
 def _exit_lines(a: AttributeAudit) -> Iterator[str]:
@@ -182,11 +223,21 @@ def _paired_text(pair: Paired) -> str:
     )
 
 
+def left_out_lines(left_out: dict[str, str]) -> Iterator[str]:
+    """The columns that the search for slices does not use, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for column, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(column)
+    for reason, columns in by_reason.items():
+        subject = "Columns" if len(columns) > 1 else "Column"
+        yield f"{subject} not used: {listed(columns)} ({reason})."
+
+
 def _slice_lines(slices: SliceSearch, facts: Facts) -> Iterator[str]:
     if not slices.searched:
         yield (
-            f"No slice has the {slices.min_clusters} clusters that a search for the worst slices "
-            "needs."
+            f"No slice has the {slices.min_clusters} {units(facts)} that a search for the worst "
+            "slices needs."
         )
         return
     beyond = [s for s in slices.worst if s.p_adjusted <= facts.alpha]

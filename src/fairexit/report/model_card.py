@@ -10,17 +10,19 @@ from typing import Any
 
 import yaml
 
-from fairexit.auditing.results import AttributeAudit, AuditResults, Estimate
+from fairexit.auditing.results import AuditResults, Estimate
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
 from fairexit.report.advice import limits, next_steps
 from fairexit.report.audit_tables import (
+    cell_table,
     class_table,
     clinical_table,
     gap_table,
     group_table,
     slice_table,
 )
+from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
 from fairexit.report.vocabulary import capital, label
@@ -79,11 +81,12 @@ def _metadata(audit: AuditResults) -> dict[str, Any]:
 
 def _metrics(audit: AuditResults) -> Iterator[dict[str, Any]]:
     first = audit.attributes[0]
+    overall = first.overall | {"accuracy": audit.facts.accuracy}
     for key in OVERALL:
-        if key in first.overall:
+        if key in overall:
             name = capital(label(key))
             name += f", mean of the groups of {first.attribute}" if key in AVERAGES else ""
-            yield from _metric(key, name, first.overall[key])
+            yield from _metric(key, name, overall[key])
     for a in audit.attributes:
         for gap in a.gaps:
             name = f"{capital(label(gap.metric))} by {a.attribute}"
@@ -112,15 +115,24 @@ def _body(audit: AuditResults) -> Iterator[str]:
         ],
     )
     yield from _section("Data", list(_data(audit)))
-    yield from _tables([_samples(a, audit) for a in audit.attributes])
+    yield from _tables([cell_table(a, facts) for a in audit.attributes])
     yield "## Results"
     for a in audit.attributes:
-        tables = [group_table(a), gap_table(a), class_table(a), *map(clinical_table, a.clinical)]
+        tables = [
+            group_table(a, facts),
+            gap_table(a),
+            class_table(a, facts),
+            *map(clinical_table, a.clinical),
+        ]
         yield f"### By {markdown(a.attribute)}"
         yield from _tables(tables)
     if audit.slices.worst:
         yield "### Worst slices"
         yield from _tables([slice_table(audit)])
+    for comparison in audit.cohorts:
+        yield f"### Another cohort, by {markdown(comparison.attribute)}"
+        yield "\n".join(f"- {markdown(note)}" for note in cohort_notes(comparison))
+        yield from _tables([*cohort_tables(comparison)])
     yield from _section("Method", list(_method(audit)))
     yield from _section("What to do next", next_steps(audit))
     yield from _section("Limits", limits(audit))
@@ -162,22 +174,15 @@ def _data(audit: AuditResults) -> Iterator[str]:
         yield f"Shared by {pair.replace('-', ' and ')}: {shared}."
 
 
-def _samples(a: AttributeAudit, audit: AuditResults) -> Table:
-    rows = [
-        [name, *(str(n) if n else "none" for n in column)]
-        for name, column in zip(audit.facts.classes, a.counts.sum(2).T.tolist(), strict=True)
-    ]
-    return Table(f"Samples by class and {a.attribute}", ["Class", *a.groups], rows)
-
-
 def _method(audit: AuditResults) -> Iterator[str]:
     facts = audit.facts
     units = f"clusters (column {facts.cluster_name})" if facts.cluster_name else "samples"
     yield MEASURES
     yield (
-        f"Intervals: {100 * facts.confidence_level:g} %. Of gaps and differences between groups by "
-        f"inversion of the permutation test; of all other numbers by bootstrap over {units}, "
-        f"{facts.n_resamples:,} draws."
+        f"Intervals: {100 * facts.confidence_level:g} %. Of shares, k of n, exact (Clopper and "
+        "Pearson, with the effective number of samples in clusters); of other gaps and differences "
+        "between groups by inversion of the permutation test; of all other numbers by bootstrap "
+        f"over {units}, {facts.n_resamples:,} draws."
     )
     for a in audit.attributes:
         yield f"Chance, {a.attribute}: {facts.n_permutations:,} times {permutation_note(a)}."

@@ -10,6 +10,7 @@ from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import Assessment
 from fairexit.files import write_atomically
+from fairexit.report.cell_labels import label_cells
 from fairexit.report.evaluation_tables import (
     cell_table,
     exit_table,
@@ -58,7 +59,7 @@ def write_page(
         data=data and data.info,
         cells=data and cell_table(data, assessments[0].group),
     )
-    write_atomically(out, page)
+    write_atomically(out, label_cells(page))
 
 
 def _exits(assessment: Assessment) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fairexit.auditing.slices import MAX_SLICES
 from fairexit.report.advice import limits, next_steps
+from fairexit.report.answer import answers, dropout_text
 from fairexit.report.audit_tables import (
     cell_table,
     class_table,
@@ -20,7 +21,11 @@ from fairexit.report.audit_tables import (
     seed_table,
     slice_table,
 )
-from fairexit.report.findings import permutation_note, policy_text, summary
+from fairexit.report.cohort_text import cohort_notes, cohort_tables
+from fairexit.report.findings import findings, left_out_lines, permutation_note, policy_text
+from fairexit.report.glossary import glossary
+from fairexit.report.verdict_rows import verdict_table
+from fairexit.report.vocabulary import units
 from fairexit.tables import Table, markdown, number
 
 if TYPE_CHECKING:
@@ -39,20 +44,32 @@ class Section:
 def sections(audit: "AuditResults") -> list[Section]:
     """The whole report, the most important first."""
     steps = next_steps(audit) or ("The rules derive no next step from these numbers.",)
+    cells = [cell_table(a, audit.facts) for a in audit.attributes]
     return [
-        Section("Summary", summary(audit)),
+        Section("Summary", answers(audit)),
         Section("What to do next", steps),
+        Section("Findings", findings(audit), (verdict_table(audit),)),
         *(_attribute(a, audit) for a in audit.attributes),
+        *(
+            Section(f"Two cohorts, by {c.attribute}", [*cohort_notes(c)], [*cohort_tables(c)])
+            for c in audit.cohorts
+        ),
         Section("Worst slices", (_searched(audit),), (slice_table(audit),)),
-        Section("Data", tuple(_data_points(audit)), tuple(map(cell_table, audit.attributes))),
+        Section("Data", tuple(_data_points(audit)), cells),
         Section("Method", tuple(_method_points(audit))),
         Section("Limits", limits(audit)),
+        Section("Glossary", [f"{term}: {meaning}" for term, meaning in glossary(audit)]),
     ]
+
+
+BRIEF = 3
+"""Sections that the terminal shows if the report is written to a file."""
 
 
 def to_markdown(audit: "AuditResults") -> str:
     """A Markdown document; names that look like markup are escaped."""
-    parts = [f"# Audit of {markdown(audit.facts.name)}"]
+    facts = audit.facts
+    parts = [f"# {markdown(facts.title or f'Audit of {facts.name}')}", f"Date: {facts.date}"]
     for section in sections(audit):
         parts.append(f"## {markdown(section.title)}")
         if section.points:
@@ -64,7 +81,7 @@ def to_markdown(audit: "AuditResults") -> str:
 
 def to_html(audit: "AuditResults") -> str:
     """An HTML fragment for a notebook; every text is escaped."""
-    parts = [f"<h2>Audit of {escape(audit.facts.name)}</h2>"]
+    parts = [f"<h2>{escape(audit.facts.title or f'Audit of {audit.facts.name}')}</h2>"]
     for section in sections(audit):
         points = "".join(f"<li>{escape(point)}</li>" for point in section.points)
         parts += [f"<h3>{escape(section.title)}</h3>", f"<ul>{points}</ul>" if points else ""]
@@ -73,9 +90,10 @@ def to_html(audit: "AuditResults") -> str:
 
 
 def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:
-    tables = [gap_table(a), group_table(a), overall_table(a), class_table(a)]
+    facts = audit.facts
+    tables = [gap_table(a), group_table(a, facts), overall_table(a), class_table(a, facts)]
     if a.paired:
-        tables.append(paired_table(a, audit.facts.baseline))
+        tables.append(paired_table(a, facts.baseline))
     if a.seeds:
         tables.append(seed_table(a))
     tables += [clinical_table(c) for c in a.clinical]
@@ -85,7 +103,7 @@ def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:
     if a.exit_usage is not None:
         tables.append(exit_table(a.exit_usage))
         points += _exit_points(a.exit_usage)
-    tables += confusion_tables(a, audit.facts.classes)
+    tables += confusion_tables(a, facts.classes)
     return Section(f"By {a.attribute}", points, tables)
 
 
@@ -100,21 +118,25 @@ def _exit_points(usage: "ExitUsage") -> Iterator[str]:
 
 def _searched(audit: "AuditResults") -> str:
     s = audit.slices
-    unused = "".join(f" {name} was not used: {reason}." for name, reason in s.left_out.items())
+    unused = "".join(f" {line}" for line in left_out_lines(s.left_out))
     return (
-        f"Searched: {s.searched} slices of at least {s.min_clusters} clusters, defined by one or "
-        f"two values of {', '.join(s.attributes)}; {s.skipped} were left out (too few samples, no "
-        f"class in common with the other samples, or beyond {MAX_SLICES:,} slices).{unused}"
+        f"Searched: {s.searched} slices of at least {s.min_clusters} {units(audit.facts)}, defined "
+        f"by one or two values of {', '.join(s.attributes)}; {s.skipped} were left out (too few "
+        f"samples, no class in common with the other samples, or beyond {MAX_SLICES:,} slices)."
+        f"{unused}"
     )
 
 
 def _data_points(audit: "AuditResults") -> Iterator[str]:
     f = audit.facts
     where = f" of split '{f.split}'" if f.split else ""
-    yield f"{f.n:,} samples{where}, {f.clusters:,} clusters, {len(f.classes)} classes."
+    clusters = f" {f.clusters:,} {units(f)}," if f.cluster_name else ""
+    yield f"{f.n:,} samples{where},{clusters} {len(f.classes)} classes."
     for a in audit.attributes:
         empty = len(a.empty_cells)
         yield f"{a.attribute}: {a.unknown:,} samples unknown, {empty} empty cells."
+        if a.dropout is not None and not a.dropout.informative:
+            yield dropout_text(a.dropout, a.attribute, f)
     if f.dataset:
         d = f.dataset
         yield f"Prepared data: {d.get('name', '')} ({d.get('licence') or 'licence not stated'})."
@@ -128,9 +150,12 @@ def _method_points(audit: "AuditResults") -> Iterator[str]:
     f = audit.facts
     yield f"Answers: {policy_text(f)}."
     yield (
-        f"Intervals: {100 * f.confidence_level:g} %, {f.n_resamples:,} draws of whole clusters "
-        f"within groups ({f.n_score_resamples:,} for AUROC and calibration error), seed "
-        f"{f.random_state}."
+        f"Intervals: {100 * f.confidence_level:g} %. Of shares, k of n: exact (Clopper and Pearson "
+        "1934), with the effective number of samples where clusters hold several (Korn and "
+        "Graubard 1998); of a gap in one class, from both exact intervals (Newcombe 1998); of "
+        "other gaps and differences between groups, by inversion of the permutation test; of all "
+        f"other numbers, by bootstrap: {f.n_resamples:,} draws of whole clusters within groups "
+        f"({f.n_score_resamples:,} for AUROC and calibration error), seed {f.random_state}."
     )
     yield f"Chance: {f.n_permutations:,} permutations; {permutation_note(audit.attributes[0])}."
     yield (

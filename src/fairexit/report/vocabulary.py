@@ -1,9 +1,11 @@
 """Labels of all measures, and formats of numbers, for every report."""
 
 import math
+import re
 from collections.abc import Sequence
 
-from fairexit.auditing.results import Estimate
+from fairexit.auditing.results import Estimate, Facts, Proportion
+from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.metrics.record import METRICS
 from fairexit.metrics.scores import SCORES
 
@@ -24,6 +26,62 @@ UNDEFINED = "–"
 
 MAX_LISTED = 5
 """Number of items that a sentence lists by name."""
+
+
+UNITS = {
+    "patient": "patients",
+    "lesion": "lesions",
+    "subject": "subjects",
+    "participant": "participants",
+    "person": "people",
+    "case": "cases",
+}
+"""What clusters are called if the column's name begins with the word, as in patient_id."""
+
+FEW = " *"
+"""Mark behind the name or number of a group with too few clusters for any conclusion."""
+
+
+def units(facts: Facts) -> str:
+    """What the clusters are, in the plural: "patients" if the column says so."""
+    words = re.findall("[a-z]+", facts.cluster_name.lower())
+    for word in words:
+        for singular, plural in UNITS.items():
+            if word.startswith(singular):
+                return plural
+    return "clusters" if facts.cluster_name else "samples"
+
+
+def few_note(facts: Facts) -> str:
+    """What the mark of small groups means."""
+    return f"* fewer than {MIN_CLUSTERS} {units(facts)}: too few for any conclusion"
+
+
+def mark(clusters: int) -> str:
+    """The mark of a small group, "" for a group that is large enough.
+
+    >>> mark(3), mark(30)
+    (' *', '')
+    """
+    return FEW if clusters < MIN_CLUSTERS else ""
+
+
+def of(value: Proportion) -> str:
+    """The samples behind a share.
+
+    >>> of(Proportion(0.5, hits=7, n=14))
+    '7 of 14'
+    """
+    return f"{value.hits:,} of {value.n:,}"
+
+
+def whole_percent(value: float) -> str:
+    """A share in whole percent for a sentence.
+
+    >>> whole_percent(7 / 15)
+    '47 %'
+    """
+    return f"{100 * value:.0f} %"
 
 
 def metric_name(key: str) -> str:
@@ -130,14 +188,17 @@ def p_text(p: float) -> str:
 
 
 def interval_text(estimate: Estimate) -> str:
-    """A number with its interval and its note.
+    """A number with its interval and its note, and the samples behind a share.
 
     >>> interval_text(Estimate(0.09, 0.051, 0.132)), interval_text(Estimate(1.0, note="no spread"))
     ('0.090 (0.051 to 0.132)', '1.000 (no spread)')
+    >>> interval_text(Proportion(0.5, 0.2, 0.8, hits=4, n=8))
+    '0.500 (4 of 8; 0.200 to 0.800)'
     """
     if math.isnan(estimate.value):
         return estimate.note or "not defined"
-    remarks = "; ".join(part for part in (interval(estimate), estimate.note) if part)
+    samples = of(estimate) if isinstance(estimate, Proportion) else ""
+    remarks = "; ".join(part for part in (samples, interval(estimate), estimate.note) if part)
     value = decimal(estimate.value)
     return f"{value} ({remarks})" if remarks else value
 
@@ -168,3 +229,27 @@ def slice_text(values: dict[str, str]) -> str:
     'sex = f and age = 60'
     """
     return " and ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def signed_interval(estimate: Estimate) -> str:
+    """A difference with its sign, its interval and its note.
+
+    >>> signed_interval(Estimate(-0.09, -0.13, 0.05))
+    '−0.090 (−0.130 to +0.050)'
+    """
+    if math.isnan(estimate.value):
+        return estimate.note or "not defined"
+    ends = f"{signed(estimate.low)} to {signed(estimate.high)}" if has_interval(estimate) else ""
+    remarks = "; ".join(part for part in (ends, estimate.note) if part)
+    value = signed(estimate.value)
+    return f"{value} ({remarks})" if remarks else value
+
+
+def unbroken(text: str) -> str:
+    """The text with no line break inside a p-value or before a percent sign.
+
+    >>> unbroken("47 % (p < 0.001)")
+    '47\xa0% (p\xa0<\xa00.001)'
+    """
+    text = re.sub(r"\bp ([<=]) (?=\d)", "p\u00a0\\1\u00a0", text)
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from fairexit.errors import UserError, nearest, short
 from fairexit.metrics.counts import Margins
@@ -68,6 +68,12 @@ class Jackknife:
         Returns:
             (...), the shape of the value.
         """
+        df, widening = self.freedom()
+        tail: Values = stdtrit(df, (1 + confidence_level) / 2)
+        return tail * np.sqrt(widening)
+
+    def freedom(self) -> tuple[Values, Values]:
+        """Degrees of freedom of the variance, and the factor by which the draws' is too small."""
         weight, influence = self._influences()
         total = (weight * influence**2).sum(0)
         missing, variance_of_variance = np.zeros(total.shape), np.zeros(total.shape)
@@ -85,8 +91,7 @@ class Jackknife:
             variance_of_variance, corrected**2, out=np.zeros(total.shape), where=corrected > 0
         )
         widening = np.divide(corrected, total, out=np.ones(total.shape), where=total > 0)
-        tail: Values = stdtrit(1 / np.clip(inverse_df, 1e-9, 0.5), (1 + confidence_level) / 2)
-        return tail * np.sqrt(widening)
+        return 1 / np.clip(inverse_df, 1e-9, 0.5), widening
 
     def _influences(self) -> tuple[Values, Values]:
         """The weight of each type, and the influence of its clusters on the value, (T, ...)."""
@@ -172,6 +177,19 @@ def percentile(
         draws,
         np.stack([-jackknifed.tail(confidence_level), jackknifed.tail(confidence_level)]),
     )
+
+
+def percentile_p_value(draws: Values, jackknifed: Jackknife) -> Values:
+    """Two-sided p-value of a true value of 0: up to this level `percentile` intervals hold 0.
+
+    Arguments as for `percentile`.
+    """
+    defined = np.maximum((~np.isnan(draws)).sum(0), 1)
+    below = ((draws < 0).sum(0) + (draws == 0).sum(0) / 2) / defined
+    deviate = np.abs(ndtri(np.clip(below, 0.5 / defined, 1 - 0.5 / defined)))
+    df, widening = jackknifed.freedom()
+    p: Values = 2 * stdtr(df, -deviate / np.sqrt(widening))
+    return p
 
 
 def bca(point: Values, draws: Values, jackknifed: Jackknife, confidence_level: float) -> Interval:

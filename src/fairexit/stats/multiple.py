@@ -34,3 +34,17 @@ def max_t(observed: Values, null: Values, alpha: float) -> tuple[Values, Values,
         result[1, tested] = (largest[:, None] >= t[0] - 1e-9).mean(0)
         result[2, tested] = mean + spread * np.quantile(largest, 1 - alpha)
     return result[0], result[1], result[2]
+
+
+def holm(p_values: Values) -> Values:
+    """P-values (J,) corrected by the step-down method of Holm (1979); NaN is not tested.
+
+    >>> holm(np.array([0.01, 0.04, np.nan, 0.03])).tolist()
+    [0.03, 0.06, nan, 0.06]
+    """
+    tested = np.flatnonzero(~np.isnan(p_values))
+    order = tested[np.argsort(p_values[tested], kind="stable")]
+    corrected = np.full(len(p_values), np.nan)
+    steps = p_values[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected

@@ -12,6 +12,9 @@ from fairexit.metrics.record import Metric
 POWER = 0.8
 """Probability that a gap of the returned size is detected."""
 
+NO_VARIANCE = 1e-18
+"""Variance of permuted values up to which they are equal but for rounding."""
+
 STEPS = 20
 """Bisection steps: enough for far more digits than are printed."""
 
@@ -32,7 +35,8 @@ def min_detectable_gap(
         threshold: 95 % quantile of the gap under permutation.
         group: index of the group whose rates are shifted, the one with the fewest clusters.
     Returns:
-        The gap, NaN where even a gap of 1 would not be detected.
+        The gap, NaN where even a gap of 1 would not be detected or the permuted gaps do not vary,
+        as those of a model that gives one answer.
     """
     moves = []
     for rate, moved in zip(null, metric.moved, strict=True):
@@ -46,7 +50,8 @@ def min_detectable_gap(
         return float((metric.gap(shifted) > threshold).mean())
 
     low, high = 0.0, 1.0
-    if math.isnan(threshold) or power(high) < POWER:
+    varies = np.nanvar(metric.gap(null)) > NO_VARIANCE
+    if math.isnan(threshold) or not varies or power(high) < POWER:
         return math.nan
     for _ in range(STEPS):
         middle = (low + high) / 2
@@ -64,7 +69,8 @@ def min_detectable_range(null: Values, threshold: Values) -> Values:
         null: rates under permutation, (B, M, C), NaN where a cell is too small.
         threshold: the gap from which the test of each class rejects, (C,).
     Returns:
-        (C,), NaN where fewer than two groups can be compared or the gap would exceed 1.
+        (C,), NaN where fewer than two groups can be compared, the gap would exceed 1, or the
+        permuted rates do not vary.
     """
     known = ~np.isnan(null)
     times = np.maximum(known.sum(0), 1)
@@ -72,4 +78,4 @@ def min_detectable_range(null: Values, threshold: Values) -> Values:
     variance = (np.where(known, null - mean, 0) ** 2).sum(0) / times
     of_pair = np.sort(np.where(known.any(0), variance, -np.inf), axis=0)[-2:].sum(0)
     gap = threshold + NormalDist().inv_cdf(POWER) * np.sqrt(np.maximum(of_pair, 0))
-    return np.where((of_pair >= 0) & (gap <= 1), gap, np.nan)
+    return np.where((of_pair > NO_VARIANCE) & (gap <= 1), gap, np.nan)

@@ -1,0 +1,186 @@
+"""The first lines of a report: who is worse off, in which class, by how much, beyond chance?"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from fairexit.auditing.results import (
+    LARGEST,
+    MORE_THAN_CHANCE,
+    TOO_FEW,
+    AttributeAudit,
+    AuditResults,
+    Dropout,
+    Facts,
+    Gap,
+    Headline,
+)
+from fairexit.auditing.settings import MIN_CLUSTERS
+from fairexit.evaluation.evaluate import ONE_ANSWER
+from fairexit.metrics.record import METRICS
+from fairexit.report.vocabulary import (
+    decimal,
+    label,
+    listed,
+    of,
+    p_text,
+    units,
+    whole_percent,
+)
+
+NO_PROOF = "which does not prove that there is no difference"
+
+
+def answers(audit: AuditResults) -> tuple[str, ...]:
+    """The answer for each attribute, then what a reader must know to understand it."""
+    return (*headline_lines(audit), *cautions(audit))
+
+
+def headline_lines(audit: AuditResults) -> tuple[str, ...]:
+    """The answer for each attribute and positive class as a sentence."""
+    return tuple(line for a in audit.attributes for line in _answers(a, audit.facts))
+
+
+def _answers(a: AttributeAudit, facts: Facts) -> Iterator[str]:
+    lines = [headline_text(headline, a.attribute, units(facts)) for headline in a.headlines]
+    together = _together(a, units(facts))
+    if together and not facts.positives:
+        yield together
+        together = ""
+    yield from lines
+    if together:
+        yield together
+    elif not lines and not any(_beyond(a)):
+        yield (
+            f"By {a.attribute}, nothing can be concluded: no class has at least {MIN_CLUSTERS} "
+            f"{units(facts)} in two groups."
+        )
+
+
+def _beyond(a: AttributeAudit) -> Iterator[Gap]:
+    """The main gaps that are more than chance."""
+    return (g for g in a.gaps if METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE)
+
+
+def _together(a: AttributeAudit, units: str) -> str:
+    """What all classes show together where no class of the headlines shows it alone, else ""."""
+    gaps = sorted(_beyond(a), key=lambda gap: gap.p_value)
+    if not gaps or any(headline.verdict == MORE_THAN_CHANCE for headline in a.headlines):
+        return ""
+    text = (
+        f"By {a.attribute}, over all classes together the groups differ by more than chance "
+        f"({label(gaps[0].metric)} {decimal(gaps[0].estimate.value)}, {p_text(gaps[0].p_value)})"
+    )
+    if any(c.verdict == MORE_THAN_CHANCE for c in a.classes):
+        return f"{text}; the classes below show in which."
+    rates = [c for c in a.classes if c.rate == "tpr"]
+    small = sum(c.verdict == TOO_FEW for c in rates)
+    reason = f", as {small} of {len(rates)} have too few {units}" if small else ""
+    return f"{text}, but no single class can be named{reason}."
+
+
+def headline_text(headline: Headline, attribute: str, units: str) -> str:
+    """An answer as a sentence, with its verdict.
+
+    Args:
+        headline: the answer.
+        attribute: the attribute of the groups.
+        units: what clusters are called.
+    """
+    subject = f"{headline.name} by {attribute}"
+    if not headline.worst:
+        return f"{subject}: no group has a sample, so nothing can be concluded."
+    worst, best = headline.rates[headline.worst], headline.rates[headline.best]
+    done, again = (
+        ("found in", "in")
+        if headline.rate == "tpr"
+        else ("of the other samples wrongly answered so in", "in")
+    )
+    text = f"{subject}: {whole_percent(worst.value)} {done} {headline.worst} ({of(worst)})"
+    if headline.best == headline.worst:
+        return f"{text}; no other group has a sample, so nothing can be concluded."
+    text += f", {whole_percent(best.value)} {again} {headline.best} ({of(best)})"
+    if headline.compared > 2:
+        text += f", the extremes of {headline.compared} groups"
+    return f"{text}; {_verdict(headline, units)}.{_left_out(headline)}"
+
+
+def _verdict(headline: Headline, units: str) -> str:
+    if headline.verdict == TOO_FEW:
+        small = [g for g in (headline.worst, headline.best) if _small(headline, g)]
+        return (
+            f"too few {units} to say whether this is more than chance (fewer than {MIN_CLUSTERS} "
+            f"in {' and in '.join(small)})"
+        )
+    p = p_text(headline.p_adjusted)
+    if headline.tests > 1:
+        p += f", corrected for {headline.tests} tests"
+    if headline.verdict == MORE_THAN_CHANCE:
+        return f"more than chance ({p})"
+    return f"this could be chance ({p}), {NO_PROOF}"
+
+
+def _small(headline: Headline, group: str) -> bool:
+    return headline.rates[group].clusters < MIN_CLUSTERS
+
+
+def _left_out(headline: Headline) -> str:
+    if not headline.left_out:
+        return ""
+    groups = [f"{group} ({of(headline.rates[group])})" for group in headline.left_out]
+    return f" Too small to be compared: {listed(groups)}."
+
+
+def cautions(audit: AuditResults) -> tuple[str, ...]:
+    """Which class was taken and why, answers that are all the same, and unknown groups."""
+    return tuple(_cautions(audit))
+
+
+def _cautions(audit: AuditResults) -> Iterator[str]:
+    facts = audit.facts
+    if facts.assumed_positive:
+        other = next(name for name in facts.classes if name not in facts.positives)
+        yield (
+            f"{facts.positives[0]} is taken as the positive class of the two; to take {other} "
+            "instead, name it with option 'positive'."
+        )
+    elif any(h.chosen == LARGEST for a in audit.attributes for h in a.headlines):
+        yield (
+            "No positive class is named, so the class with the largest gap is shown; name the one "
+            "that matters with option 'positive'."
+        )
+    answered = np.flatnonzero(audit.attributes[0].counts.sum((0, 1)))
+    if len(answered) == 1:
+        yield ONE_ANSWER.format(facts.classes[answered[0]])
+    for a in audit.attributes:
+        if a.dropout is not None and a.dropout.informative:
+            yield dropout_text(a.dropout, a.attribute, facts)
+
+
+def dropout_text(dropout: Dropout, attribute: str, facts: Facts) -> str:
+    """How many samples have no known group, of which classes, and whether that is chance."""
+    shares = {
+        name: (k / n, f"{name} {k:,} of {n:,}") for name, (k, n) in dropout.by_class.items() if n
+    }
+    ordered = [text for _, text in sorted(shares.values(), key=lambda share: -share[0])]
+    known = f"{decimal(dropout.accuracy_known.value)} for the others"
+    accuracy = f"{decimal(dropout.accuracy.value)}, {known}"
+    text = (
+        f"For {dropout.n:,} of {facts.n:,} samples {attribute} is unknown, so they are in no "
+        f"group: {listed(ordered)}."
+    )
+    if not dropout.informative:
+        return (
+            f"{text} Their class mix ({p_text(dropout.p_mix)}) and accuracy ({accuracy}; "
+            f"{p_text(dropout.p_accuracy)}) differ from the others' by no more than chance."
+        )
+    differs = []
+    if dropout.p_mix <= facts.alpha:
+        differs.append(f"class mix ({p_text(dropout.p_mix)})")
+    if not math.isnan(dropout.p_accuracy) and dropout.p_accuracy <= facts.alpha:
+        differs.append(f"accuracy ({accuracy}; {p_text(dropout.p_accuracy)})")
+    return (
+        f"{text} They differ from the others by more than chance in {' and '.join(differs)}, so "
+        "the numbers by group may not hold for everybody."
+    )

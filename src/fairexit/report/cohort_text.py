@@ -1,0 +1,136 @@
+"""The comparison of two cohorts as sentences and tables."""
+
+from collections.abc import Iterator
+
+from fairexit.auditing.results import MORE_THAN_CHANCE, CohortComparison, CohortGap
+from fairexit.auditing.settings import MIN_CLUSTERS
+from fairexit.report.vocabulary import (
+    has_interval,
+    interval_text,
+    listed,
+    p_text,
+    p_value,
+    signed,
+    signed_interval,
+)
+from fairexit.tables import Table
+
+
+def gap_name(gap: CohortGap, comparison: CohortComparison) -> str:
+    """What a gap of two cohorts compares."""
+    what = "accuracy" if gap.measure == "accuracy" else f"{gap.name} found"
+    return f"{what}, {gap.group} minus {rest_of(gap, comparison)}"
+
+
+def rest_of(gap: CohortGap, comparison: CohortComparison) -> str:
+    """The groups that a gap compares its group with."""
+    others = [
+        group for group in comparison.n if group != gap.group and group not in comparison.left_out
+    ]
+    return others[0] if len(others) == 1 else "the other groups"
+
+
+def cohort_line(comparison: CohortComparison) -> str:
+    """Whether the gaps are the same in the other cohort, and why not."""
+    where = f"By {comparison.attribute}, in {comparison.there} compared with {comparison.here}"
+    if not comparison.gaps:
+        return (
+            f"{where}: fewer than two groups have {MIN_CLUSTERS} clusters in both, so the gaps "
+            "cannot be compared."
+        )
+    beyond = [gap for gap in comparison.gaps if gap.verdict == MORE_THAN_CHANCE]
+    if not beyond:
+        widest = max(
+            (max(abs(g.difference.low), abs(g.difference.high)) for g in comparison.gaps
+             if has_interval(g.difference)),
+            default=1.0,
+        )  # fmt: skip
+        return (
+            f"{where}, the differences of the gaps could be chance. This does not prove that the "
+            f"gaps are the same: differences of up to {widest:.3f} fit these samples."
+        )
+    return (
+        f"{where}, these gaps differ by more than chance: {listed([*_texts(beyond, comparison)])}."
+    )
+
+
+def _texts(gaps: list[CohortGap], comparison: CohortComparison) -> Iterator[str]:
+    for gap in gaps:
+        parts = (
+            f"; {signed(gap.mix.value)} of the change comes from the mix of classes and "
+            f"{signed(gap.performance.value)} from performance"
+            if gap.measure == "accuracy"
+            else ""
+        )
+        yield (
+            f"{gap_name(gap, comparison)} ({signed(gap.here.value)} here, "
+            f"{signed(gap.there.value)} there, corrected {p_text(gap.p_adjusted)}{parts})"
+        )
+
+
+def cohort_notes(comparison: CohortComparison) -> Iterator[str]:
+    """How to read the tables, and what was left out."""
+    yield (
+        f"Here: {comparison.here}. There: {comparison.there}. A gap is one group minus the "
+        "others, so that it can be negative. The clusters of both are drawn independently, "
+        f"{comparison.n_resamples:,} times; p-values are corrected for all differences of a table."
+    )
+    yield (
+        "Mix: what the mix of classes there does to the rates measured here (direct "
+        "standardisation). Performance: the rest, where the rates of the classes themselves "
+        "differ. The rate of a single class does not depend on the mix."
+    )
+    if comparison.left_out:
+        yield (
+            f"Not compared, because they have fewer than {MIN_CLUSTERS} clusters in one of the "
+            f"two: {listed(comparison.left_out)}."
+        )
+    if comparison.missing:
+        yield (
+            "These classes have samples in only one of the two, and accuracies here leave them "
+            f"out: {listed(comparison.missing)}."
+        )
+
+
+def cohort_tables(comparison: CohortComparison) -> Iterator[Table]:
+    """Samples by group, the gaps, and the accuracies with their parts."""
+    rows = [[group, *(f"{n:,}" for n in comparison.n[group])] for group in comparison.n]
+    columns = [comparison.attribute, comparison.here, comparison.there]
+    yield Table(f"Samples of both cohorts by {comparison.attribute}", columns, rows)
+    columns = [
+        "Gap",
+        "Here",
+        "There",
+        "Difference",
+        "Mix",
+        "Performance",
+        "p, corrected",
+        "Verdict",
+    ]
+    yield Table(
+        f"Gaps by {comparison.attribute} here and there",
+        columns,
+        [
+            [
+                gap_name(gap, comparison),
+                *map(signed_interval, (gap.here, gap.there, gap.difference)),
+                *map(signed_interval, (gap.mix, gap.performance)),
+                p_value(gap.p_adjusted),
+                gap.verdict,
+            ]
+            for gap in comparison.gaps
+        ],
+    )
+    yield Table(
+        f"Accuracy by {comparison.attribute} here and there",
+        ["Group", "Here", "There", "Difference", "Mix", "Performance"],
+        [
+            [
+                shift.group or "all compared groups",
+                interval_text(shift.here),
+                interval_text(shift.there),
+                *map(signed_interval, (shift.difference, shift.mix, shift.performance)),
+            ]
+            for shift in comparison.shifts
+        ],
+    )
