@@ -19,7 +19,7 @@ from fairexit.evaluation.thresholds import select
 from fairexit.metrics.counts import count
 from random_predictions import make
 
-KEYS = "policy empty n groups exit_share exits only_answer empty_cells"
+KEYS = "policy empty n unknown groups exit_share exits only_answer empty_cells"
 MACRO = ("precision", "recall", "f1")
 
 
@@ -51,6 +51,7 @@ def test_keys_and_numbers() -> None:
     assert numbers["worst_group_f1"] == min(v["f1"] for v in result["groups"].values())
     known = groups >= 0
     assert result["n"] == known.sum() < 300
+    assert result["unknown"] == 300 - known.sum()
     labels, scores = predictions.labels[known], chosen[known].astype(float)
     scores /= scores.sum(1, keepdims=True)
     assert numbers["auroc"] == pytest.approx(roc_auc_score(labels, scores, multi_class="ovr"))

@@ -266,3 +266,14 @@ def test_one_name_in_two_forms(tmp_path, labels, answers, kind):
         read = read_predictions(path)
     assert len(read.classes) == 2
     assert (read.answers[:, 0] == read.labels).all()
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "NA", "N/A", "<NA>", "null"])
+def test_a_cell_that_says_it_is_missing_is_no_class(tmp_path, cell):
+    path = write(tmp_path, f"label,prediction\na,a\nb,b\n{cell},a\nb,{cell}\n")
+    with pytest.raises(UserError, match=r"a label is missing in 1 row \(first in row 3\)"):
+        read_predictions(path)
+    read = read_predictions(path, reading=Reading(drop_missing=True))
+    assert read.classes == ("a", "b")
+    named = read_predictions(path, reading=Reading(classes=["a", "b", cell]))
+    assert len(named) == 4

@@ -99,6 +99,11 @@ def evaluate(
     show(tables.summary_table([assessment]))
     if len(assessment.predictions.exit_names) > 1:
         show(tables.exit_table(assessment))
+    if evaluation.unknown:
+        say(
+            f"note: {evaluation.unknown} of {evaluation.n + evaluation.unknown} samples have no "
+            f"known {assessment.group} and are left out of all numbers"
+        )
     if evaluation.only_answer:
         say(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
     treatment = "left out of the gaps" if empty == "exclude" else "its rates count as 0"

@@ -27,7 +27,8 @@ class Evaluation:
     Attributes:
         policy: the early-exit policy.
         empty: value of a rate without samples, see `fairexit.metrics.rates`.
-        n: number of samples; those of an unknown group are left out of all numbers.
+        n: number of samples with a known group; the others are left out of all numbers.
+        unknown: number of samples with an unknown group.
         groups: group -> `n` and macro precision, recall and F1.
         metrics: name -> value, for every metric of `fairexit.metrics.METRICS`, and `auroc`.
         exit_share: group -> exit -> share of the group that leaves at this exit.
@@ -39,6 +40,7 @@ class Evaluation:
     policy: Policy
     empty: Empty
     n: int
+    unknown: int
     groups: dict[str, dict[str, float]]
     metrics: dict[str, float]
     exit_share: dict[str, dict[str, float]]
@@ -104,6 +106,7 @@ def evaluate(
         policy=policy,
         empty=empty,
         n=len(known),
+        unknown=len(predictions) - len(known),
         groups={
             name: {"n": int(exit_counts[g].sum())} | {k: v[g].item() for k, v in by_group.items()}
             for g, name in enumerate(names)

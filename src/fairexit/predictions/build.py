@@ -24,6 +24,9 @@ from fairexit.tabular.names import (
 MAX_CLASSES = 5_000
 """Classes that a table may have; counts need their square for every group."""
 
+MISSING = ("nan", "na", "n/a", "<na>", "null")
+"""Cells that are no class unless the classes are given; "none" and "unknown" may be classes."""
+
 SPLIT_NAMES = {
     "training": "train",
     "valid": "val",
@@ -132,9 +135,9 @@ def _one_hot(probabilities: NDArray[np.float32]) -> bool:
 
 def _complete(parts: Parts, reading: Reading) -> tuple[Parts, list[str]]:
     """Check that no row lacks its label or answer, or leave such rows out."""
-    missing = {"a label": _empty(parts.labels, "label")}
+    missing = {"a label": _empty(parts, parts.labels, "label")}
     if parts.answers is not None:
-        missing["an answer"] = _empty(parts.answers, "prediction")
+        missing["an answer"] = _empty(parts, parts.answers, "prediction")
     for values in parts.probabilities.values():
         blank = np.isnan(values.sum(1))
         missing["an answer"] = blank | missing.get("an answer", np.zeros_like(blank))
@@ -178,10 +181,12 @@ def _complete(parts: Parts, reading: Reading) -> tuple[Parts, list[str]]:
     )
 
 
-def _empty(column: Any, name: str) -> NDArray[np.bool_]:
-    """Which cells of a column are empty, (N,)."""
+def _empty(parts: Parts, column: Any, name: str) -> NDArray[np.bool_]:
+    """Which cells of a column of classes are empty or say that they are, (N,)."""
     codes, cells = coded(column, name)
-    blank = np.array([not clean(cell) for cell in [*cells, ""]])
+    classes = set(parts.classes or ())
+    says_so = {cell for cell in cells if key(cell) in MISSING and not parts.exact} - classes
+    blank = np.array([cell in says_so or not clean(cell) for cell in [*cells, ""]])
     missing: NDArray[np.bool_] = blank[codes]
     return missing
 
