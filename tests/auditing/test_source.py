@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn_predictions import change, draw, source
-from fairexit.auditing.source import align, open_source, same_partition
+from fairexit.auditing.source import align, named_alike, open_source, same_partition
 from fairexit.errors import UserError
 from fairexit.predictions.files import write_predictions
 
@@ -122,3 +122,24 @@ def test_a_run_of_an_older_version_says_why_there_is_no_cost(tiny_run, tmp_path)
     assert found.costs is None
     assert "did not store what its exits cost" in found.cost_reason
     assert found.dataset == {}
+
+
+def test_names_of_other_tables_are_those_of_the_first():
+    here, other = source(n=60), source(n=60, seed=1)
+    p = other.predictions
+    renamed = replace(
+        other,
+        predictions=replace(
+            p,
+            classes=tuple(name.upper() for name in p.classes),
+            group_names=p.group_names | {"sex": ("F", "M")},
+        ),
+    )
+    alike = named_alike(renamed, here).predictions
+    assert alike.classes == here.predictions.classes
+    assert alike.group_names["sex"] == here.predictions.group_names["sex"]
+    assert "class 'MEL' is read as 'mel'" in alike.notes
+    assert named_alike(other, here) is other
+    twice = replace(renamed, predictions=replace(p, classes=("mel", "MEL", "x")))
+    with pytest.raises(UserError, match="two names of class both mean 'mel'"):
+        named_alike(twice, here)

@@ -235,5 +235,7 @@ def test_policy_paths(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="file"):
         Policy(0.5).save(tmp_path / "file" / "policy.json")
     (tmp_path / "policy.json").write_text('{"theta": {"a": 1}}')
-    with pytest.raises(UserError, match=r"policy.json: theta is .*; it must be a number, a list of numbers or null"):
+    with pytest.raises(
+        UserError, match=r"policy.json: theta is .*; it must be a number, a list of numbers or null"
+    ):
         Policy.load(tmp_path / "policy.json")

@@ -14,7 +14,7 @@ from fairexit.auditing.results import AuditResults, Facts
 from fairexit.auditing.samples import by_name
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.slices import search_slices
-from fairexit.auditing.source import Source, align
+from fairexit.auditing.source import Source, align, named_alike
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import unnamed_attribute
@@ -56,6 +56,11 @@ def audit_sources(
     settings = settings or AuditSettings()
     source = seeds[0]
     groups = groups or _default_groups(source)
+    seeds, baselines, cohort = (
+        [source, *(named_alike(seed, source) for seed in seeds[1:])],
+        [named_alike(baseline, source) for baseline in baselines],
+        cohort and named_alike(cohort, source),
+    )
     seeds = [source, *(align(seed, source) for seed in seeds[1:])]
     baselines = [align(baseline, source) for baseline in baselines]
     if baselines and len(baselines) != len(seeds):
@@ -90,7 +95,9 @@ def audit_sources(
         for name in attributes
     )
     facts = replace(
-        _facts(source, baselines, settings),
+        _facts(
+            source, baselines, [*seeds[1:], *baselines, *([cohort] if cohort else [])], settings
+        ),
         title=title,
         positives=positives,
         assumed_positive=assumed,
@@ -142,7 +149,12 @@ def _notes(sources: Sequence[Source]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first.predictions.notes, *named]))
 
 
-def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings) -> Facts:
+def _facts(
+    source: Source,
+    baselines: Sequence[Source],
+    others: Sequence[Source],
+    settings: AuditSettings,
+) -> Facts:
     p = source.predictions
     splits = np.unique(p.split).tolist()
     everyone = Sample(
@@ -178,7 +190,7 @@ def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings)
         confidence_level=settings.confidence_level,
         alpha=settings.alpha,
         dataset=source.dataset,
-        notes=_notes([source, *baselines]),
+        notes=_notes([source, *others]),
         versions={
             "fairexit": __version__,
             "python": platform.python_version(),

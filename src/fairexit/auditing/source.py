@@ -19,6 +19,7 @@ from fairexit.predictions.data import Predictions, first_row
 from fairexit.predictions.files import read_predictions
 from fairexit.predictions.reading import Reading
 from fairexit.runs import Run, open_run
+from fairexit.tabular.names import match
 
 NO_COSTS = {
     "file": "a file of predictions does not say what its exits cost",
@@ -198,6 +199,35 @@ def _choose(
     return choose_policy(
         choice, groups[0] if groups else "", "exclude", predictions=predictions, run=run
     )
+
+
+def named_alike(source: Source, reference: Source) -> Source:
+    """A source with its classes and groups named as in a reference, where only the form differs.
+
+    Raises:
+        UserError: two names are one name of the reference.
+    """
+    p, ref = source.predictions, reference.predictions
+    classes, notes = _named_as(p.classes, ref.classes, "class")
+    groups = dict(p.group_names)
+    for name in p.group_names.keys() & ref.group_names.keys():
+        groups[name], more = _named_as(p.group_names[name], ref.group_names[name], name)
+        notes += more
+    if not notes:
+        return source
+    renamed = replace(p, classes=classes, group_names=groups, notes=(*p.notes, *notes))
+    return replace(source, predictions=renamed)
+
+
+def _named_as(
+    names: tuple[str, ...], reference: tuple[str, ...], what: str
+) -> tuple[tuple[str, ...], list[str]]:
+    new = tuple(match(name, reference) or name for name in names)
+    if len(set(new)) < len(new):
+        twice = next(name for name in new if new.count(name) > 1)
+        raise UserError(f"two names of {short(what)} both mean '{short(twice)}'; rename one")
+    changed = [(a, b) for a, b in zip(names, new, strict=True) if a != b]
+    return new, [f"{what} '{short(a)}' is read as '{short(b)}'" for a, b in changed]
 
 
 def align(source: Source, reference: Source) -> Source:
