@@ -1,25 +1,31 @@
 """The whole audit: from sources to `AuditResults`."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from fairexit.auditing.attribute import audit_attribute
+from fairexit.auditing.attribute import STEPS, audit_attribute
+from fairexit.auditing.exits import MAX_PAIRED
 from fairexit.auditing.results import AuditResults, Facts
 from fairexit.auditing.samples import by_name
-from fairexit.auditing.settings import AuditSettings
+from fairexit.auditing.settings import AuditSettings, bounded
 from fairexit.auditing.slices import search_slices
 from fairexit.auditing.source import Source, align
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import unnamed_attribute
+from fairexit.progress import steps
 from fairexit.tabular.names import match
 from fairexit.types import UNKNOWN
 from fairexit.version import __version__
 
 CROSS = " x "
+
+LARGE = 10_000_000
+"""Samples times classes above which an audit takes minutes and shows its progress."""
 
 
 def audit_sources(
@@ -56,27 +62,46 @@ def audit_sources(
         )
     positives = [match(name, source.predictions.classes) or name for name in positives]
     attributes = list(dict.fromkeys(groups))
-    slices = search_slices(source, settings)
     if intersections:
         if len(attributes) < 2:
             raise UserError(
                 f"{option('intersections')} needs at least two attributes; name their columns with "
                 f"{option('groups')}"
             )
-        source = _crossed(source, attributes)
+        crossed = _crossed(source, attributes)
         attributes.append(CROSS.join(attributes))
-    audits = tuple(
-        audit_attribute(
-            source,
-            name,
-            seeds=seeds,
-            baselines=baselines,
-            positives=positives,
-            settings=settings,
+    else:
+        crossed = source
+    num_groups = max(len(crossed.predictions.group(name)[1]) for name in attributes)
+    num_classes = len(source.predictions.classes)
+    settings, notes = bounded(settings, num_groups * num_classes)
+    if num_groups > MAX_PAIRED and len(source.predictions.exit_names) > 1:
+        notes += (
+            f"the exits of more than {MAX_PAIRED} groups were compared with those of all "
+            "other groups together, not pair by pair",
         )
-        for name in attributes
-    )
-    return AuditResults(_facts(source, baselines, settings), audits, slices)
+    is_large = len(source.predictions) * num_classes > LARGE or bool(notes)
+    with steps(is_large, 1 + STEPS * len(attributes)) as step:
+        step("slices")
+        slices = search_slices(source, settings)
+        audits = tuple(
+            audit_attribute(
+                crossed,
+                name,
+                seeds=seeds,
+                baselines=baselines,
+                positives=positives,
+                settings=settings,
+                step=partial(_named, step, name),
+            )
+            for name in attributes
+        )
+    facts = _facts(crossed, baselines, settings)
+    return AuditResults(replace(facts, notes=(*facts.notes, *notes)), audits, slices)
+
+
+def _named(step: Callable[[str], None], attribute: str, part: str) -> None:
+    step(f"{attribute}: {part}")
 
 
 def _default_groups(source: Source) -> list[str]:
@@ -121,11 +146,10 @@ def _notes(sources: Sequence[Source]) -> tuple[str, ...]:
 
 def _facts(source: Source, baselines: Sequence[Source], settings: AuditSettings) -> Facts:
     p = source.predictions
-    splits = np.unique(p.split).tolist()
     return Facts(
         name=source.name,
         source=source.path,
-        split=splits[0] if len(splits) == 1 else "",
+        split=p.splits[0] if len(p.splits) == 1 else "",
         n=len(p),
         clusters=int(cluster_index(p.clusters).max()) + 1,
         cluster_name=source.cluster_name,

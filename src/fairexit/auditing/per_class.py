@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,29 +49,26 @@ def class_gaps(
     ]
     totals = samples.counts.sum(-1)
     sizes = {"tpr": totals, "fpr": totals.sum(1, keepdims=True) - totals}
+    ends = {rate: _ends(point[rate], enough[rate]) for rate in RATES}
+    differences = {rate: _differences(drawn, rate, ends[rate], settings) for rate in RATES}
+    names = samples.groups
     gaps = []
     for c in np.flatnonzero(totals.sum(0)).tolist():
         for i, rate in enumerate(RATES):
-            ends = _ends(point[rate][:, c], enough[rate][:, c])
-            large = ends is not None
-            gap = (
-                _difference(drawn, rate, ends=ends, c=c, settings=settings)
-                if ends
-                else Estimate(math.nan, note=TOO_FEW)
-            )
+            highest, lowest = ends[rate][:, c].tolist()
+            large = highest != lowest
             small = np.flatnonzero(~enough[rate][:, c])
-            names = samples.groups
             gaps.append(
                 ClassGap(
                     name=samples.classes[c],
                     rate=rate,
-                    estimate=gap,
+                    estimate=differences[rate][c] if large else Estimate(math.nan, note=TOO_FEW),
                     rates=dict(zip(names, point[rate][:, c].tolist(), strict=True)),
                     samples=dict(zip(names, sizes[rate][:, c].tolist(), strict=True)),
                     clusters=dict(zip(names, behind[rate][:, c].tolist(), strict=True)),
                     too_small=tuple(names[g] for g in small),
-                    highest=names[ends[0]] if ends else "",
-                    lowest=names[ends[1]] if ends else "",
+                    highest=names[highest] if large else "",
+                    lowest=names[lowest] if large else "",
                     null_mean=float(null_mean[i, c]) if large else math.nan,
                     p_value=float(p_values[i, c]),
                     p_adjusted=float(p_adjusted[i, c]),
@@ -83,23 +81,26 @@ def class_gaps(
     return tuple(gaps)
 
 
-def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """Groups of the highest and the lowest rate among those with enough clusters."""
-    groups = np.flatnonzero(enough)
-    if len(groups) < 2:
-        return None
-    order = groups[np.argsort(rates[groups], kind="stable")]
-    return int(order[-1]), int(order[0])
+def _ends(rates: Values, enough: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Groups of the highest and the lowest rate of each class, (2, C), from (M, C).
+
+    Only groups with enough clusters are compared; with fewer than two, both are group 0.
+    """
+    order = np.argsort(np.where(enough, rates, np.nan), axis=0, kind="stable")  # NaN last
+    last = np.maximum(enough.sum(0) - 1, 0)
+    ends = np.stack([np.take_along_axis(order, last[None], 0)[0], order[0]])
+    return np.where(last > 0, ends, 0)
 
 
-def _difference(
-    drawn: Bootstrap, rate: str, *, ends: tuple[int, int], c: int, settings: AuditSettings
-) -> Estimate:
-    """Highest minus lowest rate of two fixed groups; the interval may extend below 0."""
+def _differences(
+    drawn: Bootstrap, rate: str, ends: NDArray[np.int64], settings: AuditSettings
+) -> NDArray[Any]:
+    """Highest minus lowest rate of fixed groups in each class, (C,); may extend below 0."""
     high, low = ends
+    classes = np.arange(len(high))
 
     def gap(values: Values) -> Values:
-        return values[..., 0, high, c] - values[..., 0, low, c]
+        return values[..., 0, high, classes] - values[..., 0, low, classes]
 
     jackknifed = drawn.jackknife[rate]
     interval = percentile(
@@ -108,5 +109,4 @@ def _difference(
         replace(jackknifed, values=gap(jackknifed.values)),
         settings.confidence_level,
     )
-    estimate: Estimate = estimates(interval).item()
-    return estimate
+    return estimates(interval)
