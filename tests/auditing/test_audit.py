@@ -12,6 +12,9 @@ from sklearn import metrics as sk
 
 import fairexit
 from drawn_predictions import QUICK, change, draw, source
+from fairexit.auditing import clinical
+from fairexit.auditing import settings as settings_module
+from fairexit.auditing.attribute import STEPS
 from fairexit.auditing.audit import audit_sources
 from fairexit.auditing.results import plain
 from fairexit.auditing.settings import AuditSettings
@@ -410,3 +413,23 @@ def test_a_model_that_gives_one_answer_is_called_so():
     line = "Every sample is answered with 'nev'. Gaps of such a model are 0 and mean nothing."
     assert line in told
     assert line not in perform([found], ["sex"], settings=QUICK).summary
+
+
+def test_large_audits_draw_less_say_so_and_show_their_steps(monkeypatch, capsys):
+    monkeypatch.setattr(settings_module, "MAX_RATES", 6 * 2000)
+    monkeypatch.setattr(clinical, "MAX_SCORES", 100)
+    settings = AuditSettings(n_resamples=5000, n_permutations=300)
+    results = audit_sources([source()], ["sex"], settings=settings)
+    facts = results.facts
+    assert (facts.n_resamples, facts.n_permutations) == (2000, 300)
+    assert "with 6 combinations of group and class, 2,000 resamples" in facts.notes[-1]
+    auroc = results.attributes[0].overall["auroc"]
+    assert auroc.note == "no interval: more than 100 probabilities"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "slices"
+    assert [line.split(": ")[0] for line in lines[1:]] == ["sex"] * STEPS
+
+    plain = audit_sources([source()], ["sex"], settings=QUICK)
+    assert plain.facts.notes == ()
+    assert capsys.readouterr().err == ""
+    assert plain.attributes[0].overall["auroc"].value == pytest.approx(auroc.value)

@@ -98,7 +98,7 @@ def count_margins(
         sums = np.bincount(cells, minlength=num_groups * num_classes)
         return sums.reshape(num_groups, num_classes)
 
-    models = predicted.reshape(-1, len(labels))
+    models = predicted.reshape(math.prod(predicted.shape[:-1]), len(labels))
     shape = (*predicted.shape[:-1], num_groups, num_classes)
     hits = np.array([total(cell[model == labels]) for model in models])
     return Margins(
