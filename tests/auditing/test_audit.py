@@ -12,7 +12,8 @@ from sklearn import metrics as sk
 
 import fairexit
 from drawn_predictions import QUICK, change, draw, source
-from fairexit.auditing import clinical
+from fairexit.auditing import clinical, samples
+from fairexit.auditing import results as results_module
 from fairexit.auditing import settings as settings_module
 from fairexit.auditing.attribute import STEPS
 from fairexit.auditing.audit import audit_sources
@@ -433,3 +434,17 @@ def test_large_audits_draw_less_say_so_and_show_their_steps(monkeypatch, capsys)
     assert plain.facts.notes == ()
     assert capsys.readouterr().err == ""
     assert plain.attributes[0].overall["auroc"].value == pytest.approx(auroc.value)
+
+
+def test_large_counts_are_listed_without_zeros(monkeypatch):
+    counts = np.zeros((2, 3, 3), np.int64)
+    counts[1, 2, 0], counts[0, 1, 1] = 7, 2
+    assert plain(counts) == counts.tolist()
+    monkeypatch.setattr(results_module, "MAX_LISTED", 17)
+    assert plain({"counts": counts}) == {"counts": [[0, 1, 1, 2], [1, 2, 0, 7]]}
+
+
+def test_more_counts_than_fit_in_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(samples, "MAX_COUNTS", 17)
+    with pytest.raises(UserError, match=r"'sex' has 2 groups and the table has 3 classes; .*17"):
+        audit_sources([source()], ["sex"], settings=QUICK)
