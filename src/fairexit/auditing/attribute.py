@@ -160,7 +160,9 @@ def _scores(
     source: Source, samples: AttributeSample, settings: AuditSettings
 ) -> dict[str, list[Any]]:
     """AUROC and ECE by name: of all samples, then of each group."""
-    probabilities, labels = source.probabilities[samples.rows], samples.sample.labels
+    probabilities, labels = source.probabilities, samples.sample.labels
+    if not samples.rows.all():
+        probabilities = probabilities[samples.rows]
     everyone = np.arange(len(labels))
     group_members = [np.flatnonzero(samples.sample.groups == g) for g in range(len(samples.groups))]
     members = [everyone, *group_members]

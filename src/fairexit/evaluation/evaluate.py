@@ -136,6 +136,8 @@ def _aurocs(predictions: Predictions, exits: NDArray[np.int64]) -> NDArray[np.fl
     probabilities, number = predictions.probabilities, len(predictions.exit_names)
     if probabilities is None:
         return np.full(1 + number, math.nan)
+    if number == 1:
+        return np.repeat(auroc(probabilities[:, 0], predictions.labels), 2)
 
     def options() -> Iterator[NDArray[np.float32]]:
         yield probabilities[np.arange(len(exits)), exits]

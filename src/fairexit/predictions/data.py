@@ -1,5 +1,6 @@
 """Predictions of any model for labelled samples."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,8 +17,8 @@ Names = NDArray[Any]
 """Texts, as Python objects where they come from a table: in NumPy's arrays of characters each would
 take the memory of the longest."""
 
-BLOCK = 2**16
-"""Rows whose probabilities are checked together, to save memory."""
+BLOCK = 2**22
+"""Probabilities that are checked together, to save memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +126,9 @@ class Predictions:
         allowed = min(0.005 * len(self.classes), 0.05) + 1e-6
         off: NDArray[np.bool_] = np.zeros(self.probabilities.shape[:2], bool)
         wrong = np.zeros(len(self), bool)
-        for start in range(0, len(self), BLOCK):
-            rows = slice(start, start + BLOCK)
+        step = max(1, BLOCK // math.prod(self.probabilities.shape[1:]))
+        for start in range(0, len(self), step):
+            rows = slice(start, start + step)
             block = self.probabilities[rows]
             wrong[rows] = ~(block >= 0).all((1, 2))
             off[rows] = np.abs(block.sum(-1, dtype=np.float64) - 1) > allowed
@@ -183,8 +185,8 @@ class Predictions:
 
     def probabilities_at(self, exits: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """The probabilities (N, C), if they are known, at an exit for each sample, (N,)."""
-        if self.probabilities is None:
-            return None
+        if self.probabilities is None or len(self.exit_names) == 1:
+            return None if self.probabilities is None else self.probabilities[:, 0]
         return self.probabilities[np.arange(len(self)), exits]
 
     def take(self, rows: NDArray[np.bool_]) -> "Predictions":

@@ -167,6 +167,7 @@ def _stack(
                 values[:, e, c] = numbers_of(batch[name], name)
         result[start : start + len(batch)] = softmax(values, axis=-1) if reading.logits else values
         start += len(batch)
+    pa.default_memory_pool().release_unused()  # what Arrow keeps is about as large as the result
     return result
 
 

@@ -23,8 +23,8 @@ from fairexit.tabular.dialect import Dialect, detect, open_binary, ragged
 MAX_CELL = 1_000
 """Characters that a name in a cell may have."""
 
-BATCH = 2**15
-"""Rows of a Parquet file that are read together."""
+BATCH = 2**21
+"""Numbers of a Parquet file that are read together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,8 @@ class _Parquet(TableFile):
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         try:
             file = pyarrow.parquet.ParquetFile(self.path)
-            for batch in file.iter_batches(BATCH, columns=list(names)):
+            rows = max(1, BATCH // max(1, len(names)))
+            for batch in file.iter_batches(rows, columns=list(names)):
                 yield pa.Table.from_batches([batch])
         except (pa.ArrowException, OSError) as error:
             raise unreadable(self.path, error) from None
