@@ -1,7 +1,8 @@
 """Progress on standard error: a bar on a terminal, plain lines in a log."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
@@ -24,6 +25,33 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
         for item in items:
             yield item
             bar.advance()
+
+
+@contextmanager
+def steps(show: bool, total: int) -> Iterator[Callable[[str], None]]:
+    """Progress over long steps of different kinds: a function to call as each of them begins.
+
+    On a terminal there is a bar with the name of the step, elsewhere a line for each.
+
+    Args:
+        show: whether anything is shown.
+        total: the number of steps.
+    """
+    if not show:
+        yield silent
+        return
+    with Bar("", total, done=-1) as bar:
+
+        def begin(text: str) -> None:
+            bar.advance(text)
+            if not bar.is_terminal:
+                bar.line(text)
+
+        yield begin
+
+
+def silent(text: str) -> None:
+    """Show nothing."""
 
 
 class Bar:

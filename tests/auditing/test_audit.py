@@ -12,6 +12,10 @@ from sklearn import metrics as sk
 
 import fairexit
 from drawn_predictions import QUICK, change, draw, source
+from fairexit.auditing import clinical, samples
+from fairexit.auditing import results as results_module
+from fairexit.auditing import settings as settings_module
+from fairexit.auditing.attribute import STEPS
 from fairexit.auditing.audit import audit_sources
 from fairexit.auditing.results import plain
 from fairexit.auditing.settings import AuditSettings
@@ -419,3 +423,37 @@ def test_a_model_that_gives_one_answer_is_called_so():
     line = "Every sample is answered with 'nev'. Gaps of such a model are 0 and mean nothing."
     assert line in told
     assert line not in perform([found], ["sex"], settings=QUICK).summary
+
+
+def test_large_audits_draw_less_say_so_and_show_their_steps(monkeypatch, capsys):
+    monkeypatch.setattr(settings_module, "MAX_RATES", 6 * 2000)
+    monkeypatch.setattr(clinical, "MAX_SCORES", 100)
+    settings = AuditSettings(n_resamples=5000, n_permutations=300)
+    results = audit_sources([source()], ["sex"], settings=settings)
+    facts = results.facts
+    assert (facts.n_resamples, facts.n_permutations) == (2000, 300)
+    assert "with 6 combinations of group and class, 2,000 resamples" in facts.notes[-1]
+    auroc = results.attributes[0].overall["auroc"]
+    assert auroc.note == "no interval: more than 100 probabilities"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "slices"
+    assert [line.split(": ")[0] for line in lines[1:]] == ["sex"] * STEPS
+
+    plain = audit_sources([source()], ["sex"], settings=QUICK)
+    assert plain.facts.notes == ()
+    assert capsys.readouterr().err == ""
+    assert plain.attributes[0].overall["auroc"].value == pytest.approx(auroc.value)
+
+
+def test_large_counts_are_listed_without_zeros(monkeypatch):
+    counts = np.zeros((2, 3, 3), np.int64)
+    counts[1, 2, 0], counts[0, 1, 1] = 7, 2
+    assert plain(counts) == counts.tolist()
+    monkeypatch.setattr(results_module, "MAX_LISTED", 17)
+    assert plain({"counts": counts}) == {"counts": [[0, 1, 1, 2], [1, 2, 0, 7]]}
+
+
+def test_more_counts_than_fit_in_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(samples, "MAX_COUNTS", 17)
+    with pytest.raises(UserError, match=r"'sex' has 2 groups and the table has 3 classes; .*17"):
+        audit_sources([source()], ["sex"], settings=QUICK)

@@ -1,9 +1,12 @@
 """At which exit samples leave."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from drawn_predictions import QUICK, source
+from fairexit.auditing import exits
 from fairexit.auditing.exits import measure_exits, theta_curve
 from fairexit.auditing.samples import take_sample
 from fairexit.evaluation.evaluate import evaluate
@@ -84,3 +87,30 @@ def test_the_curve_is_the_evaluation_at_each_theta():
         exits = np.array([curve.shares[name][t] for name in ("1", "2", "f")])
         assert exits.sum() == pytest.approx(1)
         assert curve.cost[t] == pytest.approx(exits @ [0.25, 0.5, 1.0])
+
+
+def test_many_groups_are_each_compared_with_all_others(monkeypatch):
+    example = source(exits=3, slow_group=0.2)
+    sample = take_sample(example, "sex")
+    pairwise = measure_exits(example, sample, QUICK)
+    monkeypatch.setattr(exits, "MAX_PAIRED", 1)
+    together = measure_exits(example, sample, QUICK)
+    assert (together.statistic, together.p_value) == (pairwise.statistic, pairwise.p_value)
+
+    p = example.predictions
+    three = np.arange(len(p)) % 3
+    sample = replace(sample, groups=("a", "b", "c"))
+    sample = replace(sample, sample=replace(sample.sample, groups=three, num_groups=3))
+    distances = []
+    for g in range(3):
+        total = weights = 0.0
+        for c in range(3):
+            parts = [
+                np.bincount(example.exits[(p.labels == c) & rows], minlength=3)
+                for rows in (three == g, three != g)
+            ]
+            a, b = (part / part.sum() for part in parts)
+            weights += sum(map(np.sum, parts))
+            total += sum(map(np.sum, parts)) * np.abs(a - b).sum() / 2
+        distances.append(total / weights)
+    assert measure_exits(example, sample, QUICK).statistic == pytest.approx(max(distances))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from drawn_predictions import QUICK, change, source
-from fairexit.auditing.slices import MIN_SLICE_CLUSTERS, search_slices
+from fairexit.auditing.slices import MIN_SLICE_CLUSTERS, _count_rows, _measure, search_slices
+from fairexit.cluster_index import cluster_index
 
 
 def planted(seed=0, share=0.5):
@@ -98,3 +99,30 @@ def test_a_model_without_errors_has_no_bad_slice():
     worst = search_slices(change(found, probabilities=right), QUICK).worst
     assert all(s.p_adjusted == 1 and s.excess.value == 0 for s in worst)
     assert worst[0].excess.note == "no interval: no spread"
+
+
+def test_a_slice_is_measured_as_by_masks_of_its_samples():
+    example, inside = planted()
+    p = example.predictions
+    wrong = (example.answers != p.labels).astype(float)
+    rows = _count_rows(example, cluster_index(p.clusters), QUICK)
+    candidate = _measure({}, np.flatnonzero(inside), 99, rows)
+
+    def class_means(among):
+        return np.array([wrong[among & (p.labels == c)].mean() for c in range(3)])[p.labels]
+
+    n_in, n_out = (np.bincount(p.labels[m], minlength=3) for m in (inside, ~inside))
+    weight = np.where(inside, 1 / inside.sum(), -(n_in / n_out / inside.sum())[p.labels])
+    null = weight * (wrong - class_means(np.ones(len(p), bool)))
+    residuals = weight * (wrong - np.where(inside, class_means(inside), class_means(~inside)))
+    order = np.random.default_rng(QUICK.random_state).permutation(
+        cluster_index(p.clusters).max() + 1
+    )
+    bundle = order[cluster_index(p.clusters)]
+    assert candidate.n == inside.sum()
+    assert candidate.errors == pytest.approx(wrong[inside].mean())
+    assert candidate.excess == pytest.approx((weight * wrong).sum())
+    assert candidate.standard_error == pytest.approx(
+        np.sqrt((np.bincount(bundle, residuals) ** 2).sum())
+    )
+    np.testing.assert_allclose(candidate.parts, np.bincount(bundle, null), atol=1e-12)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairexit.errors import UserError
-from fairexit.metrics.counts import count
+from fairexit.metrics.counts import count, count_margins, margins
 from random_predictions import FEW
 
 
@@ -26,6 +26,9 @@ def test_equals_a_loop_over_samples(seed: int, n: int, classes: int, groups: int
     np.testing.assert_array_equal(
         count(labels, predicted, group, num_classes=classes, num_groups=groups), slow
     )
+    by_margin = count_margins(labels, predicted, group, num_classes=classes, num_groups=groups)
+    for margin, summed in zip(by_margin, margins(slow), strict=True):
+        np.testing.assert_array_equal(margin, summed)
     one = count(labels, predicted[1, 2], group, num_classes=classes, num_groups=groups)
     np.testing.assert_array_equal(one, slow[1, 2])
 

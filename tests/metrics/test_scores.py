@@ -94,3 +94,20 @@ def test_no_weight_is_no_score(score: Any) -> None:
     probabilities, labels = draw(0)
     weights = np.stack([np.zeros(len(labels)), np.ones(len(labels))])
     assert np.isnan(score(probabilities, labels, weights)).tolist() == [True, False]
+
+
+@FEW
+@given(SEEDS, st.sampled_from([1.0, 1e-4, 1e-8]))
+def test_areas_without_weights_are_those_of_weights_of_1(seed: int, rest: float) -> None:
+    """Near 1 too, where single precision ties and the rest decides."""
+    rng = np.random.default_rng(seed)
+    sure = rng.integers(0, 3, 60)
+    rows = rng.integers(0, 4, (60, 3)) * rest
+    rows[np.arange(60), sure] = 0
+    rows[np.arange(60), sure] = np.maximum(1 - rows.sum(1), rest)
+    probabilities, labels = rows.astype(np.float32), rng.integers(0, 3, 60)
+    for columns in (slice(None), slice(0, 2)):
+        part = probabilities[:, columns]
+        truth = labels % part.shape[1]
+        assert auroc(part, truth) == auroc(part, truth, np.ones(60))
+        assert ece(part, truth) == pytest.approx(ece(part, truth, np.ones((1, 60))).item())

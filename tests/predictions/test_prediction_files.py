@@ -35,7 +35,7 @@ def same(one: Predictions, two: Predictions) -> None:
             for name in a:
                 np.testing.assert_array_equal(a[name], b[name])
         elif isinstance(a, np.ndarray):
-            assert a.dtype.kind == b.dtype.kind
+            assert a.dtype.kind.replace("U", "O") == b.dtype.kind.replace("U", "O")
             np.testing.assert_array_equal(a, b, err_msg=field.name)
         else:
             assert a == b, field.name

@@ -1,12 +1,16 @@
 """Outside tables: only the columns that have a use are read, and each option does what it says."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from fairexit.errors import UserError
 from fairexit.predictions.files import read_predictions
 from fairexit.predictions.reading import Reading
+from fairexit.tabular.files import coded
 
 
 def table(n=400):
@@ -277,3 +281,55 @@ def test_a_cell_that_says_it_is_missing_is_no_class(tmp_path, cell):
     assert read.classes == ("a", "b")
     named = read_predictions(path, reading=Reading(classes=["a", "b", cell]))
     assert len(named) == 4
+
+
+def peak_of(path, message):
+    """Peak of Python's and NumPy's memory, in MB, until a table is refused."""
+    tracemalloc.start()
+    with pytest.raises(UserError, match=message):
+        read_predictions(path)
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    return peak
+
+
+def test_what_is_no_class_is_refused_at_once(tmp_path):
+    n = 60_000
+    path = tmp_path / "p.parquet"
+    labels = [f"name {i}" for i in range(n)]
+    pd.DataFrame({"label": labels, "prediction": labels}).to_parquet(path)
+    assert peak_of(path, r"'label' has 60,000 different cells, which are no classes") < 30
+    labels = [f"name {i % 6000}" for i in range(n)]
+    pd.DataFrame({"label": labels, "prediction": labels}).to_parquet(path)
+    assert peak_of(path, "'label' has 6,000 different names, which are no classes; at most") < 30
+
+
+@pytest.mark.parametrize("column", ["id", "label", "cluster"])
+def test_a_very_long_cell_is_refused_at_once(tmp_path, column):
+    n = 20_000
+    path = tmp_path / "p.parquet"
+    cells = {"id": np.arange(n).astype(str), "label": ["a", "b"] * (n // 2)}
+    frame = pd.DataFrame({**cells, "cluster": "c", "prediction": cells["label"]}, dtype=object)
+    frame.loc[7, column] = "x" * 2_000_000
+    frame.to_parquet(path)
+    assert peak_of(path, rf"row 8: the cell in column '{column}' has 2,000,000 characters") < 30
+
+
+def test_long_names_take_the_memory_of_their_own_length_only(tmp_path):
+    n = 20_000
+    frame = pd.DataFrame({"label": ["a", "b"] * (n // 2), "cluster": "c", "split": "test"})
+    frame = frame.assign(id=np.arange(n).astype(str), prediction=frame["label"]).astype(object)
+    frame.loc[7, ["id", "cluster"]] = "x" * 900
+    frame.to_parquet(tmp_path / "p.parquet")
+    tracemalloc.start()
+    read = read_predictions(tmp_path / "p.parquet")
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    assert read.ids[7] == read.clusters[7] == "x" * 900
+    assert peak < 30  # an array of fixed width takes 72 MB
+
+
+def test_cells_of_many_chunks(tmp_path):
+    chunks = [[f"id {100 * k + i}" for i in range(100)] for k in range(300)]
+    codes, cells = coded(pa.chunked_array(chunks), "id")
+    assert [cells[code] for code in codes] == [cell for chunk in chunks for cell in chunk]

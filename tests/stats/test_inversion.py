@@ -13,7 +13,7 @@ from fairexit.metrics.rates import tpr
 from fairexit.metrics.record import gaps
 from fairexit.stats.clusters import find_clusters
 from fairexit.stats.inversion import MIXES, Inversion, _population, _solve, invert
-from fairexit.stats.resampling import sum_margins
+from fairexit.stats.resampling import sum_margins, sum_regrouped
 
 FEW = settings(deadline=None, max_examples=15)
 SEEDS = st.integers(0, 2**32)
@@ -33,8 +33,7 @@ def two_models(n: int = 1200, gap: float = 0.3) -> Any:
 @given(SEEDS, st.booleans(), st.sampled_from(MIXES.tolist()))
 def test_populations_lie_between_all_and_own(seed: int, mixed: bool, mix: float) -> None:
     found = find_clusters(as_sample(*clustered(seed, 40, mixed=mixed)))
-    regrouped = found.regrouped()
-    all_, some, own = (sum_margins(regrouped, _population(found, m)[None]) for m in (0.0, mix, 1.0))
+    all_, some, own = (sum_regrouped(found, _population(found, m)[None]) for m in (0.0, mix, 1.0))
     sample = sum_margins(found, found.number[None])
     for name in ("hits", "actual", "predicted"):
         pool, part, mine = (getattr(m, name) for m in (all_, some, own))

@@ -5,6 +5,7 @@ import pytest
 
 from fairexit.errors import UserError
 from fairexit.tabular.groupings import Grouping, make_groups, parse_bins, parse_merges
+from fairexit.tabular.names import is_unknown, unknown_mask
 
 
 def made(values, attribute="age", **options):
@@ -70,3 +71,10 @@ def test_forms_of_one_group_are_one_group():
 def test_texts_of_another_form(parse, text, message):
     with pytest.raises(UserError, match=message):
         parse([text])
+
+
+@pytest.mark.parametrize("more", [(), ("999",), ("missing value",)])
+def test_the_mask_of_unknown_names_is_that_of_their_keys(more):
+    names = ["NA", "unknown", "Unknown ", "UNKNOWNX", " n/a", "0.0", "00", "patient-1234567", "-"]
+    names += ["none\u200b", "999.0", "999.000000000000", "x" * 30, "missing  VALUE", "missing"]
+    assert unknown_mask(names, more).tolist() == [is_unknown(name, more) for name in names]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fairexit.errors import UserError
-from fairexit.tabular.files import open_table
+from fairexit.tabular.files import numbers_of, open_table
 
 FRAME = pd.DataFrame(
     {"id": ["a1", "a2", "a3"], "größe": ["0,5", "1,25", "2,0"], "note": ['x;"y"', "é", ""]}
@@ -48,8 +48,8 @@ def test_one_table_in_every_form(tmp_path, suffix):
 def test_decimal_commas(tmp_path, separator, suffix):
     path = tmp_path / f"t.{suffix}"
     FRAME.to_csv(path, index=False, sep=separator)
-    blocks = list(open_table(path).number_blocks(["größe"]))
-    assert blocks[0].tolist() == [0.5, 1.25, 2.0]
+    (batch,) = open_table(path).batches(["größe"])
+    assert batch["größe"].to_pylist() == [0.5, 1.25, 2.0]
 
 
 def test_numbers_of_text(tmp_path):
@@ -58,7 +58,7 @@ def test_numbers_of_text(tmp_path):
         open_table(tmp_path / "t.csv").read(["x"], ["x"])
     pd.DataFrame({"x": ["1", "two"]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(UserError, match="column 'x' does not hold numbers"):
-        list(open_table(tmp_path / "t.parquet").number_blocks(["x"]))
+        numbers_of(open_table(tmp_path / "t.parquet").read(["x"])["x"], "x")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """The audit of one attribute: metrics, gaps and their tests, classes, clinical measures, exits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.clinical import MAX_SCORED, NO_SCORE_INTERVAL, clinical_measures
+from fairexit.auditing.clinical import clinical_measures, no_score_interval
 from fairexit.auditing.compare import compare, over_seeds
 from fairexit.auditing.dropout import compare_unknown
 from fairexit.auditing.estimates import agreeing, bounded, estimates, measured, proportions
@@ -23,6 +23,7 @@ from fairexit.metrics.counts import empty_cells
 from fairexit.metrics.rates import BY_GROUP, Rate, Values
 from fairexit.metrics.record import METRICS, gaps
 from fairexit.metrics.scores import SCORES
+from fairexit.progress import silent
 from fairexit.stats.bootstrap import Bootstrap, bootstrap, bootstrap_scores
 from fairexit.stats.inversion import invert
 from fairexit.stats.permutation import Permutation, permute
@@ -31,6 +32,9 @@ from fairexit.stats.proportions import accuracies
 from fairexit.stats.resampling import named_measures
 from fairexit.stats.sample import Sample
 from fairexit.types import UNKNOWN
+
+STEPS = 5
+"""Parts of the audit of an attribute that may take long."""
 
 
 def audit_attribute(
@@ -42,15 +46,19 @@ def audit_attribute(
     baselines: Sequence[Source] = (),
     positives: Sequence[str] = (),
     assumed_positive: bool = False,
+    step: Callable[[str], None] = silent,
 ) -> AttributeAudit:
     """Audit one attribute.
 
     Arguments as for `fairexit.auditing.audit.audit_sources`; `assumed_positive` says that the user
-    did not name the positive class.
+    did not name the positive class, and `step` is called with the name of each part, of which there
+    are `STEPS`, before it begins.
     """
+    step("permutations")
     known = take_sample(source, attribute)
     names, counts, sample = known.groups, known.counts, known.sample
     permutation = _permute(sample, settings)
+    step("bootstrap")
     drawn = bootstrap(
         sample,
         metrics=named_measures([*METRICS])
@@ -58,11 +66,13 @@ def audit_attribute(
         n_resamples=settings.n_resamples,
         random_state=settings.random_state,
     )
+    step("intervals of gaps")
     tested = _gaps(sample, permutation, settings)
     overall = {name: measured(drawn, name, settings).item() for name in METRICS}
     # The interval of a gap comes from the inversion, as a bootstrap adds the bias of chance again.
     overall |= {gap.metric: gap.estimate for gap in tested}
     overall["accuracy"] = accuracy_of(sample, settings)
+    step("AUROC and calibration")
     by_group = _by_group(drawn, names, settings)
     exact = proportions(accuracies(sample, settings.confidence_level))
     for group, value in zip(names, exact, strict=True):
@@ -72,6 +82,7 @@ def audit_attribute(
             overall[name] = values[0]
             for group, value in zip(names, values[1:], strict=True):
                 by_group[group][name] = value
+    step("classes and exits")
     null = {name: permutation.null[name][:, 0] for name in RATES}
     several_exits = len(source.predictions.exit_names) > 1
     by_class = class_gaps(known, null, settings, positives)
@@ -176,9 +187,20 @@ def _scores(
     source: Source, samples: AttributeSample, settings: AuditSettings
 ) -> dict[str, list[Any]]:
     """AUROC and ECE by name: of all samples, then of each group."""
-    probabilities, labels = source.probabilities[samples.rows], samples.sample.labels
-    group_members = [samples.sample.groups == g for g in range(len(samples.groups))]
-    members = [np.ones(len(labels), bool), *group_members]
+    probabilities, labels = source.probabilities, samples.sample.labels
+    if not samples.rows.all():
+        probabilities = probabilities[samples.rows]
+    everyone = np.arange(len(labels))
+    group_members = [np.flatnonzero(samples.sample.groups == g) for g in range(len(samples.groups))]
+    members = [everyone, *group_members]
+    if note := no_score_interval(*probabilities.shape):
+        return {
+            name: [
+                Estimate(float(score.function(probabilities[rows], labels[rows])), note=note)
+                for rows in members
+            ]
+            for name, score in SCORES.items()
+        }
 
     def by_part(score: Any) -> Any:
         def values(weights: Values) -> Values:
@@ -188,12 +210,6 @@ def _scores(
         return values
 
     scores = {name: by_part(score.function) for name, score in SCORES.items()}
-    if len(labels) > MAX_SCORED:
-        once = np.ones((1, len(labels)))
-        return {
-            name: [Estimate(float(v), note=NO_SCORE_INTERVAL) for v in score(once)[0, 0]]
-            for name, score in scores.items()
-        }
     drawn = bootstrap_scores(
         scores,
         samples.sample,

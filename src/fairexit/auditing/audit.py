@@ -1,29 +1,35 @@
 """The whole audit: from sources to `AuditResults`."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 
-from fairexit.auditing.attribute import accuracy_of, audit_attribute
+from fairexit.auditing.attribute import STEPS, accuracy_of, audit_attribute
 from fairexit.auditing.cohorts import compare_cohorts
+from fairexit.auditing.exits import MAX_PAIRED
 from fairexit.auditing.positive import positive_classes
 from fairexit.auditing.results import AuditResults, Facts
 from fairexit.auditing.samples import by_name
-from fairexit.auditing.settings import AuditSettings
+from fairexit.auditing.settings import AuditSettings, bounded
 from fairexit.auditing.slices import search_slices
 from fairexit.auditing.source import Source, align, named_alike
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import unnamed_attribute
+from fairexit.progress import steps
 from fairexit.stats.sample import Sample
 from fairexit.tabular.names import match
 from fairexit.types import UNKNOWN
 from fairexit.version import __version__
 
 CROSS = " x "
+
+LARGE = 10_000_000
+"""Samples times classes above which an audit takes minutes and shows its progress."""
 
 
 def audit_sources(
@@ -72,41 +78,61 @@ def audit_sources(
     attributes = list(dict.fromkeys(groups))
     p = source.predictions
     positives, assumed = positive_classes(positives, p.classes, p.labels)
-    slices = search_slices(source, settings)
     if intersections:
         if len(attributes) < 2:
             raise UserError(
                 f"{option('intersections')} needs at least two attributes; name their columns with "
                 f"{option('groups')}"
             )
-        source = _crossed(source, attributes)
+        crossed = _crossed(source, attributes)
         cohort = cohort and _crossed(cohort, attributes)
         attributes.append(CROSS.join(attributes))
-    audits = tuple(
-        audit_attribute(
-            source,
-            name,
-            seeds=seeds,
-            baselines=baselines,
-            positives=positives,
-            assumed_positive=assumed,
-            settings=settings,
+    else:
+        crossed = source
+    num_groups = max(len(crossed.predictions.group(name)[1]) for name in attributes)
+    num_classes = len(p.classes)
+    settings, notes = bounded(settings, num_groups * num_classes)
+    if num_groups > MAX_PAIRED and len(p.exit_names) > 1:
+        notes += (
+            f"the exits of more than {MAX_PAIRED} groups were compared with those of all "
+            "other groups together, not pair by pair",
         )
-        for name in attributes
+    is_large = len(p) * num_classes > LARGE or bool(notes)
+    with steps(is_large, 1 + STEPS * len(attributes)) as step:
+        step("slices")
+        slices = search_slices(source, settings)
+        audits = tuple(
+            audit_attribute(
+                crossed,
+                name,
+                seeds=seeds,
+                baselines=baselines,
+                positives=positives,
+                assumed_positive=assumed,
+                settings=settings,
+                step=partial(_named, step, name),
+            )
+            for name in attributes
+        )
+    facts = _facts(
+        crossed, baselines, [*seeds[1:], *baselines, *([cohort] if cohort else [])], settings
     )
     facts = replace(
-        _facts(
-            source, baselines, [*seeds[1:], *baselines, *([cohort] if cohort else [])], settings
-        ),
+        facts,
         title=title,
         positives=positives,
         assumed_positive=assumed,
+        notes=(*facts.notes, *notes),
     )
     cohorts = cohort and [
-        compare_cohorts(source, cohort, name, positives=positives, settings=settings)
+        compare_cohorts(crossed, cohort, name, positives=positives, settings=settings)
         for name in attributes
     ]
     return AuditResults(facts, audits, slices, tuple(cohorts or ()))
+
+
+def _named(step: Callable[[str], None], attribute: str, part: str) -> None:
+    step(f"{attribute}: {part}")
 
 
 def _default_groups(source: Source) -> list[str]:
@@ -156,7 +182,6 @@ def _facts(
     settings: AuditSettings,
 ) -> Facts:
     p = source.predictions
-    splits = np.unique(p.split).tolist()
     everyone = Sample(
         labels=p.labels,
         answers=source.answers[None],
@@ -170,7 +195,7 @@ def _facts(
         title="",
         date=date.today().isoformat(),
         source=source.path,
-        split=splits[0] if len(splits) == 1 else "",
+        split=p.splits[0] if len(p.splits) == 1 else "",
         n=len(p),
         accuracy=accuracy_of(everyone, settings),
         clusters=int(cluster_index(p.clusters).max()) + 1,

@@ -24,9 +24,19 @@ from fairexit.stats.sample import Sample
 MAX_SCORED = 100_000
 """Number of samples up to which scores get intervals; their cost grows with every sample."""
 
-NO_SCORE_INTERVAL = f"no interval: more than {MAX_SCORED:,} samples"
+MAX_SCORES = 3_000_000
+"""Number of samples times classes up to which scores get intervals."""
 
 FEW = f"fewer than {MIN_CLUSTERS} clusters: too few to trust the interval"
+
+
+def no_score_interval(samples: int, classes: int) -> str:
+    """Why the scores of so many samples and classes have no interval; "" if they have one."""
+    if samples > MAX_SCORED:
+        return f"no interval: more than {MAX_SCORED:,} samples"
+    if samples * classes > MAX_SCORES:
+        return f"no interval: more than {MAX_SCORES:,} probabilities"
+    return ""
 
 
 def clinical_measures(
@@ -141,13 +151,13 @@ def _areas(
     members = [np.flatnonzero(sample.groups == g) for g in groups]
     pair = against_rest(source.probabilities[samples.rows], c)
 
+    if note := no_score_interval(len(labels), 1):
+        return [Estimate(float(auroc(pair[rows], labels[rows])), note=note) for rows in members]
+
     def areas(weights: Values) -> Values:
         by_group = [auroc(pair[rows], labels[rows], weights[:, rows]) for rows in members]
         return np.stack(by_group, -1)[:, None]
 
-    if len(labels) > MAX_SCORED:
-        values = areas(np.ones((1, len(labels))))[0, 0]
-        return [Estimate(float(v), note=NO_SCORE_INTERVAL) for v in values]
     drawn = bootstrap_scores(
         {"auroc": areas},
         sample,

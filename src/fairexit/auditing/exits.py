@@ -1,6 +1,5 @@
 """At which exit the samples of each group leave, and whether the groups differ beyond chance."""
 
-from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 
@@ -22,6 +21,9 @@ from fairexit.stats.sample import Sample
 
 MAX_IDS = 8
 """Number of samples that are named as the first and the last to leave."""
+
+MAX_PAIRED = 50
+"""Groups up to which every pair is compared; pairs grow with their square."""
 
 CONFUSIONS = 3
 """Number of confusions that are named for each exit and group."""
@@ -52,21 +54,22 @@ def measure_exits(source: Source, samples: AttributeSample, settings: AuditSetti
         for e in range(number)
     ]
     costs = source.relative_costs
-    rows = []
-    for e, exit_name in enumerate(source.predictions.exit_names):
-        for g, group in enumerate(names):
-            leaves = (exits == e) & (sample.groups == g)
-            rows.append(
-                ExitRow(
-                    exit_name,
-                    group,
-                    int(leaves.sum()),
-                    share[e][g],
-                    accuracy[g, e],
-                    float("nan") if costs is None else float(costs[e]),
-                    _confusions(samples, leaves & ~correct),
-                )
-            )
+    place = exits * len(names) + sample.groups
+    leaving = np.bincount(place, minlength=number * len(names)).tolist()
+    confusions = _confusions(samples, place, ~correct)
+    rows = [
+        ExitRow(
+            exit_name,
+            group,
+            leaving[e * len(names) + g],
+            share[e][g],
+            accuracy[g, e],
+            float("nan") if costs is None else float(costs[e]),
+            confusions.get(e * len(names) + g, ()),
+        )
+        for e, exit_name in enumerate(source.predictions.exit_names)
+        for g, group in enumerate(names)
+    ]
     statistic, null_mean, p_value = _test(sample, exits, number, settings)
     first, last = _extremes(source, samples)
     mean_cost = {}
@@ -98,7 +101,7 @@ def theta_curve(source: Source, attribute: str) -> Curve:
     thetas = np.unique(np.round(values, 5).clip(lowest, 1))
     counts, share = sweep(p, attribute, thetas.tolist(), source.policy.fallback)
     metrics = compute(counts, main_metrics())
-    sizes = counts.sum((-2, -1))[0]
+    sizes = counts.actual.sum(-1)[0]
     mean = np.einsum("tme,m->te", np.nan_to_num(share), sizes / sizes.sum())
     costs = source.relative_costs
     return Curve(
@@ -123,7 +126,7 @@ def _test(
 
     The distance is the total variation distance between the exit shares of two groups in a class,
     averaged over the classes that both groups have, weighted by their samples; the largest over all
-    pairs of groups.
+    pairs of groups. More than `MAX_PAIRED` groups are each compared with all others together.
 
     Args:
         sample: N samples.
@@ -136,16 +139,10 @@ def _test(
     def distance(m: Margins) -> Values:
         # Answers are class and exit as one number, so the predicted margin holds all counts.
         counts = m.predicted.reshape(*m.predicted.shape[:-1], num_classes, number)
-        class_counts = counts.sum(-1, keepdims=True)
-        share = ratio_known(counts, class_counts, 0.0)
-        occurs = class_counts[..., 0] > 0
-        pairs = []
-        for a, b in combinations(range(num_groups), 2):
-            both = occurs[..., a, :] & occurs[..., b, :]
-            weight = (class_counts[..., a, :, 0] + class_counts[..., b, :, 0]) * both
-            variation = np.abs(share[..., a, :, :] - share[..., b, :, :]).sum(-1) / 2
-            pairs.append(ratio_known((weight * variation).sum(-1), weight.sum(-1), 0.0))
-        return np.max(pairs, axis=0)
+        if num_groups > MAX_PAIRED:
+            return _variation(counts, counts.sum(-3, keepdims=True) - counts).max(-1)
+        pairs = combinations(range(num_groups), 2)
+        return np.max([_variation(counts[..., a, :, :], counts[..., b, :, :]) for a, b in pairs], 0)
 
     permutation = permute(
         replace(
@@ -164,23 +161,43 @@ def _test(
     )
 
 
+def _variation(a: NDArray[np.int64], b: NDArray[np.int64]) -> Values:
+    """Distance between the exit shares of two groups, of counts (..., C, E) each."""
+    totals = [counts.sum(-1, keepdims=True) for counts in (a, b)]
+    share, other = (ratio_known(c, total, 0.0) for c, total in zip((a, b), totals, strict=True))
+    both = (totals[0][..., 0] > 0) & (totals[1][..., 0] > 0)
+    weight = (totals[0][..., 0] + totals[1][..., 0]) * both
+    variation = np.abs(share - other).sum(-1) / 2
+    return ratio_known((weight * variation).sum(-1), weight.sum(-1), 0.0)
+
+
 def _confusions(
-    samples: AttributeSample, wrong: NDArray[np.bool_]
-) -> tuple[tuple[str, str, int], ...]:
-    """The most frequent confusions among wrong samples: true class, answer, number."""
-    pairs = zip(
-        samples.sample.labels[wrong].tolist(),
-        samples.sample.answers[0][wrong].tolist(),
-        strict=True,
+    samples: AttributeSample, place: NDArray[np.int64], wrong: NDArray[np.bool_]
+) -> dict[int, tuple[tuple[str, str, int], ...]]:
+    """The most frequent confusions at each place: true class, answer, number.
+
+    Args:
+        samples: N samples.
+        place: exit and group of each sample as one number, (N,).
+        wrong: which answers are wrong, (N,).
+    """
+    labels, answers = samples.sample.labels[wrong], samples.sample.answers[0][wrong]
+    num_classes = len(samples.classes)
+    cells, times = np.unique(
+        (place[wrong] * num_classes + labels) * num_classes + answers, return_counts=True
     )
-    return tuple(
-        (samples.classes[label], samples.classes[answer], times)
-        for (label, answer), times in Counter(sorted(pairs)).most_common(CONFUSIONS)
-    )
+    order = np.lexsort((cells, -times, cells // num_classes**2))
+    confusions: dict[int, tuple[tuple[str, str, int], ...]] = {}
+    for cell, n in zip(cells[order].tolist(), times[order].tolist(), strict=True):
+        where, pair = divmod(cell, num_classes**2)
+        label, answer = (samples.classes[c] for c in divmod(pair, num_classes))
+        if len(frequent := confusions.get(where, ())) < CONFUSIONS:
+            confusions[where] = (*frequent, (label, answer, n))
+    return confusions
 
 
 def _extremes(source: Source, samples: AttributeSample) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Ids of the samples that leave first with the highest and last with the lowest confidence."""
     order = np.lexsort((-source.probabilities.max(-1), source.exits))
-    ids = source.predictions.ids[order][samples.rows[order]].tolist()
-    return tuple(ids[:MAX_IDS]), tuple(reversed(ids[-MAX_IDS:]))
+    order, ids = order[samples.rows[order]], source.predictions.ids
+    return tuple(ids[order[:MAX_IDS]].tolist()), tuple(ids[order[: -MAX_IDS - 1 : -1]].tolist())

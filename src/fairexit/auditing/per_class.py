@@ -57,8 +57,10 @@ def class_gaps(
         # Where chance alone gives as much, no size can be named.
         detectable[~(detectable > null_mean[i])] = math.nan
         rates = proportions(shares[rate])
+        ends_of = _ends(shares[rate].values, enough[rate])
         for c in classes:
-            ends = _ends(shares[rate].values[:, c], enough[rate][:, c])
+            high, low = ends_of[:, c].tolist()
+            ends = None if high == low else (high, low)
             gaps.append(
                 _class_gap(
                     samples,
@@ -144,13 +146,15 @@ def _class_gap(
     )
 
 
-def _ends(rates: Values, enough: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """Groups of the highest and the lowest rate among those with enough clusters."""
-    groups = np.flatnonzero(enough)
-    if len(groups) < 2:
-        return None
-    order = groups[np.argsort(rates[groups], kind="stable")]
-    return int(order[-1]), int(order[0])
+def _ends(rates: Values, enough: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Groups of the highest and the lowest rate of each class, (2, C), from (M, C).
+
+    Only groups with enough clusters are compared; with fewer than two, both are group 0.
+    """
+    order = np.argsort(np.where(enough, rates, np.nan), axis=0, kind="stable")  # NaN last
+    last = np.maximum(enough.sum(0) - 1, 0)
+    ends = np.stack([np.take_along_axis(order, last[None], 0)[0], order[0]])
+    return np.where(last > 0, ends, 0)
 
 
 def _difference(shares: Shares, ends: tuple[int, int] | None, c: int) -> Estimate:

@@ -556,8 +556,19 @@ class AuditResults:
     cohorts: tuple[CohortComparison, ...] = ()
 
 
+MAX_LISTED = 1_000_000
+"""Numbers of an array up to which `plain` lists all of them."""
+
+
 def plain(value: Any) -> Any:
-    """A value for JSON: dataclasses as dicts, arrays as lists, NaN as None."""
+    """A value for JSON: dataclasses as dicts, arrays as lists, NaN as None.
+
+    An array of more than `MAX_LISTED` numbers, such as the counts of thousands of classes, becomes
+    the list of those that are not 0, each as its indices and its value.
+    """
+    if isinstance(value, np.ndarray) and value.size > MAX_LISTED:
+        places = np.argwhere(value)
+        return [[*place, value[tuple(place)].item()] for place in places.tolist()]
     if is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):

@@ -7,8 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.source import Source
+from fairexit.errors import UserError, option, short
 from fairexit.stats.sample import Sample
 from fairexit.types import UNKNOWN
+
+MAX_COUNTS = 2**27
+"""Numbers of samples by group, class and answer that an audit holds: 1 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +40,19 @@ def take_sample(source: Source, attribute: str) -> AttributeSample:
     """The samples of a source whose value of an attribute is known.
 
     Raises:
-        UserError: the attribute is unknown, or has a single value.
+        UserError: the attribute is unknown, has a single value, or has so many groups that the
+            samples cannot be counted by group, class and answer.
     """
     p = source.predictions
     groups, names = p.group(attribute)
     known = groups != UNKNOWN
+    if len(names) * len(p.classes) ** 2 > MAX_COUNTS:
+        raise UserError(
+            f"attribute '{short(attribute)}' has {len(names):,} groups and the table has "
+            f"{len(p.classes):,} classes; an audit counts up to {MAX_COUNTS:,} combinations of "
+            f"group, class and answer. Leave out small groups with {option('min_group')}, or "
+            "evaluate the table without an audit"
+        )
     sample = Sample(
         labels=p.labels[known],
         answers=source.answers[None, known],

@@ -1,7 +1,7 @@
 """Settings of an audit: numbers of draws, levels, and the verdict on a test."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, NOT_TESTED
 from fairexit.errors import UserError
@@ -9,6 +9,12 @@ from fairexit.stats.bootstrap import IntervalMethod
 
 MIN_CLUSTERS = 10
 """Clusters that each side of a comparison needs; with fewer it has too few samples."""
+
+MAX_RATES = 2**23
+"""Rates of all groups, classes and resamples up to which all resamples are drawn."""
+
+MIN_RESAMPLES = 1_000
+"""Resamples and permutations that are drawn whatever the number of rates."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,26 @@ class AuditSettings:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise UserError(f"{name} is {value}; it must be between 0 and 1, such as 0.9")
+
+
+def bounded(settings: AuditSettings, rates: int) -> tuple[AuditSettings, tuple[str, ...]]:
+    """Fewer resamples and permutations where each has very many rates, and a note that says so.
+
+    Args:
+        settings: the settings that were asked for.
+        rates: groups times classes of the attribute with most groups.
+    """
+    most = max(MIN_RESAMPLES, MAX_RATES // rates // 1000 * 1000)
+    asked = settings.n_resamples, settings.n_permutations
+    if max(asked) <= most:
+        return settings, ()
+    note = (
+        f"with {rates:,} combinations of group and class, {most:,} resamples and permutations were "
+        f"drawn in place of {max(asked):,}, and intervals are hardly widened where few clusters "
+        "stand behind a rate"
+    )
+    n_resamples, n_permutations = (min(number, most) for number in asked)
+    return replace(settings, n_resamples=n_resamples, n_permutations=n_permutations), (note,)
 
 
 def verdict_on(p_value: float, alpha: float) -> str:

@@ -7,11 +7,13 @@ over all slices corrects for the search.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 from itertools import combinations
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.cluster_index import cluster_index
 from fairexit.metrics.rates import Values
+from fairexit.predictions.data import Predictions
 from fairexit.types import UNKNOWN
 
 MIN_SLICE_CLUSTERS = 30
@@ -59,12 +62,20 @@ class _Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class _Rows:
-    """All N samples: whether the answer is wrong (0 or 1), class, cluster and bundle, each (N,)."""
+    """All N samples, counted by bundle, class and whether the answer is wrong.
 
+    Attributes:
+        cell: one of D combinations of these, for each sample, (N,).
+        bundle, label, wrong: each of the D combinations, (D,).
+        total: samples of each combination, (D,).
+        num_classes: C.
+    """
+
+    cell: NDArray[np.int64]
+    bundle: NDArray[np.int64]
+    label: NDArray[np.int64]
     wrong: Values
-    labels: NDArray[np.int64]
-    clusters: NDArray[np.int64]
-    bundles: NDArray[np.int64]
+    total: NDArray[np.int64]
     num_classes: int
 
 
@@ -80,21 +91,24 @@ def search_slices(source: Source, settings: AuditSettings) -> SliceSearch:
     """
     p = source.predictions
     numbers = cluster_index(p.clusters)
-    order = np.random.default_rng(settings.random_state).permutation(int(numbers.max()) + 1)
-    wrong = (source.answers != p.labels).astype(float)
-    rows = _Rows(wrong, p.labels, numbers, order[numbers] % BUNDLES, len(p.classes))
+    num_clusters = int(numbers.max()) + 1
+    rows = _count_rows(source, numbers, settings)
     candidates: list[_Candidate] = []
     skipped, seen = 0, set()
-    for values, inside in _slices(source):
-        clusters = 0 if inside.sum() < MIN_SLICE_CLUSTERS else len(np.unique(numbers[inside]))
-        if clusters < MIN_SLICE_CLUSTERS or len(candidates) == MAX_SLICES:
+    for values, find_members in _slices(p):
+        if len(candidates) == MAX_SLICES:
             skipped += 1
             continue
-        key = np.packbits(inside).tobytes()
-        if key in seen or inside.all():
+        members = find_members()
+        clusters = _count_different(numbers[members], num_clusters)
+        if clusters < MIN_SLICE_CLUSTERS:
+            skipped += 1
+            continue
+        key = blake2b(members.tobytes()).digest()
+        if key in seen or len(members) == len(p):
             continue
         seen.add(key)
-        candidate = _measure(values, inside, clusters, rows)
+        candidate = _measure(values, members, clusters, rows)
         if candidate is None:
             skipped += 1
         else:
@@ -106,59 +120,95 @@ def search_slices(source: Source, settings: AuditSettings) -> SliceSearch:
     )
 
 
-def _slices(source: Source) -> Iterator[tuple[dict[str, str], NDArray[np.bool_]]]:
-    """All slices of one attribute value, then of two: their values and the mask (N,) of samples."""
+def _count_rows(source: Source, numbers: NDArray[np.int64], settings: AuditSettings) -> _Rows:
     p = source.predictions
+    order = np.random.default_rng(settings.random_state).permutation(int(numbers.max()) + 1)
+    wrong = source.answers != p.labels
+    combined = (order[numbers] % BUNDLES * len(p.classes) + p.labels) * 2 + wrong
+    cells, cell, total = np.unique(combined, return_inverse=True, return_counts=True)
+    bundle, label = np.divmod(cells // 2, len(p.classes))
+    return _Rows(cell, bundle, label, (cells % 2).astype(float), total, len(p.classes))
+
+
+def _count_different(numbers: NDArray[np.int64], end: int) -> int:
+    """How many different numbers there are, all in [0, end)."""
+    occurs = np.zeros(end, bool)
+    occurs[numbers] = True
+    return int(occurs.sum())
+
+
+def _slices(
+    p: Predictions,
+) -> Iterator[tuple[dict[str, str], Callable[[], NDArray[np.int64]]]]:
+    """All slices of one attribute value, then of two: values, and a function that gives the rows.
+
+    The rows of a slice ascend, and are found only where the slice is tested.
+    """
     single = []
     for name, values in p.attributes.items():
-        present = np.unique(values[values != UNKNOWN]).tolist()
-        single += [(name, p.group_names[name][g], values == g) for g in present]
-    for name, value, inside in single:
-        yield {name: value}, inside
-    for (name_a, value_a, inside_a), (name_b, value_b, inside_b) in combinations(single, 2):
+        order = np.argsort(values, kind="stable")
+        present, starts = np.unique(values[order], return_index=True)
+        for g, members in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
+            if g != UNKNOWN:
+                single.append((name, g, members))
+    for name, g, members in single:
+        yield {name: p.group_names[name][g]}, partial(np.asarray, members)
+    for (name_a, a, rows_a), (name_b, b, rows_b) in combinations(single, 2):
         # If a value is too rare, so are all pairs with it.
-        if name_a != name_b and min(inside_a.sum(), inside_b.sum()) >= MIN_SLICE_CLUSTERS:
-            yield {name_a: value_a, name_b: value_b}, inside_a & inside_b
+        if name_a != name_b and min(len(rows_a), len(rows_b)) >= MIN_SLICE_CLUSTERS:
+            named = {name_a: p.group_names[name_a][a], name_b: p.group_names[name_b][b]}
+            yield named, partial(_both, rows_a, p.attributes[name_b], b)
+
+
+def _both(members: NDArray[np.int64], values: NDArray[np.int64], value: int) -> NDArray[np.int64]:
+    """Those of some rows that have a value of another attribute."""
+    return members[values[members] == value]
 
 
 def _measure(
-    values: dict[str, str], inside: NDArray[np.bool_], clusters: int, rows: _Rows
+    values: dict[str, str], members: NDArray[np.int64], clusters: int, rows: _Rows
 ) -> _Candidate | None:
     """The excess of errors of a slice; None if no class is both inside and outside of it."""
-    n_in = np.bincount(rows.labels[inside], minlength=rows.num_classes)
-    n_out = np.bincount(rows.labels[~inside], minlength=rows.num_classes)
+    inside = np.bincount(rows.cell[members], minlength=len(rows.total))
+    outside = rows.total - inside
+    n_in, n_out = (_by_class(rows, times) for times in (inside, outside))
     both = (n_in > 0) & (n_out > 0)
     total = int(n_in[both].sum())
     if not total:
         return None
-    compared = both[rows.labels]
+    compared = both[rows.label]
     # Weight of each sample in: mean inside - sum over classes of (share inside x mean outside).
-    outside = n_in / np.maximum(n_out, 1) / total
-    weight = np.where(inside, 1 / total, -outside[rows.labels]) * compared
-    null_residuals = rows.wrong - _class_means(rows, np.ones(len(inside), bool))
-    residuals = rows.wrong - np.where(
-        inside, _class_means(rows, inside), _class_means(rows, ~inside)
+    weight_in = inside * compared / total
+    weight_out = -outside * compared * (n_in / np.maximum(n_out, 1) / total)[rows.label]
+    mean_in, mean_out = (_class_means(rows, times) for times in (inside, outside))
+    size = int(rows.bundle.max()) + 1
+    null_residuals = rows.wrong - _class_means(rows, rows.total)
+    parts = np.bincount(rows.bundle, (weight_in + weight_out) * null_residuals, size).astype(float)
+    spread = np.bincount(
+        rows.bundle,
+        weight_in * (rows.wrong - mean_in) + weight_out * (rows.wrong - mean_out),
+        size,
     )
-    size = int(rows.bundles.max()) + 1
-    parts = np.bincount(rows.bundles, weight * null_residuals, minlength=size).astype(float)
-    spread = np.bincount(rows.bundles, weight * residuals, minlength=size)
     return _Candidate(
         values,
-        int(inside.sum()),
+        len(members),
         clusters,
-        float(rows.wrong[inside & compared].mean()),
-        float((weight * rows.wrong).sum()),
+        float((inside * compared * rows.wrong).sum() / total),
+        float(((weight_in + weight_out) * rows.wrong).sum()),
         float(np.sqrt((spread**2).sum())),
         parts,
     )
 
 
-def _class_means(rows: _Rows, among: NDArray[np.bool_]) -> Values:
-    """For every sample, the share of errors of its class among the samples of a mask, (N,)."""
-    labels = rows.labels[among]
-    n = np.bincount(labels, minlength=rows.num_classes)
-    errors = np.bincount(labels, rows.wrong[among], minlength=rows.num_classes)
-    return (errors / np.maximum(n, 1))[rows.labels]
+def _by_class(rows: _Rows, times: NDArray[Any]) -> Values:
+    """Samples of each class, (C,), if each combination occurs a number of times, (D,)."""
+    return np.bincount(rows.label, times, rows.num_classes).astype(float)
+
+
+def _class_means(rows: _Rows, times: NDArray[np.int64]) -> Values:
+    """For every combination, the share of errors of its class in `times` samples of each, (D,)."""
+    errors = _by_class(rows, times * rows.wrong)
+    return (errors / np.maximum(_by_class(rows, times), 1))[rows.label]
 
 
 def _test(candidates: list[_Candidate], settings: AuditSettings) -> tuple[Slice, ...]:

@@ -15,7 +15,7 @@ from fairexit.errors import UserError, option, short
 from fairexit.evaluation.assess import Choice, choose_policy, stored_predictions
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
-from fairexit.predictions.data import Predictions, first_row
+from fairexit.predictions.data import Names, Predictions, first_row
 from fairexit.predictions.files import read_predictions
 from fairexit.predictions.reading import Reading
 from fairexit.runs import Run, open_run
@@ -72,7 +72,7 @@ class Source:
         Raises:
             ValueError: only the answers are known.
         """
-        _, probabilities = self.predictions.at(self.exits)
+        probabilities = self.predictions.probabilities_at(self.exits)
         if probabilities is None:
             raise ValueError("only the answers are known, no probabilities")
         return np.ascontiguousarray(probabilities)
@@ -80,7 +80,7 @@ class Source:
     @cached_property
     def answers(self) -> NDArray[np.int64]:
         """Predicted classes, (N,)."""
-        return self.predictions.at(self.exits)[0]
+        return self.predictions.answers_at(self.exits)
 
     @property
     def relative_costs(self) -> NDArray[np.float64] | None:
@@ -137,7 +137,7 @@ def source_of(
     cluster_name: str = "cluster",
 ) -> Source:
     """The source of predictions in memory; arguments and errors as for `open_source`."""
-    splits = np.unique(predictions.split).tolist()
+    splits = predictions.splits
     measured = predictions if splits == [""] else predictions.of_split(split)
     choice = Choice("auto" if threshold is None else threshold)
     return Source(
@@ -272,7 +272,7 @@ def align(source: Source, reference: Source) -> Source:
     return replace(source, predictions=aligned)
 
 
-def same_partition(a: NDArray[np.str_], b: NDArray[np.str_]) -> bool:
+def same_partition(a: Names, b: Names) -> bool:
     """Whether two lists of clusters put the same samples together, whatever the names.
 
     >>> same_partition(np.array(["a", "a", ""]), np.array(["1", "1", "2"]))

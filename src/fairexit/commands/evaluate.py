@@ -21,6 +21,9 @@ from fairexit.terminal import note, say
 
 EXAMPLE = "fairexit evaluate runs/me --tolerance 0.02"
 
+MAX_NOTES = 20
+"""Empty cells that are listed one by one; --json has all."""
+
 
 @table_options
 def evaluate(
@@ -107,5 +110,7 @@ def evaluate(
     if evaluation.only_answer:
         say(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
     treatment = "left out of the gaps" if empty == "exclude" else "its rates count as 0"
-    for name, label in evaluation.empty_cells:
+    for name, label in evaluation.empty_cells[:MAX_NOTES]:
         say(f"note: no image of class '{label}' in group '{name}'; {treatment}")
+    if (more := len(evaluation.empty_cells) - MAX_NOTES) > 0:
+        say(f"note: {more:,} more classes are without an image in a group; {treatment}")

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from fairexit.errors import UserError, option, short
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
@@ -118,7 +116,7 @@ def assess(
             source, None if group is None else [group], reading=reading or Reading()
         )
     group = group or _only_attribute(everything, name)
-    splits = np.unique(everything.split).tolist()
+    splits = everything.splits
     if splits == [""] and split != "test":
         raise UserError(
             f"{name} has no column 'split', so there is no split '{short(split)}'; leave out "
@@ -225,7 +223,7 @@ def choose_policy(
         return Policy(cast(float | tuple[float, ...], choice.threshold), choice.fallback)
     if run is not None:
         validation = stored_predictions(run, "val", reading)
-    elif "val" in predictions.split:
+    elif "val" in predictions.splits:
         validation = predictions.of_split("val")
     else:
         raise UserError(

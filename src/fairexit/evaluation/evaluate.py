@@ -1,6 +1,7 @@
 """All metrics of one set of predictions and one attribute, and the rows of the paper's table."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy, Theta
 from fairexit.evaluation.thresholds import select, shares
-from fairexit.metrics.counts import count, empty_cells
+from fairexit.metrics.counts import Margins, count_margins, empty_cells
 from fairexit.metrics.rates import AVERAGES, BY_GROUP, Empty
 from fairexit.metrics.record import compute, main_metrics
 from fairexit.metrics.scores import auroc
 from fairexit.predictions.data import Predictions
+from fairexit.progress import track
 from fairexit.types import UNKNOWN
+
+LARGE = 10_000_000
+"""Probabilities above which measuring them takes seconds and shows its progress."""
 
 ONE_ANSWER = "Every sample is answered with '{}'. Gaps of such a model are 0 and mean nothing."
 
@@ -76,31 +81,35 @@ def evaluate(
         UserError: the rows belong to several splits, the attribute is unknown or has a single
             value, or a threshold is out of range.
     """
-    splits = np.unique(predictions.split)
-    if len(splits) > 1:
+    if len(predictions.splits) > 1:
         raise UserError(
-            f"the rows are of several splits ({', '.join(splits)}); evaluate one split at a time"
+            f"the rows are of several splits ({', '.join(predictions.splits)}); evaluate one split "
+            "at a time"
         )
     policy = _policy(policy, predictions)
     groups, names = predictions.group(group)
     known = predictions.take(groups != UNKNOWN)
     groups = known.attributes[group]
     exits = select(known.confidence, policy.theta, policy.fallback)
+    num_exits = len(known.exit_names)
     # First the answers under the policy, then those of each exit.
-    options = [exits, *(np.full(len(known), e) for e in range(len(known.exit_names)))]
-    answers = np.stack([known.at(option)[0] for option in options])
-    counts = count(
-        known.labels, answers, groups, num_classes=len(known.classes), num_groups=len(names)
+    margins = count_margins(
+        known.labels,
+        np.concatenate([known.answers_at(exits)[None], known.answers.T]),
+        groups,
+        num_classes=len(known.classes),
+        num_groups=len(names),
     )
-    answered = np.flatnonzero(counts[0].sum((0, 1)))
-    values = compute(counts, empty=empty)
-    values["auroc"] = np.array([_auroc(known, option) for option in options])
-    exit_counts = np.zeros((len(names), len(known.exit_names)), np.int64)
-    np.add.at(exit_counts, (groups, exits), 1)
+    of_policy = Margins(*(margin[0] for margin in margins))
+    answered = np.flatnonzero(of_policy.predicted.sum(0))
+    values = compute(margins, empty=empty)
+    values["auroc"] = _aurocs(known, exits)
+    exit_counts = np.bincount(groups * num_exits + exits, minlength=len(names) * num_exits)
+    exit_counts = exit_counts.reshape(len(names), num_exits)
     share = shares(exit_counts)
-    by_group = {name: BY_GROUP[name](counts[0]) for name in AVERAGES}
+    by_group = {name: BY_GROUP[name](of_policy) for name in AVERAGES}
     policy_metrics, *exit_metrics = (
-        {name: value[i].item() for name, value in values.items()} for i in range(len(options))
+        {name: value[i].item() for name, value in values.items()} for i in range(1 + num_exits)
     )
     return Evaluation(
         policy=policy,
@@ -121,14 +130,25 @@ def evaluate(
             for name, metrics in zip(known.exit_names, exit_metrics, strict=True)
         ],
         only_answer=known.classes[answered[0]] if len(answered) == 1 else None,
-        empty_cells=empty_cells(counts[0], names, known.classes),
+        empty_cells=empty_cells(of_policy, names, known.classes),
     )
 
 
-def _auroc(predictions: Predictions, exits: NDArray[np.int64]) -> float:
-    """AUROC at one exit for each sample, (N,); NaN if only the answers are known."""
-    _, probabilities = predictions.at(exits)
-    return math.nan if probabilities is None else auroc(probabilities, predictions.labels).item()
+def _aurocs(predictions: Predictions, exits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """AUROC at one exit for each sample, (N,), then at each exit; NaN if there are only answers."""
+    probabilities, number = predictions.probabilities, len(predictions.exit_names)
+    if probabilities is None:
+        return np.full(1 + number, math.nan)
+    if number == 1:
+        return np.repeat(auroc(probabilities[:, 0], predictions.labels), 2)
+
+    def options() -> Iterator[NDArray[np.float32]]:
+        yield probabilities[np.arange(len(exits)), exits]
+        yield from (probabilities[:, e] for e in range(number))
+
+    large = probabilities.size > LARGE
+    shown = track(options(), "AUROC", 1 + number) if large else options()
+    return np.array([auroc(values, predictions.labels).item() for values in shown])
 
 
 PRINTED_GAPS = ("eopp0", "eopp1", "eodd_paper")

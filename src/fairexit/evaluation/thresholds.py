@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, option, short
 from fairexit.evaluation.policy import Fallback, Policy, Theta, check_fallback, check_theta
-from fairexit.metrics.counts import count
+from fairexit.metrics.counts import Margins, count_margins
 from fairexit.metrics.rates import Empty, Values, ratio_known
 from fairexit.metrics.record import METRICS, Metric, compute
 from fairexit.predictions.files import Predictions
@@ -92,8 +92,8 @@ def select(
 
 def sweep(
     predictions: Predictions, group: str, thetas: Sequence[float], fallback: Fallback = "final"
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Counts and exit shares at many thresholds in one pass.
+) -> tuple[Margins, NDArray[np.float64]]:
+    """Margins of the counts, and exit shares, at many thresholds in one pass.
 
     As theta increases, a sample changes its exit at most E - 1 times. So each sample contributes to
     a few intervals of the sorted thetas, and running sums give the counts at every threshold.
@@ -104,7 +104,7 @@ def sweep(
         thetas: T thresholds in (0, 1], in any order.
         fallback: as for `select`.
     Returns:
-        Counts (T, M, C, C), and the share of each group that leaves at each exit (T, M, E), NaN
+        Margins (T, M, C), and the share of each group that leaves at each exit (T, M, E), NaN
         for a group without samples.
     Raises:
         UserError: a theta is out of range, or the attribute is unknown or has a single value.
@@ -115,26 +115,43 @@ def sweep(
     known = groups != UNKNOWN
     groups, labels = groups[known], predictions.labels[known]
     confidence, answers = predictions.confidence[known], predictions.answers[known]
-    (n, num_exits), num_classes, num_groups = answers.shape, len(predictions.classes), len(names)
-    exits = np.tile(np.arange(num_exits), (n, 1))
-    if fallback == "most_confident":
-        exits[:, -1] = confidence.argmax(1)
-        answers[:, -1] = answers[np.arange(n), exits[:, -1]]
-    # Exit k answers for the thetas above all earlier confidences, up to its own confidence.
-    ends = np.searchsorted(levels, np.maximum.accumulate(confidence, axis=1), side="right")
-    ends[:, -1] = len(levels)
-    starts = np.pad(ends[:, :-1], ((0, 0), (1, 0)))
-    sample, exit_ = np.nonzero(starts < ends)
-    start, end = starts[sample, exit_], ends[sample, exit_]
-    counts = np.zeros((len(levels) + 1, num_groups, num_classes, num_classes), np.int64)
-    exit_counts = np.zeros((len(levels) + 1, num_groups, num_exits), np.int64)
-    cell = (groups[sample], labels[sample], answers[sample, exit_])
-    exit_cell = (groups[sample], exits[sample, exit_])
-    for total, index in ((counts, cell), (exit_counts, exit_cell)):
-        np.add.at(total, (start, *index), 1)
-        np.subtract.at(total, (end, *index), 1)
-        np.cumsum(total, axis=0, out=total)
-    return counts[level_index], shares(exit_counts[level_index])
+    num_classes, num_exits = len(predictions.classes), answers.shape[1]
+    hits, predicted = np.zeros((2, len(levels) + 1, len(names) * num_classes), np.int64)
+    exit_counts = np.zeros((len(levels) + 1, len(names) * num_exits), np.int64)
+    highest, end = confidence[:, 0], np.zeros(len(groups), np.int64)
+    for k in range(num_exits):
+        exits, answer = np.full(len(groups), k), answers[:, k]
+        if k == num_exits - 1 and fallback == "most_confident":
+            exits = confidence.argmax(1)
+            answer = answers[np.arange(len(groups)), exits]
+        # Exit k answers for the thetas above all earlier confidences, up to its own confidence.
+        highest, start = np.maximum(highest, confidence[:, k]), end
+        end = np.searchsorted(levels, highest, side="right")
+        if k == num_exits - 1:
+            end = np.full(len(groups), len(levels))
+        cell = groups * num_classes + answer
+        right = answer == labels
+        _add_intervals(predicted, start, end, cell)
+        _add_intervals(hits, start[right], end[right], cell[right])
+        _add_intervals(exit_counts, start, end, groups * num_exits + exits)
+    shape = (len(thetas), len(names), -1)
+    actual = np.bincount(groups * num_classes + labels, minlength=len(names) * num_classes)
+    totals = (np.cumsum(total, axis=0)[level_index].reshape(shape) for total in (hits, predicted))
+    hits, predicted = totals
+    margins = Margins(hits, np.broadcast_to(actual.reshape(len(names), -1), hits.shape), predicted)
+    return margins, shares(np.cumsum(exit_counts, axis=0)[level_index].reshape(shape))
+
+
+def _add_intervals(
+    total: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    cell: NDArray[np.int64],
+) -> None:
+    """Add 1 to the cell of each sample (N,) where its interval of levels starts, -1 at its end."""
+    for level, sign in ((start, 1), (end, -1)):
+        flat = np.bincount(level * total.shape[1] + cell, minlength=total.size)
+        total += sign * flat.reshape(total.shape)
 
 
 def shares(exit_counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -172,9 +189,8 @@ def choose_theta(
         UserError: rows belong to another split, the rule is unknown, a theta is out of range, or
             the groups cannot be compared.
     """
-    splits = np.unique(predictions.split).tolist()
-    if splits != ["val"]:
-        present = ", ".join(split or "no split" for split in splits)
+    if predictions.splits != ["val"]:
+        present = ", ".join(split or "no split" for split in predictions.splits)
         raise UserError(
             "a threshold is chosen only on rows of split 'val', but these rows are of: "
             f"{short(present)}"
@@ -191,7 +207,7 @@ def choose_theta(
             f"{metric.label} of attribute '{group}' is not defined on validation, because no class "
             "occurs in two of its groups"
         )
-    final_counts = count(
+    final_counts = count_margins(
         predictions.labels,
         predictions.answers[:, -1],
         groups,

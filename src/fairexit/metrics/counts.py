@@ -73,6 +73,41 @@ def count(
     return totals.reshape(*leading, num_groups, num_classes, num_classes)
 
 
+def count_margins(
+    labels: NDArray[np.integer[Any]],
+    predicted: NDArray[np.integer[Any]],
+    groups: NDArray[np.integer[Any]],
+    *,
+    num_classes: int,
+    num_groups: int,
+) -> Margins:
+    """The margins of `count`, without the counts themselves; arguments and errors as there.
+
+    >>> labels, predicted, groups = np.array([0, 1]), np.array([0, 0]), np.array([0, 0])
+    >>> count_margins(labels, predicted, groups, num_classes=2, num_groups=1).hits.tolist()
+    [[1, 0]]
+    """
+    check_samples(labels, predicted, groups, num_classes=num_classes, num_groups=num_groups)
+    known = groups != UNKNOWN
+    if not known.all():
+        labels, predicted, groups = labels[known], predicted[..., known], groups[known]
+    base = groups.astype(np.int64) * num_classes
+    cell = base + labels
+
+    def total(cells: NDArray[Any]) -> NDArray[np.int64]:
+        sums = np.bincount(cells, minlength=num_groups * num_classes)
+        return sums.reshape(num_groups, num_classes)
+
+    models = predicted.reshape(math.prod(predicted.shape[:-1]), len(labels))
+    shape = (*predicted.shape[:-1], num_groups, num_classes)
+    hits = np.array([total(cell[model == labels]) for model in models])
+    return Margins(
+        hits.reshape(shape),
+        np.broadcast_to(total(cell), shape),
+        np.array([total(base + model) for model in models]).reshape(shape),
+    )
+
+
 def check_samples(
     labels: NDArray[np.integer[Any]],
     predicted: NDArray[np.integer[Any]],

@@ -35,10 +35,13 @@ def auroc(
     >>> auroc(np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]), np.array([0, 1, 0])).item()
     1.0
     """
-    weights = _weights(labels, weights)
     num_classes = probabilities.shape[1]
     classes = [1] if num_classes == 2 else range(num_classes)
-    areas = [_area(ranks(probabilities, c), labels == c, weights) for c in classes]
+    if weights is None:
+        areas = [_plain_area(probabilities, c, labels == c) for c in classes]
+    else:
+        weights = _weights(labels, weights)
+        areas = [_area(ranks(probabilities, c), labels == c, weights) for c in classes]
     return mean_known(np.stack(areas, -1))
 
 
@@ -90,7 +93,10 @@ def ece(
     confidence = probabilities.max(1).astype(np.float64)
     excess = (probabilities.argmax(1) == labels) - confidence
     bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = (weights * excess) @ np.eye(bins)[bin_index]
+    if weights.ndim == 1:
+        gaps = np.bincount(bin_index, weights * excess, bins)
+    else:
+        gaps = (weights * excess) @ np.eye(bins)[bin_index]
     return _mean(np.abs(gaps).sum(-1), weights)
 
 
@@ -132,6 +138,28 @@ def _mean(total: Values, weights: Values) -> Values:
     size = weights.sum(-1)
     mean: Values = np.divide(total, size, out=np.full(np.shape(size), np.nan), where=size > 0)
     return mean
+
+
+def _plain_area(probabilities: Array, c: int, positive: NDArray[np.bool_]) -> Values:
+    """As `_area` of the ranks of a class, for weights of 1: two short sorts in place of a long one.
+
+    Ranks are needed only near 1, where probabilities that are equal may differ in what they leave.
+    """
+    near_one = probabilities[:, c] > NEAR_ONE
+    high = np.flatnonzero(near_one)
+    wins = _wins(probabilities[~near_one, c], positive[~near_one])
+    wins += _wins(ranks(probabilities[high], c), positive[high])
+    total, above = int(positive.sum()), int(positive[high].sum())
+    below = len(positive) - len(high) - (total - above)  # negatives that are not near 1
+    pairs = total * (len(positive) - total)
+    return np.array((wins + above * below) / pairs if pairs else np.nan)
+
+
+def _wins(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:
+    """Pairs of a positive and a negative in which the positive scores higher; ties count half."""
+    positives, negatives = np.sort(scores[positive]), np.sort(scores[~positive])
+    sides = (np.searchsorted(negatives, positives, side).sum() for side in ("left", "right"))
+    return float(sum(sides)) / 2
 
 
 def _area(scores: NDArray[np.int64], positive: NDArray[np.bool_], weights: Values) -> Values:

@@ -106,7 +106,7 @@ def _add_probabilities(parts: Parts, probabilities: Any, reading: Reading) -> No
             f"or give the probability of one class as {option('score')}"
         )
     values = softmax(rows, axis=1) if reading.logits else rows
-    parts.probabilities["f"] = values.astype(np.float32)
+    parts.probabilities = values.astype(np.float32)[:, None]
 
 
 def _class_names(codes: NDArray[np.int64], cells: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, option, short
-from fairexit.predictions.data import Predictions, first_row
+from fairexit.predictions.data import Names, Predictions, first_row
 from fairexit.predictions.reading import MAX_VALUES, Reading
 from fairexit.tabular.clusters import cluster_names
 from fairexit.tabular.files import Coded, coded
@@ -22,7 +22,10 @@ from fairexit.tabular.names import (
 )
 
 MAX_CLASSES = 5_000
-"""Classes that a table may have; counts need their square for every group."""
+"""Classes that a table may have."""
+
+MAX_FORMS = 10
+"""Forms of each name, in the mean, up to which the names of classes are reconciled."""
 
 MISSING = ("nan", "na", "n/a", "<na>", "null")
 """Cells that are no class unless the classes are given; "none" and "unknown" may be classes."""
@@ -43,7 +46,8 @@ class Parts:
     Attributes:
         labels: Arrow column of the true classes.
         answers: Arrow column of the predicted classes, or None.
-        probabilities: exit -> (N, C) float32, the final exit "f" last; empty if not known.
+        probabilities: (N, E, C), or None if not known.
+        exits: E names, the final exit "f" last.
         classes: the classes of the probabilities, or those that the caller names, or None.
         attributes: name -> Arrow column.
         clusters, ids, splits: Arrow columns, or None.
@@ -55,7 +59,8 @@ class Parts:
 
     labels: Any
     answers: Any = None
-    probabilities: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    probabilities: NDArray[np.float32] | None = None
+    exits: tuple[str, ...] = ("f",)
     classes: Sequence[str] | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     clusters: Any = None
@@ -84,20 +89,11 @@ def build(parts: Parts, reading: Reading, wanted: Sequence[str] | None = None) -
     notes = list(parts.notes)
     parts, dropped = _complete(parts, reading)
     notes += dropped
-    ids = _names(parts.ids, "id", len(parts.labels))
-    if parts.ids is None:
-        ids = np.arange(1, len(parts.labels) + 1).astype(np.str_)
+    ids = _ids(parts.ids, len(parts.labels))
     classes, labels, given, merged = _classes(parts, reading, ids)
     notes += merged
-    exits = tuple(sorted(parts.probabilities, key=lambda name: (name == "f", name.zfill(9))))
-    probabilities = None
-    if exits:
-        first = parts.probabilities[exits[0]]
-        probabilities = (
-            first[:, None]
-            if len(exits) == 1
-            else np.stack([parts.probabilities.pop(name) for name in exits], 1)
-        )
+    probabilities, exits = parts.probabilities, parts.exits
+    if probabilities is not None:
         if given is not None:
             if len(exits) > 1:
                 raise UserError(
@@ -120,7 +116,7 @@ def build(parts: Parts, reading: Reading, wanted: Sequence[str] | None = None) -
         group_names=group_names,
         classes=classes,
         probabilities=probabilities,
-        exit_names=exits or ("f",),
+        exit_names=exits,
         given=given,
         notes=tuple(dict.fromkeys([*notes, *said])),
         left_out=parts.left_out,
@@ -138,8 +134,8 @@ def _complete(parts: Parts, reading: Reading) -> tuple[Parts, list[str]]:
     missing = {"a label": _empty(parts, parts.labels, "label")}
     if parts.answers is not None:
         missing["an answer"] = _empty(parts, parts.answers, "prediction")
-    for values in parts.probabilities.values():
-        blank = np.isnan(values.sum(1))
+    if parts.probabilities is not None:
+        blank = np.isnan(parts.probabilities.sum((1, 2)))
         missing["an answer"] = blank | missing.get("an answer", np.zeros_like(blank))
     notes = []
     for what, rows in missing.items():
@@ -167,7 +163,8 @@ def _complete(parts: Parts, reading: Reading) -> tuple[Parts, list[str]]:
         Parts(
             labels=kept(parts.labels),
             answers=kept(parts.answers),
-            probabilities={name: v[keep] for name, v in parts.probabilities.items()},
+            probabilities=None if parts.probabilities is None else parts.probabilities[keep],
+            exits=parts.exits,
             classes=parts.classes,
             attributes={name: kept(column) for name, column in parts.attributes.items()},
             clusters=kept(parts.clusters),
@@ -184,6 +181,7 @@ def _complete(parts: Parts, reading: Reading) -> tuple[Parts, list[str]]:
 def _empty(parts: Parts, column: Any, name: str) -> NDArray[np.bool_]:
     """Which cells of a column of classes are empty or say that they are, (N,)."""
     codes, cells = coded(column, name)
+    _check_few(cells, name)
     classes = set(parts.classes or ())
     says_so = {cell for cell in cells if key(cell) in MISSING and not parts.exact} - classes
     blank = np.array([cell in says_so or not clean(cell) for cell in [*cells, ""]])
@@ -191,8 +189,17 @@ def _empty(parts: Parts, column: Any, name: str) -> NDArray[np.bool_]:
     return missing
 
 
+def _check_few(cells: Sequence[str], name: str) -> None:
+    """Raise a UserError if there are so many cells that they cannot be classes in any form."""
+    if len(cells) > MAX_FORMS * MAX_CLASSES:
+        raise UserError(
+            f"column '{short(name)}' has {len(cells):,} different cells, which are no classes; at "
+            f"most {MAX_CLASSES:,} are read. Is it the right column?"
+        )
+
+
 def _classes(
-    parts: Parts, reading: Reading, ids: NDArray[np.str_]
+    parts: Parts, reading: Reading, ids: Names
 ) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64] | None, tuple[str, ...]]:
     """The classes, the labels (N,), the answers (N,) if they are given, and notes."""
     columns = {reading.label: coded(parts.labels, reading.label)}
@@ -227,7 +234,7 @@ def _no_class(
     index: NDArray[np.int64],
     *,
     names: Sequence[str],
-    ids: NDArray[np.str_],
+    ids: Names,
 ) -> UserError:
     """The error about cells that are no class, where the index (N,) is negative."""
     wrong = index < 0
@@ -284,7 +291,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def check_answers(
-    ids: NDArray[np.str_],
+    ids: Names,
     answers: NDArray[np.int64],
     probabilities: NDArray[np.float32],
     classes: Sequence[str],
@@ -347,17 +354,17 @@ def _attributes(
     return attributes, group_names, notes
 
 
-def _clusters(column: Any, n: int, reading: Reading) -> tuple[NDArray[np.str_], list[str]]:
+def _clusters(column: Any, n: int, reading: Reading) -> tuple[Names, list[str]]:
     """Names of clusters, "" where they are not known, and notes."""
     if column is None:
-        return np.full(n, ""), []
+        return np.full(n, "", object), []
     return cluster_names(reading.cluster, *coded(column, reading.cluster), reading.unknown_values)
 
 
-def _splits(column: Any, n: int) -> NDArray[np.str_]:
+def _splits(column: Any, n: int) -> Names:
     """Names of splits; the usual names of train, val and test in their usual form."""
     if column is None:
-        return np.full(n, "")
+        return np.full(n, "", object)
     codes, cells = coded(column, "split")
     names = []
     for cell in cells:
@@ -366,14 +373,14 @@ def _splits(column: Any, n: int) -> NDArray[np.str_]:
         names.append(
             "" if is_unknown(cell) else usual if usual in ("train", "val", "test") else clean(cell)
         )
-    return np.array([*names, ""])[codes]
+    return np.array([*names, ""], object)[codes]
 
 
-def _names(column: Any, meaning: str, n: int) -> NDArray[np.str_]:
-    """A column as texts, (N,); "" where a cell is empty."""
+def _ids(column: Any, n: int) -> Names:
+    """The ids as texts, (N,); without a column, the rows are numbered from 1."""
     if column is None:
-        return np.full(n, "")
-    codes, cells = coded(column, meaning)
+        return np.arange(1, n + 1).astype(np.str_).astype(object)
+    codes, cells = coded(column, "id")
     if (codes < 0).any():
-        raise UserError(f"row {int((codes < 0).argmax()) + 1} has no {meaning}")
-    return np.array(cells)[codes]
+        raise UserError(f"row {int((codes < 0).argmax()) + 1} has no id")
+    return np.array(cells, object)[codes]

@@ -1,8 +1,10 @@
 """Predictions of any model for labelled samples."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,13 @@ from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, short
 from fairexit.types import PROBABILITY, RESERVED, UNKNOWN
+
+Names = NDArray[Any]
+"""Texts, as Python objects where they come from a table: in NumPy's arrays of characters each would
+take the memory of the longest."""
+
+BLOCK = 2**22
+"""Probabilities that are checked together, to save memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +47,9 @@ class Predictions:
             do not sum to 1.
     """
 
-    ids: NDArray[np.str_]
-    clusters: NDArray[np.str_]
-    split: NDArray[np.str_]
+    ids: Names
+    clusters: Names
+    split: Names
     labels: NDArray[np.int64]
     attributes: dict[str, NDArray[np.int64]]
     group_names: dict[str, tuple[str, ...]]
@@ -113,19 +122,25 @@ class Predictions:
     def _check_probabilities(self) -> None:
         if self.probabilities is None:
             return
-        wrong = np.any(~(self.probabilities >= 0), axis=(1, 2))
+        # Tables from other tools are rounded, some to two digits.
+        allowed = min(0.005 * len(self.classes), 0.05) + 1e-6
+        off: NDArray[np.bool_] = np.zeros(self.probabilities.shape[:2], bool)
+        wrong = np.zeros(len(self), bool)
+        step = max(1, BLOCK // math.prod(self.probabilities.shape[1:]))
+        for start in range(0, len(self), step):
+            rows = slice(start, start + step)
+            block = self.probabilities[rows]
+            wrong[rows] = ~(block >= 0).all((1, 2))
+            off[rows] = np.abs(block.sum(-1, dtype=np.float64) - 1) > allowed
         if wrong.any():
             raise UserError(
                 f"{first_row(self.ids, wrong)}: a probability is negative or not a number"
             )
-        # Tables from other tools are rounded, some to two digits.
-        allowed = min(0.005 * len(self.classes), 0.05) + 1e-6
-        off = np.abs(self.probabilities.sum(-1, dtype=np.float64) - 1) > allowed
         if off.any():
             sample, exit_ = np.argwhere(off)[0]
             total = self.probabilities[sample, exit_].sum()
             raise UserError(
-                f"{first_row(self.ids, off.any(1))}: the probabilities of exit "
+                f"{first_row(self.ids, np.any(off, 1))}: the probabilities of exit "
                 f"'{self.exit_names[exit_]}' sum to {total:.4g}, not 1"
             )
 
@@ -144,6 +159,11 @@ class Predictions:
         """Whether only the answers are known, so that scores such as AUROC have no value."""
         return self.probabilities is None
 
+    @property
+    def splits(self) -> list[str]:
+        """The names of splits that occur, in order; "" among them if a row has none."""
+        return sorted(pd.unique(self.split.astype(object)))
+
     @cached_property
     def answers(self) -> NDArray[np.int64]:
         """The predicted class of each sample at each exit, (N, E)."""
@@ -159,13 +179,15 @@ class Predictions:
             return np.ones((len(self), 1), np.float32)
         return self.probabilities.max(-1)
 
-    def at(self, exits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
-        """The answers (N,) and, if known, probabilities (N, C) at an exit for each sample, (N,)."""
-        rows = np.arange(len(self))
-        probabilities = self.probabilities
-        return self.answers[rows, exits], None if probabilities is None else probabilities[
-            rows, exits
-        ]
+    def answers_at(self, exits: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The answers at an exit for each sample, (N,)."""
+        return np.take_along_axis(self.answers, exits[:, None], 1)[:, 0]
+
+    def probabilities_at(self, exits: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """The probabilities (N, C), if they are known, at an exit for each sample, (N,)."""
+        if self.probabilities is None or len(self.exit_names) == 1:
+            return None if self.probabilities is None else self.probabilities[:, 0]
+        return self.probabilities[np.arange(len(self)), exits]
 
     def take(self, rows: NDArray[np.bool_]) -> "Predictions":
         """The rows that a mask (N,) selects."""
@@ -190,7 +212,7 @@ class Predictions:
         """
         rows = self.split == name
         if not rows.any():
-            present = [split for split in np.unique(self.split).tolist() if split]
+            present = [split for split in self.splits if split]
             hint = nearest(name, present) if present else "the rows do not name a split"
             raise UserError(f"there are no rows of split '{short(name)}'; {hint}")
         return self.take(rows)
@@ -214,7 +236,7 @@ class Predictions:
         return values, names
 
 
-def first_row(ids: NDArray[np.str_], wrong: NDArray[np.bool_]) -> str:
+def first_row(ids: Names, wrong: NDArray[np.bool_]) -> str:
     """The first row that a mask (N,) selects, as error messages name it; rows count from 1."""
     index = int(np.argmax(wrong))
     return f"row {index + 1} (id '{short(ids[index])}')"

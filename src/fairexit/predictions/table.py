@@ -141,20 +141,34 @@ def _add_probabilities(parts: Parts, table: TableFile, reading: Reading) -> set[
     for exit_, columns in by_exit.items():
         if columns.keys() != by_exit["f"].keys():
             raise UserError(f"columns 'p{exit_}/' and 'pf/' have different classes")
-        blocks = table.number_blocks([columns[class_] for class_ in classes])
-        parts.probabilities[exit_] = _stack(blocks, len(parts.labels), len(classes), reading)
+    parts.exits = tuple(sorted(by_exit, key=lambda name: (name == "f", name.zfill(9))))
+    columns_of = [[by_exit[exit_][class_] for class_ in classes] for exit_ in parts.exits]
+    parts.probabilities = _stack(table, columns_of, len(parts.labels), reading)
     if not parts.exact:
         reconcile({"class": []}, classes)  # no class is there twice, in two forms
     parts.classes = classes if parts.exact else [clean(name) for name in classes]
     return {column for columns in by_exit.values() for column in columns.values()}
 
 
-def _stack(blocks: Any, n: int, num_classes: int, reading: Reading) -> NDArray[np.float32]:
-    """Columns of numbers as probabilities, (N, C)."""
-    values = np.empty((n, num_classes), np.float64 if reading.logits else np.float32)
-    for c, block in enumerate(blocks):
-        values[:, c] = block
-    return softmax(values, axis=1).astype(np.float32) if reading.logits else values
+def _stack(
+    table: TableFile, columns: Sequence[Sequence[str]], n: int, reading: Reading
+) -> NDArray[np.float32]:
+    """Columns of numbers, named by exit and class, as probabilities, (N, E, C).
+
+    They are read in batches of rows, because the whole table in double precision, or a copy of it
+    for each exit, would take several times the memory of the result.
+    """
+    result = np.empty((n, len(columns), len(columns[0])), np.float32)
+    start = 0
+    for batch in table.batches([name for names in columns for name in names]):
+        values = np.empty((len(batch), *result.shape[1:]))
+        for e, names in enumerate(columns):
+            for c, name in enumerate(names):
+                values[:, e, c] = numbers_of(batch[name], name)
+        result[start : start + len(batch)] = softmax(values, axis=-1) if reading.logits else values
+        start += len(batch)
+    pa.default_memory_pool().release_unused()  # what Arrow keeps is about as large as the result
+    return result
 
 
 def _class_columns(parts: Parts, table: TableFile, reading: Reading) -> dict[str, str]:
@@ -225,7 +239,7 @@ def add_score(
     if not others:
         raise UserError(f"every label is '{short(yes)}'; at least two classes are needed")
     parts.classes = [others[0], yes]
-    parts.probabilities["f"] = np.stack([negative, positive], 1).astype(np.float32)
+    parts.probabilities = np.stack([negative, positive], 1).astype(np.float32)[:, None]
     if answers is not None:
         parts.answers = answers
     else:

@@ -170,7 +170,7 @@ def bootstrap(
     clusters = find_clusters(sample)
     rng = np.random.default_rng(random_state)
     point = measure(clusters, [clusters.number[None]], measures)
-    resamples = resample(clusters.number, clusters.group, n_resamples, rng)
+    resamples = resample(clusters.number, clusters.group, n_resamples, rng, width=clusters.width)
     return Bootstrap(
         {name: value[0] for name, value in point.items()},
         measure(clusters, resamples, measures),

@@ -3,28 +3,35 @@
 Images of one lesion or patient are correlated, so whole clusters are drawn, not single images. Two
 clusters whose images agree in everything that a metric depends on (group, class, every model's
 prediction) are interchangeable: they have the same *type*, and a draw is the number of times that
-each type occurs.
+each type occurs. Types that differ only in their group have the same *shape*, and where groups are
+permuted a draw is the number of times that each shape occurs with each group.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from fairexit.cluster_index import cluster_index
+from fairexit.stats.contents import find_contents, profiles_of
 from fairexit.stats.sample import Ints, Sample
 from fairexit.types import UNKNOWN
-
-NARROW = 64
-"""Number of cells (groups x classes) up to which margins are computed as a matrix product."""
 
 MAX_TYPES = 20_000
 """Number of types up to which single clusters are drawn; with more, bundles of clusters are."""
 
 BUNDLES = 1_000
 """Bundles that each group keeps of a class, enough to estimate its spread to within 2 %."""
+
+MAX_REGROUPED = 2**20
+"""Types times groups up to which every type is a shape of its own, which saves finding them."""
+
+DENSE = 2**24
+"""Numbers up to which margins are computed as a dense matrix product, else as a sparse one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,65 +61,63 @@ class Clusters:
 
     @property
     def width(self) -> int:
-        """How many numbers `sum_margins` holds in memory for one draw."""
-        return len(self.number) if self.is_narrow else len(self.owner)
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether there are few enough cells to compute margins as a matrix product."""
-        return self.num_groups * self.num_classes <= NARROW
+        """How many numbers one draw and its margins hold in memory."""
+        margins = (2 * len(self.answers) + 1) * self.num_groups * self.num_classes
+        return max(len(self.number), margins)
 
     @cached_property
-    def contents(self) -> NDArray[np.float32]:
-        """Margins of one cluster of each type, (T, 2 R + 1, M * C): actual, hits, predicted."""
-        cells = self.num_groups * self.num_classes
-        base = self.groups * self.num_classes
+    def contents(self) -> Any:
+        """Margins of one cluster of each type, (T, (2 R + 1) * M * C): actual, hits, predicted."""
+        return self._tabulate(self.owner, len(self.number), self.groups, self.num_groups)
 
-        def table(cell: Ints, images: Any = slice(None)) -> NDArray[np.float32]:
-            flat = self.owner[images] * cells + cell[images]
-            totals = np.bincount(flat, minlength=len(self.number) * cells)
-            return totals.astype(np.float32).reshape(-1, cells)
+    @cached_property
+    def shape(self) -> Ints:
+        """The shape of each type, (T,), numbered by their first type."""
+        types = np.arange(len(self.number))
+        if len(types) * self.num_groups <= MAX_REGROUPED:
+            return types
+        kind = self.labels
+        for row in self.answers:
+            kind = np.unique(kind * self.num_classes + row, return_inverse=True)[1]
+        several = self.group[self.owner] == self.num_groups
+        group = np.where(several, self.groups, self.num_groups)
+        return find_contents(self.owner, kind * (self.num_groups + 1) + group).code
 
+    @cached_property
+    def examples(self) -> Ints:
+        """The first type of each shape, (U,)."""
+        return np.unique(self.shape, return_index=True)[1]
+
+    @cached_property
+    def shape_contents(self) -> Any:
+        """Margins of one cluster of each shape without regard to groups, (U, (2 R + 1) * C)."""
+        position = np.full(len(self.number), -1)
+        position[self.examples] = np.arange(len(self.examples))
+        owner = position[self.owner]
+        return self._tabulate(owner, len(self.examples), np.zeros_like(owner), 1)
+
+    def _tabulate(self, owner: Ints, rows: int, groups: Ints, num_groups: int) -> Any:
+        """The margins of the images of each owner; those of owner -1 are left out."""
+        cells = num_groups * self.num_classes
+        base, chosen = groups * self.num_classes, owner >= 0
         actual = base + self.labels
-        hits = [table(actual, answers == self.labels) for answers in self.answers]
-        predicted = [table(base + answers) for answers in self.answers]
-        return np.stack([table(actual), *hits, *predicted], 1)
-
-    def only(self, types: Ints) -> "Clusters":
-        """A selection of the types, given in ascending order."""
-        new_index = np.full(len(self.number), -1)
-        new_index[types] = np.arange(len(types))
-        owner = new_index[self.owner]
-        selected = owner >= 0
-        return replace(
-            self,
-            number=self.number[types],
-            group=self.group[types],
-            owner=owner[selected],
-            labels=self.labels[selected],
-            groups=self.groups[selected],
-            answers=self.answers[:, selected],
+        parts = [(chosen, actual)]
+        parts += [(chosen & (answers == self.labels), actual) for answers in self.answers]
+        parts += [(chosen, base + answers) for answers in self.answers]
+        if rows * len(parts) * cells <= DENSE:
+            table = np.empty((rows, len(parts), cells), np.float32)
+            for k, (images, cell) in enumerate(parts):
+                flat = owner[images] * cells + cell[images]
+                table[:, k] = np.bincount(flat, minlength=rows * cells).reshape(rows, cells)
+            return table.reshape(rows, -1)
+        row = np.concatenate([owner[images] for images, _ in parts])
+        column = np.concatenate(
+            [k * cells + cell[images] for k, (images, cell) in enumerate(parts)]
         )
+        return csr_array((np.ones(len(row), np.int64), (row, column)), (rows, len(parts) * cells))
 
-    def regrouped(self) -> "Clusters":
-        """Each type once for each group that its clusters could have belonged to.
 
-        Type t with group g becomes type t * M + g. Types with images of several groups keep them.
-        """
-        m = self.num_groups
-        several = self.group[self.owner] == m
-        groups = np.where(several[:, None], self.groups[:, None], np.arange(m)).ravel()
-        owner = (self.owner[:, None] * m + np.arange(m)).ravel()
-        order = np.argsort(owner, kind="stable")
-        return replace(
-            self,
-            number=np.repeat(self.number, m),
-            group=np.where(self.group[:, None] == m, m, np.arange(m)).ravel(),
-            owner=owner[order],
-            labels=np.repeat(self.labels, m)[order],
-            groups=groups[order],
-            answers=np.repeat(self.answers, m, axis=1)[:, order],
-        )
+_KNOWN: WeakKeyDictionary[Sample, Clusters] = WeakKeyDictionary()
 
 
 def find_clusters(sample: Sample) -> Clusters:
@@ -121,7 +126,15 @@ def find_clusters(sample: Sample) -> Clusters:
     With more than `MAX_TYPES` types, clusters of the same group and rarest class are merged at
     random into bundles, which take their place. A bundle varies as its clusters do, and slightly
     more where groups differ, so intervals are too wide rather than too narrow.
+
+    The clusters of a sample are kept as long as the sample, as several statistics need them.
     """
+    if sample not in _KNOWN:
+        _KNOWN[sample] = _find_clusters(sample)
+    return _KNOWN[sample]
+
+
+def _find_clusters(sample: Sample) -> Clusters:
     labels, answers, groups = sample.labels, sample.answers, sample.groups
     num_classes, num_groups = sample.num_classes, sample.num_groups
     known = groups != UNKNOWN
@@ -131,15 +144,13 @@ def find_clusters(sample: Sample) -> Clusters:
     first = np.flatnonzero(known)[first]
 
     def by_type(index: Ints) -> Clusters:
-        times = _count_contents(index, kind)
-        types = [np.frombuffer(key, kind.dtype) for key in times]
-        owner = np.repeat(np.arange(len(types)), [len(content) for content in types])
-        examples = first[np.concatenate(types)]
+        contents = find_contents(index, kind)
+        examples = first[contents.kinds]
         example_groups = groups[examples].astype(np.int64)
         return Clusters(
-            number=np.array([*times.values()]),
-            group=common_group(owner, example_groups, num_groups),
-            owner=owner,
+            number=np.bincount(contents.code),
+            group=common_group(contents.owner, example_groups, num_groups),
+            owner=contents.owner,
             labels=labels[examples].astype(np.int64),
             groups=example_groups,
             answers=answers[:, examples].astype(np.int64),
@@ -154,17 +165,9 @@ def find_clusters(sample: Sample) -> Clusters:
     bundle = _bundle(
         index, labels[known], groups[known], num_classes=num_classes, num_groups=num_groups
     )
+    if bundle.max() == index.max():  # too few clusters in each cell to merge any
+        return clusters
     return replace(by_type(bundle), bundled=True)
-
-
-def _count_contents(index: Ints, kind: Ints) -> dict[bytes, int]:
-    """How many clusters consist of the same kinds of images: sorted kinds as bytes -> number."""
-    order = np.lexsort((kind, index))
-    times: dict[bytes, int] = {}
-    for content in np.split(kind[order], np.flatnonzero(np.diff(index[order])) + 1):
-        key = content.tobytes()
-        times[key] = times.get(key, 0) + 1
-    return times
 
 
 def _bundle(
@@ -189,10 +192,8 @@ def _bundle(
         Bundle of each sample, (N,).
     """
     group = common_group(index, groups.astype(np.int64), num_groups)
-    counts = np.zeros((len(group), num_classes), np.int64)
-    np.add.at(counts, (index, labels), 1)
-    rarest = _rarest(counts, counts.sum(0))
-    profile = np.unique(counts, axis=0, return_inverse=True)[1].ravel()
+    rarest = _rarest(index, labels, np.bincount(labels, minlength=num_classes))
+    profile = profiles_of(index, labels.astype(np.int64))
     shuffled = np.random.default_rng(0).permutation(len(group))
     order = np.lexsort((shuffled, profile, rarest, group))
     cell = (group * num_classes + rarest)[order]
@@ -228,17 +229,16 @@ def rarest_class(clusters: Clusters) -> Ints:
 
     A cluster of several classes, such as a patient, matters most for the rate of its rarest class.
     """
-    counts = class_counts(clusters)
-    return _rarest(counts, clusters.number @ counts)
+    times = clusters.number[clusters.owner]
+    total = np.bincount(clusters.labels, times, minlength=clusters.num_classes)
+    return _rarest(clusters.owner, clusters.labels, total)
 
 
-def _rarest(counts: Ints, total: Ints) -> Ints:
-    """The class with the smallest total (C,) among those that occur in each row of (T, C)."""
-    return np.where(counts > 0, total, total.max() + 1).argmin(1)
-
-
-def class_counts(clusters: Clusters) -> Ints:
-    """Images of each class in a cluster of each type, (T, C)."""
-    counts = np.zeros((len(clusters.number), clusters.num_classes), np.int64)
-    np.add.at(counts, (clusters.owner, clusters.labels), 1)
-    return counts
+def _rarest(index: Ints, labels: NDArray[np.integer[Any]], total: NDArray[Any]) -> Ints:
+    """The class with the smallest total (C,) among those of each cluster, (K,)."""
+    ascending = np.argsort(total, kind="stable")
+    place = np.empty_like(ascending)
+    place[ascending] = np.arange(len(total))
+    lowest = np.full(int(index.max()) + 1, len(total))
+    np.minimum.at(lowest, index, place[labels])
+    return ascending[lowest]

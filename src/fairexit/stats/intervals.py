@@ -6,18 +6,27 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from fairexit.errors import UserError, nearest, short
 from fairexit.metrics.counts import Margins
 from fairexit.metrics.rates import Values
 from fairexit.stats.clusters import Clusters, rarest_class
-from fairexit.stats.resampling import Measure, chunks, measure_margins, sum_margins
+from fairexit.stats.resampling import (
+    Measure,
+    as_margins,
+    chunks,
+    measure_margins,
+    sum_margins,
+)
 from fairexit.stats.sample import Ints
 from fairexit.stats.seeds import student_draws
 
 DELETIONS = 500
 """Clusters of a cell that are deleted one at a time; more do not change a printed digit."""
+MAX_VALUES = 2**25
+"""Recomputed rates of all deletions, groups and classes, up to which `DELETIONS` is the limit."""
 SUMS = 20_000
 """Minimum number of sums of a draw over images and a draw over training seeds."""
 
@@ -109,17 +118,23 @@ class Jackknife:
 
 
 def jackknife(clusters: Clusters, measures: Mapping[str, Measure]) -> dict[str, Jackknife]:
-    """Every measure without one cluster of each type, at most `DELETIONS` of them in each cell."""
+    """Every measure without one cluster of each type, at most `DELETIONS` of them in each cell.
+
+    With thousands of groups or classes there are fewer deletions, as a rate of each group and class
+    is recomputed in each of them; intervals are then hardly widened where cells have few clusters.
+    """
     cells = clusters.group * clusters.num_classes + rarest_class(clusters)
-    types, number = _representatives(cells, clusters.number)
-    deleted = clusters.only(types)
+    rates = len(clusters.answers) * clusters.num_groups * clusters.num_classes
+    most = max(1, MAX_VALUES // (rates * (int(cells.max()) + 1)))
+    types, number = _representatives(cells, clusters.number, min(DELETIONS, most))
     total = sum_margins(clusters, clusters.number[None])
 
     def without() -> Iterator[Margins]:
         start, width = 0, 3 * len(clusters.answers) * clusters.num_groups * clusters.num_classes
         for rows in chunks(len(types), width):
-            chunk = deleted.only(np.arange(start, start + rows))
-            single = sum_margins(chunk, np.eye(rows, dtype=np.int64))
+            chunk = clusters.contents[types[start : start + rows]]
+            dense = chunk.toarray() if issparse(chunk) else chunk.astype(np.int64)
+            single = as_margins(dense, clusters)
             yield Margins(*(every - part for every, part in zip(total, single, strict=True)))
             start += rows
 
@@ -128,22 +143,22 @@ def jackknife(clusters: Clusters, measures: Mapping[str, Measure]) -> dict[str, 
     return {name: Jackknife(v, number, strata, cells) for name, v in values.items()}
 
 
-def _representatives(cells: Ints, number: Ints) -> tuple[Ints, Values]:
+def _representatives(cells: Ints, number: Ints, most: int) -> tuple[Ints, Values]:
     """Types of which one cluster is deleted, ascending, and how many clusters each stands for.
 
-    These are all types of a cell, or, where it has more than `DELETIONS` types, those of
-    `DELETIONS` evenly spaced clusters.
+    These are all types of a cell, or, where it has more than `most` types, those of that many
+    evenly spaced clusters.
     """
     stands_for = np.zeros(len(number))
     for cell in np.unique(cells):
         types = np.flatnonzero(cells == cell)
-        if len(types) <= DELETIONS:
+        if len(types) <= most:
             stands_for[types] = number[types]
             continue
         ends = np.cumsum(number[types])
-        chosen = (np.arange(DELETIONS) + 0.5) * ends[-1] / DELETIONS
+        chosen = (np.arange(most) + 0.5) * ends[-1] / most
         positions = np.searchsorted(ends, chosen, side="right")
-        np.add.at(stands_for, types[positions], ends[-1] / DELETIONS)
+        np.add.at(stands_for, types[positions], ends[-1] / most)
     types = np.flatnonzero(stands_for)
     return types, stands_for[types]
 

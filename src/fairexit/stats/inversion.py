@@ -33,8 +33,11 @@ from fairexit.stats.resampling import (
     check_resamples,
     chunks,
     draw_types,
+    drawn_width,
     measure,
+    measure_margins,
     named_measures,
+    sum_regrouped,
 )
 from fairexit.stats.sample import Ints, Sample
 
@@ -160,15 +163,17 @@ def invert(
     check_resamples(n_resamples)
     measures = named_measures(gaps() if metrics is None else metrics, empty)
     clusters = find_clusters(sample)
-    regrouped = clusters.regrouped()
     point = measure(clusters, [clusters.number[None]], measures)
     populations = np.stack([_population(clusters, mix) for mix in MIXES])
-    truth = measure(regrouped, [populations], measures)
+    truth = measure_margins([sum_regrouped(clusters, populations)], measures)
     # At mix 0 permutations (draws without replacement) are exact, however few clusters a cell has.
     profiles = exchangeable(clusters)[0]
     permuted = permutations(clusters, profiles, n_resamples, np.random.default_rng(random_state))
-    samples = [_samples(regrouped.group, p, n_resamples, random_state) for p in populations[1:]]
-    drawn = [measure(regrouped, times, measures) for times in (permuted, *samples)]
+    samples = [_samples(clusters, p, n_resamples, random_state) for p in populations[1:]]
+    drawn = [
+        measure_margins((sum_regrouped(clusters, times) for times in draws), measures)
+        for draws in (permuted, *samples)
+    ]
     return Inversion(
         {name: value[0] for name, value in point.items()},
         truth,
@@ -178,7 +183,7 @@ def invert(
 
 
 def _population(clusters: Clusters, mix: float) -> Values:
-    """Expected number of clusters of each type with each group, (T * M,)."""
+    """Expected number of clusters of each shape with each group, (U * M,)."""
     m = clusters.num_groups
     rarest = rarest_class(clusters)
     times = np.zeros((len(clusters.number), m + 1))
@@ -190,19 +195,24 @@ def _population(clusters: Clusters, mix: float) -> Values:
         share = clusters.number[types, None] / max(group_sizes.sum(), 1)
         times[types, :m] = mix * own + (1 - mix) * share * group_sizes
     times[clusters.group == m, 0] = clusters.number[clusters.group == m]
-    return times[:, :m].ravel()
+    by_shape = np.zeros((len(clusters.examples), m))
+    np.add.at(by_shape, clusters.shape, times[:, :m])
+    return by_shape.ravel()
 
 
-def _samples(strata: Ints, population: Values, draws: int, seed: int) -> Iterator[Ints]:
-    """Samples from a population, each group of its own size, in chunks (b, T * M)."""
+def _samples(clusters: Clusters, population: Values, draws: int, seed: int) -> Iterator[Ints]:
+    """Samples from a population, each group of its own size, in chunks (b, U * M)."""
     rng = np.random.default_rng(seed)
+    m, group = clusters.num_groups, clusters.group[clusters.examples]
+    strata = np.where(group[:, None] == m, m, np.arange(m)).ravel()
     members = [np.flatnonzero((strata == h) & (population > 0)) for h in np.unique(strata)]
     shares = []
     for types in filter(len, members):  # a group may have no cluster of its own
         cumulative = population[types].cumsum()
         parts = np.diff(np.round(cumulative / cumulative[-1] * PARTS).astype(np.int64), prepend=0)
         shares.append((types, parts, round(cumulative[-1])))
-    for rows in chunks(draws, max(len(strata), round(population.sum()))):
+    held = [drawn_width(size, len(types)) for types, _, size in shares]
+    for rows in chunks(draws, max(len(strata), clusters.width, *held)):
         times = np.zeros((rows, len(strata)), np.int64)
         for types, parts, size in shares:
             times[:, types] = draw_types(parts, size, rows, rng)

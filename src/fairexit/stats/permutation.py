@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 
 from fairexit.metrics.rates import Empty, Values
 from fairexit.metrics.record import gaps
-from fairexit.stats.clusters import Clusters, class_counts, find_clusters, rarest_class
+from fairexit.stats.clusters import Clusters, find_clusters, rarest_class
+from fairexit.stats.contents import profiles_of
 from fairexit.stats.intervals import check_question, quantiles
-from fairexit.stats.resampling import Measures, check_resamples, chunks, measure, named_measures
+from fairexit.stats.resampling import (
+    Measures,
+    check_resamples,
+    chunks,
+    measure,
+    measure_margins,
+    named_measures,
+    sum_regrouped,
+)
 from fairexit.stats.sample import Ints, Sample
 
 STUCK = 0.05
@@ -101,7 +110,7 @@ def permute(
     rng = np.random.default_rng(random_state)
     point = measure(clusters, [clusters.number[None]], measures)
     permuted = permutations(clusters, profiles, n_resamples, rng)
-    null = measure(clusters.regrouped(), permuted, measures)
+    null = measure_margins((sum_regrouped(clusters, times) for times in permuted), measures)
     images = clusters.number[clusters.owner]
     return Permutation(
         {name: value[0] for name, value in point.items()},
@@ -119,12 +128,12 @@ def exchangeable(clusters: Clusters) -> tuple[Ints, bool]:
         Profile of each type, (T,), and whether similar profiles were pooled. Types of the same
         profile swap groups.
     """
-    counts = class_counts(clusters)
-    exact = np.unique(counts, axis=0, return_inverse=True)[1].ravel()
-    images, unmatched = clusters.number * counts.sum(1), _unmatched(clusters, exact)
+    exact = profiles_of(clusters.owner, clusters.labels)
+    sizes = np.bincount(clusters.owner)
+    images, unmatched = clusters.number * sizes, _unmatched(clusters, exact)
     if images[unmatched].sum() <= STUCK * images.sum():
         return exact, False
-    size = np.floor(np.log2(counts.sum(1))).astype(np.int64)
+    size = np.floor(np.log2(sizes)).astype(np.int64)
     rarest, profiles = rarest_class(clusters), exact
     for similar in (rarest * (size.max() + 1) + size, rarest):
         # Types that have a partner keep their profile.
@@ -151,7 +160,7 @@ def _movable(clusters: Clusters, profiles: Ints) -> NDArray[np.bool_]:
 def permutations(
     clusters: Clusters, profiles: Ints, draws: int, rng: np.random.Generator
 ) -> Iterator[Ints]:
-    """How often each type occurs with each group when groups are permuted.
+    """How often each shape occurs with each group when groups are permuted.
 
     Args:
         clusters: T types.
@@ -160,20 +169,26 @@ def permutations(
         draws: number of permutations, B.
         rng: random generator.
     Yields:
-        Chunks of permutations for the types of `clusters.regrouped()`, (b, T * M).
+        Chunks of permutations for `fairexit.stats.resampling.sum_regrouped`, (b, U * M).
     """
-    t, m = len(clusters.number), clusters.num_groups
+    u, m = len(clusters.examples), clusters.num_groups
     movable = _movable(clusters, profiles)
     own = np.minimum(clusters.group, m - 1)  # any group will do for types with several groups
-    fixed = np.where(movable, 0, clusters.number)
-    members = [np.flatnonzero(movable & (profiles == p)) for p in np.unique(profiles[movable])]
-    for rows in chunks(draws, clusters.width * m):
-        times = np.zeros((rows, t, m), np.int64)
-        times[:, np.arange(t), own] = fixed
-        for types in members:
-            sizes = np.bincount(clusters.group[types], clusters.number[types], minlength=m)
-            times[:, types] = _deal(clusters.number[types], sizes.astype(int), rows, rng)
-        yield times.reshape(len(times), t * m)
+    fixed = np.zeros((u, m), np.int64)
+    np.add.at(fixed, (clusters.shape, own), np.where(movable, 0, clusters.number))
+    by_profile = np.argsort(np.where(movable, profiles, -1), kind="stable")[(~movable).sum() :]
+    starts = np.flatnonzero(np.diff(profiles[by_profile], prepend=-1))
+    hands = []
+    for types in np.split(by_profile, starts[1:]) if len(by_profile) else []:
+        number, group = clusters.number[types], clusters.group[types]
+        shapes, position = np.unique(clusters.shape[types], return_inverse=True)
+        of_shape = np.bincount(position, number).astype(np.int64)
+        hands.append((shapes, of_shape, np.bincount(group, number, minlength=m).astype(np.int64)))
+    for rows in chunks(draws, max(u * m, clusters.width)):
+        times = np.tile(fixed, (rows, 1, 1))
+        for shapes, of_shape, sizes in hands:
+            times[:, shapes] += _deal(of_shape, sizes, rows, rng)
+        yield times.reshape(rows, u * m)
 
 
 def _deal(number: Ints, sizes: Ints, rows: int, rng: np.random.Generator) -> Ints:

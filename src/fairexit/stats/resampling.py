@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from fairexit.errors import UserError
 from fairexit.metrics.counts import Margins
@@ -29,7 +30,9 @@ def chunks(draws: int, width: int) -> Iterator[int]:
         yield min(most, draws - start)
 
 
-def resample(number: Ints, strata: Ints, draws: int, rng: np.random.Generator) -> Iterator[Ints]:
+def resample(
+    number: Ints, strata: Ints, draws: int, rng: np.random.Generator, *, width: int = 1
+) -> Iterator[Ints]:
     """Draw clusters with replacement within each stratum.
 
     Args:
@@ -37,11 +40,13 @@ def resample(number: Ints, strata: Ints, draws: int, rng: np.random.Generator) -
         strata: stratum of each type, (T,).
         draws: number of draws, B.
         rng: random generator.
+        width: how many numbers the caller holds in memory for one draw.
     Yields:
         How often each type occurs, in chunks of draws (b, T).
     """
     members = [np.flatnonzero(strata == h) for h in np.unique(strata)]
-    for rows in chunks(draws, int(number.sum())):
+    held = [drawn_width(int(number[types].sum()), len(types)) for types in members]
+    for rows in chunks(draws, max(width, *held)):
         times = np.empty((rows, len(number)), np.int64)
         for types in members:
             times[:, types] = draw_types(number[types], int(number[types].sum()), rows, rng)
@@ -60,12 +65,20 @@ def draw_types(weights: Ints, size: int, rows: int, rng: np.random.Generator) ->
         How often each type occurs, (rows, T).
     """
     total = int(weights.sum())
-    if size > 8 * len(weights):  # with so many clusters, a multinomial over types is faster
+    if drawn_width(size, len(weights)) < size:
         return rng.multinomial(size, weights / total, size=rows)
     type_of = np.repeat(np.arange(len(weights)), weights)
     drawn = type_of[rng.integers(0, total, (rows, size))]
     flat = drawn + np.arange(rows)[:, None] * len(weights)
     return np.bincount(flat.ravel(), minlength=rows * len(weights)).reshape(rows, -1)
+
+
+def drawn_width(size: int, types: int) -> int:
+    """How many numbers are drawn for `size` clusters of some types.
+
+    One for each cluster or, with so many clusters that a multinomial is faster, for each type.
+    """
+    return types if size > 8 * types else size
 
 
 def sum_margins(clusters: Clusters, times: NDArray[Any]) -> Margins:
@@ -77,29 +90,51 @@ def sum_margins(clusters: Clusters, times: NDArray[Any]) -> Margins:
     Returns:
         Margins, each (B, R, M, C).
     """
-    c, m, r = clusters.num_classes, clusters.num_groups, len(clusters.answers)
-    if clusters.is_narrow:
-        # With few cells a matrix product is fast; float32 is exact for integers up to 2^24.
-        exact = np.float32 if np.issubdtype(times.dtype, np.integer) else times.dtype
-        contents = clusters.contents.reshape(len(clusters.number), -1).astype(exact, copy=False)
-        sums = (times.astype(exact) @ contents).astype(times.dtype).reshape(-1, 2 * r + 1, m, c)
-        actual, hits, predicted = sums[:, :1], sums[:, 1 : r + 1], sums[:, r + 1 :]
-        return Margins(hits, np.broadcast_to(actual, hits.shape), predicted)
-    by_type = np.ascontiguousarray(times.T)
+    return as_margins(_product(times, clusters.contents), clusters)
 
-    def total(cells: Ints, images: Any = slice(None)) -> NDArray[Any]:
-        order = np.argsort(cells[images], kind="stable")
-        occupied, first = np.unique(cells[images][order], return_index=True)
-        sums = np.zeros((m * c, times.shape[0]), times.dtype)
-        if len(occupied):
-            sums[occupied] = np.add.reduceat(by_type[clusters.owner[images][order]], first, axis=0)
-        return sums.T.reshape(-1, m, c)
 
-    base = clusters.groups * c
-    actual = base + clusters.labels
-    hits = np.stack([total(actual, row == clusters.labels) for row in clusters.answers], 1)
-    predicted = np.stack([total(base + row) for row in clusters.answers], 1)
-    return Margins(hits, np.broadcast_to(total(actual)[:, None], hits.shape), predicted)
+def sum_regrouped(clusters: Clusters, times: NDArray[Any]) -> Margins:
+    """The margins of draws in which clusters may have any group.
+
+    Args:
+        clusters: T types of U shapes.
+        times: how often each shape occurs with each group in each draw, (B, U * M). Shapes with
+            images of several groups keep these, whatever group they are drawn with.
+    Returns:
+        Margins, each (B, R, M, C).
+    """
+    m, parts = clusters.num_groups, 2 * len(clusters.answers) + 1
+    cube = times.reshape(len(times), -1, m)
+    several = clusters.group[clusters.examples] == m
+    fixed = cube[:, several].sum(-1)
+    if several.any():
+        cube = np.where(several[:, None], 0, cube)
+    by_group = np.ascontiguousarray(np.moveaxis(cube, 1, 2)).reshape(-1, cube.shape[1])
+    by_part = _product(by_group, clusters.shape_contents).reshape(len(times), m, parts, -1)
+    sums = np.moveaxis(by_part, 1, 2).reshape(len(times), -1)
+    if several.any():
+        sums = sums + _product(fixed, clusters.contents[clusters.examples[several]])
+    return as_margins(sums, clusters)
+
+
+def _product(times: NDArray[Any], contents: Any) -> NDArray[Any]:
+    """Sums (B, W) of contents (T, W), as often as each occurs in a draw (B, T)."""
+    if issparse(contents):
+        return np.asarray((contents.T @ times.T).T)
+    # Single precision is exact for integers up to 2^24, and twice as fast.
+    whole = np.issubdtype(times.dtype, np.integer)
+    is_small = whole and times.sum(1).max(initial=0) * contents.max(initial=0) < 2**24
+    exact = np.float32 if is_small else np.float64
+    product = times.astype(exact) @ contents.astype(exact, copy=False)
+    return product.astype(times.dtype)
+
+
+def as_margins(sums: NDArray[Any], clusters: Clusters) -> Margins:
+    """Sums of contents (B, (2 R + 1) * M * C) as margins, each (B, R, M, C)."""
+    r = len(clusters.answers)
+    parts = sums.reshape(len(sums), 2 * r + 1, clusters.num_groups, clusters.num_classes)
+    actual, hits, predicted = parts[:, :1], parts[:, 1 : r + 1], parts[:, r + 1 :]
+    return Margins(hits, np.broadcast_to(actual, hits.shape), predicted)
 
 
 def named_measures(metrics: Measures, empty: Empty = "exclude") -> dict[str, Measure]:

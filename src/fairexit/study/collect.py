@@ -93,7 +93,7 @@ class Pooled:
             else:
                 theta = policy.theta if exit_rule == POLICY else float(exit_rule)
                 exits = select(p.confidence, theta, policy.fallback)
-            parts.append(p.at(exits)[0])
+            parts.append(p.answers_at(exits))
         return np.concatenate(parts)[self.order]
 
     @cached_property

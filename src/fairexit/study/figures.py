@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fairexit.evaluation.entanglement import mean_over_runs
 from fairexit.evaluation.thresholds import sweep
+from fairexit.metrics.counts import Margins
 from fairexit.metrics.record import compute, main_gaps, main_metrics
 from fairexit.report.entanglement import entanglement_figure
 from fairexit.report.figures import COLOURS, save_figure
@@ -55,11 +56,11 @@ def theta_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
     thetas = np.linspace(1 / len(seeds[0].classes), 1, STEPS)
     lines = []
     for cell in seeds:
-        counts = sum(
+        folds = [
             sweep(p, cell.group, thetas.tolist(), policy.fallback)[0]
             for p, policy in zip(cell.predictions, cell.policies, strict=True)
-        )
-        lines.append(compute(np.asarray(counts)))
+        ]
+        lines.append(compute(Margins(*(sum(parts) for parts in zip(*folds, strict=True)))))
     figure, panels = _panels(f"{title}: {seeds[0].row} over theta")
     for panel, names in zip(panels, _panel_metrics(), strict=True):
         for colour, key in zip(COLOURS, names, strict=False):

@@ -17,7 +17,7 @@ MIN_ROWS = 50
 
 def cluster_names(
     column: str, codes: NDArray[np.int64], cells: Sequence[str], unknown_values: Iterable[str] = ()
-) -> tuple[NDArray[np.str_], list[str]]:
+) -> tuple[NDArray[np.object_], list[str]]:
     """Names of clusters, and a warning about one that holds a large share of the rows.
 
     A cell such as "unknown" is no patient: its row is a cluster of its own.
@@ -31,7 +31,7 @@ def cluster_names(
         Name of each sample's cluster, (N,), "" where it is not known; and notes.
     """
     unknown = np.append(unknown_mask(cells, unknown_values), True)
-    names = np.array([*(clean(cell) for cell in cells), ""])
+    names = np.array([*(clean(cell) for cell in cells), ""], object)
     names[unknown] = ""
     sizes = np.bincount(codes[~unknown[codes]], minlength=len(cells))
     notes = []

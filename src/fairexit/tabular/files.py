@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from fairexit.tabular.dialect import Dialect, detect, open_binary, ragged
 
 MAX_CELL = 1_000
 """Characters that a name in a cell may have."""
+
+BATCH = 2**21
+"""Numbers of a Parquet file that are read together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +54,9 @@ class TableFile:
         """
         raise NotImplementedError
 
-    def number_blocks(self, names: Sequence[str]) -> Any:
-        """Columns of numbers one after another, as float32 arrays (N,), to save memory."""
-        for name in names:
-            yield numbers_of(self.read([name], [name])[name], name)
+    def batches(self, names: Sequence[str]) -> Iterator[Any]:
+        """Columns of numbers as Arrow tables of consecutive rows, to save memory."""
+        yield self.read(names, names)
 
     def metadata(self) -> dict[bytes, bytes]:
         """What the file says of itself besides its columns."""
@@ -84,10 +87,13 @@ class _Text(TableFile):
             raise self._failure(error) from None
         return without_guards(table)
 
-    def number_blocks(self, names: Sequence[str]) -> Any:
-        table = self.read(names, names)
-        for name in names:
-            yield numbers_of(table[name], name)
+    def batches(self, names: Sequence[str]) -> Iterator[Any]:
+        try:
+            options = self._options(names, names)
+            with pyarrow.csv.open_csv(open_binary(self.path), **options) as reader:
+                yield from (pa.Table.from_batches([batch]) for batch in reader)
+        except (pa.ArrowException, OSError, UnicodeError) as error:
+            raise self._failure(error) from None
 
     def is_readable(self, name: str) -> bool:
         return True
@@ -137,6 +143,15 @@ class _Parquet(TableFile):
     def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Any:
         try:
             return pyarrow.parquet.ParquetFile(self.path).read(columns=list(names))
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(self.path, error) from None
+
+    def batches(self, names: Sequence[str]) -> Iterator[Any]:
+        try:
+            file = pyarrow.parquet.ParquetFile(self.path)
+            rows = max(1, BATCH // max(1, len(names)))
+            for batch in file.iter_batches(rows, columns=list(names)):
+                yield pa.Table.from_batches([batch])
         except (pa.ArrowException, OSError) as error:
             raise unreadable(self.path, error) from None
 
@@ -366,23 +381,37 @@ def coded(column: Any, name: str) -> Coded:
     if not is_scalar(column.type):
         raise UserError(f"column '{short(name)}' holds {column.type}, not single values")
     try:
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        whole = encoded.unify_dictionaries().combine_chunks()
+        if pa.types.is_string(column.type):
+            column = column.cast(pa.large_string())  # one array may hold more than 2 GB
+        if pa.types.is_dictionary(column.type):
+            whole = column.unify_dictionaries().combine_chunks()
+        else:
+            # In this order: encoded chunks would each hold the cells of all chunks before them.
+            whole = column.combine_chunks().dictionary_encode()
         if isinstance(whole, pa.ChunkedArray):  # an empty column
             return Coded(np.empty(0, np.int64), [])
         codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        _check_lengths(whole.dictionary, codes, name)
         names = [_text(value) for value in whole.dictionary.to_pylist()]
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"column '{short(name)}' is not readable: {reason(error)}") from None
-    for code, text in enumerate(names):
-        if len(text) > MAX_CELL:
-            row = int(np.flatnonzero(codes == code)[0]) + 1
-            raise UserError(
-                f"row {row}: the cell in column '{short(name)}' has {len(text):,} characters; a "
-                f"name may have {MAX_CELL:,}"
-            )
-    empty = np.array([text == "" for text in [*names, ""]])
-    return Coded(np.where(empty[codes], -1, codes), names)
+    if "" in names:
+        empty = np.array([text == "" for text in [*names, ""]])
+        codes[empty[codes]] = -1
+    return Coded(codes, names)
+
+
+def _check_lengths(cells: Any, codes: NDArray[np.int64], name: str) -> None:
+    """Raise a UserError if a text is very long, before all are made Python objects."""
+    if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+        return
+    lengths = pyarrow.compute.utf8_length(cells).to_numpy(zero_copy_only=False)
+    if len(lengths) and (longest := lengths.max()) > MAX_CELL:
+        row = int((codes == lengths.argmax()).argmax()) + 1
+        raise UserError(
+            f"row {row}: the cell in column '{short(name)}' has {int(longest):,} characters; a "
+            f"name may have {MAX_CELL:,}"
+        )
 
 
 def _text(value: Any) -> str:
