@@ -65,7 +65,7 @@ def test_json_has_the_promised_keys(command, copy):
     assert status == 0
     assert set(evaluation["groups"]) == set(evaluation["exit_share"]) == {"dark", "light"}
     assert set(evaluation["groups"]["dark"]) == {"n", "precision", "recall", "f1"}
-    wanted = {"policy", "groups", "metrics", "exits", "empty_cells"}
+    wanted = {"policy", "groups", "eopp1", "exits", "empty_cells"}
     assert wanted <= set(evaluation)
     stored = json.loads((copy / "metrics.json").read_text())
     assert stored == {"skin_tone": evaluation}
@@ -312,7 +312,7 @@ def test_a_prefix_of_columns_is_for_files(command, copy):
     status, _, errors = command("evaluate", copy, "--prob-prefix", "q_")
     assert (status, errors) == (
         2,
-        f"fairexit: --prob-prefix applies to a file of predictions, but {copy} is a run\n",
+        f"fairexit: --prob-prefix is about a table, but {copy} is a run\n",
     )
 
 

@@ -199,7 +199,7 @@ def predict(
 
 
 def evaluate(
-    source: "str | Path | Run | Predictions",
+    source: "Table | Run",
     *,
     split: str = "test",
     group: str | None = None,
@@ -220,7 +220,8 @@ def evaluate(
         fairexit.evaluate("runs/me").evaluation.metrics["f1"]
 
     Args:
-        source: a predicted run or its folder, a file of predictions, or `Predictions`.
+        source: a predicted run or its folder, a file of predictions, a data frame, or
+            `Predictions`.
         split: the split that is measured; a table without a column of splits is measured whole.
         group: the sensitive attribute; by default the run's own, or the only one.
         threshold: `auto` (chosen on validation), `policy` (the run's stored one), a number, or a
@@ -251,13 +252,19 @@ def evaluate(
         fallback=fallback,
     )
     predictions = source.path if isinstance(source, Run) else source
+    how = build_section("", Reading, table)
+    if hasattr(predictions, "columns") or hasattr(predictions, "column_names"):
+        from fairexit.predictions.arrays import from_frame
+
+        groups = () if group is None else (group,)
+        predictions = from_frame(predictions, how, groups, only=bool(groups))
     return assess(
         Path(predictions) if isinstance(predictions, str) else predictions,
         split=split,
         group=group,
         choice=choice,
         empty=empty,
-        reading=build_section("", Reading, table),
+        reading=how,
     )
 
 
@@ -341,6 +348,8 @@ def audit(
         raise UserError("the model is given as arrays; to compare a cohort, give both as tables")
     attributes = [groups] if isinstance(groups, str) else list(groups)
     many = isinstance(table, list | tuple)
+    if isinstance(classes, str):
+        raise UserError(f"'classes' is the text {classes!r}; give a list of names")
     positives = [positive] if isinstance(positive, str | int) else list(positive)
     score = reading.pop("score", None)
     how = {"classes": None if classes is None else list(map(str, classes)), **reading}

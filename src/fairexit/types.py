@@ -10,7 +10,21 @@ if TYPE_CHECKING:
 UNKNOWN = -1
 """Group index of a sample whose attribute is not known; every group metric leaves it out."""
 
-UNKNOWN_NAMES = ("", "unknown", "unk", "na", "n/a", "nan", "none", "null")
+UNKNOWN_NAMES = (
+    "",
+    "unknown",
+    "unk",
+    "na",
+    "n/a",
+    "nan",
+    "none",
+    "null",
+    "<na>",
+    "#n/a",
+    "?",
+    "-",
+    "--",
+)
 """Values in tables, in upper or lower case, that mean that an attribute is not known."""
 
 PROBABILITY = re.compile(r"p(\d+|f)?/(.*)", re.DOTALL)

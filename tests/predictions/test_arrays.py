@@ -156,3 +156,25 @@ def test_answers_that_disagree_with_their_probabilities():
         match=r"row 8 \(id '8'\): the predicted class does not have the largest.* in 1 of 200 rows",
     ):
         from_frame(table, reading)
+
+
+def test_a_frame_of_probabilities_is_read_by_its_names():
+    labels = ["mel", "nv"] * 3
+    rows = pd.DataFrame({"nv": [0.1, 0.9] * 3, "mel": [0.9, 0.1] * 3})
+    for reading in (Reading(), Reading(classes=["mel", "nv"])):
+        read = from_arrays(labels, probabilities=rows, reading=reading)
+        assert (read.answers[:, 0] == read.labels).all()
+    with pytest.raises(UserError, match="the columns of the probabilities are nv, mel"):
+        from_arrays(labels, probabilities=rows, reading=Reading(classes=["mel", "x"]))
+
+
+def test_one_index_in_two_orders_is_refused():
+    labels = pd.Series(["b", "a", "b", "a"])
+    with pytest.raises(UserError, match="the same pandas index in another order"):
+        from_arrays(labels, prediction=labels.sort_values())
+    assert from_arrays(labels, prediction=labels.set_axis(list("wxyz"))).labels.tolist() == [
+        1,
+        0,
+        1,
+        0,
+    ]

@@ -333,3 +333,77 @@ def test_cells_of_many_chunks(tmp_path):
     chunks = [[f"id {100 * k + i}" for i in range(100)] for k in range(300)]
     codes, cells = coded(pa.chunked_array(chunks), "id")
     assert [cells[code] for code in codes] == [cell for chunk in chunks for cell in chunk]
+
+
+def test_a_missing_label_beside_a_score_is_missing(tmp_path):
+    path = write(tmp_path, "label,s\nmel,0.9\nnv,0.1\nNA,0.9\n?,0.9\n")
+    with pytest.raises(UserError, match=r"a label is missing in 2 rows \(first in row 3\)"):
+        read_predictions(path, score="s", positive="mel")
+    read = read_predictions(path, score="s", positive="mel", drop_missing=True)
+    assert (read.classes, len(read)) == (("nv", "mel"), 2)
+
+
+def test_plus_and_minus_are_classes(tmp_path):
+    read = read_predictions(write(tmp_path, "label,prediction\n+,+\n-,-\n"))
+    assert read.classes == ("+", "-")
+
+
+def test_answers_that_no_label_has_are_said(tmp_path):
+    path = write(tmp_path, "label,prediction\n" + "mel,melanoma\nnv,nv\n" * 3)
+    read = read_predictions(path)
+    assert "3 of 6 answers are names that no label has: 'melanoma'" in read.notes[0]
+
+
+@pytest.mark.parametrize("form", ["me\u200bl", "\uff4d\uff45\uff4c", "mel\u200e", "MEL"])
+def test_invisible_and_wide_characters(tmp_path, form):
+    path = write(tmp_path, "label,prediction\n" + f"mel,{form}\nnv,nv\n" * 3)
+    assert read_predictions(path).classes == ("mel", "nv")
+
+
+def test_a_patient_in_two_forms_is_one(tmp_path):
+    rows = "".join(f"a,a,P{i}\nb,b,p{i} \n" for i in range(20))
+    path = write(tmp_path, "label,prediction,patient\n" + rows)
+    read = read_predictions(path, cluster="patient")
+    assert len(set(read.clusters)) == 20
+    assert "20 names in column 'patient' are other forms" in read.notes[0]
+
+
+def test_a_header_in_the_middle_is_refused(tmp_path):
+    text = "label,prediction\na,a\nb,b\n"
+    with pytest.raises(UserError, match="row 3 repeats the header"):
+        read_predictions(write(tmp_path, text + text))
+
+
+def test_a_quotation_mark_that_is_not_closed_is_said(tmp_path):
+    text = 'label,prediction,note\na,a,x\nb,b,"big\na,b,x\nb,a,"y"""\na,a,x\n'
+    read = read_predictions(write(tmp_path, text))
+    assert "5 lines of the file are" in read.notes[0]
+
+
+def test_columns_in_another_case_and_splits_without_a_name(tmp_path):
+    path = write(tmp_path, "Label,PREDICTION,Split\na,a,Test\nb,b,test\na,b,train\nb,b,\n")
+    read = read_predictions(path)
+    assert "column 'Split' is read as 'split'" in read.notes
+    measured = read.of_split("test")
+    assert len(measured) == 2
+    assert "1 of 4 rows name no split and are left out" in measured.notes
+
+
+def test_decimal_commas_are_numbers_in_every_column(tmp_path):
+    rows = "".join(f"a;a;{age},5\nb;b;{age},5\n" for age in range(20, 60))
+    path = write(tmp_path, "label;prediction;age\n" + rows)
+    with pytest.raises(UserError, match="'age' is a number with 40 values"):
+        read_predictions(path, ["age"])
+    assert read_predictions(path, bins={"age": [40]}).group_names["age"] == ("<40", ">=40")
+
+
+def test_logits_that_are_probabilities_are_refused(tmp_path):
+    with pytest.raises(UserError, match="all scores are between 0 and 1"):
+        read_predictions(write(tmp_path, SCORED), score="s", positive="1", logits=True)
+
+
+def test_a_frame_and_a_wrong_option():
+    frame = table()
+    assert read_predictions(frame, ["sex"], reading=READING).group_names == {"sex": ("f", "m")}
+    with pytest.raises(UserError, match="unknown option 'scor'; did you mean 'score'"):
+        read_predictions(frame, scor="x")

@@ -60,7 +60,7 @@ def write_run(path, config, penalty_ratio=None, data="isic2019", **kind):
     info = {
         "format": FORMAT,
         "model": {},
-        "label2id": {},
+        "label2id": {"a": 0, "b": 1},
         "group": group,
         "preprocessing": {"size": 28, "fit": "squash"},
         "data": {"name": data, "checksums": {"images.npy": "0"}},

@@ -216,7 +216,9 @@ def entangled(folder, row, changes, error):
         run = Run(folder / f"{row}-{seed}")
         run.path.mkdir()
         place = {"temperature": 0.3, "position": "mean", "change": change, "change_se": error}
-        values = dict.fromkeys(("snnl", "snnl_se", "entropy", "raw_temperature"), 0.5)
+        columns = ("snnl", "snnl_se", "entropy", "raw_temperature")
+        ends = [f"{name}_{end}" for name in ("snnl", "change") for end in ("low", "high")]
+        values = dict.fromkeys([*columns, *ends], 0.5)
         rows = [
             {"of": of, **place, **values, "images": 9, "without_partner": 0}
             for of in ("sex", "target")

@@ -9,7 +9,7 @@ from fairexit.errors import UserError
 from fairexit.tabular.files import numbers_of, open_table
 
 FRAME = pd.DataFrame(
-    {"id": ["a1", "a2", "a3"], "größe": ["0,5", "1,25", "2,0"], "note": ['x;"y"', "é", ""]}
+    {"id": ["a1", "a2", "a3"], "größe": ["groß", "1.25", "2.5"], "note": ['x;"y"', "é", ""]}
 )
 
 
@@ -47,7 +47,9 @@ def test_one_table_in_every_form(tmp_path, suffix):
 @pytest.mark.parametrize(("separator", "suffix"), [(";", "csv"), ("\t", "tsv"), (",", "csv")])
 def test_decimal_commas(tmp_path, separator, suffix):
     path = tmp_path / f"t.{suffix}"
-    FRAME.to_csv(path, index=False, sep=separator)
+    frame = FRAME.assign(größe=["0,5", "1,25", "2,0"])
+    frame.to_csv(path, index=False, sep=separator)
+    assert open_table(path).frame(["größe"])["größe"].tolist() == ["0.5", "1.25", "2.0"]
     (batch,) = open_table(path).batches(["größe"])
     assert batch["größe"].to_pylist() == [0.5, 1.25, 2.0]
 

@@ -269,6 +269,9 @@ def align(source: Source, reference: Source) -> Source:
         exit_names=p.exit_names,
         given=None if p.given is None else class_index[p.given[rows]],
     )
+    if np.array_equal(p.ids.astype(str), np.arange(1, len(p) + 1).astype(str)):
+        note = "the rows have no ids and were paired with the other table's by their number"
+        aligned = replace(aligned, notes=(*p.notes, note))
     return replace(source, predictions=aligned)
 
 

@@ -155,11 +155,34 @@ def read_options(given: dict[str, Any]) -> dict[str, Any]:
     if file is None:
         return options
     stored = read_yaml(file)
+    if "positive" in stored:
+        raise UserError(f"{file}: give the positive class as --positive, not in this file")
     for name in stored:
         if name not in _OPTIONS or name == "columns":
             known = [key for key in _OPTIONS if key != "columns"]
             raise UserError(f"{file}: unknown key '{short(name)}'; {nearest(str(name), known)}")
-    return stored | options
+    return _texts(stored) | options
+
+
+def _texts(stored: dict[str, Any]) -> dict[str, Any]:
+    """The options of a file, with numbers as texts where names are meant."""
+    from fairexit.tabular.groupings import parse_bins
+
+    if isinstance(stored.get("bins"), dict):
+        bins = stored["bins"].items()
+        one = [f"{name}={cuts}" for name, cuts in bins if not isinstance(cuts, list)]
+        stored["bins"] = {n: c for n, c in bins if isinstance(c, list)} | parse_bins(one)
+    for name in ("classes", "unknown_values"):
+        if isinstance(stored.get(name), list):
+            stored[name] = [str(value) for value in stored[name]]
+    if isinstance(stored.get("merge"), dict):
+        stored["merge"] = {
+            name: {str(k): str(v) for k, v in values.items()}
+            if isinstance(values, dict)
+            else values
+            for name, values in stored["merge"].items()
+        }
+    return stored
 
 
 def parse_grouping(options: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fairexit.predictions.data import Predictions
 from fairexit.predictions.reading import Reading
 from fairexit.predictions.table import add_score, from_table
 from fairexit.tabular.files import arrow_column, coded, numbers_of, table_of
-from fairexit.tabular.names import reconcile
+from fairexit.tabular.names import match, reconcile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,9 @@ def from_arrays(
     if probabilities is not None and score is not None:
         raise UserError("give the probabilities of all classes or the score of one, not both")
     given = {"labels": labels, "prediction": prediction, "score": score}
+    _check_order(
+        [labels, prediction, probabilities, score, clusters, ids, splits, *(groups or {}).values()]
+    )
     given |= {"clusters": clusters, "ids": ids, "splits": splits}
     columns = {
         name: arrow_column(values, name) for name, values in given.items() if values is not None
@@ -89,6 +92,8 @@ def from_arrays(
 
 def _add_probabilities(parts: Parts, probabilities: Any, reading: Reading) -> None:
     """Add an array of probabilities or logits, (N, C), and its classes."""
+    if hasattr(probabilities, "columns") and hasattr(probabilities, "to_numpy"):
+        probabilities = _in_order(probabilities, parts)
     if hasattr(probabilities, "detach"):
         probabilities = probabilities.detach().cpu().numpy()
     try:
@@ -109,13 +114,44 @@ def _add_probabilities(parts: Parts, probabilities: Any, reading: Reading) -> No
     parts.probabilities = values.astype(np.float32)[:, None]
 
 
+def _in_order(frame: Any, parts: Parts) -> Any:
+    """The numbers of a frame of probabilities, whose columns are called like the classes."""
+    names = [str(name) for name in frame.columns]
+    if parts.classes is None:
+        parts.classes = names
+        return frame.to_numpy()
+    order = [match(name, names) for name in parts.classes]
+    if None in order or len(names) != len(order):
+        raise UserError(
+            f"the columns of the probabilities are {short(', '.join(names))}, the classes are "
+            f"{short(', '.join(parts.classes))}; call the columns like the classes"
+        )
+    return frame.to_numpy()[:, [names.index(str(name)) for name in order]]
+
+
+def _check_order(values: Sequence[Any]) -> None:
+    """Raise a UserError if two pandas objects have the same index in another order."""
+    indexes = [value.index for value in values if hasattr(value, "iloc")]
+    for index in indexes[1:]:
+        first = indexes[0]
+        if len(index) == len(first) and not index.equals(first) and set(index) == set(first):
+            raise UserError(
+                "two of the arrays have the same pandas index in another order, but values are "
+                "paired by position; sort them alike first"
+            )
+
+
 def _class_names(codes: NDArray[np.int64], cells: Sequence[str]) -> list[str]:
     """The classes of labels whose probabilities have no names: those that occur, in order."""
     return list(reconcile({"label": [cells[i] for i in np.unique(codes[codes >= 0])]}).names)
 
 
 def from_frame(
-    frame: "pd.DataFrame | Any", reading: Reading | None = None, groups: Sequence[str] = ()
+    frame: "pd.DataFrame | Any",
+    reading: Reading | None = None,
+    groups: Sequence[str] = (),
+    *,
+    only: bool = False,
 ) -> Predictions:
     """Predictions from a data frame, of any number of exits.
 
@@ -125,6 +161,7 @@ def from_frame(
         reading: the names of the columns and what their cells mean.
         groups: attributes to use, whatever they hold. Other columns are used if they have few
             values.
+        only: whether no other column is an attribute.
     Raises:
         UserError: a column is missing, or a value is wrong.
     """
@@ -135,4 +172,4 @@ def from_frame(
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"two columns are called '{short(twice)}'; rename one")
     columns = {name: frame.iloc[:, i] for i, name in enumerate(names)}
-    return from_table(table_of(columns, "the frame"), reading or Reading(), groups)
+    return from_table(table_of(columns, "the frame"), reading or Reading(), groups, only=only)

@@ -18,6 +18,7 @@ from fairexit.tabular.names import (
     is_number,
     is_unknown,
     key,
+    missing_classes,
     reconcile,
 )
 
@@ -26,9 +27,6 @@ MAX_CLASSES = 5_000
 
 MAX_FORMS = 10
 """Forms of each name, in the mean, up to which the names of classes are reconciled."""
-
-MISSING = ("nan", "na", "n/a", "<na>", "null")
-"""Cells that are no class unless the classes are given; "none" and "unknown" may be classes."""
 
 SPLIT_NAMES = {
     "training": "train",
@@ -183,7 +181,7 @@ def _empty(parts: Parts, column: Any, name: str) -> NDArray[np.bool_]:
     codes, cells = coded(column, name)
     _check_few(cells, name)
     classes = set(parts.classes or ())
-    says_so = {cell for cell in cells if key(cell) in MISSING and not parts.exact} - classes
+    says_so = set() if parts.exact else missing_classes(cells) - classes
     blank = np.array([cell in says_so or not clean(cell) for cell in [*cells, ""]])
     missing: NDArray[np.bool_] = blank[codes]
     return missing
@@ -206,6 +204,10 @@ def _classes(
     if parts.answers is not None:
         columns[reading.prediction] = coded(parts.answers, reading.prediction)
         _check_no_score(reading, columns[reading.prediction].cells, columns[reading.label].cells)
+    for name, column in columns.items():
+        if name in column.cells and parts.classes is None and len(column.cells) > 2:
+            row = int((column.codes == column.cells.index(name)).argmax()) + 1
+            raise UserError(f"row {row} repeats the header: '{short(name)}' stands in its column")
     result = reconcile(
         {name: column.cells for name, column in columns.items()},
         parts.classes,
@@ -223,9 +225,10 @@ def _classes(
         if (index < 0).any():
             raise _no_class(name, column, index, names=result.names, ids=ids)
         indices.append(index)
+    notes = result.notes
     if parts.classes is None and len(indices) > 1:
-        _check_overlap(*indices, reading=reading, names=result.names)
-    return result.names, indices[0], indices[1] if len(indices) > 1 else None, result.notes
+        notes += _check_overlap(*indices, reading=reading, names=result.names)
+    return result.names, indices[0], indices[1] if len(indices) > 1 else None, notes
 
 
 def _no_class(
@@ -268,14 +271,19 @@ def _check_overlap(
     *,
     reading: Reading,
     names: Sequence[str],
-) -> None:
-    """Raise a UserError if most answers are names that no label has."""
+) -> tuple[str, ...]:
+    """Notes about answers that no label has; a UserError if most answers are such."""
     occurs = np.bincount(labels, minlength=len(names)) > 0
     strange = ~occurs[answers]
-    if strange.mean() <= 0.5:
-        return
+    if not strange.any():
+        return ()
     known = [name for name, ok in zip(names, occurs, strict=True) if ok]
     others = [names[i] for i in np.unique(answers[strange])]
+    if strange.mean() <= 0.5:
+        return (
+            f"{int(strange.sum())} of {len(answers)} answers are names that no label has: "
+            f"{_some(others)}; they count as wrong",
+        )
     how_many = f"{int(strange.sum())} of {len(answers)} answers are names that no label has"
     raise UserError(
         f"{how_many}: column '{short(reading.label)}' has {_some(known)}, column "

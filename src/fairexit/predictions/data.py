@@ -211,11 +211,16 @@ class Predictions:
             UserError: no row belongs to this split.
         """
         rows = self.split == name
+        nameless = int((self.split == "").sum())
         if not rows.any():
             present = [split for split in self.splits if split]
             hint = nearest(name, present) if present else "the rows do not name a split"
             raise UserError(f"there are no rows of split '{short(name)}'; {hint}")
-        return self.take(rows)
+        part = self.take(rows)
+        if not nameless:
+            return part
+        note = f"{nameless} of {len(self)} rows name no split and are left out"
+        return replace(part, notes=(*part.notes, note))
 
     def group(self, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         """Group indices (N,) and group names of one attribute.

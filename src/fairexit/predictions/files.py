@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,26 +13,31 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from fairexit.csv_files import with_guards
-from fairexit.errors import UserError
+from fairexit.errors import UserError, nearest, option
 from fairexit.files import replacing
+from fairexit.predictions.arrays import from_frame
 from fairexit.predictions.data import Predictions
 from fairexit.predictions.reading import Reading
 from fairexit.predictions.table import METADATA, from_table
 from fairexit.tabular.files import open_table
 from fairexit.types import UNKNOWN
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Predictions", "read_predictions", "write_predictions"]
 
 
 def read_predictions(
-    path: str | Path,
+    source: "str | Path | pd.DataFrame",
     groups: Sequence[str] | None = None,
     prob_prefix: str | None = None,
     *,
     only: bool = True,
     reading: Reading | None = None,
+    **options: Any,
 ) -> Predictions:
-    """Read predictions from a file, written by fairexit or by another tool.
+    """Read predictions from a file, written by fairexit or by another tool, or from a frame.
 
     fairexit writes `id`, `label`, `cluster`, `split` (optional), one column per attribute, and
     `p/<class>`, or `p1/<class>` ... `pf/<class>` for several exits. Other files need only `label`
@@ -42,20 +47,26 @@ def read_predictions(
     notes of the result say so. Empty cells, "unknown", "NA" and the like are UNKNOWN.
 
     Args:
-        path: the file.
+        source: the file, or a data frame.
         groups: attribute columns to keep; None keeps all columns of few values without another
             meaning.
         only: whether no attribute besides `groups` is read, if they are given.
         prob_prefix: prefix of the names of the probability columns, instead of `p/`.
         reading: the names of the columns and what their cells mean; `prob_prefix` takes precedence.
+        options: fields of `Reading` that replace those of `reading`.
     Raises:
         UserError: the file is not readable, a column is missing, or a row (named in the message)
             is wrong.
     """
-    path = Path(path)
-    reading = reading or Reading()
     if prob_prefix is not None:
-        reading = replace(reading, prob_prefix=prob_prefix)
+        options["prob_prefix"] = prob_prefix
+    unknown = next((name for name in options if name not in vars(Reading())), None)
+    if unknown is not None:
+        raise UserError(f"unknown option {option(unknown)}; {nearest(unknown, vars(Reading()))}")
+    reading = replace(reading or Reading(), **options)
+    if not isinstance(source, str | Path):
+        return from_frame(source, reading, groups or (), only=only and groups is not None)
+    path = Path(source)
     table = open_table(path)
     try:
         return from_table(table, reading, groups, only=only and groups is not None)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,14 @@ from fairexit.predictions.build import Parts, build
 from fairexit.predictions.data import Predictions
 from fairexit.predictions.reading import MAX_VALUES, Reading
 from fairexit.tabular.files import TableFile, coded, is_scalar, numbers_of
-from fairexit.tabular.names import clean, in_order, key, match, reconcile
+from fairexit.tabular.names import (
+    clean,
+    in_order,
+    key,
+    match,
+    missing_classes,
+    reconcile,
+)
 
 METADATA = b"fairexit"
 
@@ -35,6 +43,7 @@ def from_table(
     names = table.names
     if not names:
         raise UserError("there are no columns")
+    reading, notes = _found_columns(names, reading)
     reading.check(names)
     for name in groups or ():
         if name not in names:
@@ -46,7 +55,8 @@ def from_table(
     labels = table.read([reading.label])[reading.label]
     if not len(labels):
         raise UserError("there are no rows")
-    parts = Parts(labels=labels, notes=table.notes, classes=reading.classes)
+    notes = (*table.notes, *notes, *table.row_notes(len(labels)))
+    parts = Parts(labels=labels, notes=notes, classes=reading.classes)
     parts.groups = ours.get("groups", {})
     parts.exact = bool(ours)
     used = _add_probabilities(parts, table, reading)
@@ -72,6 +82,18 @@ def from_table(
         setattr(parts, part, cells[name])
     parts.attributes = {name: cells[name] for name in chosen}
     return build(parts, reading, wanted)
+
+
+def _found_columns(names: Sequence[str], reading: Reading) -> tuple[Reading, tuple[str, ...]]:
+    """The reading with columns such as `Split` where the caller does not name `split`."""
+    forms: dict[str, Any] = {}
+    for meaning, name in Reading().columns.items():
+        same = [other for other in names if key(other) == name]
+        taken = getattr(reading, meaning) != name or name in names
+        if len(same) == 1 and not taken and same[0] not in reading.columns.values():
+            forms[meaning] = same[0]
+    notes = tuple(f"column '{short(form)}' is read as '{name}'" for name, form in forms.items())
+    return replace(reading, **forms), notes
 
 
 def _metadata(table: TableFile) -> dict[str, Any]:
@@ -204,6 +226,11 @@ def add_score(
         UserError: a score is no probability, or the labels do not have the positive class.
     """
     if reading.logits:
+        if ((scores >= 0) & (scores <= 1) | np.isnan(scores)).all():
+            raise UserError(
+                f"all scores are between 0 and 1, as probabilities are; leave out "
+                f"{option('logits')}"
+            )
         positive, negative = expit(scores), expit(-scores)
     else:
         outside = (scores < 0) | (scores > 1)
@@ -216,7 +243,8 @@ def add_score(
         positive, negative = scores, 1 - scores
     name = str(reading.positive)
     codes, cells = coded(parts.labels, reading.label)
-    known = [cell for cell in cells if clean(cell)]
+    missing = missing_classes(cells)
+    known = [cell for cell in cells if cell not in missing]
     forms = reconcile({reading.label: [*known, name]}, booleans=True)
     yes = forms.names[int(forms.indices[0][-1])]
     others = [other for other in forms.names if other != yes]

@@ -50,7 +50,9 @@ def min_detectable_gap(
         return float((metric.gap(shifted) > threshold).mean())
 
     low, high = 0.0, 1.0
-    varies = np.nanvar(metric.gap(null)) > NO_VARIANCE
+    values = metric.gap(null)
+    known = values[~np.isnan(values)]
+    varies = len(known) > 0 and known.var() > NO_VARIANCE
     if math.isnan(threshold) or not varies or power(high) < POWER:
         return math.nan
     for _ in range(STEPS):

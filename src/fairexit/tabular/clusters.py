@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from fairexit.errors import option, short
-from fairexit.tabular.names import clean, unknown_mask
+from fairexit.errors import short
+from fairexit.tabular.names import clean, key, unknown_mask
 
 MAX_SHARE = 0.1
 """Share of the rows above which a cluster is suspected to be a placeholder."""
+
+MAX_FORMS = 500_000
+"""Different names up to which forms of one name are looked for, which takes a second."""
 
 MIN_ROWS = 50
 """Rows below which no cluster is suspected."""
@@ -31,15 +35,34 @@ def cluster_names(
         Name of each sample's cluster, (N,), "" where it is not known; and notes.
     """
     unknown = np.append(unknown_mask(cells, unknown_values), True)
-    names = np.array([*(clean(cell) for cell in cells), ""], object)
+    forms, notes = _forms(column, cells)
+    names = np.array([*forms, ""], object)
     names[unknown] = ""
-    sizes = np.bincount(codes[~unknown[codes]], minlength=len(cells))
-    notes = []
+    numbers, uniques = pd.factorize(names)
+    sizes = np.bincount(numbers[codes[~unknown[codes]]], minlength=len(uniques))
     if len(sizes) and len(codes) >= MIN_ROWS and sizes.max() > MAX_SHARE * len(codes):
         largest = int(sizes.argmax())
         notes.append(
-            f"'{short(names[largest])}' in column '{short(column)}' holds "
+            f"'{short(uniques[largest])}' in column '{short(column)}' holds "
             f"{100 * sizes[largest] / len(codes):.0f} % of the rows; if it means that the value is "
-            f"unknown, say so with {option('unknown_values')}"
+            "unknown, name it among the unknown values"
         )
     return names[codes], notes
+
+
+def _forms(column: str, cells: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The name of each cell, the same for all forms of one name, and a note about such forms."""
+    cleaned = [clean(cell) for cell in cells]
+    if len(cells) > MAX_FORMS:
+        return cleaned, []
+    first: dict[str, str] = {}
+    names = [first.setdefault(key(cell), cell) for cell in cleaned]
+    merged = [(a, b) for a, b in zip(cleaned, names, strict=True) if a != b]
+    if not merged:
+        return names, []
+    a, b = merged[0]
+    note = (
+        f"{len(merged)} names in column '{short(column)}' are other forms of names there, such as "
+        f"'{short(a)}' of '{short(b)}', and are read as these"
+    )
+    return names, [note]

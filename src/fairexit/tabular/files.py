@@ -1,5 +1,6 @@
 """Tables in files of any common form: CSV and its relatives, Parquet, JSON lines, Excel."""
 
+import io
 import json
 import re
 import zipfile
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from fairexit.csv_files import without_guards
 from fairexit.errors import UserError, reason, short
 from fairexit.extras import require
 from fairexit.tabular.dialect import Dialect, detect, open_binary, ragged
+
+MAX_COUNTED = 1 << 26
+"""Bytes of a file up to which its lines are counted."""
 
 MAX_CELL = 1_000
 """Characters that a name in a cell may have."""
@@ -54,6 +59,10 @@ class TableFile:
         """
         raise NotImplementedError
 
+    def row_notes(self, rows: int) -> tuple[str, ...]:
+        """What a reader should know if the table has so many rows."""
+        return ()
+
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Columns of numbers as Arrow tables of consecutive rows, to save memory."""
         yield self.read(names, names)
@@ -85,7 +94,30 @@ class _Text(TableFile):
             table = pyarrow.csv.read_csv(open_binary(self.path), **self._options(names, numbers))
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._failure(error) from None
-        return without_guards(table)
+        return self._plain(table, numbers)
+
+    def _plain(self, table: Any, numbers: Collection[str]) -> Any:
+        """Texts without guards and, if the file has decimal commas, with decimal points."""
+        table = without_guards(table)
+        if self.dialect.decimal == ",":
+            for i, name in enumerate(table.column_names):
+                if name not in numbers:
+                    pattern = r"^([-+]?\d+),(\d+)$"
+                    points = pc.replace_substring_regex(table.column(i), pattern, r"\1.\2")
+                    table = table.set_column(i, name, points)
+        return table
+
+    def row_notes(self, rows: int) -> tuple[str, ...]:
+        if self.path.stat().st_size > MAX_COUNTED:
+            return ()
+        with io.TextIOWrapper(open_binary(self.path), self.dialect.encoding, "replace") as file:
+            lines = sum(1 for line in file if line.strip()) - 1
+        if lines <= rows:
+            return ()
+        return (
+            f"{lines} lines of the file are {rows} rows, as some cells hold several lines; if that "
+            "is not meant, a quotation mark is not closed",
+        )
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         try:
@@ -106,7 +138,7 @@ class _Text(TableFile):
             raise self._failure(error) from None
         schema = pa.schema([(name, pa.string()) for name in names])
         batches = [] if batch is None else [batch.slice(0, rows)]
-        return without_guards(pa.Table.from_batches(batches, None if batches else schema))
+        return self._plain(pa.Table.from_batches(batches, None if batches else schema), ())
 
     def _options(self, names: Sequence[str], numbers: Collection[str] = ()) -> dict[str, Any]:
         types = {name: pa.float64() if name in numbers else pa.string() for name in names}
@@ -249,7 +281,9 @@ def _excel(path: Path) -> TableFile:
             raise UserError(f"{path} is a zip archive; unpack it first")
     require("excel", f"to read {path}, fairexit")
     try:
-        sheets = pd.read_excel(path, sheet_name=None, dtype=object, keep_default_na=False)
+        sheets = pd.read_excel(
+            path, sheet_name=None, dtype=object, keep_default_na=False, header=None
+        )
     except Exception as error:  # a damaged file makes the reader raise any exception
         raise unreadable(path, error) from None
     filled = {name: sheet for name, sheet in sheets.items() if sheet.shape[1]}
@@ -260,7 +294,8 @@ def _excel(path: Path) -> TableFile:
     notes = (
         (f"the sheet '{short(first)}' was read; not {short(', '.join(others))}",) if others else ()
     )
-    names = tuple(map(str, sheet.columns))
+    names = tuple("" if name is None else str(name) for name in sheet.iloc[0])
+    sheet = sheet.iloc[1:]
     check_names(names, str(path))
     columns = tuple(arrow_column(sheet.iloc[:, i], name) for i, name in enumerate(names))
     return _Frame(path=path, names=names, notes=notes, columns=columns)
@@ -271,9 +306,12 @@ def _json(path: Path) -> TableFile:
     text = path.read_bytes().decode("utf-8-sig")
     try:
         if text.lstrip().startswith("["):
-            rows = json.loads(text)
+            rows = json.loads(text, object_pairs_hook=_object)
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            lines = [line for line in text.split("\n") if line.strip()]
+            rows = [json.loads(line, object_pairs_hook=_object) for line in lines]
+    except UserError as error:
+        raise error.at(str(path)) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON with one object a line: {reason(error)}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -281,6 +319,15 @@ def _json(path: Path) -> TableFile:
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = tuple(arrow_column([row.get(name) for row in rows], name) for name in names)
     return _Frame(path=path, names=tuple(names), columns=columns)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose keys must differ."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        twice = next(k for k, _ in pairs if sum(k == other for other, _ in pairs) > 1)
+        raise UserError(f"an object has the key '{short(twice)}' twice; rename one")
+    return result
 
 
 def arrow_column(values: Any, name: str) -> Any:

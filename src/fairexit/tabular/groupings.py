@@ -38,7 +38,7 @@ class Grouping:
 
     def __post_init__(self) -> None:
         for name, cuts in self.bins.items():
-            if not cuts or any(a >= b for a, b in pairwise(cuts)):
+            if not cuts or not np.isfinite(cuts).all() or any(a >= b for a, b in pairwise(cuts)):
                 raise UserError(
                     f"{option('bins')} of '{short(name)}' are {short(list(cuts))}; give ascending "
                     "cuts, such as 30,60"
@@ -172,7 +172,7 @@ def _names(
     merge: Mapping[str, str] | None,
     fixed: Sequence[str] | None,
 ) -> tuple[tuple[str, ...], NDArray[np.int64], tuple[str, ...]]:
-    found = reconcile({attribute: cells}, fixed, exact=fixed is not None)
+    found = reconcile({attribute: cells}, fixed, exact=fixed is not None, booleans=True)
     (index,) = found.indices
     if (index < 0).any():
         value = cells[int((index < 0).argmax())]
@@ -224,6 +224,10 @@ def parse_bins(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
     bins: dict[str, tuple[float, ...]] = {}
     for text in texts:
         name, values = _divide("bins", text, "age=30,60")
+        if name in bins:
+            raise UserError(
+                f"{option('bins')} names '{short(name)}' twice; give all its cuts at once"
+            )
         try:
             bins[name] = tuple(float(value) for value in values.split(","))
         except ValueError:

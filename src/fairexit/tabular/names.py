@@ -20,7 +20,6 @@ from fairexit.types import UNKNOWN_NAMES
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"([-+]?\d+)\.0*", re.ASCII)
 _PLAIN = re.compile(r"[!-~]+")
-_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
 _BOOLEANS = {"true": "1", "false": "0"}
 
 MAX_SHOWN = 3
@@ -35,7 +34,10 @@ def clean(text: str) -> str:
     >>> clean("  mel "), clean("2.0"), clean("007")
     ('mel', '2', '007')
     """
-    text = unicodedata.normalize("NFC", text).strip().strip(_INVISIBLE).strip()
+    text = unicodedata.normalize("NFC", text)
+    if not text.isascii():
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    text = text.strip()
     whole = _WHOLE.fullmatch(text)
     return whole[1] if whole else text
 
@@ -47,11 +49,22 @@ def key(text: str) -> str:
     (True, True, True)
     """
     text = " ".join(clean(text).casefold().split())
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFKC", text)
     if _NUMBER.fullmatch(text):
         number = Decimal(text).normalize()
         return "0" if not number else f"{number:f}"
     return text
+
+
+MISSING = ("", "nan", "na", "n/a", "<na>", "null", "?", "-", "--", ".", "#n/a")
+"""Cells that are no class unless the classes are given; "none" and "unknown" may be classes."""
+
+
+def missing_classes(cells: Sequence[str]) -> set[str]:
+    """Those of the different cells of a column of classes that say that the class is missing."""
+    missing = {cell for cell in cells if key(cell) in MISSING}
+    signs = {clean(cell) for cell in cells} >= {"+", "-"}  # as of a test for a disease
+    return {cell for cell in missing if not (signs and clean(cell) == "-")}
 
 
 def is_number(text: str) -> bool:

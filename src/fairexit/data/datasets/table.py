@@ -12,7 +12,7 @@ from fairexit.data.records import Dataset, Listing, need_columns, read_table
 from fairexit.errors import UserError, option, short
 from fairexit.tabular.clusters import cluster_names
 from fairexit.tabular.groupings import Grouping, make_groups
-from fairexit.tabular.names import reconcile
+from fairexit.tabular.names import missing_classes, reconcile
 
 
 @datasets.register("table")
@@ -73,8 +73,12 @@ class TableDataset(Dataset):
             )
         frame = pd.DataFrame({"id": table[self.id]})
         codes, cells = _coded(table[self.label])
-        names = reconcile({self.label: cells})
-        frame["label"] = _named(codes, names.indices[0], names.names)
+        missing = missing_classes(cells)
+        classes = [cell for cell in cells if cell not in missing]
+        names = reconcile({self.label: classes}, booleans=True)
+        of_cell = np.full(len(cells), -1)
+        of_cell[[cell not in missing for cell in cells]] = names.indices[0]
+        frame["label"] = _named(codes, of_cell, names.names)
         notes = list(names.notes)
         frame["cluster"] = ""
         if self.cluster:
