@@ -146,8 +146,8 @@ class _Parquet(TableFile):
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         try:
-            # Without a size of its buffer, each of thousands of columns is read whole.
-            file = pyarrow.parquet.ParquetFile(self.path, buffer_size=2**16)
+            # With small buffers, as by default each of thousands of columns is read whole.
+            file = pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=2**16)
             rows = max(1, BATCH // max(1, len(names)))
             for batch in file.iter_batches(rows, columns=list(names)):
                 yield pa.Table.from_batches([batch])
