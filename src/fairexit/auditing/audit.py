@@ -74,13 +74,13 @@ def audit_sources(
         crossed = source
     num_groups = max(len(crossed.predictions.group(name)[1]) for name in attributes)
     num_classes = len(source.predictions.classes)
-    settings, notes = bounded(settings, num_groups * num_classes)
+    settings, bounds = bounded(settings, num_groups * num_classes)
     if num_groups > MAX_PAIRED and len(source.predictions.exit_names) > 1:
-        notes += (
-            f"the exits of more than {MAX_PAIRED} groups were compared with those of all "
-            "other groups together, not pair by pair",
+        bounds += (
+            f"The exits of each of more than {MAX_PAIRED} groups were compared with those of all "
+            "other groups together, not pair by pair.",
         )
-    is_large = len(source.predictions) * num_classes > LARGE or bool(notes)
+    is_large = len(source.predictions) * num_classes > LARGE or bool(bounds)
     with steps(is_large, 1 + STEPS * len(attributes)) as step:
         step("slices")
         slices = search_slices(source, settings)
@@ -97,7 +97,7 @@ def audit_sources(
             for name in attributes
         )
     facts = _facts(crossed, baselines, settings)
-    return AuditResults(replace(facts, notes=(*facts.notes, *notes)), audits, slices)
+    return AuditResults(replace(facts, bounds=bounds), audits, slices)
 
 
 def _named(step: Callable[[str], None], attribute: str, part: str) -> None:

@@ -66,6 +66,7 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
         else "No clusters are known. If a lesion or patient has several images, intervals are too "
         "narrow and p-values too small.",
     ]
+    lines += facts.bounds
     lines += [line for a in audit.attributes for line in _attribute_limits(a)]
     lines.append(
         "The table holds answers only, no probabilities, so there is no AUROC, calibration or cut."
