@@ -432,7 +432,9 @@ def test_large_audits_draw_less_say_so_and_show_their_steps(monkeypatch, capsys)
     results = audit_sources([source()], ["sex"], settings=settings)
     facts = results.facts
     assert (facts.n_resamples, facts.n_permutations) == (2000, 300)
-    assert "with 6 combinations of group and class, 2,000 resamples" in facts.notes[-1]
+    (bound,) = facts.bounds
+    assert bound.startswith("With 6 combinations of group and class, 2,000 resamples and")
+    assert bound in AuditReport.of(results).limits
     auroc = results.attributes[0].overall["auroc"]
     assert auroc.note == "no interval: more than 100 probabilities"
     lines = capsys.readouterr().err.splitlines()
@@ -440,7 +442,7 @@ def test_large_audits_draw_less_say_so_and_show_their_steps(monkeypatch, capsys)
     assert [line.split(": ")[0] for line in lines[1:]] == ["sex"] * STEPS
 
     plain = audit_sources([source()], ["sex"], settings=QUICK)
-    assert plain.facts.notes == ()
+    assert plain.facts.bounds == ()
     assert capsys.readouterr().err == ""
     assert plain.attributes[0].overall["auroc"].value == pytest.approx(auroc.value)
 

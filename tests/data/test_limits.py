@@ -12,7 +12,8 @@ from PIL import Image
 
 from fairexit.data import images
 from fairexit.data.images import decode
-from fairexit.data.matching import find_images, image_files, printable
+from fairexit.data.matching import find_images, image_files
+from fairexit.terminal import path_text
 
 PICTURE = Image.new("RGB", (12, 12), (10, 200, 30))
 
@@ -110,5 +111,5 @@ def test_a_name_that_is_not_utf8_does_not_stop_the_others(tmp_path):
     files = find_images(tmp_path, ["plain", "other"])
     assert list(files.paths) == ["plain"]
     assert files.unlisted == 1
-    assert printable(odd.name) == "caf\\xe9.png"
-    pd.DataFrame({"file": [printable(odd)]}).to_csv(tmp_path / "answers.csv")
+    assert path_text(odd.name) == "caf\\xe9.png"
+    pd.DataFrame({"file": [path_text(odd)]}).to_csv(tmp_path / "answers.csv")

@@ -14,7 +14,7 @@ from fairexit.auditing.exits import MAX_PAIRED
 from fairexit.auditing.positive import positive_classes
 from fairexit.auditing.results import AuditResults, Facts
 from fairexit.auditing.samples import by_name
-from fairexit.auditing.settings import AuditSettings, bounded
+from fairexit.auditing.settings import AuditSettings, within_limits
 from fairexit.auditing.slices import search_slices
 from fairexit.auditing.source import Source, align, named_alike
 from fairexit.cluster_index import cluster_index
@@ -91,13 +91,13 @@ def audit_sources(
         crossed = source
     num_groups = max(len(crossed.predictions.group(name)[1]) for name in attributes)
     num_classes = len(p.classes)
-    settings, notes = bounded(settings, num_groups * num_classes)
+    settings, bounds = within_limits(settings, num_groups * num_classes)
     if num_groups > MAX_PAIRED and len(p.exit_names) > 1:
-        notes += (
-            f"the exits of more than {MAX_PAIRED} groups were compared with those of all "
-            "other groups together, not pair by pair",
+        bounds += (
+            f"The exits of each of more than {MAX_PAIRED} groups were compared with those of all "
+            "other groups together, not pair by pair.",
         )
-    is_large = len(p) * num_classes > LARGE or bool(notes)
+    is_large = len(p) * num_classes > LARGE or bool(bounds)
     with steps(is_large, 1 + STEPS * len(attributes)) as step:
         step("slices")
         slices = search_slices(source, settings)
@@ -118,11 +118,7 @@ def audit_sources(
         crossed, baselines, [*seeds[1:], *baselines, *([cohort] if cohort else [])], settings
     )
     facts = replace(
-        facts,
-        title=title,
-        positives=positives,
-        assumed_positive=assumed,
-        notes=(*facts.notes, *notes),
+        facts, title=title, positives=positives, assumed_positive=assumed, bounds=bounds
     )
     cohorts = cohort and [
         compare_cohorts(crossed, cohort, name, positives=positives, settings=settings)

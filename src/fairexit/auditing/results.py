@@ -509,6 +509,7 @@ class Facts:
             if they are not available.
         versions: of fairexit, Python and numpy.
         notes: what a reader should know about how the tables were read.
+        bounds: what was not computed in full because the table is large, one sentence each.
     """
 
     name: str
@@ -537,6 +538,7 @@ class Facts:
     dataset: dict[str, Any]
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class AuditSettings:
                 raise UserError(f"{name} is {value}; it must be between 0 and 1, such as 0.9")
 
 
-def bounded(settings: AuditSettings, rates: int) -> tuple[AuditSettings, tuple[str, ...]]:
+def within_limits(settings: AuditSettings, rates: int) -> tuple[AuditSettings, tuple[str, ...]]:
     """Fewer resamples and permutations where each has very many rates, and a note that says so.
 
     Args:
@@ -64,9 +64,9 @@ def bounded(settings: AuditSettings, rates: int) -> tuple[AuditSettings, tuple[s
     if max(asked) <= most:
         return settings, ()
     note = (
-        f"with {rates:,} combinations of group and class, {most:,} resamples and permutations were "
+        f"With {rates:,} combinations of group and class, {most:,} resamples and permutations were "
         f"drawn in place of {max(asked):,}, and intervals are hardly widened where few clusters "
-        "stand behind a rate"
+        "stand behind a rate."
     )
     n_resamples, n_permutations = (min(number, most) for number in asked)
     return replace(settings, n_resamples=n_resamples, n_permutations=n_permutations), (note,)

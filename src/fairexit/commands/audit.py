@@ -170,7 +170,7 @@ def audit(
         threshold=parsed_threshold,
         settings=settings,
     )
-    for line in report.facts.notes:
+    for line in [*report.facts.notes, *report.facts.bounds]:
         note(f"note: {line}")
     _write(report, as_json, markdown, card)
     if out:

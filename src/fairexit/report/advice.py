@@ -89,6 +89,7 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
         "narrow and p-values too small.",
     ]
     lines += [f"How the table was read: {note}." for note in facts.notes]
+    lines += facts.bounds
     lines += [line for a in audit.attributes for line in _attribute_limits(a, units(facts))]
     lines.append(
         "The table holds answers only, no probabilities, so there is no AUROC, calibration or cut."
