@@ -459,3 +459,11 @@ def test_more_counts_than_fit_in_memory_are_refused(monkeypatch):
     monkeypatch.setattr(samples, "MAX_COUNTS", 17)
     with pytest.raises(UserError, match=r"'sex' has 2 groups and the table has 3 classes; .*17"):
         audit_sources([source()], ["sex"], settings=QUICK)
+
+
+def test_an_age_that_a_run_has_stored_is_no_group_either():
+    found = source(n=400)
+    ages = {"age": np.arange(400) % 18}
+    names = {"age": tuple(str(5 * i) for i in range(18))}
+    with pytest.raises(UserError, match=r"'age' is a number with 18 values.*age=30,60"):
+        perform([change(found, attributes=ages, group_names=names)], ["age"], settings=QUICK)

@@ -22,6 +22,7 @@ from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import unnamed_attribute
 from fairexit.progress import steps
 from fairexit.stats.sample import Sample
+from fairexit.tabular.groupings import check_groups
 from fairexit.tabular.names import match
 from fairexit.types import UNKNOWN
 from fairexit.version import __version__
@@ -62,6 +63,8 @@ def audit_sources(
     settings = settings or AuditSettings()
     source = seeds[0]
     groups = groups or _default_groups(source)
+    for name in groups:  # also of a run, whose groups are stored
+        check_groups(name, source.predictions.group_names.get(name, ()))
     seeds, baselines, cohort = (
         [source, *(named_alike(seed, source) for seed in seeds[1:])],
         [named_alike(baseline, source) for baseline in baselines],
