@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ BATCH = 2**21
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableFile:
+class TableFile(ABC):
     """An open table; its cells are read column by column.
 
     Attributes:
@@ -47,6 +48,7 @@ class TableFile:
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @abstractmethod
     def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Any:
         """Some columns as an Arrow table.
 
@@ -57,7 +59,6 @@ class TableFile:
         Raises:
             UserError: the file is damaged, or a cell is not a number.
         """
-        raise NotImplementedError
 
     def row_notes(self, rows: int) -> tuple[str, ...]:
         """What a reader should know if the table has so many rows."""
