@@ -10,7 +10,7 @@ import pytest
 from fairexit.errors import UserError
 from fairexit.predictions.files import read_predictions
 from fairexit.predictions.reading import Reading
-from fairexit.tabular.files import coded
+from fairexit.tabular.cells import coded
 
 
 def table(n=400):

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from fairexit.errors import UserError
-from fairexit.tabular.files import numbers_of, open_table
+from fairexit.tabular.cells import numbers_of
+from fairexit.tabular.files import open_table
 
 FRAME = pd.DataFrame(
     {"id": ["a1", "a2", "a3"], "größe": ["groß", "1.25", "2.5"], "note": ['x;"y"', "é", ""]}

@@ -12,7 +12,8 @@ from fairexit.predictions.build import Parts, build
 from fairexit.predictions.data import Predictions
 from fairexit.predictions.reading import Reading
 from fairexit.predictions.table import add_score, from_table
-from fairexit.tabular.files import arrow_column, coded, numbers_of, table_of
+from fairexit.tabular.cells import arrow_column, coded, numbers_of
+from fairexit.tabular.files import table_of
 from fairexit.tabular.names import match, reconcile
 
 if TYPE_CHECKING:

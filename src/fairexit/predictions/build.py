@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from fairexit.errors import UserError, nearest, option, short
 from fairexit.predictions.data import Names, Predictions, first_row
 from fairexit.predictions.reading import MAX_VALUES, Reading
+from fairexit.tabular.cells import Coded, coded
 from fairexit.tabular.clusters import cluster_names
-from fairexit.tabular.files import Coded, coded
 from fairexit.tabular.groupings import Grouping, make_groups
 from fairexit.tabular.names import (
     clean,

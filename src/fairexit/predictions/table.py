@@ -14,7 +14,8 @@ from fairexit.errors import UserError, nearest, option, short
 from fairexit.predictions.build import Parts, build
 from fairexit.predictions.data import Predictions
 from fairexit.predictions.reading import MAX_VALUES, Reading
-from fairexit.tabular.files import TableFile, coded, is_scalar, numbers_of
+from fairexit.tabular.cells import coded, is_scalar, numbers_of
+from fairexit.tabular.forms import TableFile
 from fairexit.tabular.names import (
     clean,
     in_order,
