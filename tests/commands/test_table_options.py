@@ -109,7 +109,7 @@ def test_a_report_takes_them_too(command, file, tmp_path):
         (("--prob", "x"), "--prob is 'x'; write it as in mel="),
         (("--label", "dx", "--prediction", "score"), "give it as --score together with --positive"),
         (
-            ("--label", "dx", "--prediction", "dx", "--group", "alter"),
+            ("--label", "dx", "--score", "score", "--positive", "1", "--group", "alter"),
             "cut it into ranges with --bins",
         ),
     ],

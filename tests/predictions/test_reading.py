@@ -407,3 +407,13 @@ def test_a_frame_and_a_wrong_option():
     assert read_predictions(frame, ["sex"], reading=READING).group_names == {"sex": ("f", "m")}
     with pytest.raises(UserError, match="unknown option 'scor'; did you mean 'score'"):
         read_predictions(frame, scor="x")
+
+
+def test_rows_that_are_left_keep_their_numbers(tmp_path):
+    path = write(tmp_path, "label,prediction\na,a\n,a\nb,b\n")
+    assert read_predictions(path, drop_missing=True).ids.tolist() == ["1", "3"]
+
+
+def test_one_column_has_one_meaning(tmp_path):
+    with pytest.raises(UserError, match="'label', 'prediction' and 'score' must be different"):
+        read_predictions(write(tmp_path, "label,prediction\na,a\nb,b\n"), label="prediction")

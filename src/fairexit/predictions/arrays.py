@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from fairexit.errors import UserError, option, short
-from fairexit.predictions.build import Parts, build
+from fairexit.predictions.build import build
 from fairexit.predictions.data import Predictions
+from fairexit.predictions.parts import Parts
 from fairexit.predictions.reading import Reading
 from fairexit.predictions.table import add_score, from_table
 from fairexit.tabular.cells import arrow_column, coded, numbers_of

@@ -70,6 +70,12 @@ class Reading:
         if self.cut is not None and self.score is None:
             raise UserError(f"{option('cut')} needs {option('score')}, the column that is cut")
         _ = self.grouping  # is checked as it is made
+        columns = {self.label, self.prediction, *([] if self.score is None else [self.score])}
+        if len(columns) < 2 + (self.score is not None):
+            raise UserError(
+                f"{option('label')}, {option('prediction')} and {option('score')} must be "
+                f"different columns, not '{short(self.label)}', '{short(self.prediction)}'"
+            )
         if self.cut is not None and not 0 <= self.cut <= 1:
             raise UserError(f"{option('cut')} is {self.cut}; it must be between 0 and 1")
 

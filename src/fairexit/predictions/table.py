@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from fairexit.errors import UserError, nearest, option, short
-from fairexit.predictions.build import Parts, build
+from fairexit.predictions.build import build
 from fairexit.predictions.data import Predictions
+from fairexit.predictions.parts import Parts
 from fairexit.predictions.reading import MAX_VALUES, Reading
 from fairexit.tabular.cells import coded, is_scalar, numbers_of
 from fairexit.tabular.forms import TableFile
