@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 
 from fairexit.errors import UserError
@@ -417,3 +418,26 @@ def test_rows_that_are_left_keep_their_numbers(tmp_path):
 def test_one_column_has_one_meaning(tmp_path):
     with pytest.raises(UserError, match="'label', 'prediction' and 'score' must be different"):
         read_predictions(write(tmp_path, "label,prediction\na,a\nb,b\n"), label="prediction")
+
+
+def test_a_cut_makes_the_answers_and_says_so(tmp_path):
+    path = write(tmp_path, "label,prediction,s\n1,1,0.9\n0,0,0.5\n0,0,0.2\n1,1,0.6\n")
+    given = read_predictions(path, score="s", positive="1")
+    assert given.answers[:, 0].tolist() == [1, 0, 0, 1]
+    cut = read_predictions(path, score="s", positive="1", cut=0.4)
+    assert cut.answers[:, 0].tolist() == [1, 1, 0, 1]
+    assert "the answers are made by the cut; the column 'prediction' is unused" in cut.notes
+
+
+def test_the_texts_of_a_file_are_read_in_one_pass(tmp_path, monkeypatch):
+    passes = []
+    real = pyarrow.csv.read_csv
+
+    def counted(*args, **options):
+        passes.append(options["convert_options"].include_columns)
+        return real(*args, **options)
+
+    monkeypatch.setattr("pyarrow.csv.read_csv", counted)
+    path = write(tmp_path, "id,label,cluster,sex,p/a,p/b\nx,a,k,f,1,0\ny,b,k,m,0.2,0.8\n")
+    assert len(read_predictions(path)) == 2
+    assert passes == [["label", "cluster", "id", "sex"]]

@@ -86,7 +86,7 @@ def from_arrays(
     )
     if score is not None:
         scores = numbers_of(columns["score"], "score")
-        add_score(parts, scores, reading, columns.get("prediction"))
+        add_score(parts, scores, reading)
     elif probabilities is not None:
         _add_probabilities(parts, probabilities, reading)
     return build(parts, reading, list(attributes))

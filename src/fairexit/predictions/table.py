@@ -54,14 +54,8 @@ def from_table(
                 f"there is no column of an attribute '{short(name)}'; {nearest(name, candidates)}"
             )
     ours = _metadata(table)
-    labels = table.read([reading.label])[reading.label]
-    if not len(labels):
-        raise UserError("there are no rows")
-    notes = (*table.notes, *notes, *table.row_notes(len(labels)))
-    parts = Parts(labels=labels, notes=notes, classes=reading.classes)
-    parts.groups = ours.get("groups", {})
-    parts.exact = bool(ours)
-    used = _add_probabilities(parts, table, reading)
+    by_exit = _probability_columns(table, reading)
+    used = {column for columns in by_exit.values() for column in columns.values()}
     present = [name for name in names if reading.may_be_attribute(name) and name not in used]
     for name in groups or ():
         if name not in present:
@@ -70,19 +64,31 @@ def from_table(
                 f"{nearest(name, present)}"
             )
     wanted = [*(groups or ()), *reading.bins, *reading.merge]
+    left_out: dict[str, str] = {}
     chosen = (
         [name for name in present if name in wanted]
         if only
-        else _few(table, present, wanted, parts)
+        else _few(table, present, wanted, left_out)
     )
-    meanings = {"clusters": reading.cluster, "ids": reading.id, "splits": reading.split}
-    if reading.prediction in names and reading.prediction not in used and parts.answers is None:
+    meanings = {"labels": reading.label, "clusters": reading.cluster, "ids": reading.id}
+    meanings["splits"] = reading.split
+    if reading.prediction not in used:
         meanings["answers"] = reading.prediction
     meanings = {part: name for part, name in meanings.items() if name in names}
+    # In one pass, since a file of text is parsed whole for each.
     cells = table.read(list(dict.fromkeys([*meanings.values(), *chosen])))
-    for part, name in meanings.items():
-        setattr(parts, part, cells[name])
-    parts.attributes = {name: cells[name] for name in chosen}
+    parts = Parts(
+        **{part: cells[name] for part, name in meanings.items()},
+        attributes={name: cells[name] for name in chosen},
+        notes=(*table.notes, *notes, *table.row_notes(len(cells))),
+        classes=reading.classes,
+        groups=ours.get("groups", {}),
+        exact=bool(ours),
+        left_out=left_out,
+    )
+    if not len(cells):
+        raise UserError("there are no rows")
+    _add_probabilities(parts, table, reading, by_exit)
     return build(parts, reading, wanted)
 
 
@@ -118,9 +124,9 @@ def _metadata(table: TableFile) -> dict[str, Any]:
 
 
 def _few(
-    table: TableFile, present: Sequence[str], wanted: Sequence[str], parts: Parts
+    table: TableFile, present: Sequence[str], wanted: Sequence[str], left_out: dict[str, str]
 ) -> list[str]:
-    """The columns that may be attributes, judged by the first rows."""
+    """The columns that may be attributes, judged by the first rows; `left_out` gets the others."""
     if not present:
         return []
     sample = table.sample(present)
@@ -130,48 +136,56 @@ def _few(
         if name in wanted:
             chosen.append(name)
         elif not is_scalar(column.type):
-            parts.left_out[name] = "its cells are not single values"
+            left_out[name] = "its cells are not single values"
         elif len(column.unique()) > MAX_VALUES:
-            parts.left_out[name] = f"more than {MAX_VALUES} values"
+            left_out[name] = f"more than {MAX_VALUES} values"
         else:
             chosen.append(name)
     return chosen
 
 
-def _add_probabilities(parts: Parts, table: TableFile, reading: Reading) -> set[str]:
-    """Add probabilities and their classes to the parts; returns the columns that were used."""
+def _probability_columns(table: TableFile, reading: Reading) -> dict[str, dict[str, str]]:
+    """Exit -> class -> column of its probabilities; empty for a score or for answers alone.
+
+    Raises:
+        UserError: there are neither probabilities nor answers, the final exit has none, or the
+            exits have different classes.
+    """
     if reading.score is not None:
-        column = table.read([reading.score], [reading.score])[reading.score]
-        answers = None
-        if reading.cut is None and reading.prediction in table.names:
-            answers = table.read([reading.prediction])[reading.prediction]
-        add_score(parts, numbers_of(column, reading.score), reading, answers)
-        return {reading.score}
-    by_exit = reading.probability_columns(table.names)
+        return {}
     if reading.prob_prefix == "":
-        by_exit = {"f": _class_columns(parts, table, reading)}
-    if not by_exit:
-        if reading.prediction not in table.names:
-            raise UserError(
-                f"there are no columns 'p/<class>' and no column '{short(reading.prediction)}'; "
-                f"name the column of answers with {option('prediction')}, what the names of "
-                f"probability columns begin with as {option('prob_prefix')}, or the column of one "
-                f"probability as {option('score')}"
-            )
-        return set()
-    if "f" not in by_exit:
+        return {"f": _class_columns(table, reading)}
+    by_exit = reading.probability_columns(table.names)
+    if not by_exit and reading.prediction not in table.names:
+        raise UserError(
+            f"there are no columns 'p/<class>' and no column '{short(reading.prediction)}'; "
+            f"name the column of answers with {option('prediction')}, what the names of "
+            f"probability columns begin with as {option('prob_prefix')}, or the column of one "
+            f"probability as {option('score')}"
+        )
+    if by_exit and "f" not in by_exit:
         raise UserError("there are no columns 'pf/<class>' of the final exit")
-    classes = list(by_exit["f"])
     for exit_, columns in by_exit.items():
         if columns.keys() != by_exit["f"].keys():
             raise UserError(f"columns 'p{exit_}/' and 'pf/' have different classes")
-    parts.exits = tuple(sorted(by_exit, key=lambda name: (name == "f", name.zfill(9))))
-    columns_of = [[by_exit[exit_][class_] for class_ in classes] for exit_ in parts.exits]
-    parts.probabilities = _stack(table, columns_of, len(parts.labels), reading)
-    if not parts.exact:
-        reconcile({"class": []}, classes)  # no class is there twice, in two forms
-    parts.classes = classes if parts.exact else [clean(name) for name in classes]
-    return {column for columns in by_exit.values() for column in columns.values()}
+    return by_exit
+
+
+def _add_probabilities(
+    parts: Parts, table: TableFile, reading: Reading, by_exit: dict[str, dict[str, str]]
+) -> None:
+    """Add the probabilities and their classes to the parts, if there are any."""
+    if reading.score is not None:
+        column = table.read([reading.score], [reading.score])[reading.score]
+        add_score(parts, numbers_of(column, reading.score), reading)
+    elif by_exit:
+        classes = list(by_exit["f"])
+        parts.exits = tuple(sorted(by_exit, key=lambda name: (name == "f", name.zfill(9))))
+        columns_of = [[by_exit[exit_][class_] for class_ in classes] for exit_ in parts.exits]
+        parts.probabilities = _stack(table, columns_of, len(parts.labels), reading)
+        if not parts.exact:
+            reconcile({"class": []}, classes)  # no class is there twice, in two forms
+        parts.classes = classes if parts.exact else [clean(name) for name in classes]
 
 
 def _stack(
@@ -195,11 +209,11 @@ def _stack(
     return result
 
 
-def _class_columns(parts: Parts, table: TableFile, reading: Reading) -> dict[str, str]:
+def _class_columns(table: TableFile, reading: Reading) -> dict[str, str]:
     """Class -> the column that is called like it."""
     classes = reading.classes
     if classes is None:
-        _, cells = coded(parts.labels, reading.label)
+        _, cells = coded(table.read([reading.label])[reading.label], reading.label)
         classes = reconcile({reading.label: [c for c in cells if clean(c)]}).names
     columns = {}
     for name in classes:
@@ -214,16 +228,15 @@ def _class_columns(parts: Parts, table: TableFile, reading: Reading) -> dict[str
     return columns
 
 
-def add_score(
-    parts: Parts, scores: NDArray[np.float64], reading: Reading, answers: Any = None
-) -> None:
+def add_score(parts: Parts, scores: NDArray[np.float64], reading: Reading) -> None:
     """Add the probabilities of two classes, from that of the positive one.
+
+    Answers that the parts have are kept, unless the reading has a cut; otherwise they are made.
 
     Args:
         parts: the table, with its labels.
         scores: the probability, or the logit, of the positive class, (N,); NaN where it is missing.
         reading: the positive class, the cut, and whether the scores are logits.
-        answers: Arrow column of the answers, if they are given.
     Raises:
         UserError: a score is no probability, or the labels do not have the positive class.
     """
@@ -270,10 +283,14 @@ def add_score(
         raise UserError(f"every label is '{short(yes)}'; at least two classes are needed")
     parts.classes = [others[0], yes]
     parts.probabilities = np.stack([negative, positive], 1).astype(np.float32)[:, None]
-    if answers is not None:
-        parts.answers = answers
-    else:
-        cut = 0.5 if reading.cut is None else reading.cut
-        chosen = np.where(np.isnan(scores), 2, positive >= cut).astype(np.int64)
-        values = pa.array([*parts.classes, None], pa.string())
-        parts.answers = pa.chunked_array([values.take(pa.array(chosen))])
+    if parts.answers is not None:
+        if reading.cut is None:
+            return
+        note = (
+            f"the answers are made by the cut; the column '{short(reading.prediction)}' is unused"
+        )
+        parts.notes = (*parts.notes, note)
+    cut = 0.5 if reading.cut is None else reading.cut
+    chosen = np.where(np.isnan(scores), 2, positive >= cut).astype(np.int64)
+    values = pa.array([*parts.classes, None], pa.string())
+    parts.answers = pa.chunked_array([values.take(pa.array(chosen))])
