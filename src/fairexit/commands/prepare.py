@@ -6,7 +6,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fairexit.commands.common import Plugins, SplitName, check_exists, show
-from fairexit.commands.table_options import parse_grouping
+from fairexit.commands.table_options import (
+    Bins,
+    Merges,
+    MinGroup,
+    UnknownValues,
+    parse_grouping,
+)
 from fairexit.errors import UserError
 from fairexit.runs import open_run
 from fairexit.terminal import say
@@ -108,38 +114,10 @@ def prepare(
         Path | None,
         typer.Option(help="For table: folder of the images.", show_default="the table's folder"),
     ] = None,
-    bins: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ATTRIBUTE=CUTS",
-            help="For table: cut a number into groups, such as age=30,60; can be repeated.",
-            show_default="none",
-        ),
-    ] = None,
-    merge: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ATTRIBUTE=VALUES:GROUP",
-            help="For table: merge values into groups, such as 'skin=1,2,3:light;4,5,6:dark'; can "
-            "be repeated.",
-            show_default="none",
-        ),
-    ] = None,
-    min_group: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="For table: groups with fewer images are unknown.", show_default="0"
-        ),
-    ] = None,
-    unknown_values: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="For table: further names of unknown values, besides 'unknown', 'NA' and the "
-            "like.",
-            show_default="none",
-        ),
-    ] = None,
+    bins: Bins = None,
+    merge: Merges = None,
+    min_group: MinGroup = None,
+    unknown_values: UnknownValues = None,
     target: Annotated[
         str | None,
         typer.Option(help="For fitzpatrick17k: column to predict.", show_default="label"),

@@ -11,6 +11,35 @@ from fairexit.errors import UserError, nearest, option, short
 
 EXAMPLES = {"bins": "age=30,60", "merge": "skin=1,2,3:light;4,5,6:dark", "prob": "mel=P(mel)"}
 
+Bins = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ATTRIBUTE=CUTS",
+        help=f"Cut a number into groups, such as {EXAMPLES['bins']}; can be repeated.",
+        show_default="none",
+    ),
+]
+Merges = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ATTRIBUTE=VALUES:GROUP",
+        help=f"Merge values into groups, such as '{EXAMPLES['merge']}'; can be repeated.",
+        show_default="none",
+    ),
+]
+MinGroup = Annotated[
+    int | None,
+    typer.Option(min=0, help="Leave out groups with fewer samples.", show_default="0"),
+]
+UnknownValues = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Further names of unknown values, besides 'unknown', 'NA', '' and the like.",
+        show_default="none",
+    ),
+]
+
 _OPTIONS: dict[str, Any] = {
     "label": Annotated[
         str | None, typer.Option(help="Column of true classes.", show_default="label")
@@ -72,34 +101,10 @@ _OPTIONS: dict[str, Any] = {
         bool,
         typer.Option("--drop-missing", help="Leave out rows without a label or an answer."),
     ],
-    "bins": Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ATTRIBUTE=CUTS",
-            help=f"Cut a number into groups, such as {EXAMPLES['bins']}; can be repeated.",
-            show_default="none",
-        ),
-    ],
-    "merge": Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ATTRIBUTE=VALUES:GROUP",
-            help=f"Merge values into groups, such as '{EXAMPLES['merge']}'; can be repeated.",
-            show_default="none",
-        ),
-    ],
-    "min_group": Annotated[
-        int | None,
-        typer.Option(min=0, help="Leave out groups with fewer samples.", show_default="0"),
-    ],
-    "unknown_values": Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="Further names of unknown values, besides 'unknown', 'NA', '' and the like.",
-            show_default="none",
-        ),
-    ],
+    "bins": Bins,
+    "merge": Merges,
+    "min_group": MinGroup,
+    "unknown_values": UnknownValues,
     "columns": Annotated[
         Path | None,
         typer.Option(
