@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -175,3 +176,15 @@ def test_a_circle_of_links_is_an_error_of_the_file_system(tmp_path):
     ):
         pass
     assert names(tmp_path) == ["a", "b"]
+
+
+def test_threads_write_one_file_without_a_collision(tmp_path):
+    def write(number):
+        for _ in range(50):
+            write_atomically(tmp_path / "f", f"{number}" * 1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    content = (tmp_path / "f").read_text()
+    assert len(content) == 1000
+    assert len(set(content)) == 1

@@ -58,7 +58,8 @@ def write_csv(path: Path, frame: "pd.DataFrame", float_format: str = "%.6g") -> 
 
 def with_guards(table: Any) -> Any:
     """An Arrow table to be written as CSV, with the apostrophes of `guarded` in its texts."""
-    return _changed(table, guarded, _FORMULA.pattern)
+    changed = _changed(table, guarded, _FORMULA.pattern)
+    return changed.rename_columns([guarded(name) for name in changed.column_names])
 
 
 def without_guards(table: Any) -> Any:

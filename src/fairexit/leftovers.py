@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +15,9 @@ ABANDONED = 86_400.0
 
 
 def partial_path(path: Path) -> Path:
-    """The temporary path of this process for a file, `.NAME.HOST.PID.partial` beside it."""
-    return path.with_name(f".{path.name}.{HOST}.{os.getpid()}.partial")
+    """The temporary path of this thread for a file, `.NAME.HOST.PID-THREAD.partial` beside it."""
+    owner = f"{os.getpid()}-{threading.get_native_id()}"
+    return path.with_name(f".{path.name}.{HOST}.{owner}.partial")
 
 
 def remove_leftovers(path: Path) -> None:
@@ -25,7 +27,7 @@ def remove_leftovers(path: Path) -> None:
     other hosts cannot be seen, so what they left is removed a day after its last change. Files of
     other users are kept.
     """
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.([A-Za-z0-9-]+)\.(\d+)\.partial")
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.([A-Za-z0-9-]+)\.(\d+)(?:-\d+)?\.partial")
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             match = pattern.fullmatch(entry.name)

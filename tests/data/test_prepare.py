@@ -397,7 +397,7 @@ def test_groups_that_are_merged_and_small(clinic):
     change(clinic, lambda f: f.assign(skin=["a"] * 39 + ["b"] * 39 + ["c"] * 2))
     data = table(clinic, "large", group=["skin"], min_group=3)
     assert data.attributes["skin"] == ("a", "b")
-    assert data.info["skipped"] == {"unknown skin": 2}
+    assert data.info["skipped"] == {"small group of skin": 2}
     assert any("c (2)" in line for line in data.info["warnings"])
 
 
@@ -536,3 +536,21 @@ def test_rows_left_out_of_few_classes_are_a_warning(clinic):
         "18 rows were left out (unknown gender), and not evenly over the classes (p < 0.001): "
         "90 % of MEL, 0 % of NEV; what is measured is not the whole"
     ) in data.info["warnings"]
+
+
+def test_a_small_group_is_never_counted_as_another(clinic):
+    change(clinic, lambda f: f.assign(skin=["light"] * 40 + ["dark"] * 37 + ["medium"] * 3))
+    options = PrepareOptions(size=16, workers=1, unknown="dark")
+    data = table(clinic, options=options, group=["skin"], min_group=10)
+    assert data.frame["skin"].value_counts().to_dict() == {"light": 40, "dark": 37}
+    assert data.info["skipped"] == {"small group of skin": 3}
+
+
+def test_two_names_of_one_picture_are_refused(clinic):
+    with pytest.raises(UserError, match=r"both fit PAT_0_0\.png"):
+        find_images(clinic / "imgs", ["PAT_0_0.png", "PAT_0_0"])
+
+
+def test_a_long_text_that_nobody_needs(clinic):
+    change(clinic, lambda f: f.assign(report="x" * 1500))
+    assert len(table(clinic).frame) == 80

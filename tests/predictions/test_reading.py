@@ -9,7 +9,7 @@ import pyarrow.csv
 import pytest
 
 from fairexit.errors import UserError
-from fairexit.predictions.files import read_predictions
+from fairexit.predictions.files import read_predictions, write_predictions
 from fairexit.predictions.reading import Reading
 from fairexit.tabular.cells import coded
 
@@ -441,3 +441,73 @@ def test_the_texts_of_a_file_are_read_in_one_pass(tmp_path, monkeypatch):
     path = write(tmp_path, "id,label,cluster,sex,p/a,p/b\nx,a,k,f,1,0\ny,b,k,m,0.2,0.8\n")
     assert len(read_predictions(path)) == 2
     assert passes == [["label", "cluster", "id", "sex"]]
+
+
+def test_a_thousand_is_no_decimal(tmp_path):
+    path = write(tmp_path, 'label,prediction,dose\na,b,"1,000"\nb,a,900\na,a,10\n')
+    with pytest.raises(UserError, match="'1,000' is not a number"):
+        read_predictions(path, ["dose"], bins={"dose": [50]})
+    path = write(tmp_path, "label;prediction;dose\na;b;0,5\nb;a;90\na;a;10,25\n")
+    read = read_predictions(path, ["dose"], bins={"dose": [50]})
+    assert read.attributes["dose"].tolist() == [0, 1, 0]
+    assert "numbers were read with decimal commas" in read.notes
+
+
+@pytest.mark.parametrize("kind", ["frame", "parquet"])
+def test_categories_that_do_not_occur_are_no_classes_or_groups(tmp_path, kind):
+    frame = pd.DataFrame(
+        {
+            "label": pd.Categorical(["a", "b", "a", "NA"], ["", "x", "NA", "b", "a"]),
+            "prediction": ["a", "b", "b", "a"],
+            "sex": pd.Categorical(["f", "m", "f", "m"], ["f", "m", "x"]),
+        }
+    )
+    path = tmp_path / "t.parquet"
+    frame.to_parquet(path)
+    read = read_predictions(frame if kind == "frame" else path, drop_missing=True)
+    assert read.classes == ("a", "b")
+    assert read.group_names["sex"] == ("f", "m")
+
+
+def test_codes_of_patients_are_no_decimal_numbers(tmp_path):
+    codes = ["1.1", "1.10", "1e5", "100000", "10e4", "9" * 34 + "1", "9" * 34 + "2", "007", "7"]
+    frame = pd.DataFrame({"label": ["a", "b"] * 4 + ["a"], "patient": codes})
+    frame.assign(prediction=frame["label"]).to_csv(tmp_path / "t.csv", index=False)
+    read = read_predictions(tmp_path / "t.csv", cluster="patient")
+    assert len(set(read.clusters)) == len(codes) - 1  # 007 and 7 are one
+
+
+def test_whole_numbers_with_gaps_stay_exact():
+    big = 9_007_199_254_740_993
+    table_ = pa.table(
+        {"label": ["a", "b", "a"], "prediction": ["a", "b", "b"], "cluster": [big, big - 1, None]}
+    )
+    assert read_predictions(table_).clusters.tolist() == [str(big), str(big - 1), ""]
+
+
+def test_missing_classes_are_the_same_everywhere(tmp_path):
+    path = write(tmp_path, "label,a,b\na,0.9,0.1\nb,0.2,0.8\nNA,0.5,0.5\n")
+    assert read_predictions(path, prob_prefix="", drop_missing=True).classes == ("a", "b")
+    path = write(tmp_path, "label,prediction\n+,-\n-,-\n")
+    assert read_predictions(path).classes == ("+", "-")
+
+
+def test_a_score_has_no_list_of_classes(tmp_path):
+    with pytest.raises(UserError, match="'score' is of two classes, so 'classes' has no meaning"):
+        read_predictions(write(tmp_path, SCORED), score="s", positive="1", classes=["1", "0"])
+
+
+def test_a_header_that_a_spreadsheet_would_run(tmp_path):
+    predictions = read_predictions(table().rename(columns={"sex": "=cmd"}), reading=READING)
+    write_predictions(predictions, tmp_path / "p.csv")
+    assert "'=cmd" in (tmp_path / "p.csv").read_text().splitlines()[0]
+    assert "=cmd" in read_predictions(tmp_path / "p.csv").attributes
+
+
+def test_empty_lines_before_the_header(tmp_path):
+    assert len(read_predictions(write(tmp_path, "\n\nlabel,prediction\na,a\nb,b\n"))) == 2
+
+
+def test_a_first_line_that_names_the_separator(tmp_path):
+    read = read_predictions(write(tmp_path, "sep=;\nlabel;prediction\na;a\nb;b\n"))
+    assert (read.classes, len(read)) == (("a", "b"), 2)

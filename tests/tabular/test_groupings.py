@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from fairexit.errors import UserError
-from fairexit.tabular.groupings import Grouping, make_groups, parse_bins, parse_merges
+from fairexit.tabular.groupings import (
+    Grouping,
+    make_groups,
+    parse_bins,
+    parse_merges,
+    range_names,
+)
 from fairexit.tabular.names import is_unknown, unknown_mask
 
 
@@ -78,3 +84,17 @@ def test_the_mask_of_unknown_names_is_that_of_their_keys(more):
     names = ["NA", "unknown", "Unknown ", "UNKNOWNX", " n/a", "0.0", "00", "patient-1234567", "-"]
     names += ["none\u200b", "999.0", "999.000000000000", "x" * 30, "missing  VALUE", "missing"]
     assert unknown_mask(names, more).tolist() == [is_unknown(name, more) for name in names]
+
+
+def test_names_of_ranges_differ():
+    names = range_names([20200101, 20200102, 20200104], True)
+    assert names == ("<20200101", "20200101", "20200102-20200103", "20200104+")
+    assert range_names([0.12345671, 0.12345672], False)[1] == "0.12345671 to <0.12345672"
+
+
+def test_a_target_of_a_merge_is_a_name_like_others():
+    merge = {"g": {"1": "dark", "2": "Light"}}
+    groups, result = made(["1", "2", "Dark", "light"], "g", merge=merge)
+    assert len(result.names) == 2
+    assert groups[0] == groups[2]
+    assert groups[1] == groups[3]

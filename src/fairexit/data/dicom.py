@@ -113,5 +113,7 @@ def _to_bytes(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8
     """Scale values from low ... high to 0 ... 255."""
     if values.dtype == np.uint8 and (low, high) == (0, 255):
         return values
+    if not high > low:
+        raise ValueError("its values have no range, as the slope or the window is 0")
     scale = 255 / (high - low)
     return ((values - low) * scale + 0.5).clip(0, 255).astype(np.uint8)

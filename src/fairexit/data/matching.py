@@ -190,14 +190,12 @@ def _settle(paths: dict[str, str], ways: dict[str, str]) -> None:
     """Leave an image that one name fits exactly to that name, in place.
 
     Raises:
-        UserError: two names fit the same image, both loosely.
+        UserError: two names fit the same image, both exactly or both loosely.
     """
     exact = {image for name, image in paths.items() if not ways[name]}
     first: dict[str, str] = {}
     for name, image in list(paths.items()):
-        if not ways[name]:
-            continue
-        if image in exact:
+        if ways[name] and image in exact:
             del paths[name], ways[name]
         elif first.setdefault(image, name) != name:
             raise UserError(

@@ -169,6 +169,8 @@ def _select(listing: Listing, options: PrepareOptions, left_out: LeftOut) -> pd.
             f"{main}: {groups}"
         )
     check_classes(frame, _class_names(listing, options))
+    if listing.small is not None and options.unknown != "keep":
+        frame = left_out.drop(frame, listing.small, f"small group of {main}")
     frame = left_out.drop(frame, frame["label"].isna().to_numpy(), NO_LABEL)
     if options.unknown == "drop":
         frame = left_out.drop(frame, frame[main].isna().to_numpy(), f"unknown {main}")

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fairexit.data.images import Decoded, decode
 from fairexit.data.matching import ImageFiles
@@ -29,6 +31,7 @@ class Listing:
         classes: every class of the dataset in order, with or without samples.
         attributes: the groups of each attribute, in order. The first attribute is the main one.
         notes: what a user should know about how the table was read.
+        small: rows whose main group is left out because it is small, (N,); None if none is.
         files: how the images were found, if they are files of a folder.
     Raises:
         UserError: the table is empty, an id, label or group is invalid, or there are fewer than two
@@ -39,6 +42,7 @@ class Listing:
     classes: tuple[str, ...]
     attributes: dict[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    small: NDArray[np.bool_] | None = None
     files: ImageFiles = field(default_factory=ImageFiles)
 
     def __post_init__(self) -> None:
@@ -100,16 +104,24 @@ class Dataset(ABC):
         return [decode(Path(path), size, fit) for path in rows["path"]]
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a table of any common form with every column as text; empty cells are missing values.
 
+    Args:
+        path: the file.
+        columns: the columns to read; by default all that hold single values.
     Raises:
-        UserError: the file does not exist, is not a valid table or has no rows.
+        UserError: the file does not exist, is not a valid table, has no rows or lacks a column.
     """
     table = open_table(path)
-    readable = [name for name in table.names if table.is_readable(name)]
+    if columns is None:
+        columns = [name for name in table.names if name and table.is_readable(name)]
+    for name in columns:
+        if name not in table.names:
+            names = short(", ".join(table.names), 300)
+            raise UserError(f"{path} has no column '{short(name)}'; available: {names}")
     try:
-        frame = table.frame(readable)
+        frame = table.frame(list(dict.fromkeys(columns)))
     except UserError as error:
         raise error if str(path) in str(error) else error.at(str(path)) from None
     if frame.empty:

@@ -160,14 +160,18 @@ def open_images(path: Path, info: dict[str, Any], *, count: int, whole: bool) ->
             )
         _verified.add(key)
         if not is_stamped:
-            write_stamp(path, digest)
+            _write_stamp(path, stamp)  # of before the check: a change since then is noticed
     return images
 
 
 def write_stamp(path: Path, digest: str) -> None:
     """Write the stamp of an image file whose checksum is right, unless the folder is read-only."""
+    _write_stamp(path, _stamp(path / IMAGES, digest))
+
+
+def _write_stamp(path: Path, stamp: str) -> None:
     with suppress(OSError):
-        write_atomically(path / STAMP, _stamp(path / IMAGES, digest))
+        write_atomically(path / STAMP, stamp)
 
 
 def _stamp(file: Path, digest: str) -> str:

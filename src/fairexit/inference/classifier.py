@@ -76,7 +76,7 @@ class Classifier:
         return table
 
     def _answer(self, images: Sequence[AnyImage]) -> pd.DataFrame:
-        """The answers for one batch: all columns but `file`."""
+        """The answers for one batch: all columns but `id`."""
         inputs = [to_network(image, self.size, self.fit) for image in images]
         tensors = [image for image in inputs if isinstance(image, Tensor)]
         problems = ["" if isinstance(image, Tensor) else image for image in inputs]

@@ -33,7 +33,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"pretrained: {path} is not a safetensors file: it is not a regular file")
     try:
         with path.open("rb") as file:
-            is_torch = file.read(2).startswith(SIGNATURES)
+            head = file.read(9)
+        # A safetensors file begins with a length, which may be any bytes, and then a brace.
+        is_torch = head.startswith(SIGNATURES) and head[8:] != b"{"
         if is_torch:
             return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
         return dict(load_file(path))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from fairexit.errors import UserError, option, short
@@ -15,7 +15,7 @@ from fairexit.predictions.reading import Reading
 from fairexit.predictions.table import add_score, from_table
 from fairexit.tabular.cells import arrow_column, coded, numbers_of
 from fairexit.tabular.files import table_of
-from fairexit.tabular.names import match, reconcile
+from fairexit.tabular.names import match, missing_classes, reconcile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,8 +104,7 @@ def _add_probabilities(parts: Parts, probabilities: Any, reading: Reading) -> No
         raise UserError("the probabilities are not an array of numbers (N, C)") from None
     n = len(parts.labels)
     if parts.classes is None:
-        codes, cells = coded(parts.labels, "labels")
-        parts.classes = _class_names(codes, cells)
+        parts.classes = _class_names(coded(parts.labels, "labels").cells)
     if rows.shape != (n, len(parts.classes)):
         raise UserError(
             f"the probabilities have the shape {rows.shape}; {n} labels and {len(parts.classes)} "
@@ -143,9 +142,10 @@ def _check_order(values: Sequence[Any]) -> None:
             )
 
 
-def _class_names(codes: NDArray[np.int64], cells: Sequence[str]) -> list[str]:
+def _class_names(cells: Sequence[str]) -> list[str]:
     """The classes of labels whose probabilities have no names: those that occur, in order."""
-    return list(reconcile({"label": [cells[i] for i in np.unique(codes[codes >= 0])]}).names)
+    missing = missing_classes(cells)
+    return list(reconcile({"label": [cell for cell in cells if cell not in missing]}).names)
 
 
 def from_frame(
@@ -167,11 +167,14 @@ def from_frame(
     Raises:
         UserError: a column is missing, or a value is wrong.
     """
-    if not hasattr(frame, "iloc"):
-        frame = frame.to_pandas()
-    names = [str(name) for name in frame.columns]
+    names = [str(name) for name in getattr(frame, "column_names", None) or frame.columns]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"two columns are called '{short(twice)}'; rename one")
-    columns = {name: frame.iloc[:, i] for i, name in enumerate(names)}
+    if hasattr(frame, "iloc"):
+        columns = {name: frame.iloc[:, i] for i, name in enumerate(names)}
+    elif hasattr(frame, "__getitem__"):  # by column, as pandas has no whole numbers with gaps
+        columns = {name: frame[name] for name in names}
+    else:
+        return from_frame(frame.to_pandas(), reading, groups, only=only)
     return from_table(table_of(columns, "the frame"), reading or Reading(), groups, only=only)

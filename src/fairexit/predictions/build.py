@@ -13,8 +13,8 @@ from fairexit.predictions.parts import Parts, complete
 from fairexit.predictions.reading import MAX_VALUES, Reading
 from fairexit.tabular.cells import coded
 from fairexit.tabular.clusters import cluster_names
-from fairexit.tabular.groupings import Grouping, make_groups
-from fairexit.tabular.names import clean, is_unknown, key
+from fairexit.tabular.groupings import Grouping, make_groups, many_numbers
+from fairexit.tabular.names import clean, is_unknown, key, unknown_mask
 
 SPLIT_NAMES = {
     "training": "train",
@@ -25,14 +25,14 @@ SPLIT_NAMES = {
 }
 
 
-def build(parts: Parts, reading: Reading, wanted: Sequence[str] | None = None) -> Predictions:
+def build(parts: Parts, reading: Reading, wanted: Sequence[str]) -> Predictions:
     """Reconcile the columns of a table.
 
     Args:
         parts: the columns.
         reading: what the cells mean.
-        wanted: attributes to use, whatever they hold; None uses every column of few values, and
-            says of the others why they are left out.
+        wanted: attributes to use, whatever they hold; of others, those that may be groups are used,
+            and `left_out` says of the rest why not.
     Raises:
         UserError: labels, answers and classes do not fit each other, a cell is missing or not
             known, or a wanted attribute is no set of groups.
@@ -83,27 +83,31 @@ def _one_hot(probabilities: NDArray[np.float32]) -> bool:
 
 
 def _attributes(
-    parts: Parts, grouping: Grouping, wanted: Sequence[str] | None
+    parts: Parts, grouping: Grouping, wanted: Sequence[str]
 ) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[str, ...]], list[str]]:
     attributes, group_names = {}, {}
     notes: list[str] = []
     for name, column in parts.attributes.items():
-        is_wanted = (wanted is not None and name in wanted) or name in grouping.bins
-        try:
-            codes, cells = coded(column, name)
-            known = np.unique(codes[codes >= 0])
-            if not is_wanted and len(known) > MAX_VALUES:
-                raise UserError(f"more than {MAX_VALUES} values")
-            made = make_groups(name, codes, cells, grouping=grouping, fixed=parts.groups.get(name))
-        except UserError as error:
-            if is_wanted:
-                raise
-            parts.left_out[name] = error.plain.split(";")[0].split("which are")[0].strip(" ,")
+        is_wanted = name in wanted or name in parts.groups
+        codes, cells = coded(column, name)
+        if not is_wanted and (reason := _no_groups(cells, grouping)):
+            parts.left_out[name] = reason
             continue
+        made = make_groups(name, codes, cells, grouping=grouping, fixed=parts.groups.get(name))
         attributes[name], group_names[name] = made.index, made.names
         notes += made.notes
     grouping.check(list(attributes))
     return attributes, group_names, notes
+
+
+def _no_groups(cells: Sequence[str], grouping: Grouping) -> str:
+    """Why the cells of a column that nobody asked for are no groups; "" if they may be."""
+    unknown = unknown_mask(cells, grouping.unknown_values)
+    known = [cell for cell, skip in zip(cells, unknown, strict=True) if not skip]
+    if len(known) > MAX_VALUES:
+        return f"more than {MAX_VALUES} values"
+    number = many_numbers(known)
+    return f"a number with {number} values" if number else ""
 
 
 def _clusters(column: Any, n: int, reading: Reading) -> tuple[Names, list[str]]:

@@ -100,7 +100,7 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
         for c, class_ in enumerate(predictions.classes):
             name = f"p/{class_}" if single else f"p{exit_}/{class_}"
             columns[name] = _probabilities(predictions, e, c)
-    metadata = json.dumps({"groups": predictions.group_names, "hard": predictions.hard})
+    metadata = json.dumps({"groups": predictions.group_names})
     table = pa.table(columns).replace_schema_metadata({METADATA: metadata})
     try:
         with replacing(path) as temporary:

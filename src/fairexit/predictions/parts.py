@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from fairexit.errors import UserError, option, short
 from fairexit.predictions.reading import Reading
-from fairexit.tabular.cells import coded
+from fairexit.tabular.cells import Coded, coded
 from fairexit.tabular.names import clean, missing_classes
 
 MAX_CLASSES = 5_000
 """Classes that a table may have."""
+
+COLUMN_OF = {"a label": "label", "an answer": "prediction"}
 
 MAX_FORMS = 10
 """Forms of each name, in the mean, up to which the names of classes are reconciled."""
@@ -61,9 +63,11 @@ def complete(parts: Parts, reading: Reading) -> tuple[Parts, list[str]]:
     Raises:
         UserError: a label or an answer is missing, and rows are not to be left out.
     """
-    missing = {"a label": _empty(parts, parts.labels, "label")}
+    columns = {"a label": coded(parts.labels, "label")}
     if parts.answers is not None:
-        missing["an answer"] = _empty(parts, parts.answers, "prediction")
+        columns["an answer"] = coded(parts.answers, "prediction")
+    blank_cells = _blank_cells(parts, columns)
+    missing = {what: _rows_of(column, blank_cells) for what, column in columns.items()}
     if parts.probabilities is not None:
         blank = np.isnan(parts.probabilities.sum((1, 2)))
         missing["an answer"] = blank | missing.get("an answer", np.zeros_like(blank))
@@ -103,15 +107,20 @@ def complete(parts: Parts, reading: Reading) -> tuple[Parts, list[str]]:
     ), notes
 
 
-def _empty(parts: Parts, column: Any, name: str) -> NDArray[np.bool_]:
-    """Which cells of a column of classes are empty or say that they are, (N,)."""
-    codes, cells = coded(column, name)
-    _check_few(cells, name)
-    classes = set(parts.classes or ())
-    says_so = set() if parts.exact else missing_classes(cells) - classes
-    blank = np.array([cell in says_so or not clean(cell) for cell in [*cells, ""]])
-    missing: NDArray[np.bool_] = blank[codes]
-    return missing
+def _blank_cells(parts: Parts, columns: Mapping[str, Coded]) -> set[str]:
+    """The cells that are empty or say that the class is missing."""
+    for what, column in columns.items():
+        _check_few(column.cells, COLUMN_OF[what])
+    cells = [cell for column in columns.values() for cell in column.cells]
+    says_so = set() if parts.exact else missing_classes(cells) - set(parts.classes or ())
+    return says_so | {cell for cell in cells if not clean(cell)}
+
+
+def _rows_of(column: Coded, blank_cells: set[str]) -> NDArray[np.bool_]:
+    """The rows whose cell is blank, (N,)."""
+    blank = np.array([cell in blank_cells for cell in column.cells] + [True])
+    rows: NDArray[np.bool_] = blank[column.codes]
+    return rows
 
 
 def _check_few(cells: Sequence[str], name: str) -> None:

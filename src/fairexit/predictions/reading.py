@@ -67,6 +67,11 @@ class Reading:
             raise UserError(
                 f"{option('score')} needs {option('positive')}, the class whose probability it is"
             )
+        if self.score is not None and self.classes is not None:
+            raise UserError(
+                f"{option('score')} is of two classes, so {option('classes')} has no meaning; "
+                "leave it out"
+            )
         if self.cut is not None and self.score is None:
             raise UserError(f"{option('cut')} needs {option('score')}, the column that is cut")
         _ = self.grouping  # is checked as it is made

@@ -214,7 +214,8 @@ def _class_columns(table: TableFile, reading: Reading) -> dict[str, str]:
     classes = reading.classes
     if classes is None:
         _, cells = coded(table.read([reading.label])[reading.label], reading.label)
-        classes = reconcile({reading.label: [c for c in cells if clean(c)]}).names
+        missing = missing_classes(cells)
+        classes = reconcile({reading.label: [c for c in cells if c not in missing]}).names
     columns = {}
     for name in classes:
         same = [c for c in table.names if key(c) == key(name) and c not in reading.columns.values()]

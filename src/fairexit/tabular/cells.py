@@ -126,10 +126,13 @@ def coded(column: Any, name: str) -> Coded:
         names = [_text(value) for value in whole.dictionary.to_pylist()]
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"column '{short(name)}' is not readable: {reason(error)}") from None
-    if "" in names:
-        empty = np.array([text == "" for text in [*names, ""]])
-        codes[empty[codes]] = -1
-    return Coded(codes, names)
+    occurs = np.bincount(codes + 1, minlength=len(names) + 1)[1:] > 0
+    kept = occurs & np.array([text != "" for text in names], bool)
+    if kept.all():
+        return Coded(codes, names)
+    # A column of categories may list some that no row has.
+    new = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
+    return Coded(new[codes], [text for text, keep in zip(names, kept, strict=True) if keep])
 
 
 def _check_lengths(cells: Any, codes: NDArray[np.int64], name: str) -> None:

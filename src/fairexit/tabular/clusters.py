@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.errors import short
-from fairexit.tabular.names import clean, key, unknown_mask
+from fairexit.tabular.names import clean, code_key, unknown_mask
 
 MAX_SHARE = 0.1
 """Share of the rows above which a cluster is suspected to be a placeholder."""
@@ -56,7 +56,7 @@ def _forms(column: str, cells: Sequence[str]) -> tuple[list[str], list[str]]:
     if len(cells) > MAX_FORMS:
         return cleaned, []
     first: dict[str, str] = {}
-    names = [first.setdefault(key(cell), cell) for cell in cleaned]
+    names = [first.setdefault(code_key(cell), cell) for cell in cleaned]
     merged = [(a, b) for a, b in zip(cleaned, names, strict=True) if a != b]
     if not merged:
         return names, []

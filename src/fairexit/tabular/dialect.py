@@ -29,6 +29,7 @@ _BOMS = {
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"(\xb5/\xfd": "zstd"}
 """The first bytes of compressed files that are unpacked, and the kind of the compression."""
 
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _NUMBER = re.compile(r"\s*[-+]?\d*(?P<point>[.,])\d+([eE][-+]?\d+)?\s*")
 
 
@@ -42,6 +43,7 @@ class Dialect:
         decimal: the decimal point, "." or ",".
         names: the column names, as they stand in the first line.
         note: what a reader should know about the choice; "" if nothing was guessed.
+        leading: lines before the header.
     """
 
     encoding: str
@@ -49,6 +51,7 @@ class Dialect:
     decimal: str
     names: tuple[str, ...]
     note: str = ""
+    leading: int = 0
 
 
 def detect(path: Path) -> Dialect:
@@ -68,9 +71,22 @@ def detect(path: Path) -> Dialect:
         raise UserError(f"{path}: the file is empty")
     encoding, note = _encoding(path, head)
     text = _decode(head, encoding)
-    separator, rows = _separator(text, tab_first=path.suffix.lower() in (".tsv", ".tab"))
+    # Excel writes and reads a first line that names the separator.
+    told = re.match(r"sep=(.)\r?\n", text)
+    leading = 1 if told else 0
+    text = text[told.end() :] if told else text
+    separator, rows = (
+        (told[1], _rows(text, told[1]))
+        if told
+        else _separator(text, tab_first=path.suffix.lower() in (".tsv", ".tab"))
+    )
+    leading += next((i for i, row in enumerate(rows) if row), 0)
+    rows = [row for row in rows if row]  # Arrow leaves out empty lines too
     names = tuple(rows[0]) if rows else ()
-    return Dialect(encoding, separator, _decimal(rows[1:], separator), names, note)
+    decimal = _decimal(rows[1:], separator)
+    if decimal == ",":
+        note = "; ".join(filter(None, [note, "numbers were read with decimal commas"]))
+    return Dialect(encoding, separator, decimal, names, note, leading)
 
 
 def open_binary(path: Path) -> Any:
@@ -156,8 +172,16 @@ def _separator(text: str, *, tab_first: bool) -> tuple[str, list[list[str]]]:
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
-    cells = [match["point"] for row in rows for cell in row if (match := _NUMBER.fullmatch(cell))]
-    return "," if cells and "." not in cells else "."
+    """The decimal point of the numbers: a comma, if there are some and no points.
+
+    Between commas, "1,000" is a thousand unless another number shows that the comma is decimal.
+    """
+    cells = [cell.strip() for row in rows for cell in row]
+    points = {match["point"] for cell in cells if (match := _NUMBER.fullmatch(cell))}
+    if points != {","}:
+        return "."
+    thousands = all(_THOUSANDS.fullmatch(c) for c in cells if _NUMBER.fullmatch(c))
+    return "." if thousands and separator == "," else ","
 
 
 def ragged(path: Path, dialect: Dialect) -> UserError | None:

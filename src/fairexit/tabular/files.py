@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from fairexit.csv_files import unguarded
 from fairexit.errors import UserError, reason, short
 from fairexit.extras import require
 from fairexit.tabular.cells import arrow_column
@@ -59,7 +60,9 @@ def _open(path: Path, head: bytes) -> TableFile:
         return _json(path)
     dialect = detect(path)
     notes = (dialect.note,) if dialect.note else ()
-    return TextFile(path=path, names=dialect.names, notes=notes, dialect=dialect)
+    return TextFile(
+        path=path, names=tuple(map(unguarded, dialect.names)), notes=notes, dialect=dialect
+    )
 
 
 def table_of(columns: dict[str, Any], where: str) -> TableFile:
@@ -74,9 +77,10 @@ def table_of(columns: dict[str, Any], where: str) -> TableFile:
 
 
 def check_names(names: Sequence[str], where: str) -> None:
-    """Raise a UserError if two columns have the same name, or a name is very long."""
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    """Raise a UserError if two columns have the same name; several may have none."""
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
         raise UserError(f"{where}: two columns are called '{short(twice)}'; rename one")
 
 

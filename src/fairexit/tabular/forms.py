@@ -104,6 +104,8 @@ class TextFile(TableFile):
         if self.path.stat().st_size > MAX_COUNTED:
             return ()
         with io.TextIOWrapper(open_binary(self.path), self.dialect.encoding, "replace") as file:
+            for _ in range(self.dialect.leading):
+                next(file)
             lines = sum(1 for line in file if line.strip()) - 1
         if lines <= rows:
             return ()
@@ -137,8 +139,11 @@ class TextFile(TableFile):
         types = {name: pa.float64() if name in numbers else pa.string() for name in names}
         return {
             "read_options": pyarrow.csv.ReadOptions(
-                # The header is skipped, and its names are given, as they may need an encoding.
-                encoding={"utf-8-sig": "utf-8"}.get(self.dialect.encoding, self.dialect.encoding)
+                encoding={"utf-8-sig": "utf-8"}.get(self.dialect.encoding, self.dialect.encoding),
+                # The names are those of the header without guards.
+                column_names=list(self.names),
+                skip_rows=self.dialect.leading,
+                skip_rows_after_names=1,
             ),
             "parse_options": pyarrow.csv.ParseOptions(
                 delimiter=self.dialect.separator, newlines_in_values=True

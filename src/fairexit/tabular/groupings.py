@@ -43,6 +43,8 @@ class Grouping:
                     f"{option('bins')} of '{short(name)}' are {short(list(cuts))}; give ascending "
                     "cuts, such as 30,60"
                 )
+            if len(set(range_names(cuts, whole=False))) <= len(cuts):
+                raise UserError(f"{option('bins')} of '{short(name)}' are too close to each other")
             if name in self.merge:
                 raise UserError(
                     f"'{short(name)}' is in both {option('bins')} and {option('merge')}; give one"
@@ -69,11 +71,13 @@ class Grouped:
         index: group of each sample, (N,), or UNKNOWN.
         names: the groups, in order.
         notes: what was merged or left out.
+        small: samples whose group was left out because it is small, (N,).
     """
 
     index: NDArray[np.int64]
     names: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    small: NDArray[np.bool_]
 
 
 def make_groups(
@@ -109,18 +113,21 @@ def make_groups(
         of_cell = np.full(len(cells), UNKNOWN)
         of_cell[~unknown] = of_known
     index = np.append(of_cell, UNKNOWN)[codes]
-    if grouping.min_group:
-        index, names, small = _without_small(attribute, index, names, grouping.min_group)
-        notes = (*notes, *small)
-    return Grouped(index, names, notes)
+    kept, names, small = _without_small(attribute, index, names, grouping.min_group)
+    return Grouped(kept, names, (*notes, *small), (index != UNKNOWN) & (kept == UNKNOWN))
+
+
+def many_numbers(values: Sequence[str]) -> int:
+    """How many different numbers the values are, if so many that they are no groups; else 0."""
+    numbers = {key(value) for value in values if is_number(value)}
+    return len(numbers) if len(numbers) > max(MAX_NUMBERS, len(values) / 2) else 0
 
 
 def check_groups(attribute: str, values: Sequence[str]) -> None:
     """Raise a UserError if the values are many different numbers, which are no groups."""
-    numbers = {key(value) for value in values if is_number(value)}
-    if len(numbers) > MAX_NUMBERS and len(numbers) > len(values) / 2:
+    if number := many_numbers(values):
         raise UserError(
-            f"attribute '{short(attribute)}' is a number with {len(numbers)} values, which are not "
+            f"attribute '{short(attribute)}' is a number with {number} values, which are not "
             f"groups of people; cut it into ranges with {option('bins')}, such as "
             f"{short(attribute, 30)}=30,60"
         )
@@ -156,13 +163,13 @@ def range_names(cuts: Sequence[float], whole: bool) -> tuple[str, ...]:
     ('<0.5', '>=0.5')
     """
     whole = whole and all(float(cut).is_integer() for cut in cuts)
-    names = [f"<{cuts[0]:g}"]
+    names = [f"<{cuts[0]:.15g}"]
     for low, high in pairwise(cuts):
         if whole:
-            names.append(f"{low:g}" if high - low == 1 else f"{low:g}-{high - 1:g}")
+            names.append(f"{low:.15g}" if high - low == 1 else f"{low:.15g}-{high - 1:.15g}")
         else:
-            names.append(f"{low:g} to <{high:g}")
-    names.append(f"{cuts[-1]:g}+" if whole else f">={cuts[-1]:g}")
+            names.append(f"{low:.15g} to <{high:.15g}")
+    names.append(f"{cuts[-1]:.15g}+" if whole else f">={cuts[-1]:.15g}")
     return tuple(names)
 
 
@@ -191,9 +198,12 @@ def _names(
                 f"occur; {nearest(value, found.names)}"
             )
     targets = [group_of.get(key(name), name) for name in found.names]
-    names = tuple(dict.fromkeys([*merge.values(), *targets]))
-    position = np.array([names.index(target) for target in targets], np.int64)
-    return names, np.append(position, UNKNOWN)[index], found.notes
+    # A target may be written in another form than a value that stays, or than another target.
+    result = reconcile({attribute: list(dict.fromkeys([*merge.values(), *targets]))}, booleans=True)
+    form = {key(name): name for name in result.names}
+    names = tuple(dict.fromkeys(form[key(name)] for name in [*merge.values(), *targets]))
+    position = np.array([names.index(form[key(target)]) for target in targets], np.int64)
+    return names, np.append(position, UNKNOWN)[index], (*found.notes, *result.notes)
 
 
 def _without_small(
@@ -270,4 +280,9 @@ def _divide(which: str, text: str, example: str) -> tuple[str, str]:
 
 def parse_pairs(which: str, texts: Sequence[str], example: str) -> dict[str, str]:
     """`NAME=VALUE` texts of an option as a dictionary."""
-    return dict(_divide(which, text, example) for text in texts)
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, value = _divide(which, text, example)
+        if pairs.setdefault(name, value) != value:
+            raise UserError(f"{option(which)} gives '{short(name)}' twice")
+    return pairs

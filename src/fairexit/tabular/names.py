@@ -26,6 +26,10 @@ MAX_SHOWN = 3
 """Names that a note lists."""
 
 
+MAX_DIGITS = 25
+"""Characters up to which a name is compared as a number; Decimal rounds longer ones."""
+
+
 def clean(text: str) -> str:
     """A name without surrounding blanks and invisible characters, in Unicode's form NFC.
 
@@ -50,10 +54,24 @@ def key(text: str) -> str:
     """
     text = " ".join(clean(text).casefold().split())
     text = unicodedata.normalize("NFKC", text)
-    if _NUMBER.fullmatch(text):
+    if len(text) <= MAX_DIGITS and _NUMBER.fullmatch(text):
         number = Decimal(text).normalize()
         return "0" if not number else f"{number:f}"
     return text
+
+
+def code_key(text: str) -> str:
+    """What two forms of one code of a person or lesion have in common.
+
+    Codes such as 1.1 and 1.10, or 1e5 and 100000, are not one number; 007 and 7 are one code.
+
+    >>> code_key("P1 ") == code_key("p1"), code_key("007") == code_key("7")
+    (True, True)
+    >>> code_key("1.1") == code_key("1.10"), code_key("1e5") == code_key("100000")
+    (False, False)
+    """
+    text = unicodedata.normalize("NFKC", " ".join(clean(text).casefold().split()))
+    return text.lstrip("0") or "0" if text.isdecimal() else text
 
 
 MISSING = ("", "nan", "na", "n/a", "<na>", "null", "?", "-", "--", ".", "#n/a")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fairexit.data.datasets import datasets
 from fairexit.data.matching import find_images
-from fairexit.data.records import Dataset, Listing, need_columns, read_table
+from fairexit.data.records import Dataset, Listing, read_table
 from fairexit.errors import UserError, option, short
 from fairexit.tabular.clusters import cluster_names
 from fairexit.tabular.groupings import Grouping, make_groups
@@ -62,9 +62,8 @@ class TableDataset(Dataset):
         return Grouping(self.bins, self.merge, self.min_group, self.unknown_values)
 
     def read(self, source: Path) -> Listing:
-        table = read_table(source)
         wanted = [self.id, self.label, *self.group, *([self.cluster] if self.cluster else [])]
-        need_columns(table, wanted, source)
+        table = read_table(source, wanted)
         folder = self.images or source.parent
         if not folder.is_dir():
             raise UserError(
@@ -86,15 +85,16 @@ class TableDataset(Dataset):
             clusters = cluster_names(self.cluster, *_coded(table[self.cluster]), unknown)
             frame["cluster"] = clusters[0].astype(object)
             notes += clusters[1]
-        attributes = {}
+        attributes, small = {}, None
         for name in self.group:
             made = make_groups(name, *_coded(table[name]), grouping=self.grouping)
             frame[name] = np.array([*made.names, None], object)[made.index]
             attributes[name] = made.names
             notes += made.notes
+            small = made.small if name == self.group[0] else small
         files = find_images(folder, table[self.id].dropna())
         frame["path"] = table[self.id].map(lambda name: files.paths.get(name, ""))
-        return Listing(frame, names.names, attributes, notes=tuple(notes), files=files)
+        return Listing(frame, names.names, attributes, notes=tuple(notes), small=small, files=files)
 
 
 def _coded(column: "pd.Series[str]") -> tuple[NDArray[np.int64], list[str]]:
