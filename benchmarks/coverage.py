@@ -215,7 +215,9 @@ def two_cohorts(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
         samples = world.draw([rates], rng), other.draw([rates], rng)
         drawn = draw_two(*samples, n_resamples=DRAWS, random_state=seed)
         for name, c in measures.items():
-            _, low, high, _ = drawn.interval(gap_of(0, [1], c), 0.95)
+            (_, low, high, _), _ = drawn.compare(
+                gap_of(0, [1], c, np.ones(samples[0].num_classes, bool)), 0.95
+            )
             tally.add(name, "difference", float(low[2]), float(high[2]))
     for name in measures:
         yield [name, tally.cell(name, "difference", 0.0)]

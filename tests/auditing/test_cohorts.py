@@ -9,7 +9,11 @@ import fairexit
 from drawn_predictions import QUICK, change, draw, source
 from fairexit.auditing.audit import audit_sources
 from fairexit.auditing.cohorts import compare_cohorts
+from fairexit.auditing.settings import AuditSettings
+from fairexit.auditing.source import Source
 from fairexit.errors import UserError
+from fairexit.evaluation.policy import Policy
+from fairexit.predictions.arrays import from_arrays
 from fairexit.report.cohort_text import cohort_line
 
 
@@ -159,3 +163,32 @@ def test_every_report_has_the_cohorts():
     assert [c.attribute for c in crossed.cohorts] == ["sex", "site", "sex x site"]
     with pytest.raises(UserError, match="given as arrays; to compare a cohort, give both as tab"):
         fairexit.audit(label=["a"], prediction=["a"], groups={"s": ["f"]}, cohort=draw(n=20))
+
+
+def test_a_class_that_one_group_lacks_is_left_out_for_all():
+    def cohort(name, cells):
+        rows = [(g, y, k < hits) for (g, y), (n, hits) in cells.items() for k in range(n)]
+        groups, labels, right = (np.array(column) for column in zip(*rows, strict=True))
+        answers = np.where(right, labels, 1 - labels)
+        predictions = from_arrays(
+            labels, prediction=answers, groups={"site": np.where(groups == 0, "A", "B")}
+        )
+        return Source(name, predictions, Policy(None, rule="single exit"))
+
+    full = {(g, y): (100, hits) for g in (0, 1) for y, hits in ((0, 90), (1, 50))}
+    lacking = full | {(0, 1): (0, 0)}
+    found = compare_cohorts(
+        cohort("here", full),
+        cohort("there", lacking),
+        "site",
+        positives=(),
+        settings=AuditSettings(),
+    )
+    assert found.missing == ("1",)
+    assert found.gaps[0].here.value == pytest.approx(0)
+
+
+def test_samples_of_both_cohorts_are_said():
+    here, there = named(source(n=300), "here"), named(source(n=300, seed=1), "there")
+    facts = audit_sources([here], ["sex"], cohort=there, settings=QUICK).facts
+    assert any("300 ids are in both here and there" in note for note in facts.notes)

@@ -37,7 +37,7 @@ def test_the_interval_holds_the_truth_where_the_gaps_are_equal():
         here = draw(rng, 150, [[0.9, 0.9], [0.8, 0.7]])
         there = draw(rng, 300, [[0.7, 0.8], [0.6, 0.6]])
         drawn = draw_two(here, there, n_resamples=200, random_state=seed)
-        interval = drawn.interval(difference_of_gaps, 0.95)
+        interval, _ = drawn.compare(difference_of_gaps, 0.95)
         held += bool((interval.low <= 0).item() and (interval.high >= 0).item())
     assert 0.915 < held / repeats < 0.99
 
@@ -48,8 +48,8 @@ def test_the_p_value_agrees_with_the_interval():
         here = draw(rng, 100, [[0.8, 0.9], [0.8, 0.6]])
         there = draw(rng, 100, [[0.8, 0.7], [0.8, 0.6]])
         drawn = draw_two(here, there, n_resamples=400, random_state=seed)
-        low, high = (end.item() for end in drawn.interval(difference_of_gaps, 0.95)[1:3])
-        p = drawn.p_value(difference_of_gaps).item()
+        interval, p_values = drawn.compare(difference_of_gaps, 0.95)
+        low, high, p = interval.low.item(), interval.high.item(), p_values.item()
         if min(abs(low), abs(high)) > 0.01:  # quantiles interpolate between draws
             assert (p <= 0.05) == (low > 0 or high < 0)
         rejected += p <= 0.05

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from fairexit.auditing.attribute import STEPS, accuracy_of, audit_attribute
-from fairexit.auditing.cohorts import compare_cohorts
+from fairexit.auditing.cohorts import check_cohorts, compare_cohorts, shared_samples
 from fairexit.auditing.exits import MAX_PAIRED
 from fairexit.auditing.positive import positive_classes
 from fairexit.auditing.results import AuditResults, Facts
@@ -79,6 +79,8 @@ def audit_sources(
         )
     positives = [match(name, source.predictions.classes) or name for name in positives]
     attributes = list(dict.fromkeys(groups))
+    if cohort:
+        check_cohorts(source, cohort, attributes)
     p = source.predictions
     positives, assumed = positive_classes(positives, p.classes, p.labels)
     if intersections:
@@ -121,7 +123,12 @@ def audit_sources(
         crossed, baselines, [*seeds[1:], *baselines, *([cohort] if cohort else [])], settings
     )
     facts = replace(
-        facts, title=title, positives=positives, assumed_positive=assumed, bounds=bounds
+        facts,
+        title=title,
+        positives=positives,
+        assumed_positive=assumed,
+        bounds=bounds,
+        notes=(*facts.notes, *(shared_samples(source, cohort) if cohort else ())),
     )
     cohorts = cohort and [
         compare_cohorts(crossed, cohort, name, positives=positives, settings=settings)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import agreeing, bounded, estimates
 from fairexit.auditing.results import CohortComparison, CohortGap, CohortShift, Estimate
@@ -18,6 +19,8 @@ from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, short
 from fairexit.metrics.rates import Values, ratio_known
+from fairexit.predictions.data import Names
+from fairexit.stats.intervals import Interval
 from fairexit.stats.multiple import holm
 from fairexit.stats.sample import Sample
 from fairexit.stats.two_samples import Cells, Comparison, TwoSamples, draw_two
@@ -39,6 +42,7 @@ class _Pair:
         compared: indices of the groups that are large enough in both.
         drawn: draws of both.
         n_resamples: number of draws.
+        shared: the classes that every compared group has in both cohorts, (C,).
     """
 
     samples: tuple[Sample, Sample]
@@ -47,6 +51,7 @@ class _Pair:
     compared: list[int]
     drawn: TwoSamples
     n_resamples: int
+    shared: NDArray[np.bool_]
 
 
 def compare_cohorts(
@@ -66,14 +71,14 @@ def compare_cohorts(
         positives: the classes whose true positive rates are compared, besides the accuracy.
         settings: number of draws, seed and levels.
     Raises:
-        UserError: the other cohort lacks the attribute, shares no class, or has the same samples.
+        UserError: one of them lacks the attribute; see also `check_cohorts`.
     """
-    _check(here, there)
+    check_cohorts(here, there, [attribute])
     pair = _pair(here, there, attribute, settings)
     counts = [sample.counts[0].sum(-1) for sample in pair.samples]
     n = np.stack([count.sum(-1) for count in counts], 1).tolist()
     clusters = np.stack([sample.clusters_by_group() for sample in pair.samples], 1).tolist()
-    present = np.stack([count.sum(0) > 0 for count in counts])
+    occurs = np.sum(counts, axis=(0, 1)) > 0
     return CohortComparison(
         attribute=attribute,
         here=here.name,
@@ -81,15 +86,23 @@ def compare_cohorts(
         n=dict(zip(pair.groups, map(tuple, n), strict=True)),
         clusters=dict(zip(pair.groups, map(tuple, clusters), strict=True)),
         left_out=tuple(name for g, name in enumerate(pair.groups) if g not in pair.compared),
-        missing=tuple(pair.classes[c] for c in np.flatnonzero(present.sum(0) == 1)),
+        missing=tuple(pair.classes[c] for c in np.flatnonzero(occurs & ~pair.shared)),
         gaps=_gaps(pair, positives, settings),
         shifts=tuple(_shifts(pair, settings)),
         n_resamples=pair.n_resamples,
     )
 
 
-def _check(here: Source, there: Source) -> None:
-    """Raise a UserError if the cohorts share no class or hold the same samples."""
+def check_cohorts(here: Source, there: Source, attributes: Sequence[str]) -> None:
+    """Raise a UserError if the cohorts share no class, hold the same samples, or one lacks groups.
+
+    This takes no time, so that it can be done before a long audit.
+    """
+    for attribute in attributes:
+        try:
+            there.predictions.group(attribute)
+        except UserError as error:
+            raise error.at(there.name) from None
     a, b = here.predictions, there.predictions
     if not set(a.classes) & set(b.classes):
         raise UserError(
@@ -101,24 +114,45 @@ def _check(here: Source, there: Source) -> None:
         raise UserError(f"{there.name} holds the same samples as {here.name}; give other samples")
 
 
+def shared_samples(here: Source, there: Source) -> tuple[str, ...]:
+    """A note if ids or clusters occur in both cohorts, which are then perhaps not independent."""
+    a, b = here.predictions, there.predictions
+    notes = []
+    given = not _numbered(a.ids) and not _numbered(b.ids)
+    for what, first, second in (("ids", a.ids, b.ids), ("clusters", a.clusters, b.clusters)):
+        shared = np.setdiff1d(np.intersect1d(first, second), [""])
+        if len(shared) and (given or what == "clusters"):
+            notes.append(
+                f"{len(shared)} {what} are in both {here.name} and {there.name}, such as "
+                f"'{short(shared[0])}'; if they are the same people, the comparison of the two is "
+                "not valid"
+            )
+    return tuple(notes)
+
+
+def _numbered(ids: Names) -> bool:
+    """Whether ids are the numbers of the rows, as where a table has none."""
+    return bool((ids == np.arange(1, len(ids) + 1).astype(str)).all())
+
+
 def _pair(here: Source, there: Source, attribute: str, settings: AuditSettings) -> _Pair:
     sources = here, there
     classes = tuple(dict.fromkeys(name for s in sources for name in s.predictions.classes))
-    try:
-        names = [source.predictions.group(attribute)[1] for source in sources]
-    except UserError as error:
-        raise error.at(there.name) from None
+    names = [source.predictions.group(attribute)[1] for source in sources]
     groups = tuple(dict.fromkeys((*names[0], *names[1])))
     first, second = (_sample(source, attribute, groups, classes) for source in sources)
     smallest = np.minimum(first.clusters_by_group(), second.clusters_by_group())
     n_resamples = min(settings.n_resamples, max(200, MAX_NUMBERS // (len(groups) * len(classes))))
+    compared = np.flatnonzero(smallest >= MIN_CLUSTERS)
+    cells = np.stack([sample.counts[0].sum(-1)[compared] for sample in (first, second)])
     return _Pair(
         (first, second),
         groups,
         classes,
-        np.flatnonzero(smallest >= MIN_CLUSTERS).tolist(),
+        compared.tolist(),
         draw_two(first, second, n_resamples=n_resamples, random_state=settings.random_state),
         n_resamples,
+        np.asarray((cells > 0).all((0, 1))),
     )
 
 
@@ -141,19 +175,21 @@ def _sample(
     )
 
 
-def accuracy_shift(here: Cells, there: Cells) -> Values:
+def accuracy_shift(here: Cells, there: Cells, shared: NDArray[np.bool_]) -> Values:
     """Accuracy here and there, their difference, and its two parts, (..., C) -> (..., 5).
 
-    Classes that one of the two lacks are left out of all five.
+    Args:
+        here, there: cells of both cohorts.
+        shared: the classes that are compared, (C,). NaN where a draw lacks one that has weight.
     """
-    common = (here.actual > 0) & (there.actual > 0)
-    weights = [ratio_known(c.actual * common, _sum(c.actual * common)) for c in (here, there)]
-    rates = [ratio_known(c.hits, c.actual, 0.0) for c in (here, there)]
+    weights = [ratio_known(c.actual * shared, _sum(c.actual * shared)) for c in (here, there)]
+    rates = [ratio_known(c.hits, c.actual) for c in (here, there)]
     first, standardised, second = (
-        (weights[w] * rates[r]).sum(-1) for w, r in ((0, 0), (1, 0), (1, 1))
+        np.where(weights[w] == 0, 0.0, weights[w] * rates[r]).sum(-1)
+        for w, r in ((0, 0), (1, 0), (1, 1))
     )
     parts = (first, second, second - first, standardised - first, second - standardised)
-    return np.stack(parts, -1)
+    return np.stack(np.broadcast_arrays(*parts), -1)
 
 
 def rate_shift(here: Cells, there: Cells, c: int) -> Values:
@@ -189,8 +225,10 @@ def _gaps(pair: _Pair, positives: Sequence[str], settings: AuditSettings) -> tup
             rest = [other for other in pair.compared if other != g]
             if c is not None and not _enough(pair, g, rest, c):
                 continue
-            values = _estimates(pair.drawn, gap_of(g, rest, c), settings, limit=2)
-            p = pair.drawn.p_value(gap_of(g, rest, c))[2]
+            interval, p_values = pair.drawn.compare(
+                gap_of(g, rest, c, pair.shared), settings.confidence_level
+            )
+            values, p = _estimates(interval, limit=2), p_values[2]
             if c is not None:
                 values[3] = Estimate(0.0, 0.0, 0.0)
             rows.append((c, g, values, math.nan if math.isnan(values[2].low) else float(p)))
@@ -221,12 +259,19 @@ def _enough(pair: _Pair, g: int, rest: Sequence[int], c: int) -> bool:
     )
 
 
-def gap_of(g: int, rest: Sequence[int], c: int | None) -> Comparison:
-    """The gap of a group here and there, their difference and its parts, as a function."""
+def gap_of(g: int, rest: Sequence[int], c: int | None, shared: NDArray[np.bool_]) -> Comparison:
+    """The gap of a group here and there, their difference and its parts, as a function.
+
+    Args:
+        g: the group.
+        rest: the groups that it is compared with.
+        c: the class whose true positive rate is compared; None for the accuracy.
+        shared: the classes in which accuracies are compared, (C,).
+    """
 
     def gap(here: Cells, there: Cells) -> Values:
         of_group, of_rest = (
-            accuracy_shift(_of(here, m), _of(there, m))
+            accuracy_shift(_of(here, m), _of(there, m), shared)
             if c is None
             else rate_shift(_of(here, m), _of(there, m), c)
             for m in ([g], list(rest))
@@ -246,14 +291,12 @@ def _shifts(pair: _Pair, settings: AuditSettings) -> Iterator[CohortShift]:
     ]:
 
         def shift(here: Cells, there: Cells, members: list[int] = members) -> Values:
-            return accuracy_shift(_of(here, members), _of(there, members))
+            return accuracy_shift(_of(here, members), _of(there, members), pair.shared)
 
-        yield CohortShift(name, *_estimates(pair.drawn, shift, settings, limit=1))
+        interval, _ = pair.drawn.compare(shift, settings.confidence_level)
+        yield CohortShift(name, *_estimates(interval, limit=1))
 
 
-def _estimates(
-    drawn: TwoSamples, compare: Comparison, settings: AuditSettings, *, limit: float
-) -> list[Estimate]:
+def _estimates(interval: Interval, *, limit: float) -> list[Estimate]:
     """The values of a comparison as estimates; none lies beyond the limit."""
-    interval = drawn.interval(compare, settings.confidence_level)
     return [bounded(value, -limit, limit) for value in estimates(interval).tolist()]

@@ -11,7 +11,8 @@ from fairexit.auditing.results import Dropout
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.metrics.counts import Margins
-from fairexit.metrics.rates import Values, group_accuracy, range_known
+from fairexit.metrics.rates import Values, ratio_known
+from fairexit.stats.multiple import holm
 from fairexit.stats.permutation import permute
 from fairexit.stats.proportions import accuracies
 from fairexit.stats.resampling import chunks
@@ -45,7 +46,8 @@ def compare_unknown(
     accuracy = proportions(accuracies(sample, settings.confidence_level))
     all_counts = np.bincount(p.labels, minlength=len(p.classes)).tolist()
     unknown = np.bincount(p.labels[~known], minlength=len(p.classes)).tolist()
-    p_mix, p_accuracy = _test_mix(sample, settings), _test_accuracy(sample, settings)
+    tests = np.array([_test_mix(sample, settings), _test_accuracy(sample, settings)])
+    p_mix, p_accuracy = holm(tests).tolist()
     return Dropout(
         n=int(status.sum()),
         by_class=dict(zip(p.classes, zip(unknown, all_counts, strict=True), strict=True)),
@@ -58,10 +60,18 @@ def compare_unknown(
 
 
 def _test_accuracy(sample: Sample, settings: AuditSettings) -> float:
-    """P-value of the difference in accuracy between known and unknown, at equal class mix."""
+    """P-value of the difference in accuracy between known and unknown, at equal class mix.
+
+    The accuracy within each class is weighted by the samples of both kinds (direct
+    standardisation), so that a difference in the mix neither makes nor hides a difference.
+    """
 
     def difference(m: Margins) -> Values:
-        return range_known(group_accuracy(m), -1)
+        rates = ratio_known(m.hits, m.actual)
+        both = (m.actual > 0).all(-2)
+        weight = m.actual.sum(-2) * both
+        apart = np.where(both, rates[..., 1, :] - rates[..., 0, :], 0.0)
+        return np.abs(ratio_known((weight * apart).sum(-1), weight.sum(-1)))
 
     permutation = permute(
         sample,

@@ -84,6 +84,7 @@ def agreeing(gap: Estimate, verdict: str) -> Estimate:
         return replace(gap, low=min(gap.low, 0.0), high=max(gap.high, 0.0))
     if verdict != MORE_THAN_CHANCE:
         return gap
+    smallest = min(SMALLEST, abs(gap.value) / 2)
     if gap.value < 0:
-        return replace(gap, high=min(gap.high, -SMALLEST))
-    return replace(gap, low=max(gap.low, SMALLEST))
+        return replace(gap, high=min(gap.high, -smallest)) if gap.high >= 0 else gap
+    return replace(gap, low=max(gap.low, smallest)) if gap.low <= 0 else gap

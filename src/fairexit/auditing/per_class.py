@@ -83,7 +83,8 @@ def _listed(samples: AttributeSample, positives: Sequence[str]) -> list[int]:
     """Indices of the classes that are listed."""
     occur = np.flatnonzero(samples.counts.sum((0, 2))).tolist()
     if len(samples.classes) == 2 and positives:
-        return [c for c in occur if samples.classes[c] in positives]
+        # The rates of the other class follow, also where the user names both.
+        return [c for c in occur if samples.classes[c] == positives[0]]
     return occur
 
 

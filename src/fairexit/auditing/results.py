@@ -405,7 +405,8 @@ class CohortComparison:
         n: group -> (samples here, samples there), of all groups of either.
         clusters: group -> (clusters here, clusters there).
         left_out: groups that are too small in one of the cohorts and not compared.
-        missing: classes that only one of the cohorts has; accuracies leave them out.
+        missing: classes that a compared group lacks in one of the cohorts; accuracies leave them
+            out.
         gaps: each compared group against the others; with two groups, only the first of them.
         shifts: all samples, then each compared group.
         n_resamples: bootstrap draws of each cohort.

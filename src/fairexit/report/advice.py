@@ -78,10 +78,12 @@ def limits(audit: AuditResults) -> tuple[str, ...]:
         "these samples would have shown.",
         "The numbers hold for these samples and others like them, not for other clinics, cameras "
         "or mixes of disease. Labels are assumed to be correct.",
-        "P-values of classes are corrected within one attribute, those of slices for the search. "
-        "No p-value is corrected over several attributes or several measures.",
-        "The interval of a class or slice is not corrected for their number, except that it holds "
-        "0 exactly if the corrected p-value says that the gap could be chance.",
+        "Within one attribute, p-values of the positive classes' true positive rates are corrected "
+        "for each other, and those of all other rates of classes for each other; those of slices "
+        "and of two cohorts for their number. No p-value is corrected over several attributes or "
+        "several measures.",
+        "The intervals of gaps, classes, slices and cohorts are not corrected for their number, "
+        "except that each holds 0 exactly if its p-value says that the gap could be chance.",
         f"Samples with the same '{facts.cluster_name}' are drawn and permuted together; samples "
         "without one count as independent."
         if facts.cluster_name

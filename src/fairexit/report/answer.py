@@ -92,15 +92,11 @@ def headline_text(headline: Headline, attribute: str, units: str) -> str:
     if not headline.worst:
         return f"{subject}: no group has a sample, so nothing can be concluded."
     worst, best = headline.rates[headline.worst], headline.rates[headline.best]
-    done, again = (
-        ("found in", "in")
-        if headline.rate == "tpr"
-        else ("of the other samples wrongly answered so in", "in")
-    )
+    done = "found in" if headline.rate == "tpr" else "of the other samples wrongly answered so in"
     text = f"{subject}: {whole_percent(worst.value)} {done} {headline.worst} ({of(worst)})"
     if headline.best == headline.worst:
         return f"{text}; no other group has a sample, so nothing can be concluded."
-    text += f", {whole_percent(best.value)} {again} {headline.best} ({of(best)})"
+    text += f", {whole_percent(best.value)} in {headline.best} ({of(best)})"
     if headline.compared > 2:
         text += f", the extremes of {headline.compared} groups"
     return f"{text}; {_verdict(headline, units)}.{_left_out(headline)}"
@@ -171,9 +167,12 @@ def dropout_text(dropout: Dropout, attribute: str, facts: Facts) -> str:
         f"group: {listed(ordered)}."
     )
     if not dropout.informative:
+        tested = "" if math.isnan(dropout.p_accuracy) else f"; {p_text(dropout.p_accuracy)}"
+        untested = " (not tested)" if math.isnan(dropout.p_accuracy) else ""
         return (
-            f"{text} Their class mix ({p_text(dropout.p_mix)}) and accuracy ({accuracy}; "
-            f"{p_text(dropout.p_accuracy)}) differ from the others' by no more than chance."
+            f"{text} That their class mix ({p_text(dropout.p_mix)}) and accuracy ({accuracy}"
+            f"{tested}){untested} differ from the others' could be chance, which does not prove "
+            "that they are alike."
         )
     differs = []
     if dropout.p_mix <= facts.alpha:

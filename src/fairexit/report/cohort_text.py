@@ -87,8 +87,8 @@ def cohort_notes(comparison: CohortComparison) -> Iterator[str]:
         )
     if comparison.missing:
         yield (
-            "These classes have samples in only one of the two, and accuracies here leave them "
-            f"out: {listed(comparison.missing)}."
+            "Some group has no samples of these classes in one of the two, so all accuracies of "
+            f"this comparison leave them out: {listed(comparison.missing)}."
         )
 
 

@@ -160,14 +160,16 @@ def _class_lines(a: AttributeAudit, of: str) -> Iterator[str]:
     if beyond:
         texts = [
             f"{c.name} ({label(c.rate)} {_rate(c, c.highest)}, {_rate(c, c.lowest)}, "
-            f"corrected {p_text(c.p_adjusted)})"
+            f"{'corrected ' if c.tests > 1 else ''}{p_text(c.p_adjusted)})"
             for c in beyond
         ]
         yield f"By {a.attribute}, the groups differ by more than chance in: {listed(texts)}."
     elif tested:
+        corrected = max(c.tests for c in a.classes)
+        after = f" after correction for {corrected} tests" if corrected > 1 else ""
         yield (
             f"By {a.attribute}, the differences in every class that can be compared could be "
-            f"chance after correction for {tested} tests."
+            f"chance{after}."
         )
     else:
         yield f"By {a.attribute}, no class has enough {of} in two groups to be compared."

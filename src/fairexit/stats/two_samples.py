@@ -35,15 +35,15 @@ class TwoSamples:
     first: Bootstrap
     second: Bootstrap
 
-    def interval(self, compare: Comparison, confidence_level: float) -> Interval:
-        """The percentile interval of a comparison, widened where cells have few clusters."""
-        return percentile(
-            self.point(compare), self._draws(compare), self._jackknife(compare), confidence_level
-        )
+    def compare(self, compare: Comparison, confidence_level: float) -> tuple[Interval, Values]:
+        """The percentile interval of a comparison, widened where cells have few clusters.
 
-    def p_value(self, compare: Comparison) -> Values:
-        """The p-value of a true value of 0 for a comparison; it agrees with the interval."""
-        return percentile_p_value(self._draws(compare), self._jackknife(compare))
+        Returns:
+            The interval, and the p-value of a true value of 0, which agrees with it.
+        """
+        draws, jackknifed = self._draws(compare), self._jackknife(compare)
+        interval = percentile(self.point(compare), draws, jackknifed, confidence_level)
+        return interval, percentile_p_value(draws, jackknifed)
 
     def point(self, compare: Comparison) -> Values:
         """The value of a comparison on the samples themselves."""
