@@ -30,13 +30,17 @@ class _Model(_Part):
     mixture: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
+class _Run(_Part):
+    plugins: dict[str, str] | None = None
+
+
 class _Description(_Part):
     data: _Data
     group: str
     label2id: Annotated[dict[str, int], Field(min_length=2)]
     model: _Model
     preprocessing: _Preprocessing
-    run: dict[str, Any]
+    run: _Run
     exit_costs: Annotated[list[Positive], Field(min_length=1)] | None = None
     penalty_ratio: float | None = None
 

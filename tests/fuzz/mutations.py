@@ -57,7 +57,8 @@ def mutate_table(rows: Rows, rng: Random) -> Rows:
         other = rng.randrange(width)
         kind = rng.randrange(11)
         if kind <= 1:
-            rows[row][column % len(rows[row])] = rng.choice(ODD)
+            if rows[row]:
+                rows[row][column % len(rows[row])] = rng.choice(ODD)
         elif kind == 2:
             value = rng.choice(ODD)
             rows = [rows[0], *([*r[:column], value, *r[column + 1 :]] for r in rows[1:])]

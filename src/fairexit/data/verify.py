@@ -24,6 +24,11 @@ class _Options(BaseModel, strict=True):
     fit: str
 
 
+class _Leak(BaseModel, strict=True, extra="allow"):
+    clusters: int
+    __pydantic_extra__: dict[str, int | float]
+
+
 class _Description(BaseModel, strict=True):
     """The part of `dataset.json` that those who open a folder rely on."""
 
@@ -32,9 +37,16 @@ class _Description(BaseModel, strict=True):
     attributes: dict[str, list[str]]
     dataset: dict[str, Any] = {}
     options: _Options
-    leaks: dict[str, dict[str, Any]]
+    leaks: dict[str, _Leak]
     checksums: dict[str, str]
     skipped: dict[str, int]
+    images: int
+    website: str
+    licence: str
+    left_out: dict[str, dict[str, int]] = {}
+    adjusted: dict[str, int] = {}
+    cells: dict[str, dict[str, dict[str, int]]] = {}
+    warnings: list[str] = []
 
 
 _verified: set[tuple[str, str]] = set()

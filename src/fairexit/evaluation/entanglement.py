@@ -93,7 +93,8 @@ def _rows(records: Any) -> pd.DataFrame:
     numbers = ["temperature", *measured, "entropy", "raw_temperature", "images", "without_partner"]
     if rows.empty or not rows[texts].map(lambda value: isinstance(value, str)).all(axis=None):
         raise ValueError
-    if not rows.groupby(["of", "temperature"])["position"].agg(lambda p: MEAN in set(p)).all():
+    positions = rows.groupby(["of", "temperature"])["position"].agg(lambda p: tuple(sorted(p)))
+    if positions.nunique() != 1 or MEAN not in positions.iloc[0]:
         raise ValueError
     return rows.assign(**rows[numbers].astype(float))
 

@@ -77,7 +77,9 @@ def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
     try:
         values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
     except (pa.ArrowException, ValueError) as error:
-        raise UserError(f"column '{short(name)}' does not hold numbers: {reason(error)}") from None
+        raise UserError(
+            f"column '{short(name)}' does not hold numbers: {short(reason(error))}"
+        ) from None
     return values
 
 
