@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 
 from clustered import as_sample, clustered
 from fairexit.stats.proportions import accuracies, difference, false_positives, true_positives
+from fairexit.stats.sample import Sample
 
 
 def of_hits(hits, clusters=None):
@@ -109,3 +110,22 @@ def test_the_interval_of_a_difference_is_newcombes():
     assert value == pytest.approx(0.2)
     assert low == pytest.approx(0.2 - np.hypot(0.8 - ends[0].low, ends[1].high - 0.6))
     assert high == pytest.approx(0.2 + np.hypot(ends[0].high - 0.8, 0.6 - ends[1].low))
+
+
+@pytest.mark.parametrize("per", [1, 2, 5, 10])
+def test_one_hit_is_not_known_far_better_than_none(per):
+    """100 samples in clusters of equal size; the hits are in clusters of their own."""
+
+    def high(hits):
+        clusters = np.repeat(np.arange(100 // per), per)
+        labels = np.zeros(100, np.int64)
+        answers = np.ones(100, np.int64)
+        answers[np.arange(hits) * per] = 0
+        sample = Sample(
+            labels=labels, answers=answers[None], groups=labels, clusters=clusters.astype(str),
+            num_classes=2, num_groups=1,
+        )  # fmt: skip
+        return float(true_positives(sample).high[0, 0])
+
+    none, *few = (high(k) for k in range(6))
+    assert min(few) > 0.75 * none

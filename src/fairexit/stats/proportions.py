@@ -4,7 +4,9 @@ Clopper and Pearson (1934) for independent samples. Samples of one cluster are n
 n is replaced by the effective sample size: n divided by the design effect of the share (Rao and
 Scott 1992), with the correction of Korn and Graubard (1998) for the few degrees of freedom of few
 clusters. Where all or none are hits, the design effect cannot be estimated; there the samples of a
-cluster count as if they were all alike, n^2 / sum of squared cluster sizes (Kish 1965).
+cluster count as if they were all alike, n^2 / sum of squared cluster sizes (Kish 1965). Where few
+clusters hold a hit, or few a miss, the estimate moves towards that worst case, so that 1 of 100 is
+not known far better than 0 of 100.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +19,9 @@ from scipy.special import betaincinv, stdtrit
 from fairexit.metrics.rates import Values
 from fairexit.stats.sample import Ints, Sample
 from fairexit.types import UNKNOWN
+
+PRIOR_CLUSTERS = 2.0
+"""Clusters that the worst design effect counts for, beside those in which a share varies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,5 +188,13 @@ def _effective_size(
     effect = np.divide(variance, independent, out=np.ones(n.shape), where=varies)
     freedom = (stdtrit(n1 - 1, tail) / stdtrit(k1 - 1, tail)) ** 2
     alike = np.divide(n**2, mm, out=np.zeros(n.shape), where=mm > 0)
-    estimated = np.maximum(n / np.maximum(effect, 1) * freedom, np.minimum(n, 1))
+    # Few clusters with a hit, or without, say little about the design effect: it moves towards the
+    # worst one, which holds where there is none.
+    misses = n - hits
+    behind = [np.divide(a**2, b, out=np.zeros(n.shape), where=b > 0) for a, b in
+              ((hits, kk), (misses, mm - 2 * km + kk))]  # fmt: skip
+    few = np.minimum(*behind)
+    worst = np.divide(mm, n, out=np.ones(n.shape), where=n > 0)
+    effect = (np.maximum(effect, 1) * few + worst * PRIOR_CLUSTERS) / (few + PRIOR_CLUSTERS)
+    estimated = np.maximum(n / effect * freedom, np.minimum(n, 1))
     return np.where(varies, estimated, alike)
