@@ -39,16 +39,12 @@ def compare(
         random_state=settings.random_state,
     )
     number = len(seeds)
+    models, others = range(number), range(number, 2 * number)
     identical = bool((answers[:number] == answers[number:]).all())
     comparisons = []
     for metric in METRICS:
-        interval = drawn.difference(
-            metric,
-            range(number),
-            range(number, 2 * number),
-            confidence_level=settings.confidence_level,
-            method=settings.method,
-        )
+        contrast = drawn.contrast(metric, [(1, models), (-1, others)], method=settings.method)
+        interval = contrast.interval(settings.confidence_level)
         point = drawn.point(metric)
         values, baseline_values = point[:number], point[number:]
         comparisons.append(

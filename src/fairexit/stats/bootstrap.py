@@ -5,7 +5,7 @@ several groups form another one), so that a small group keeps its size in every 
 of a group varies from draw to draw, as it varies between test sets.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from fairexit.errors import UserError, nearest, short
 from fairexit.metrics.rates import Empty, Values
 from fairexit.metrics.record import METRICS
 from fairexit.stats.clusters import common_group, find_clusters
+from fairexit.stats.contrasts import Contrast, Reach, Terms, by_seed, check_terms
 from fairexit.stats.intervals import (
     Interval,
     Jackknife,
@@ -25,10 +26,10 @@ from fairexit.stats.intervals import (
     deletions,
     jackknife,
     percentile,
-    with_seeds,
 )
 from fairexit.stats.resampling import Measures, check_resamples, measure, named_measures, resample
 from fairexit.stats.sample import Ints, Sample
+from fairexit.stats.seeds import Pool, seed_variance
 from fairexit.types import UNKNOWN
 
 IntervalMethod = Literal["bca", "percentile"]
@@ -64,84 +65,64 @@ class Bootstrap:
         Raises:
             UserError: an unknown name or method, a confidence_level out of range.
         """
-        return self._interval(name, lambda values: values, confidence_level, method)
+        function = check_method(method)
+        check_question(name, self.point, confidence_level)
+        return function(self.point[name], self.draws[name], self.jackknife[name], confidence_level)
 
-    def difference(
+    def contrast(
         self,
         name: str,
-        i: int,
-        j: int,
+        terms: Terms,
         *,
-        confidence_level: float = 0.95,
         method: IntervalMethod = "bca",
-    ) -> Interval:
-        """Model i's value minus model j's, with a paired interval from the same draws of both.
-
-        Arguments as for `interval`; i and j count from 0.
-        """
-        return self._interval(
-            name, lambda values: values[:, i] - values[:, j], confidence_level, method
-        )
-
-    def over_seeds(
-        self,
-        name: str,
-        models: Sequence[int],
-        baseline: Sequence[int] | None = None,
-        confidence_level: float = 0.95,
-    ) -> Interval:
-        """The mean of a method over training seeds, or its mean paired difference to a baseline.
-
-        The value varies for two reasons: which clusters were tested (the draws) and which seeds
-        were trained. See `fairexit.stats.intervals.with_seeds`. With one seed the interval holds
-        for that network only.
+        pooled: Pool | None = None,
+    ) -> Contrast:
+        """A weighted sum of models, mean over seeds, such as a method minus a baseline.
 
         Args:
             name: one of the measures that were drawn.
-            models: indices of the method's models, one for each of S seeds.
-            baseline: indices of the baseline's models, in the same order of seeds.
-            confidence_level: coverage, in (0, 1).
+            terms: weights and models, see `fairexit.stats.contrasts.Terms`.
+            method: of the interval over images, as for `interval`.
+            pooled: the variance over seeds of several rows, see `fairexit.stats.seeds.pool`.
         Raises:
-            UserError: an unknown name, a confidence_level out of range, or `models` and `baseline`
-                of different lengths.
+            UserError: an unknown name or method, or terms that do not fit together.
         """
-        if not models or (baseline is not None and len(baseline) != len(models)):
-            raise UserError("give one model for each seed, and as many baselines")
-
-        def by_seed(values: Values) -> Values:
-            chosen = values[:, list(models)]
-            return chosen if baseline is None else chosen - values[:, list(baseline)]
-
-        check_question(name, self.point, confidence_level)
-        point, draws, jackknifed = self._reduced(name, lambda values: by_seed(values).mean(1))
-        seeds = by_seed(self.point[name][None])[0]
-        return percentile(point, with_seeds(seeds, draws), jackknifed, confidence_level)
-
-    def _interval(
-        self,
-        name: str,
-        reduce: Callable[[Values], Values],
-        confidence_level: float,
-        method: IntervalMethod,
-    ) -> Interval:
-        if method not in INTERVAL_METHODS:
-            raise UserError(
-                f"there is no interval method '{short(method)}'; "
-                f"{nearest(method, INTERVAL_METHODS)}"
-            )
-        check_question(name, self.point, confidence_level)
-        return INTERVAL_METHODS[method](*self._reduced(name, reduce), confidence_level)
-
-    def _reduced(
-        self, name: str, reduce: Callable[[Values], Values]
-    ) -> tuple[Values, Values, Jackknife]:
-        """Point, draws and jackknife, with a function applied to values (B, R, ...)."""
+        function = check_method(method)
+        check_terms(terms)
+        check_question(name, self.point)
+        seeds, draws = by_seed(self.point[name][None], terms)[0], by_seed(self.draws[name], terms)
         jackknifed = self.jackknife[name]
-        return (
-            reduce(self.point[name][None])[0],
-            reduce(self.draws[name]),
-            replace(jackknifed, values=reduce(jackknifed.values)),
+        without = replace(jackknifed, values=by_seed(jackknifed.values, terms).mean(1))
+        point, drawn = seeds.mean(0), draws.mean(1)
+
+        def reach(level: float) -> Reach:
+            _, low, high, _ = function(point, drawn, without, level)
+            middle, half = (low + high) / 2, (high - low) / 2
+            return Reach(middle, middle, half, half)
+
+        def shifted(effect: float, sign: int) -> Values:
+            return sign * effect + drawn - np.nanmean(drawn, axis=0)
+
+        return Contrast(
+            point,
+            seed_variance(seeds, draws, pooled),
+            np.isnan(draws).any(1).mean(0),
+            reach,
+            shifted,
         )
+
+
+def check_method(method: str) -> Callable[[Values, Values, Jackknife, float], Interval]:
+    """The function of an interval method.
+
+    Raises:
+        UserError: there is no method of this name.
+    """
+    if method not in INTERVAL_METHODS:
+        raise UserError(
+            f"there is no interval method '{short(method)}'; {nearest(method, INTERVAL_METHODS)}"
+        )
+    return INTERVAL_METHODS[method]
 
 
 def bootstrap(

@@ -21,14 +21,11 @@ from fairexit.stats.resampling import (
     sum_margins,
 )
 from fairexit.stats.sample import Ints
-from fairexit.stats.seeds import student_draws
 
 DELETIONS = 500
 """Clusters of a cell that are deleted one at a time; more do not change a printed digit."""
 MAX_VALUES = 2**25
 """Recomputed rates of all deletions, groups and classes, up to which `DELETIONS` is the limit."""
-SUMS = 20_000
-"""Minimum number of sums of a draw over images and a draw over training seeds."""
 
 
 class Interval(NamedTuple):
@@ -236,28 +233,6 @@ def quantiles(draws: Values, levels: Values) -> Values:
     above = np.minimum(below + 1, last)
     low, high = (np.take_along_axis(ordered, index, 0) for index in (below, above))
     return low + (high - low) * (position - below)
-
-
-def with_seeds(points: Values, draws: Values) -> Values:
-    """Draws of a mean over S seeds, with the variation between training seeds added.
-
-    The variation is Student's t with S - 1 degrees of freedom around the mean, so that few seeds
-    give a wide interval. With one seed the variation is unknown and the draws are unchanged.
-
-    Args:
-        points: the value of each seed, (S, ...).
-        draws: draws of their mean over images, (B, ...).
-    Returns:
-        (at least `SUMS`, ...): each draw is combined with several values of Student's t, because
-        few draws represent its tails poorly.
-    """
-    seeds = len(points)
-    if seeds == 1:
-        return draws
-    times = -(-SUMS // len(draws))
-    deviates = student_draws(seeds, times * len(draws))
-    repeated = np.tile(draws, (times, *[1] * (draws.ndim - 1)))
-    return repeated + np.multiply.outer(deviates, points.std(0, ddof=1) / np.sqrt(seeds))
 
 
 def check_question(name: str, drawn: Iterable[str], confidence_level: float = 0.95) -> None:

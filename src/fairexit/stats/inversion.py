@@ -9,25 +9,28 @@ bootstrap. The interval holds the gaps of those populations whose samples often 
 gap (a test inverted along a path; Carpenter 1999, Hansen 1999).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from fairexit.errors import UserError
 from fairexit.metrics.rates import Empty, Values, mean_known
 from fairexit.metrics.record import gaps
 from fairexit.stats.clusters import Clusters, find_clusters, rarest_class
+from fairexit.stats.contrasts import Contrast, Reach, Terms, by_seed, check_terms
 from fairexit.stats.intervals import (
     Interval,
     Jackknife,
     check_question,
     jackknife,
     quantiles,
-    with_seeds,
 )
 from fairexit.stats.permutation import exchangeable, permutations
+from fairexit.stats.planting import PLANTED_AT, Planted, plant_gaps
 from fairexit.stats.resampling import (
     Measures,
     check_resamples,
@@ -40,9 +43,13 @@ from fairexit.stats.resampling import (
     sum_regrouped,
 )
 from fairexit.stats.sample import Ints, Sample
+from fairexit.stats.seeds import LEVEL, Pool, seed_variance
 
 MIXES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.8, 1])
 """Populations from no difference between the groups (0) to the measured difference (1)."""
+
+ALPHA = 0.05
+"""P-value up to which a side of a contrast is shown to have a gap."""
 
 PARTS = 2**20
 """A population's shares are rounded to integers of this sum, from which drawing is much faster."""
@@ -57,12 +64,14 @@ class Inversion:
         truth: the true gap of each population, (K, R, ...).
         draws: gaps of B samples from each population, (K, B, R, ...).
         jackknife: the measured gaps without one cluster of each type.
+        planted: the gaps with true gaps planted; None unless asked for.
     """
 
     point: dict[str, Values]
     truth: dict[str, Values]
     draws: dict[str, Values]
     jackknife: dict[str, Jackknife]
+    planted: Planted | None = None
 
     def interval(self, name: str, confidence_level: float = 0.95) -> Interval:
         """The interval of each model's gap, (R, ...); its point is the measured gap.
@@ -100,51 +109,100 @@ class Inversion:
         solved = _solve(median, self.truth[name], self.point[name])
         return np.where(self.point[name] <= median[0], 0.0, solved)
 
-    def difference(
-        self,
-        name: str,
-        models: Sequence[int],
-        baseline: Sequence[int],
-        confidence_level: float = 0.95,
-    ) -> Interval:
-        """The mean paired difference of gaps between a method and a baseline over training seeds.
+    def contrast(self, name: str, terms: Terms, *, pooled: Pool | None = None) -> Contrast:
+        """A weighted sum of the gaps of models, mean over seeds.
 
         Chance adds more to the gap of the less accurate model, and more to a small gap than to a
-        large one. So the interval covers three differences: of the measured gaps, of the corrected
-        gaps, and of the gaps minus their null means. Seeds are treated as in
-        `Bootstrap.over_seeds`.
+        large one. So the interval covers several readings of the contrast: of the measured gaps, of
+        the corrected gaps, and of the gaps minus their null means. Where one side is shown to have
+        a gap and the other is not, it also covers that the other has none.
 
         Args:
             name: one of the gaps.
-            models: indices of the method's models, one for each seed.
-            baseline: indices of the baseline's models, in the same order of seeds.
-            confidence_level: coverage, in (0, 1).
+            terms: weights and models, see `fairexit.stats.contrasts.Terms`.
+            pooled: the variance over seeds of several rows, see `fairexit.stats.seeds.pool`.
         Raises:
-            UserError: an unknown name, a confidence_level out of range, or `models` and `baseline`
-                of different lengths.
+            UserError: an unknown name, or terms that do not fit together.
         """
-        check_question(name, self.point, confidence_level)
-        if not models or len(baseline) != len(models):
-            raise UserError("give one model for each seed, and as many baselines")
-
-        def pairs(values: Values) -> Values:
-            return values[:, list(models)] - values[:, list(baseline)]
-
-        observed = self.point[name]
-        null_mean = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
-        estimates = pairs(np.stack([observed, self.corrected(name), observed - null_mean]))
-        drawn = pairs(self.draws[name][-1])
+        check_terms(terms)
+        check_question(name, self.point)
+        seeds = by_seed(self.point[name][None], terms)[0]
+        draws = by_seed(self.draws[name][self._nearest(name, terms)], terms)
+        drawn, point = draws.mean(1), seeds.mean(0)
         jackknifed = self.jackknife[name]
-        tail = replace(jackknifed, values=pairs(jackknifed.values).mean(1)).tail(confidence_level)
-        levels = ndtr(np.stack([-tail, np.zeros(tail.shape), tail]))
-        low, median, high = quantiles(with_seeds(estimates[0], drawn.mean(1)), levels)
-        means = estimates.mean(1)
-        return Interval(
-            means[0],
-            means.min(0) + low - median,
-            means.max(0) + high - median,
-            np.isnan(drawn).any(1).mean(0),
+        without = replace(jackknifed, values=by_seed(jackknifed.values, terms).mean(1))
+        readings = self._readings(name, terms)
+        low, high = readings.min(0), readings.max(0)
+
+        def reach(level: float) -> Reach:
+            # Few draws do not have the tails of stricter levels.
+            usual = min(level, LEVEL)
+            tail = without.tail(usual)
+            ends = np.stack([-tail, np.zeros(tail.shape), tail])
+            below, median, above = quantiles(drawn, ndtr(ends))
+            stretch = without.tail(level) / tail
+            return Reach(low, high, stretch * (median - below), stretch * (above - median))
+
+        return Contrast(
+            point,
+            seed_variance(seeds, draws, pooled),
+            np.isnan(draws).any(1).mean(0),
+            reach,
+            partial(self._shifted, name, terms),
         )
+
+    def _nearest(self, name: str, terms: Terms) -> int:
+        """The population whose true gap is nearest to the larger corrected gap of both sides."""
+        larger = max(float(np.max(self._side(name, terms, sign).corrected)) for sign in (1, -1))
+        models = [model for _, row in terms for model in row]
+        return int(np.abs(self.truth[name][:, models].max(1) - larger).argmin())
+
+    def _readings(self, name: str, terms: Terms) -> Values:
+        """The contrast as measured, less null means, of corrected gaps, and of one side alone."""
+        chance = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
+        measured = by_seed(np.stack([self.point[name], self.point[name] - chance]), terms).mean(1)
+        larger, smaller = (self._side(name, terms, sign) for sign in (1, -1))
+        return np.stack(
+            [
+                *measured,
+                larger.corrected - smaller.corrected,
+                np.where(larger.shown & ~smaller.shown, larger.corrected, measured[0]),
+                np.where(smaller.shown & ~larger.shown, -smaller.corrected, measured[0]),
+            ]
+        )
+
+    def _side(self, name: str, terms: Terms, sign: int) -> "_Side":
+        """One side of a contrast, that of the terms with weights of a sign."""
+        side = [(abs(weight), models) for weight, models in terms if sign * weight > 0]
+        if not side:
+            nothing = np.zeros(self.point[name].shape[1:])
+            return _Side(nothing, nothing > 0)
+        point = by_seed(self.point[name][None], side).mean(1)[0]
+        truth = by_seed(self.truth[name], side).mean(1)
+        draws = [by_seed(drawn, side).mean(1) for drawn in self.draws[name]]
+        median = np.stack([quantiles(drawn, np.full((1, *point.shape), 0.5))[0] for drawn in draws])
+        corrected = np.where(point <= median[0], 0.0, _solve(median, truth, point))
+        chance = (draws[0] >= point - 1e-9).mean(0)
+        return _Side(corrected, chance <= ALPHA)
+
+    def _shifted(self, name: str, terms: Terms, effect: float, sign: int) -> Values:
+        """Measured changes of a contrast, (B,), when a true one of a size and sign is planted."""
+        if self.planted is None:
+            raise ValueError("gaps were drawn without `plant`")
+        corrected = np.mean([self._side(name, terms, side).corrected for side in (1, -1)])
+        return self.planted.shifted(name, terms, effect, sign=sign, near=float(corrected))
+
+
+class _Side(NamedTuple):
+    """The corrected gap of one side of a contrast, and what a test says of the measured one.
+
+    Attributes:
+        corrected: see `Inversion.corrected`.
+        shown: chance alone seldom gives as much, so that the side has a gap.
+    """
+
+    corrected: Values
+    shown: NDArray[np.bool_]
 
 
 def invert(
@@ -154,11 +212,13 @@ def invert(
     n_resamples: int = 1000,
     random_state: int = 0,
     empty: Empty = "exclude",
+    plant: bool = False,
 ) -> Inversion:
     """Draw samples from the populations of `MIXES` and compute their gaps.
 
     Arguments and errors as for `fairexit.stats.bootstrap.bootstrap`; `n_resamples` is the number
-    of samples from each population.
+    of samples from each population, `plant` whether true gaps are planted as well, from which
+    contrasts know their power.
     """
     check_resamples(n_resamples)
     measures = named_measures(gaps() if metrics is None else metrics, empty)
@@ -174,11 +234,25 @@ def invert(
         measure_margins((sum_regrouped(clusters, times) for times in draws), measures)
         for draws in (permuted, *samples)
     ]
+    planted = None
+    if plant:
+        bases = [
+            (
+                sum_regrouped(clusters, populations[k][None]),
+                (
+                    sum_regrouped(clusters, times)
+                    for times in _samples(clusters, populations[k], n_resamples, random_state)
+                ),
+            )
+            for k in PLANTED_AT
+        ]
+        planted = plant_gaps(bases, measures)
     return Inversion(
         {name: value[0] for name, value in point.items()},
         truth,
         {name: np.stack([d[name] for d in drawn]) for name in measures},
         jackknife(clusters, measures),
+        planted,
     )
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from fairexit.metrics.rates import Values
 from fairexit.metrics.record import gaps
 from fairexit.stats.bootstrap import Bootstrap, IntervalMethod, bootstrap
-from fairexit.stats.intervals import Interval
+from fairexit.stats.contrasts import Contrast, Terms, check_terms
+from fairexit.stats.intervals import check_question
 from fairexit.stats.inversion import Inversion, invert
 from fairexit.stats.resampling import Measures, named_measures
 from fairexit.stats.sample import Sample
+from fairexit.stats.seeds import Pool, pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,46 +31,42 @@ class Pairs:
     scores: Bootstrap
     gaps: Inversion
 
-    def difference(
+    def contrast(
         self,
         name: str,
-        models: Sequence[int],
-        baseline: Sequence[int],
+        terms: Terms,
         *,
-        confidence_level: float = 0.95,
+        rows: Sequence[Sequence[int]] = (),
         method: IntervalMethod = "bca",
-    ) -> Interval:
-        """The mean over seeds of the method minus that of the baseline, with a paired interval.
+    ) -> Contrast:
+        """A weighted sum of models, mean over seeds, with its interval and power.
 
         Args:
             name: one of the metrics that were drawn.
-            models: indices of the method's models, one for each of S seeds.
-            baseline: indices of the baseline's models, in the same order of seeds.
-            confidence_level: coverage, in (0, 1).
-            method: of the interval for one seed; with several seeds the interval includes their
-                variation and is a percentile interval.
+            terms: weights and models, see `fairexit.stats.contrasts.Terms`; a method minus a
+                baseline is [(1, models), (-1, baseline)], each with one model for each seed.
+            rows: models of all rows of a study, over which the variance over seeds is pooled; by
+                default those of the terms.
+            method: of the interval over images, for metrics that do not compare groups.
         Raises:
-            UserError: an unknown name or method, a confidence level out of range, or `models` and
-                `baseline` of different lengths.
+            UserError: an unknown name or method, or terms that do not fit together.
         """
+        check_terms(terms)
+        rows = rows or [models for _, models in terms]
         if name in self.gaps.point:
-            return self.gaps.difference(name, models, baseline, confidence_level)
-        if len(models) == len(baseline) == 1:
-            return self.scores.difference(
-                name, models[0], baseline[0], confidence_level=confidence_level, method=method
-            )
-        return self.scores.over_seeds(name, models, baseline, confidence_level)
+            pooled = _pool(self.gaps.point[name], self.gaps.draws[name][-1], rows)
+            return self.gaps.contrast(name, terms, pooled=pooled)
+        check_question(name, self.scores.point)
+        pooled = _pool(self.scores.point[name], self.scores.draws[name], rows)
+        return self.scores.contrast(name, terms, method=method, pooled=pooled)
 
     def point(self, name: str) -> Values:
         """The metric on the samples themselves, (R, ...)."""
         return {**self.scores.point, **self.gaps.point}[name]
 
-    def draws(self, name: str) -> Values:
-        """The metric in draws from a population like the sample, (B, R, ...)."""
-        if name in self.gaps.point:
-            last: Values = self.gaps.draws[name][-1]
-            return last
-        return self.scores.draws[name]
+
+def _pool(point: Values, draws: Values, rows: Sequence[Sequence[int]]) -> Pool:
+    return pool((point[list(row)], draws[:, list(row)]) for row in rows)
 
 
 def draw_pairs(
@@ -78,6 +76,7 @@ def draw_pairs(
     n_resamples: int = 10_000,
     n_gap_resamples: int = 1_000,
     random_state: int = 0,
+    plant: bool = False,
 ) -> Pairs:
     """Draw metrics of all models; arguments and errors as for `bootstrap` and `invert`.
 
@@ -98,5 +97,6 @@ def draw_pairs(
             metrics=inverted,
             n_resamples=n_gap_resamples if inverted else 1,
             random_state=random_state,
+            plant=plant,
         ),
     )
