@@ -5,7 +5,7 @@ several groups form another one), so that a small group keeps its size in every 
 of a group varies from draw to draw, as it varies between test sets.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from fairexit.stats.intervals import (
 )
 from fairexit.stats.resampling import Measures, check_resamples, measure, named_measures, resample
 from fairexit.stats.sample import Ints, Sample
-from fairexit.stats.seeds import Pool, seed_variance
+from fairexit.stats.seeds import pool, seed_variance
 from fairexit.types import UNKNOWN
 
 IntervalMethod = Literal["bca", "percentile"]
@@ -73,25 +73,27 @@ class Bootstrap:
         self,
         name: str,
         terms: Terms,
+        rows: Sequence[Sequence[int]] = (),
         *,
         method: IntervalMethod = "bca",
-        pooled: Pool | None = None,
     ) -> Contrast:
         """A weighted sum of models, mean over seeds, such as a method minus a baseline.
 
         Args:
             name: one of the measures that were drawn.
             terms: weights and models, see `fairexit.stats.contrasts.Terms`.
+            rows: models of the rows over which the variance over seeds is pooled, one for each
+                seed, see `fairexit.stats.seeds.pool`.
             method: of the interval over images, as for `interval`.
-            pooled: the variance over seeds of several rows, see `fairexit.stats.seeds.pool`.
         Raises:
             UserError: an unknown name or method, or terms that do not fit together.
         """
         function = check_method(method)
         check_terms(terms)
         check_question(name, self.point)
-        seeds, draws = by_seed(self.point[name][None], terms)[0], by_seed(self.draws[name], terms)
-        jackknifed = self.jackknife[name]
+        values, drawn_values, jackknifed = self.point[name], self.draws[name], self.jackknife[name]
+        pooled = pool((values[list(row)], drawn_values[:, list(row)]) for row in rows)
+        seeds, draws = by_seed(values[None], terms)[0], by_seed(drawn_values, terms)
         without = replace(jackknifed, values=by_seed(jackknifed.values, terms).mean(1))
         point, drawn = seeds.mean(0), draws.mean(1)
 

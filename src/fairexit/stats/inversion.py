@@ -9,7 +9,7 @@ bootstrap. The interval holds the gaps of those populations whose samples often 
 gap (a test inverted along a path; Carpenter 1999, Hansen 1999).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -43,7 +43,7 @@ from fairexit.stats.resampling import (
     sum_regrouped,
 )
 from fairexit.stats.sample import Ints, Sample
-from fairexit.stats.seeds import LEVEL, Pool, seed_variance
+from fairexit.stats.seeds import LEVEL, pool, seed_variance
 
 MIXES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.8, 1])
 """Populations from no difference between the groups (0) to the measured difference (1)."""
@@ -109,7 +109,7 @@ class Inversion:
         solved = _solve(median, self.truth[name], self.point[name])
         return np.where(self.point[name] <= median[0], 0.0, solved)
 
-    def contrast(self, name: str, terms: Terms, *, pooled: Pool | None = None) -> Contrast:
+    def contrast(self, name: str, terms: Terms, rows: Sequence[Sequence[int]] = ()) -> Contrast:
         """A weighted sum of the gaps of models, mean over seeds.
 
         Chance adds more to the gap of the less accurate model, and more to a small gap than to a
@@ -120,14 +120,18 @@ class Inversion:
         Args:
             name: one of the gaps.
             terms: weights and models, see `fairexit.stats.contrasts.Terms`.
-            pooled: the variance over seeds of several rows, see `fairexit.stats.seeds.pool`.
+            rows: models of the rows over which the variance over seeds is pooled, one for each
+                seed, see `fairexit.stats.seeds.pool`.
         Raises:
             UserError: an unknown name, or terms that do not fit together.
         """
         check_terms(terms)
         check_question(name, self.point)
-        seeds = by_seed(self.point[name][None], terms)[0]
-        draws = by_seed(self.draws[name][self._nearest(name, terms)], terms)
+        point_of = self.point[name]
+        pooled = pool(
+            (point_of[list(row)], self._drawn(name, [(1, row)])[:, list(row)]) for row in rows
+        )
+        seeds, draws = by_seed(point_of[None], terms)[0], by_seed(self._drawn(name, terms), terms)
         drawn, point = draws.mean(1), seeds.mean(0)
         jackknifed = self.jackknife[name]
         without = replace(jackknifed, values=by_seed(jackknifed.values, terms).mean(1))
@@ -151,11 +155,13 @@ class Inversion:
             partial(self._shifted, name, terms),
         )
 
-    def _nearest(self, name: str, terms: Terms) -> int:
-        """The population whose true gap is nearest to the larger corrected gap of both sides."""
+    def _drawn(self, name: str, terms: Terms) -> Values:
+        """Draws (B, R, ...) of the population with the larger corrected gap of both sides."""
         larger = max(float(np.max(self._side(name, terms, sign).corrected)) for sign in (1, -1))
         models = [model for _, row in terms for model in row]
-        return int(np.abs(self.truth[name][:, models].max(1) - larger).argmin())
+        k = int(np.abs(self.truth[name][:, models].max(1) - larger).argmin())
+        drawn: Values = self.draws[name][k]
+        return drawn
 
     def _readings(self, name: str, terms: Terms) -> Values:
         """The contrast as measured, less null means, of corrected gaps, and of one side alone."""

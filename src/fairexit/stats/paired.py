@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from fairexit.metrics.rates import Values
 from fairexit.metrics.record import gaps
 from fairexit.stats.bootstrap import Bootstrap, IntervalMethod, bootstrap
-from fairexit.stats.contrasts import Contrast, Terms, check_terms
-from fairexit.stats.intervals import check_question
+from fairexit.stats.contrasts import Contrast, Terms
 from fairexit.stats.inversion import Inversion, invert
 from fairexit.stats.resampling import Measures, named_measures
 from fairexit.stats.sample import Sample
-from fairexit.stats.seeds import Pool, pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,22 +49,14 @@ class Pairs:
         Raises:
             UserError: an unknown name or method, or terms that do not fit together.
         """
-        check_terms(terms)
         rows = rows or [models for _, models in terms]
         if name in self.gaps.point:
-            pooled = _pool(self.gaps.point[name], self.gaps.draws[name][-1], rows)
-            return self.gaps.contrast(name, terms, pooled=pooled)
-        check_question(name, self.scores.point)
-        pooled = _pool(self.scores.point[name], self.scores.draws[name], rows)
-        return self.scores.contrast(name, terms, method=method, pooled=pooled)
+            return self.gaps.contrast(name, terms, rows)
+        return self.scores.contrast(name, terms, rows, method=method)
 
     def point(self, name: str) -> Values:
         """The metric on the samples themselves, (R, ...)."""
         return {**self.scores.point, **self.gaps.point}[name]
-
-
-def _pool(point: Values, draws: Values, rows: Sequence[Sequence[int]]) -> Pool:
-    return pool((point[list(row)], draws[:, list(row)]) for row in rows)
 
 
 def draw_pairs(
@@ -80,7 +70,8 @@ def draw_pairs(
 ) -> Pairs:
     """Draw metrics of all models; arguments and errors as for `bootstrap` and `invert`.
 
-    `n_resamples` is the number of draws of the bootstrap, `n_gap_resamples` that of the inversion.
+    `n_resamples` is the number of draws of the bootstrap, `n_gap_resamples` that of the inversion,
+    which also plants gaps, so that contrasts of gaps know their power, if `plant` is true.
     """
     measures = named_measures(metrics)
     inverted = {name: measure for name, measure in measures.items() if name in gaps()}

@@ -1,0 +1,144 @@
+"""Intervals of a difference of two rows over training seeds, and how often one is shown.
+
+    python benchmarks/seeds.py [--repeats 400] [--only coverage|power]
+
+Both rows have S networks each, all tested on the same images. A seed moves all true positive rates
+of a network by a common amount, and those of the two groups apart in every class. Coverage: the
+rows are equal on the average of all seeds; the oracle knows the variance of the difference, so that
+half the width of its interval is 1.96 standard deviations. Power: gaps of the smallest difference
+that a study says it would show are planted into one row, and studies that show them are counted.
+`±` is the Monte-Carlo error.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coverage import World
+from fairexit.metrics.record import METRICS
+from fairexit.stats.contrasts import Contrast
+from fairexit.stats.paired import Pairs, draw_pairs
+from timing import table
+
+NAMES = ("accuracy", "f1", "eopp1", "eopp1_weighted", "eodd", "eodd_weighted")
+WORLD = World(images=5000, size=1.17)
+GAP = 0.1
+EFFECTS = (0.0, 0.01)
+"""Standard deviation of what a seed does to true positive rates."""
+DRAWS, GAP_DRAWS = 400, 200
+PILOTS = 20
+"""Studies whose median smallest difference is planted."""
+
+
+def network(effect: float, planted: float, gap: float, rng: np.random.Generator) -> NDArray:
+    """A network's probability of each answer, (M, C, C), as its seed and a planted gap make it."""
+    middle = effect * rng.standard_normal()
+    rates = WORLD.rates(gap, 0.5 + middle, 0.9 + middle)
+    every = range(WORLD.classes)
+    hits = rates[:, every, every]
+    apart = np.array([[0.5], [-0.5]])
+    tilt = apart * effect * rng.standard_normal(WORLD.classes)
+    hits = hits + tilt + planted * apart * np.where(hits[0] >= hits[1], 1, -1)
+    hits = np.clip(hits, 0.0, 1.0)
+    wrong = rates.copy()
+    wrong[:, every, every] = 0
+    rates = (1 - hits)[:, :, None] * wrong / wrong.sum(-1, keepdims=True)
+    rates[:, every, every] = hits
+    return rates
+
+
+def study(
+    seeds: int, rows: Sequence[tuple[float, float]], *, seed: int, gap: float, plant: bool = False
+) -> Pairs:
+    """The draws of a study.
+
+    Args:
+        seeds: number of seeds, S.
+        rows: for each row the effect of its seeds, and the gap that is planted into it.
+        seed: of the study.
+        gap: true gap of all rows.
+        plant: whether contrasts of gaps know their power.
+    """
+    rng = np.random.default_rng(seed)
+    networks = [network(*row, gap, rng) for row in rows for _ in range(seeds)]
+    return draw_pairs(
+        WORLD.draw(networks, rng),
+        metrics=[name for name in NAMES if name in METRICS],
+        n_resamples=DRAWS,
+        n_gap_resamples=GAP_DRAWS,
+        random_state=seed,
+        plant=plant,
+    )
+
+
+def difference(drawn: Pairs, name: str, seeds: int, rows: int = 2) -> Contrast:
+    """The first row minus the second, with the variance over seeds pooled over all rows."""
+    models = [range(k * seeds, (k + 1) * seeds) for k in range(rows)]
+    return drawn.contrast(name, [(1, models[0]), (-1, models[1])], rows=models)
+
+
+def coverage(seeds: int, rows: int, effect: float, repeats: int) -> Iterator[list[str]]:
+    """A row for each metric: coverage, half width, that of the oracle, their ratio."""
+    values: dict[str, list[tuple[float, float, float]]] = {}
+    for repeat in range(repeats):
+        drawn = study(seeds, [(effect, 0.0)] * rows, seed=repeat, gap=GAP)
+        for name in (name for name in NAMES if name in METRICS):
+            point, low, high, _ = difference(drawn, name, seeds, rows).interval()
+            values.setdefault(name, []).append((float(point), float(low), float(high)))
+    for name, listed in values.items():
+        point, low, high = np.array(listed).T
+        held = ((low <= 0) & (high >= 0)).mean()
+        half, oracle = np.median(high - low) / 2, 1.96 * point.std(ddof=1)
+        yield [
+            str(seeds), str(rows), f"{effect:g}", METRICS[name].label, share(held, repeats),
+            f"{half:.4f}", f"{oracle:.4f}", f"{half / oracle:.2f}",
+        ]  # fmt: skip
+
+
+def power(seeds: int, gap: float, effect: float, repeats: int) -> Iterator[list[str]]:
+    """A row for each metric: the smallest difference, and the share of studies that show it."""
+    for name in (name for name in NAMES if name in METRICS and METRICS[name].compares_groups):
+        pilots = [
+            study(seeds, [(effect, 0.0)] * 2, seed=10_000 + k, gap=gap, plant=True)
+            for k in range(PILOTS)
+        ]
+        smallest = [difference(drawn, name, seeds).smallest() for drawn in pilots]
+        # Equalised odds is the mean of two gaps, of which one is planted.
+        planted = float(np.nanmedian(smallest)) * (2 if name.startswith("eodd") else 1)
+        shown = []
+        for repeat in range(repeats):
+            drawn = study(seeds, [(effect, planted), (effect, 0.0)], seed=repeat, gap=gap)
+            shown.append(float(difference(drawn, name, seeds).interval().low) > 0)
+        yield [
+            str(seeds), f"{gap:g}", f"{effect:g}", METRICS[name].label,
+            f"{np.nanmedian(smallest):.3f}", share(np.mean(shown), repeats),
+        ]  # fmt: skip
+
+
+def share(value: float, repeats: int) -> str:
+    """A share in per cent with its Monte-Carlo error."""
+    return f"{100 * value:.1f} ± {100 * math.sqrt(value * (1 - value) / repeats):.1f} %"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=400)
+    parser.add_argument("--only", choices=["coverage", "power"])
+    options = parser.parse_args()
+    if options.only != "power":
+        header = ["seeds", "rows", "seed effect", "metric", "coverage", "half width", "oracle", ""]
+        designs = [(s, 2, e) for e in EFFECTS for s in (3, 5, 10)] + [(3, 8, EFFECTS[-1])]
+        rows = [row for d in designs for row in coverage(*d, options.repeats)]
+        print(table(header, rows), end="\n\n", flush=True)
+    if options.only != "coverage":
+        header = ["seeds", "gap", "seed effect", "metric", "smallest difference", "shown"]
+        designs = [(3, 0.1, 0.005), (3, 0.0, 0.0), (1, 0.1, 0.0)]
+        rows = [row for d in designs for row in power(*d, options.repeats)]
+        print(table(header, rows))
+
+
+if __name__ == "__main__":
+    main()
