@@ -18,7 +18,7 @@ from fairexit.stats import clusters as clusters_module
 from fairexit.stats import intervals
 from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
 from fairexit.stats.clusters import find_clusters, rarest_class
-from fairexit.stats.intervals import SUMS, Jackknife, quantiles, with_seeds
+from fairexit.stats.intervals import Jackknife, quantiles
 from fairexit.stats.resampling import chunks, draw_types, resample, sum_margins
 from fairexit.stats.sample import Sample
 from fairexit.types import UNKNOWN
@@ -250,6 +250,11 @@ def test_a_value_that_no_draw_has_is_nan() -> None:
     assert np.isnan(quantiles(np.full((5, 1), np.nan), np.full((1, 1), 0.5))).all()
 
 
+def minus(i: int, j: int) -> list[tuple[float, list[int]]]:
+    """The terms of model i minus model j."""
+    return [(1.0, [i]), (-1.0, [j])]
+
+
 @FEW
 @given(SEEDS)
 def test_differences_are_paired(seed: int) -> None:
@@ -258,46 +263,15 @@ def test_differences_are_paired(seed: int) -> None:
     drawn = bootstrap(as_sample(labels, same, *rest), n_resamples=30)
     for name in METRICS:
         for method in ("percentile", "bca"):
-            values = drawn.difference(name, 0, 2, method=method)[:3]
+            values = drawn.contrast(name, minus(0, 2), method=method).interval()[:3]
             assert all(v == 0 or np.isnan(v) for v in values)
-        there, back = drawn.difference(name, 0, 1), drawn.difference(name, 1, 0)
+        there, back = drawn.contrast(name, minus(0, 1)), drawn.contrast(name, minus(1, 0))
         if not np.isnan(there.point):
             one, two = drawn.point[name][:2]
             assert there.point == one - two == -back.point
-    _, low, high, _ = drawn.difference("accuracy", 0, 1, method="percentile")
+    _, low, high, _ = drawn.contrast("accuracy", minus(0, 1), method="percentile").interval()
     pairs = drawn.draws["accuracy"][:, 0] - drawn.draws["accuracy"][:, 1]
     assert pairs.min() <= low <= np.median(pairs) <= high <= pairs.max()
-
-
-def test_one_seed_is_a_difference_and_more_are_wider() -> None:
-    arrays = clustered(3, 300, models=6)
-    drawn = bootstrap(as_sample(*arrays), metrics=("accuracy",), n_resamples=4000)
-    one = drawn.over_seeds("accuracy", [0], [3])
-    for ours, plain in zip(
-        one, drawn.difference("accuracy", 0, 3, method="percentile"), strict=True
-    ):
-        assert ours == plain
-    point, low, high, _ = drawn.over_seeds("accuracy", [0, 1, 2], [3, 4, 5])
-    values = drawn.point["accuracy"]
-    assert point == pytest.approx((values[:3] - values[3:]).mean())
-    pairs = drawn.draws["accuracy"][:, :3] - drawn.draws["accuracy"][:, 3:]
-    without = np.quantile(pairs.mean(1), [0.025, 0.975])
-    assert low < without[0] < without[1] < high
-    mean = drawn.over_seeds("accuracy", [0, 1, 2])
-    assert mean.low < values[:3].mean() < mean.high
-
-
-@pytest.mark.parametrize("draws", [1, 400, 200_000])
-@pytest.mark.parametrize("level", [0.95, 1 - 0.05 / 18])
-def test_seeds_add_students_t(draws: int, level: float) -> None:
-    points = np.array([0.1, 0.2, 0.6])
-    spread = with_seeds(points, np.full(draws, 0.3))
-    assert len(spread) >= SUMS
-    ends = (1 - level) / 2, (1 + level) / 2
-    reach = scipy.stats.t.ppf(ends[1], 2) * points.std(ddof=1) / np.sqrt(3)
-    np.testing.assert_allclose(np.quantile(spread, ends), [0.3 - reach, 0.3 + reach], 0.05)
-    once = np.full(draws, 0.3)
-    assert with_seeds(points[:1], once) is once
 
 
 def test_functions_of_the_margins_and_cells_that_run_empty() -> None:
@@ -433,11 +407,11 @@ def test_bad_input(change: dict[str, Any], message: str) -> None:
             "confidence_level is 95; it must be between 0 and 1",
         ),
         (
-            lambda b: b.difference("f1", 0, 0, confidence_level=0),
+            lambda b: b.interval("f1", 0),
             "confidence_level is 0; it must be between 0 and 1",
         ),
-        (lambda b: b.over_seeds("f1", [0], [0, 0]), "give one model for each seed"),
-        (lambda b: b.over_seeds("f1", []), "give one model for each seed"),
+        (lambda b: b.contrast("f1", [(1, [0]), (-1, [0, 0])]), "give one model for each seed"),
+        (lambda b: b.contrast("f1", []), "give one model for each seed"),
     ],
 )
 def test_bad_questions(call: Any, message: str) -> None:

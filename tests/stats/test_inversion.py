@@ -78,19 +78,21 @@ def test_differences_are_paired() -> None:
         metrics=("eopp1",),
         n_resamples=200,
     )
-    same = found.difference("eopp1", [0], [2])
+    same = found.contrast("eopp1", [(1, [0]), (-1, [2])]).interval()
     assert same.point == same.low == same.high == 0
-    there, back = (found.difference("eopp1", *ij) for ij in (([0], [1]), ([1], [0])))
+    there, back = (
+        found.contrast("eopp1", [(1, [i]), (-1, [j])]).interval() for i, j in ((0, 1), (1, 0))
+    )
     assert there.point == pytest.approx(-back.point)
     assert there.low > 0
     assert back.high < 0
-    seeds = found.difference("eopp1", [0, 2], [1, 3])
+    seeds = found.contrast("eopp1", [(1, [0, 2]), (-1, [1, 3])])
     assert seeds.point == pytest.approx(there.point)
 
 
 def test_a_difference_spans_measured_and_corrected() -> None:
     found = invert(as_sample(*two_models(300)), metrics=("eopp1",), n_resamples=300)
-    point, low, high, _ = found.difference("eopp1", [0], [1])
+    point, low, high, _ = found.contrast("eopp1", [(1, [0]), (-1, [1])]).interval()
     corrected = found.corrected("eopp1")
     assert low < min(point, corrected[0] - corrected[1])
     assert high > max(point, corrected[0] - corrected[1])
@@ -124,7 +126,7 @@ def test_the_corrected_gap_is_the_median_unbiased_one() -> None:
             r"'eop1' was not resampled; did you mean",
         ),
         (
-            lambda a: invert(as_sample(*a), n_resamples=2).difference("eopp1", [0], []),
+            lambda a: invert(as_sample(*a), n_resamples=2).contrast("eopp1", [(1, [0]), (-1, [])]),
             "give one model for each seed, and as many baselines",
         ),
     ],
