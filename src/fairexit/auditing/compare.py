@@ -37,6 +37,7 @@ def compare(
         n_resamples=settings.n_resamples,
         n_gap_resamples=settings.n_gap_resamples,
         random_state=settings.random_state,
+        plant=True,
     )
     number = len(seeds)
     models, others = range(number), range(number, 2 * number)
@@ -53,6 +54,7 @@ def compare(
                 float(values.mean()),
                 float(baseline_values.mean()),
                 bounded(estimates(interval, exact=identical).item(), -1, 1),
+                contrast.smallest(1 if METRICS[metric].higher_is_better else -1),
                 tuple(values.tolist()),
                 tuple(baseline_values.tolist()),
             )

@@ -126,13 +126,14 @@ def _rate(rate: "Proportion") -> str:
 
 def paired_table(a: "AttributeAudit", baseline: str) -> Table:
     """The model compared with the baseline on the same samples."""
-    columns = ["Measure", "Model", baseline, "Difference (interval)"]
+    columns = ["Measure", "Model", baseline, "Difference (interval)", "Smallest detectable"]
     rows = [
         [
             capital(label(p.metric)),
             number(p.value),
             number(p.baseline),
             interval_text(p.difference),
+            number(p.smallest),
         ]
         for p in a.paired
     ]

@@ -217,6 +217,8 @@ def _paired_text(pair: Paired) -> str:
         verdict = "without an interval"
     elif d.low <= 0 <= d.high:
         verdict = "which could be chance"
+        if not math.isnan(pair.smallest):
+            verdict += f" (an improvement of {decimal(pair.smallest)} is shown in 80 of 100 cases)"
     else:
         verdict = "which is lower" if d.value < 0 else "which is higher"
     return (
