@@ -8,30 +8,35 @@ import pandas as pd
 from fairexit.metrics.record import main_metrics
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
-from fairexit.stats.paired import draw_pairs
-from fairexit.study.collect import POLICY, Pooled
+from fairexit.study.collect import Pooled
+from fairexit.study.comparisons import Side
+from fairexit.study.drawn import Drawn
 from fairexit.study.folder import read_log
 from fairexit.study.outcomes import clipped_ends
+from fairexit.study.paper import common_name
 from fairexit.study.paper_tables import inactive, marked
-from fairexit.study.verdicts import DRAWS, GAP_DRAWS
 from fairexit.tables import Table, number
 from fairexit.training.log import kept_epoch
 
 
-def against_others(pooled: Sequence[Pooled], named: Mapping[str, str]) -> pd.DataFrame:
+def against_others(
+    pooled: Sequence[Pooled], named: Mapping[str, str], drawn: Drawn
+) -> pd.DataFrame:
     """Paired differences of every row from its baseline, and how well the attribute is read.
 
     The baseline is the named one, else the first row of ERM without pruning and with the same
     exits; a row without a baseline has no differences. Differences are means over the seeds that
     both rows have, on the same test images, with 95 % intervals over clusters and, from two seeds
-    on, over seeds.
+    on, over seeds; the variance over seeds is pooled over all rows.
 
     Args:
         pooled: the cells of one dataset.
         named: row -> its baseline.
+        drawn: the draws of these cells.
 
-    Columns: `row`, `mark` (see `inactive`), `against` (the baseline, "" for none), `seeds`,
-    `penalty` (norm of the penalty's gradient as a share of the target's), `probe_first`,
+    Columns: `row`, `mark` (see `inactive`, and why the row decides nothing), `against` (the
+    baseline, "" for none), `seeds`, `penalty` (norm of the penalty's gradient as a share of the
+    target's), `probe_first`,
     `probe_final` (balanced accuracy of a linear classifier that predicts the attribute from the
     features of the first and of the final exit, on validation), their `_sd`, and for each main
     metric the difference, `<metric>_low` and `<metric>_high`.
@@ -46,13 +51,14 @@ def against_others(pooled: Sequence[Pooled], named: Mapping[str, str]) -> pd.Dat
     records = []
     for name, seeds in rows.items():
         baseline = named.get(name) or plain.get(_exits(seeds[0]), name)
-        mark = inactive([run for cell in seeds for run in cell.runs])
+        marks = [inactive([run for cell in seeds for run in cell.runs])]
+        marks.append(drawn.left_out.get(common_name(name), ""))
         compared = baseline != name and baseline in rows
-        record: dict[str, object] = {"row": name, "mark": mark}
+        record: dict[str, object] = {"row": name, "mark": ", ".join(filter(None, marks))}
         record |= {"against": baseline if compared else "", "seeds": len(seeds)}
         record |= _penalty_and_probes(seeds)
         if compared:
-            record |= _differences(seeds, rows[baseline])
+            record |= _differences(name, baseline, drawn)
         records.append(record)
     return pd.DataFrame(records)
 
@@ -107,24 +113,12 @@ def _penalty_and_probes(seeds: Sequence[Pooled]) -> dict[str, float]:
     return record
 
 
-def _differences(seeds: Sequence[Pooled], baseline: Sequence[Pooled]) -> dict[str, float]:
+def _differences(row: str, baseline: str, drawn: Drawn) -> dict[str, float]:
     """Metric -> mean difference over the common seeds, with the ends of its interval."""
-    baselines = {cell.seed: cell for cell in baseline}
-    compared = [cell for cell in seeds if cell.seed in baselines]
-    n = len(compared)
-    if not n:
-        return {}
-    cells = compared + [baselines[cell.seed] for cell in compared]
-    answers = np.stack([cell.answers(POLICY) for cell in cells])
-    drawn = draw_pairs(
-        cells[0].sample.with_answers(answers),
-        metrics=main_metrics(),
-        n_resamples=DRAWS,
-        n_gap_resamples=GAP_DRAWS,
-    )
-    record = {}
-    for metric in main_metrics():
-        interval = drawn.difference(metric, range(n), range(n, 2 * n))
+    weights = {Side(common_name(row)): 1.0, Side(common_name(baseline)): -1.0}
+    record: dict[str, float] = {}
+    for metric in main_metrics() if drawn.seeds(weights) else ():
+        interval = drawn.contrast(metric, weights).interval()
         record[metric] = float(interval.point)
         record[f"{metric}_low"], record[f"{metric}_high"] = clipped_ends(interval)
     return record

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from fairexit.evaluation.entanglement import (
     MEAN,
@@ -13,40 +15,54 @@ from fairexit.evaluation.entanglement import (
     mean_over_runs,
     read_entanglement,
 )
-from fairexit.stats.seeds import LEVEL, half_width, min_detectable_difference
-from fairexit.study.claims import Claim, Comparison, Side, verdict_of
+from fairexit.stats.contrasts import Contrast, Reach
+from fairexit.stats.seeds import LEVEL, Variance
 from fairexit.study.collect import Pooled
-from fairexit.study.outcomes import ClaimOutcome, Outcome, bounds, needed
+from fairexit.study.comparisons import Claim, Comparison, Side
+from fairexit.study.deciding import Design
+from fairexit.study.outcomes import ClaimOutcome, Outcome, clipped_ends, corrected, outcome_of
 from fairexit.study.paper import ENTANGLED, FALLS, Printed, common_name
+from fairexit.study.words import Direction, direction_of, word_of_all
+
+NORMAL = ndtri((np.arange(1000) + 0.5) / 1000)
+"""Draws of the standard normal distribution."""
 
 
-def entanglement_verdict(pooled: Sequence[Pooled], paper: Printed | None) -> ClaimOutcome:
+def entanglement_verdict(
+    pooled: Sequence[Pooled], paper: Printed | None, design: Design
+) -> ClaimOutcome:
     """The verdict on the sixth claim, from the results of `fairexit entangle` in the runs."""
     changes = {
         row: _changes([cell for cell in pooled if common_name(cell.row) == row])
         for row in ENTANGLED
     }
     keys = list(dict.fromkeys(key for by_key in changes.values() for key in by_key))
-    images, number, falls = len(pooled[0].ids), len(keys) * len(ENTANGLED), {}
-    if keys and paper is not None:
-        backbone = pooled[0].runs[0].config.model.backbone
+    backbone, falls = pooled[0].runs[0].config.model.backbone if keys else "", {}
+    if paper is not None:
         falls = {pooled[0].group: FALLS.get((paper.dataset, backbone))}
-    comparisons, outcomes = [], []
-    for row in ENTANGLED:
-        for of, temperature in keys:
-            metric = f"SNNL of {of}, change per stage, T {temperature:g}"
-            comparison = Comparison(metric, Side(row), None, -1)
-            values = changes[row].get((of, temperature))
-            comparisons.append(comparison)
-            outcomes.append(
-                values
-                and _fall(comparison, *values, number=number, printed=falls.get(of), images=images)
-            )
-    claim = Claim(
-        6, "SNNL of the attribute, and of the target, falls with depth", tuple(comparisons)
-    )
-    verdict = verdict_of([o.bounds if o else None for o in outcomes])
-    return ClaimOutcome(claim, verdict, tuple(outcomes))
+    strict_level = 1 - (1 - LEVEL) / max(1, len(keys) * len(ENTANGLED))
+    comparisons: list[Comparison] = []
+    outcomes: list[Outcome | None] = []
+    strict: list[Direction | None] = []
+    for row, (of, temperature) in product(ENTANGLED, keys):
+        metric = f"SNNL of {of}, change per stage, T {temperature:g}"
+        comparison = Comparison(metric, ((Side(row), None),), -1)
+        comparisons.append(comparison)
+        if (of, temperature) not in changes[row]:
+            outcomes.append(None)
+            strict.append(None)
+            continue
+        change = mean_change(*changes[row][of, temperature])
+        means = (float(change.point), math.nan)
+        outcomes.append(
+            outcome_of(comparison, change, means=means, printed=falls.get(of), design=design)
+        )
+        decided = change.variance.number > 1
+        ends = clipped_ends(change.interval(strict_level))
+        strict.append(direction_of(*ends, sign=-1) if decided else "open")
+    text = "SNNL of the attribute, and of the target, falls with depth"
+    verdict = word_of_all([o.direction if o else None for o in outcomes], strict)
+    return ClaimOutcome(Claim(6, text, tuple(comparisons)), verdict, corrected(outcomes))
 
 
 def measured(seeds: Sequence[Pooled]) -> list[Entanglement]:
@@ -83,46 +99,27 @@ def _changes(
     return {key: (values[0][i], values[1][i]) for i, key in enumerate(keys)}
 
 
-def _fall(
-    comparison: Comparison,
-    changes: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    *,
-    number: int,
-    printed: float | None,
-    images: int,
-) -> Outcome:
-    """The outcome for the mean over seeds; the errors are over images, which the seeds share.
+def mean_change(changes: NDArray[np.float64], errors: NDArray[np.float64]) -> Contrast:
+    """The mean change over seeds, with its interval and power.
+
+    What images do to single networks is not known apart from what they do to all. So it is counted
+    in both the errors and the spread over seeds, as in `fairexit.stats.seeds.half_width`.
 
     Args:
-        comparison: that the change is below zero.
         changes: mean change per stage of each seed, (S,).
-        errors: their standard errors, (S,).
-        number: number of comparisons of the claim.
-        printed: the paper's change.
-        images: number of test images.
+        errors: their standard errors over images, which the seeds share, (S,).
     """
-    seeds, point, error = len(changes), float(changes.mean()), float(errors.mean())
-    spread = float(changes.std(ddof=1)) if seeds > 1 else math.nan
+    number, error = len(changes), float(errors.mean())
+    spread = changes.var(ddof=1) if number > 1 else np.zeros(())
+    point = np.asarray(changes.mean())
 
-    def half_width_at(level: float) -> float:
-        return float(half_width(error, spread, seeds, level))
+    def reach(level: float) -> Reach:
+        half = np.asarray(error * ndtri((1 + level) / 2))
+        return Reach(point, point, half, half)
 
-    half, strict = half_width_at(LEVEL), half_width_at(1 - (1 - LEVEL) / number)
-    interval = point - half, point + half
-    sides = bounds(comparison, interval, (point - strict, point + strict), seeds)
-    smallest = min_detectable_difference(half, error**2, spread**2, seeds)
-    enough = (
-        None
-        if printed is None
-        else needed(
-            comparison,
-            printed,
-            seed_variance=spread**2,
-            image_variance=error**2,
-            images=images,
-        )
-    )
-    return Outcome(
-        comparison, seeds, point, math.nan, point, *interval, sides, printed, smallest, enough
-    )
+    def shifted(effect: float, sign: int) -> NDArray[np.float64]:
+        shift: NDArray[np.float64] = sign * effect + error * NORMAL
+        return shift
+
+    variance = Variance(np.asarray(error**2), np.zeros(()), spread, number - 1, number)
+    return Contrast(point, variance, np.zeros(()), reach, shifted)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fairexit.runs import Run
 from fairexit.study.collect import Pooled
+from fairexit.study.drawn import Drawn
 from fairexit.study.paper import CLASSES, Printed
 from fairexit.study.paper_tables import inactive
 from fairexit.study.plan import Study
@@ -32,6 +33,20 @@ def print_note(cell: Pooled, paper: Printed | None) -> str:
     if paper.backbone != backbone:
         text += f"**The printed numbers are of {paper.backbone}, ours of {backbone}.** "
     return text
+
+
+def left_out_note(drawn: Drawn) -> str:
+    """Which rows take no part in the claims and why, else ""."""
+    sentences = [
+        f"**{row} takes no part in any claim: {reason}.** "
+        for row, reason in drawn.left_out.items()
+    ]
+    if drawn.unchecked:
+        sentences.append(
+            f"F1 of {', '.join(drawn.unchecked)} was not compared with that of ERM with the same "
+            "exits, which was not run. "
+        )
+    return "".join(sentences)
 
 
 def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:

@@ -1,16 +1,18 @@
-"""Outcomes of comparisons and claims, and what a study would need to decide them."""
+"""Outcomes of comparisons and claims: measured differences, words, power."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from scipy.special import ndtri
+import numpy as np
 
+from fairexit.stats.contrasts import POWER, Contrast
 from fairexit.stats.intervals import Interval
-from fairexit.stats.seeds import LEVEL, POWER, seeds_needed
-from fairexit.study.claims import Bounds, Claim, Comparison, Verdict, verdict_of
-
-POWERED = float(ndtri((1 + LEVEL) / 2) + ndtri(POWER))
-"""A true difference of this many standard errors is detected in 80 of 100 studies: 2.8."""
+from fairexit.stats.multiple import holm
+from fairexit.stats.seeds import LEVEL
+from fairexit.study.comparisons import Claim, Comparison
+from fairexit.study.deciding import Decides, Design, decides
+from fairexit.study.words import Direction, Verdict, direction_of
 
 
 @dataclass(frozen=True)
@@ -18,18 +20,20 @@ class Outcome:
     """The measured difference of one comparison, with its interval and power.
 
     Attributes:
-        comparison: what is claimed.
-        seeds: number of seeds that both sides have.
+        comparison: what is claimed, over the pairs that were run.
+        seeds: number of seeds that all sides have.
         a, b: means over these seeds; b is NaN where the comparison has no second side.
-        difference, low, high: a - b with its 95 % interval over seeds and clusters; with one seed
-            over clusters alone, so that it is valid for these networks only.
-        bounds: the interval in the claimed direction.
+        difference, low, high: a - b with its interval over seeds and images; with one seed over
+            images alone, so that it is valid for these networks only.
+        level: confidence level of the interval.
+        p_value: two-sided, of a - b at the margin; NaN with one seed. Of a secondary comparison it
+            is corrected for all of its claim.
+        smallest: the smallest true difference, from the margin on in the claimed direction, that
+            this design shows in 80 of 100 studies.
         paper: the printed a - b; None where the paper prints none.
-        smallest: the smallest true difference that this design detects in 80 of 100 studies.
-        needed: number of seeds of each row (None where one seed was run, whose spread is unknown)
-            and of test images that would detect the printed difference in 80 of 100 studies; None
-            where nothing is printed, or the printed difference is within the margin or in the
-            other direction.
+        power: the share of studies of this design that show the printed difference; None where
+            nothing is printed, or it is within the margin or in the other direction.
+        decides: what would show the printed difference; None likewise.
     """
 
     comparison: Comparison
@@ -39,14 +43,30 @@ class Outcome:
     difference: float
     low: float
     high: float
-    bounds: Bounds
-    paper: float | None
+    level: float
+    p_value: float
     smallest: float
-    needed: tuple[int | None, int] | None
+    paper: float | None
+    power: float | None
+    decides: Decides | None
 
     @property
-    def verdict(self) -> Verdict:
-        return verdict_of([self.bounds])
+    def direction(self) -> Direction:
+        """Where the interval lies; "open" with one seed, because the claims are about methods."""
+        if self.seeds == 1:
+            return "open"
+        comparison = self.comparison
+        return direction_of(self.low, self.high, sign=comparison.sign, margin=comparison.margin)
+
+    @property
+    def enough(self) -> bool | None:
+        """Whether this design shows the printed difference in 80 of 100 studies."""
+        return None if self.power is None else self.power >= POWER
+
+    @property
+    def leaves_out_paper(self) -> bool | None:
+        """Whether the interval leaves out the printed difference; None where nothing is printed."""
+        return None if self.paper is None else not self.low <= self.paper <= self.high
 
 
 @dataclass(frozen=True)
@@ -55,13 +75,77 @@ class ClaimOutcome:
 
     Attributes:
         claim: the claim.
-        verdict: whether it holds.
-        outcomes: one for each of its comparisons; None for a comparison that was not run.
+        verdict: the word on it.
+        outcomes: of the secondary comparisons; None for a comparison that was not run.
+        primary: of each form of the primary comparison.
+        condition: of the condition; None if the claim has none, or it was not run.
     """
 
     claim: Claim
     verdict: Verdict
     outcomes: tuple[Outcome | None, ...]
+    primary: tuple[Outcome | None, ...] = ()
+    condition: Outcome | None = None
+
+    @property
+    def forms(self) -> list[str]:
+        """Metrics of the primary comparisons and the condition on which the word rests."""
+        if self.verdict == "holds":
+            return [o.comparison.metric for o in self.primary if o and o.direction == "for"]
+        if self.verdict == "contradicted":
+            parts = (*self.primary, self.condition)
+            return [o.comparison.metric for o in parts if o and o.direction == "against"]
+        return []
+
+
+def outcome_of(
+    comparison: Comparison,
+    contrast: Contrast,
+    *,
+    level: float = LEVEL,
+    means: tuple[float, float] = (math.nan, math.nan),
+    printed: float | None,
+    design: Design,
+) -> Outcome:
+    """The outcome of a comparison.
+
+    Args:
+        comparison: what is claimed.
+        contrast: a - b.
+        level: confidence level of the interval, on which the power rests too.
+        means: a and b.
+        printed: the paper's a - b.
+        design: the study's data.
+    """
+    sign, seeds = comparison.sign, contrast.variance.number
+    low, high = clipped_ends(contrast.interval(level))
+    power, way = None, None
+    effect = math.nan if printed is None else sign * printed + comparison.margin
+    if effect > 0:
+        power = contrast.power(effect, sign, confidence_level=level)
+        needed = contrast.needed(effect, sign, confidence_level=level)
+        way = decides(needed, design, seeds=seeds, rows=len(comparison.rows))
+    return Outcome(
+        comparison,
+        seeds,
+        *means,
+        float(contrast.point),
+        low,
+        high,
+        level,
+        math.nan if seeds == 1 else contrast.p_value(-sign * comparison.margin),
+        contrast.smallest(sign, confidence_level=level),
+        printed,
+        power,
+        way,
+    )
+
+
+def corrected(outcomes: Iterable[Outcome | None]) -> tuple[Outcome | None, ...]:
+    """The outcomes with p-values that are corrected together, by Holm's method."""
+    parts = tuple(outcomes)
+    p_values = holm(np.array([o.p_value if o else math.nan for o in parts]))
+    return tuple(o and replace(o, p_value=float(p)) for o, p in zip(parts, p_values, strict=True))
 
 
 def clipped_ends(interval: Interval) -> tuple[float, float]:
@@ -70,60 +154,3 @@ def clipped_ends(interval: Interval) -> tuple[float, float]:
     A difference of two metrics lies in this range; Student's t with few seeds exceeds it.
     """
     return max(float(interval.low), -1.0), min(float(interval.high), 1.0)
-
-
-def bounds(
-    comparison: Comparison,
-    interval: tuple[float, float],
-    strict: tuple[float, float],
-    seeds: int,
-) -> Bounds:
-    """Turn intervals of a - b into bounds of sign * (a - b) + margin.
-
-    Args:
-        comparison: gives sign and margin.
-        interval: ends of the 95 % interval of a - b.
-        strict: ends of the interval at the level that allows for all comparisons of the claim.
-        seeds: number of seeds; with one the bounds are infinite.
-    """
-    if seeds == 1:
-        return Bounds(-math.inf, math.inf, math.inf)
-    ends = sorted(comparison.sign * end + comparison.margin for end in interval)
-    strict_high = max(comparison.sign * end + comparison.margin for end in strict)
-    return Bounds(ends[0], ends[1], strict_high)
-
-
-def needed(
-    comparison: Comparison,
-    printed: float,
-    *,
-    seed_variance: float,
-    image_variance: float,
-    images: int,
-) -> tuple[int | None, int] | None:
-    """Seeds of each row and test images that detect the printed difference in 80 of 100 studies.
-
-    The difference is detected where its standard error is at most difference / 2.8. Half of that
-    variance, (difference / 2.8)^2 / 2, is allowed to the images, which gives their number; the
-    number of seeds is the smallest with which the difference is then detectable.
-
-    Args:
-        comparison: what is claimed; its margin adds to the difference.
-        printed: the paper's a - b.
-        seed_variance: variance of the difference from seed to seed; NaN with one seed. Then all of
-            the variance is allowed to the images, and the number of seeds is None.
-        image_variance: variance of the mean difference over resamples of the test images.
-        images: number of test images.
-    Returns:
-        Numbers of seeds and images; None where the printed difference is within the margin or in
-        the other direction.
-    """
-    effect = comparison.sign * printed + comparison.margin
-    if not effect > 0:
-        return None
-    allowed = (effect / POWERED) ** 2
-    if math.isnan(seed_variance):
-        return None, math.ceil(image_variance * images / allowed)
-    half_variance = allowed / 2
-    enough_images = math.ceil(image_variance * images / half_variance)
-    return seeds_needed(effect, half_variance, seed_variance), enough_images

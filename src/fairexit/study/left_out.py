@@ -1,0 +1,60 @@
+"""Rows of a study that decide nothing: their gaps are small for the wrong reason."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from fairexit.study.claims import MARGINS
+from fairexit.study.collect import POLICY, Pooled
+from fairexit.study.paper import common_name
+
+COLLAPSED = 0.99
+"""A network has collapsed if one class has at least this share of its answers."""
+
+
+def rows_left_out(pooled: Sequence[Pooled]) -> tuple[dict[str, str], list[str]]:
+    """The rows that take no part in any comparison of a claim.
+
+    A row is left out if one of its seeds answers one class nearly always, or if its F1 is more than
+    the margin below that of ERM with the same exits, mean over the seeds that both have.
+
+    Args:
+        pooled: the cells of one dataset.
+    Returns:
+        Common name of the row -> the reason, and the rows whose F1 could not be compared because
+        ERM with the same exits was not run.
+    """
+    rows: dict[str, dict[int, Pooled]] = {}
+    for cell in pooled:
+        rows.setdefault(common_name(cell.row), {})[cell.seed] = cell
+    reasons, unchecked = {}, []
+    for name, cells in rows.items():
+        erm = "ME-ERM" if name.startswith("ME-") else "ERM"
+        loss = _f1_loss(cells, rows.get(erm, {}))
+        reason = _collapse(cells.values())
+        if not reason and loss is None:
+            unchecked.append(name)
+        elif not reason and loss is not None and loss > MARGINS["f1"]:
+            reason = f"its F1 is {loss:.3f} below that of {erm}"
+        if reason:
+            reasons[name] = reason
+    return reasons, unchecked
+
+
+def _collapse(cells: Iterable[Pooled]) -> str:
+    """Which seed answers one class nearly always, "" if none does."""
+    for cell in cells:
+        answers = cell.answers(POLICY)
+        share = np.bincount(answers).max() / len(answers)
+        if share >= COLLAPSED:
+            return f"it answers one class for {100 * share:.1f} % of the images in seed {cell.seed}"
+    return ""
+
+
+def _f1_loss(cells: Mapping[int, Pooled], erm: Mapping[int, Pooled]) -> float | None:
+    """How much F1 is below that of ERM, mean over the common seeds; None without any."""
+    common = [seed for seed in cells if seed in erm]
+    if not common:
+        return None
+    losses = [erm[seed].values["f1"][0] - cells[seed].values["f1"][0] for seed in common]
+    return float(np.mean(losses))
