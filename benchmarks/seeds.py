@@ -1,6 +1,6 @@
 """Intervals of a difference of two rows over training seeds, and how often one is shown.
 
-    python benchmarks/seeds.py [--repeats 400] [--only coverage|power]
+    python benchmarks/seeds.py [--repeats 400] [--only coverage|power] [--workers 2]
 
 Both rows have S networks each, all tested on the same images. A seed moves all true positive rates
 of a network by a common amount, and those of the two groups apart in every class. Coverage: the
@@ -12,9 +12,11 @@ that a study says it would show are planted into one row, and studies that show 
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from coverage import World
@@ -24,13 +26,26 @@ from fairexit.stats.paired import Pairs, draw_pairs
 from timing import table
 
 NAMES = ("accuracy", "f1", "eopp1", "eopp1_weighted", "eodd", "eodd_weighted")
+GAPS = ("eopp1", "eopp1_weighted")
 WORLD = World(images=5000, size=1.17)
 GAP = 0.1
 EFFECTS = (0.0, 0.01)
 """Standard deviation of what a seed does to true positive rates."""
 DRAWS, GAP_DRAWS = 400, 200
-PILOTS = 20
+DESIGNS = ((3, 0.1, 0.005), (3, 0.0, 0.0), (1, 0.1, 0.0))
+"""Seeds, true gap and effect of seeds of the studies of power."""
+PILOTS = 32
 """Studies whose median smallest difference is planted."""
+
+
+class Run(NamedTuple):
+    """Calls a function with many arguments, on several processes."""
+
+    repeats: int
+    workers: int
+
+    def __call__(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list:
+        return Parallel(self.workers)(delayed(function)(*given) for given in arguments)
 
 
 def network(effect: float, planted: float, gap: float, rng: np.random.Generator) -> NDArray:
@@ -66,7 +81,7 @@ def study(
     networks = [network(*row, gap, rng) for row in rows for _ in range(seeds)]
     return draw_pairs(
         WORLD.draw(networks, rng),
-        metrics=[name for name in NAMES if name in METRICS],
+        metrics=NAMES,
         n_resamples=DRAWS,
         n_gap_resamples=GAP_DRAWS,
         random_state=seed,
@@ -80,41 +95,48 @@ def difference(drawn: Pairs, name: str, seeds: int, rows: int = 2) -> Contrast:
     return drawn.contrast(name, [(1, models[0]), (-1, models[1])], rows=models)
 
 
-def coverage(seeds: int, rows: int, effect: float, repeats: int) -> Iterator[list[str]]:
+def interval(seeds: int, rows: int, effect: float, repeat: int) -> dict[str, tuple[float, ...]]:
+    """Point and ends of the interval of each metric in one study of equal rows."""
+    drawn = study(seeds, [(effect, 0.0)] * rows, seed=repeat, gap=GAP)
+    intervals = {name: difference(drawn, name, seeds, rows).interval() for name in NAMES}
+    return {name: tuple(float(part) for part in values[:3]) for name, values in intervals.items()}
+
+
+def coverage(seeds: int, rows: int, effect: float, run: Run) -> Iterator[list[str]]:
     """A row for each metric: coverage, half width, that of the oracle, their ratio."""
-    values: dict[str, list[tuple[float, float, float]]] = {}
-    for repeat in range(repeats):
-        drawn = study(seeds, [(effect, 0.0)] * rows, seed=repeat, gap=GAP)
-        for name in (name for name in NAMES if name in METRICS):
-            point, low, high, _ = difference(drawn, name, seeds, rows).interval()
-            values.setdefault(name, []).append((float(point), float(low), float(high)))
-    for name, listed in values.items():
-        point, low, high = np.array(listed).T
+    listed = run(interval, [(seeds, rows, effect, repeat) for repeat in range(run.repeats)])
+    for name in NAMES:
+        point, low, high = np.array([values[name] for values in listed]).T
         held = ((low <= 0) & (high >= 0)).mean()
         half, oracle = np.median(high - low) / 2, 1.96 * point.std(ddof=1)
         yield [
-            str(seeds), str(rows), f"{effect:g}", METRICS[name].label, share(held, repeats),
+            str(seeds), str(rows), f"{effect:g}", METRICS[name].label, share(held, run.repeats),
             f"{half:.4f}", f"{oracle:.4f}", f"{half / oracle:.2f}",
         ]  # fmt: skip
 
 
-def power(seeds: int, gap: float, effect: float, repeats: int) -> Iterator[list[str]]:
-    """A row for each metric: the smallest difference, and the share of studies that show it."""
-    for name in (name for name in NAMES if name in METRICS and METRICS[name].compares_groups):
-        pilots = [
-            study(seeds, [(effect, 0.0)] * 2, seed=10_000 + k, gap=gap, plant=True)
-            for k in range(PILOTS)
-        ]
-        smallest = [difference(drawn, name, seeds).smallest() for drawn in pilots]
-        # Equalised odds is the mean of two gaps, of which one is planted.
-        planted = float(np.nanmedian(smallest)) * (2 if name.startswith("eodd") else 1)
-        shown = []
-        for repeat in range(repeats):
-            drawn = study(seeds, [(effect, planted), (effect, 0.0)], seed=repeat, gap=gap)
-            shown.append(float(difference(drawn, name, seeds).interval().low) > 0)
+def smallest(seeds: int, gap: float, effect: float, repeat: int) -> dict[str, float]:
+    """The smallest difference of each gap that a study of equal rows says it would show."""
+    drawn = study(seeds, [(effect, 0.0)] * 2, seed=10_000 + repeat, gap=gap, plant=True)
+    return {name: difference(drawn, name, seeds).smallest() for name in GAPS}
+
+
+def shown(name: str, planted: float, design: tuple[int, float, float], repeat: int) -> bool:
+    """Whether a study shows a gap that is planted into its first row."""
+    seeds, gap, effect = design
+    drawn = study(seeds, [(effect, planted), (effect, 0.0)], seed=repeat, gap=gap)
+    return bool(difference(drawn, name, seeds).interval().low > 0)
+
+
+def power(design: tuple[int, float, float], run: Run) -> Iterator[list[str]]:
+    """A row for each gap: the smallest difference, and the share of studies that show it."""
+    pilots = run(smallest, [(*design, repeat) for repeat in range(PILOTS)])
+    for name in GAPS:
+        planted = float(np.nanmedian([pilot[name] for pilot in pilots]))
+        hits = run(shown, [(name, planted, design, repeat) for repeat in range(run.repeats)])
         yield [
-            str(seeds), f"{gap:g}", f"{effect:g}", METRICS[name].label,
-            f"{np.nanmedian(smallest):.3f}", share(np.mean(shown), repeats),
+            *(f"{part:g}" for part in design), METRICS[name].label, f"{planted:.3f}",
+            share(np.mean(hits), run.repeats),
         ]  # fmt: skip
 
 
@@ -127,17 +149,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=400)
     parser.add_argument("--only", choices=["coverage", "power"])
+    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    if options.only != "power":
-        header = ["seeds", "rows", "seed effect", "metric", "coverage", "half width", "oracle", ""]
-        designs = [(s, 2, e) for e in EFFECTS for s in (3, 5, 10)] + [(3, 8, EFFECTS[-1])]
-        rows = [row for d in designs for row in coverage(*d, options.repeats)]
-        print(table(header, rows), end="\n\n", flush=True)
-    if options.only != "coverage":
-        header = ["seeds", "gap", "seed effect", "metric", "smallest difference", "shown"]
-        designs = [(3, 0.1, 0.005), (3, 0.0, 0.0), (1, 0.1, 0.0)]
-        rows = [row for d in designs for row in power(*d, options.repeats)]
-        print(table(header, rows))
+    run = Run(options.repeats, options.workers)
+    designs = [(3, 2, e) for e in EFFECTS] + [(3, 8, EFFECTS[-1])]
+    designs += [(s, 2, e) for s in (5, 10) for e in EFFECTS]
+    header = ["seeds", "rows", "seed effect", "metric", "coverage", "half width", "oracle", "ratio"]
+    for design in designs if options.only != "power" else ():
+        print(table(header, list(coverage(*design, run))), end="\n\n", flush=True)
+    header = ["seeds", "gap", "seed effect", "metric", "smallest difference", "shown"]
+    for design in DESIGNS if options.only != "coverage" else ():
+        print(table(header, list(power(design, run))), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":
