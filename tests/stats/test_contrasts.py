@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from clustered import as_sample, clustered
 from fairexit.errors import UserError
-from fairexit.stats.contrasts import POWERED
+from fairexit.stats.contrasts import POWER
 from fairexit.stats.paired import draw_pairs
 
 TERMS = [(1.0, [0, 1, 2]), (-1.0, [3, 4, 5])]
@@ -89,9 +90,7 @@ def test_power_rises_with_the_difference_and_is_what_smallest_promises(pairs, na
 def test_what_would_show_a_difference_follows_from_its_variance(pairs):
     contrast = pairs.contrast("accuracy", TERMS)
     variance, effect = contrast.variance, 0.02
-    low, *_ = contrast.reach(0.95)
-    reach = effect - max(float(contrast.point - low), 0)
-    allowed = (reach / POWERED) ** 2
+    allowed = (effect / (norm.ppf(0.975) + norm.ppf(POWER))) ** 2
     needed = contrast.needed(effect)
     images, of_seeds = float(variance.images), float(variance.seeds)
     if math.isfinite(needed.images):

@@ -165,8 +165,8 @@ class Inversion:
 
     def _readings(self, name: str, terms: Terms) -> Values:
         """The contrast as measured, less null means, of corrected gaps, and of one side alone."""
-        chance = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
-        measured = by_seed(np.stack([self.point[name], self.point[name] - chance]), terms).mean(1)
+        point = self.point[name]
+        measured = by_seed(np.stack([point, point - self._chance(name)]), terms).mean(1)
         larger, smaller = (self._side(name, terms, sign) for sign in (1, -1))
         return np.stack(
             [
@@ -192,11 +192,18 @@ class Inversion:
         return _Side(corrected, chance <= ALPHA)
 
     def _shifted(self, name: str, terms: Terms, effect: float, sign: int) -> Values:
-        """Measured changes of a contrast, (B,), when a true one of a size and sign is planted."""
+        """A contrast in draws, (B,), when a true one of a size and sign is planted."""
         if self.planted is None:
             raise ValueError("gaps were drawn without `plant`")
-        corrected = np.mean([self._side(name, terms, side).corrected for side in (1, -1)])
-        return self.planted.shifted(name, terms, effect, sign=sign, near=float(corrected))
+        gap = min(float(self._side(name, terms, side).corrected) for side in (1, -1))
+        change = self.planted.shifted(name, terms, effect, sign=sign, near=gap)
+        by_chance = float(by_seed(self._chance(name)[None], terms).mean())
+        return change - sign * max(sign * by_chance, 0)
+
+    def _chance(self, name: str) -> Values:
+        """What chance adds to the gap of each model where there is none, (R, ...)."""
+        added: Values = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
+        return added
 
 
 class _Side(NamedTuple):

@@ -26,11 +26,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import chdtri, ndtri, stdtrit
 
 LEVEL = 0.95
 PRIOR = 4.0
 """Degrees of freedom that the pooled ratio weighs, at most: those of five seeds."""
+LIKELY = 32
+"""How many values represent the distribution of what seeds add to an interval."""
+
 Array = NDArray[np.float64]
 
 
@@ -75,6 +78,21 @@ class Variance:
             return np.zeros(self.images.shape)
         half: Array = stdtrit(self.freedom, (1 + level) / 2) * np.sqrt(self.seeds / self.number)
         return half
+
+    def likely_widenings(self, level: float) -> Array:
+        """Equally likely values of `widening` in studies of this design, (`LIKELY`, ...).
+
+        With few seeds s^2 differs much from one study to the next.
+        """
+        if not self.freedom:
+            return np.zeros((1, *self.images.shape))
+        tails = 1 - (np.arange(LIKELY) + 0.5) / LIKELY
+        over_seeds = np.multiply.outer(
+            chdtri(self.freedom, tails) / self.freedom, self.networks + self.seeds
+        )
+        tail = float(stdtrit(self.freedom, (1 + level) / 2))
+        likely: Array = tail * np.sqrt(np.maximum(over_seeds - self.networks, 0) / self.number)
+        return likely
 
 
 def pool(rows: Iterable[tuple[ArrayLike, ArrayLike]]) -> Pool:
