@@ -139,7 +139,7 @@ def candidate(**changes: Any) -> str:
         ('{"theta": 0.5, "candidates": 1}', "candidates is 1; it must be a list"),
         (
             '{"theta": 0.5, "candidates": [1]}',
-            "each candidate of a policy must have the keys theta,",
+            "each candidate of a policy must have the keys theta",
         ),
         ('{"theta": 0.5, "candidates": [{"theta": 0.5}]}', "must have the keys theta, chosen, ear"),
         (candidate(theta=0.6), "theta is not one of the candidates of the policy"),

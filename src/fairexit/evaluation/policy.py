@@ -108,7 +108,7 @@ class Policy:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, for JSON."""
-        return asdict(self)
+        return asdict(self) | {"candidates": [asdict(c) for c in self.candidates]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Policy":
