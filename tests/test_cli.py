@@ -50,13 +50,19 @@ def test_all_steps_from_data_to_report(command, tmp_path):
 
     status, printed, _ = command("evaluate", run)
     assert status == 0
-    for word in ("Precision", "Eopp1", "Avg", "Diff", "Share of dark", "eodd on val"):
+    for word in ("Precision", "Eopp1", "Avg", "Diff", "Share of dark", "f1 on val"):
         assert word in printed
     policy = json.loads((run / "policy.json").read_text())
     assert policy["split"] == "val"
+    assert f"Theta was chosen by rule f1 on val: {policy['reason']}." in printed
+    assert "the same rule chooses" in printed
+    assert "A theta drawn at random from the grid" in printed
+    assert "the mean cost is" in printed
 
     assert command("report", run, "--out", tmp_path / "r.html", "--data", out)[0] == 0
-    assert 'type="range"' in (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text()
+    assert 'type="range"' in page
+    assert f"Theta was chosen by rule f1 on val: {policy['reason']}." in page
 
 
 def test_json_has_the_promised_keys(command, copy):
@@ -69,6 +75,14 @@ def test_json_has_the_promised_keys(command, copy):
     assert wanted <= set(evaluation)
     stored = json.loads((copy / "metrics.json").read_text())
     assert stored == {"skin_tone": evaluation}
+    policy = json.loads((copy / "policy.json").read_text())
+    assert evaluation["policy"] == policy
+    assert policy["rule"] == "f1"
+    thetas = [candidate["theta"] for candidate in policy["candidates"]]
+    assert thetas == [0.999, 0.99, 0.95, 0.9, 0.85, 0.8, None]
+    assert policy["theta"] in thetas
+    assert sum(candidate["chosen"] for candidate in policy["candidates"]) == pytest.approx(1)
+    assert policy["candidates"][-1]["cost"] == 1
 
 
 def test_a_given_theta_is_not_stored_and_the_policy_is(command, copy):

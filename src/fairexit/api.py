@@ -204,7 +204,7 @@ def evaluate(
     split: str = "test",
     group: str | None = None,
     threshold: str | float | Sequence[float] = "auto",
-    rule: str = "eodd",
+    rule: str = "f1",
     tolerance: float = 0.01,
     grid: Sequence[float] | None = None,
     fallback: Literal["final", "most_confident"] = "final",
@@ -226,7 +226,9 @@ def evaluate(
         group: the sensitive attribute; by default the run's own, or the only one.
         threshold: `auto` (chosen on validation), `policy` (the run's stored one), a number, or a
             sequence with one number for each internal exit.
-        rule: the metric by which `auto` chooses, see `choose_theta`.
+        rule: how `auto` chooses: "f1", the cheapest threshold whose macro F1 is within the
+            tolerance of the best, unless another is shown to be fairer; or a metric such as
+            "eodd", see `fairexit.evaluation.choose.choose_theta`.
         tolerance: loss of macro F1 that the rule allows.
         grid: the thresholds that `auto` tries; by default the paper's.
         fallback: which exit answers when none reaches the threshold.
@@ -241,7 +243,7 @@ def evaluate(
     load_plugins(plugins)
     from fairexit.config_files import build_section
     from fairexit.evaluation.assess import Choice, assess
-    from fairexit.evaluation.thresholds import GRID
+    from fairexit.evaluation.choose import GRID
     from fairexit.predictions.reading import Reading
 
     choice = Choice(

@@ -1,7 +1,6 @@
-"""Exit selection, the sweep and the choice of theta against explicit loops."""
+"""Exit selection and the sweep against explicit loops; the policy and its file."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairexit.errors import UserError
-from fairexit.evaluation.policy import Fallback, Policy
-from fairexit.evaluation.thresholds import GRID, best_option, choose_theta, select, sweep
+from fairexit.evaluation.policy import Candidate, Fallback, Policy
+from fairexit.evaluation.thresholds import select, sweep
 from fairexit.metrics.counts import count, margins
-from fairexit.metrics.record import METRICS, compute
 from fairexit.predictions.files import Predictions
-from random_predictions import FEW, make
+from random_predictions import FEW
 
 FALLBACKS = st.sampled_from(["final", "most_confident"])
 TENTHS = st.lists(st.integers(1, 10).map(lambda t: t / 10), min_size=1, max_size=12)
@@ -95,106 +93,15 @@ def _predictions(probabilities: Any, labels: Any, groups: Any) -> Predictions:
     )
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("tolerance", [0.0, 0.02, 0.5])
-def test_choice_equals_a_loop_over_the_grid(seed: int, tolerance: float) -> None:
-    predictions = make(n=200, seed=seed)
-    grid = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
-    groups, _ = predictions.group("sex")
-
-    def score(theta: float | None) -> tuple[float, float]:
-        exits = select(predictions.confidence, theta)
-        answers = predictions.probabilities[np.arange(200), exits].argmax(-1)
-        values = compute(count(predictions.labels, answers, groups, num_classes=4, num_groups=2))
-        return values["f1"].item(), values["eodd"].item()
-
-    least = score(None)[0] - tolerance
-    best: float | None = None
-    for theta in grid:
-        f1, eodd = score(theta)
-        if f1 >= least and (best is None or eodd <= score(best)[1]):
-            best = theta
-    policy = choose_theta(predictions, "sex", thetas=grid, tolerance=tolerance)
-    assert policy == Policy(best, "final", "eodd", tolerance, "val", "sex")
-    highest = max(grid, key=lambda theta: (score(theta)[0], theta))
-    assert choose_theta(predictions, "sex", thetas=grid, rule="f1").theta == highest
-
-
-def test_of_equals_the_larger_theta() -> None:
-    predictions = make()
-    same = np.repeat(predictions.probabilities[:, -1:], 3, axis=1)
-    alike = replace(predictions, probabilities=same)
-    assert choose_theta(alike, "sex").theta == max(GRID)
-    assert choose_theta(alike, "sex", rule="f1").theta == max(GRID)
-
-
-def test_nobody_leaves_early_where_every_theta_costs_too_much() -> None:
-    predictions = make(n=100)
-    n = np.arange(100)
-    probabilities = np.full((100, 3, 4), 0.0, np.float32)
-    probabilities[:, :2, 0] = 1  # sure and mostly wrong
-    probabilities[n, 2, predictions.labels] = 1
-    sure = replace(predictions, probabilities=probabilities)
-    assert choose_theta(sure, "sex").theta is None
-    assert choose_theta(sure, "sex", tolerance=1.0).theta == max(GRID)
-
-
-def test_a_plain_network_has_a_single_exit() -> None:
-    policy = choose_theta(make(exits=1), "sex")
-    assert (policy.theta, policy.rule) == (None, "single exit")
-
-
-def test_theta_is_never_chosen_on_test() -> None:
-    with pytest.raises(UserError, match="only on rows of split 'val', but these rows are of: test"):
-        choose_theta(make(split="test"), "sex")
-    with pytest.raises(UserError, match="these rows are of: no split"):
-        choose_theta(make(split=""), "sex")
-    mixed = make()
-    mixed.split[0] = "tes"
-    with pytest.raises(UserError, match="these rows are of: tes, val"):
-        choose_theta(mixed, "sex")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"thetas": [0.9, 1.5]},
-            r"threshold 1.5 is out of range; it must be above 0 and at most 1",
-        ),
-        ({"thetas": [0.0]}, "threshold 0 is out of range"),
-        ({"thetas": [float("nan")]}, "threshold nan is out of range"),
-        ({"thetas": []}, "there is no threshold"),
-        ({"rule": "eod"}, "'rule' is 'eod'; did you mean 'eodd'"),
-        ({"fallback": "last"}, "there is no fallback 'last'; available: final, most_confident"),
-        ({"group": "sexx"}, "there is no column of an attribute 'sexx'; did you mean 'sex'"),
-    ],
-)
-def test_bad_options(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        choose_theta(make(), **{"group": "sex", **options})
-
-
-def test_eodd_must_be_defined() -> None:
-    predictions = make(classes=2, groups=2, unknown=False)
-    apart = replace(
-        predictions, attributes=predictions.attributes | {"sex": predictions.labels.copy()}
-    )
-    with pytest.raises(UserError, match="Eodd of attribute 'sex' is not defined"):
-        choose_theta(apart, "sex")
-
-
-def test_values_that_differ_by_rounding_are_equal() -> None:
-    values = np.array([0.3, 0.1 + 0.2, 0.25 + 1e-14, 0.25])
-    f1 = np.full(4, 0.8)
-    assert best_option(METRICS["eodd"], values, f1, 0.7) == 2
-    assert best_option(METRICS["f1"], -values, f1, 0.7) == 2
-    assert best_option(METRICS["eodd"], values[:2], f1[:2], 0.7) == 0
-
-
 def test_wrong_number_of_thetas() -> None:
     with pytest.raises(UserError, match="2 thresholds but 3 internal exits"):
         select(coarse(0).max(-1), [0.5, 0.9])
+
+
+CANDIDATES = (
+    Candidate(0.9, 0.75, 0.5, 0.8, 0.7, 0.1, 0.2),
+    Candidate(None, 0.25, 0.0, None, 0.7, None, None),
+)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +110,20 @@ def test_wrong_number_of_thetas() -> None:
         Policy(0.99, "final", "eodd", 0.01, "val", "sex"),
         Policy((0.9, 1.0), "most_confident"),
         Policy(None, rule="single exit"),
+        Policy(0.9, reason="it is the cheapest", candidates=CANDIDATES),
     ],
 )
 def test_policy_survives_its_file(tmp_path: Path, policy: Policy) -> None:
     policy.save(tmp_path / "policy.json")
     assert Policy.load(tmp_path / "policy.json") == policy
     assert Policy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
+    assert Policy.from_dict(policy.to_dict()) == policy
+
+
+def candidate(**changes: Any) -> str:
+    """A policy's file with one candidate."""
+    values = dict.fromkeys(("chosen", "early", "cost", "f1", "eopp1", "eodd"), 0.5)
+    return json.dumps({"theta": 0.5, "candidates": [{"theta": 0.5} | values | changes]})
 
 
 @pytest.mark.parametrize(
@@ -220,6 +135,17 @@ def test_policy_survives_its_file(tmp_path: Path, policy: Policy) -> None:
         ("[]", "the file does not hold a policy"),
         ("{", "policy.json is not a policy: Expecting"),
         ('{"theta": 0.5, "fallback": "x"}', "no fallback 'x'"),
+        ('{"theta": 0.5, "reason": null}', "reason is None, which is not what a policy holds"),
+        ('{"theta": 0.5, "candidates": 1}', "candidates is 1; it must be a list"),
+        (
+            '{"theta": 0.5, "candidates": [1]}',
+            "each candidate of a policy must have the keys theta",
+        ),
+        ('{"theta": 0.5, "candidates": [{"theta": 0.5}]}', "must have the keys theta, chosen, ear"),
+        (candidate(theta=0.6), "theta is not one of the candidates of the policy"),
+        (candidate(chosen=None), "chosen of a candidate is None; it must be a number"),
+        (candidate(f1="x"), "f1 of a candidate is 'x'; it must be a number"),
+        (candidate(eodd=float("nan")), "eodd of a candidate is nan; it must be a number"),
     ],
 )
 def test_bad_policy_files(tmp_path: Path, text: str, message: str) -> None:

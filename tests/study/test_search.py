@@ -28,7 +28,9 @@ def test_axes_of_another_form_are_refused(text):
         parse_axis(text)
 
 
-values = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6)
+# Values that differ by less than 1e-12 are equal to the rule, but not to the twin.
+value = st.floats(0, 1).map(lambda x: round(x, 6))
+values = st.lists(st.tuples(value, value), min_size=1, max_size=6)
 
 
 @given(values, st.floats(0, 0.2))

@@ -37,13 +37,12 @@ def evaluate(
     rule: Annotated[
         str,
         typer.Option(
-            help="How auto chooses a threshold: eodd, the lowest Eodd within the tolerance, or "
-            "f1, the highest F1."
+            help="How auto chooses a threshold: f1, the cheapest one whose F1 is within the "
+            "tolerance of the best, unless another is shown to be fairer; eodd, the lowest Eodd "
+            "within the tolerance; or another metric."
         ),
-    ] = "eodd",
-    tolerance: Annotated[
-        float, typer.Option(help="Loss of macro F1 that the rule eodd allows.")
-    ] = 0.01,
+    ] = "f1",
+    tolerance: Annotated[float, typer.Option(help="Loss of macro F1 that the rule allows.")] = 0.01,
     grid: Annotated[
         str | None,
         typer.Option(
@@ -97,11 +96,14 @@ def evaluate(
         return
     from fairexit.evaluation.evaluate import ONE_ANSWER
     from fairexit.report import evaluation_tables as tables
+    from fairexit.report.theta_text import choice_lines
 
     show(tables.fairness_table([assessment]))
     show(tables.summary_table([assessment]))
     if len(assessment.predictions.exit_names) > 1:
         show(tables.exit_table(assessment))
+    for line in choice_lines(evaluation.policy):
+        say(line)
     if evaluation.unknown:
         say(
             f"note: {evaluation.unknown} of {evaluation.n + evaluation.unknown} samples have no "

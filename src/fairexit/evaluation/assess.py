@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import cast
 
 from fairexit.errors import UserError, option, short
+from fairexit.evaluation.choose import DEFAULT_RULE, GRID, choose_theta
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
-from fairexit.evaluation.thresholds import DEFAULT_RULE, GRID, check_rule, choose_theta
+from fairexit.evaluation.rules import check_rule
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import Empty
 from fairexit.predictions.data import Predictions
@@ -26,7 +27,7 @@ class Choice:
         threshold: `auto` (by `rule`, on validation), `policy` (the one that the run has stored) or
             numbers.
         grid: the thresholds that `auto` tries.
-        rule: the name of a metric, see `choose_theta`.
+        rule: "f1" or the name of another metric, see `choose_theta`.
         tolerance: the loss of F1 that the rule allows.
         fallback: which exit answers when none reaches the threshold.
     Raises:
@@ -238,6 +239,7 @@ def choose_policy(
         tolerance=choice.tolerance,
         fallback=choice.fallback,
         empty=empty,
+        costs=None if run is None else run.description.get("exit_costs"),
     )
 
 

@@ -22,8 +22,50 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "tolerance": (int, float, type(None)),
     "split": (str, type(None)),
     "group": (str, type(None)),
+    "reason": (str,),
 }
-"""Key of `policy.json` -> the types of its value; theta is checked apart."""
+"""Key of `policy.json` -> the types of its value; theta and candidates are checked apart."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a theta among which a rule chose does on validation; None where a value is not known.
+
+    Attributes:
+        theta: None for the final exit.
+        chosen: share of the resamples of validation in which the same rule chooses it.
+        early: share of the samples that leave before the final exit.
+        cost: mean cost of a sample as a share of the full network's.
+        f1: macro F1, mean over groups.
+        eopp1: Eopp1.
+        eodd: Eodd.
+    """
+
+    theta: float | None
+    chosen: float
+    early: float
+    cost: float | None
+    f1: float | None
+    eopp1: float | None
+    eodd: float | None
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "Candidate":
+        """The candidate with these fields.
+
+        Raises:
+            UserError: a field is missing or unknown, or is not a finite number where it must be.
+        """
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, Mapping) or set(values) != set(names):
+            raise UserError(f"each candidate of a policy must have the keys {', '.join(names)}")
+        for name, value in values.items():
+            finite = type(value) in (int, float) and abs(value) < float("inf")
+            if not finite and (value is not None or name in ("chosen", "early")):
+                raise UserError(
+                    f"{name} of a candidate is {short(repr(value))}; it must be a number"
+                )
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -39,8 +81,11 @@ class Policy:
         tolerance: loss of macro F1 against the final exit that the rule allowed.
         split: the split on which theta was chosen.
         group: the attribute for which theta was chosen.
+        reason: why the rule chose theta, as a clause; empty where no rule did.
+        candidates: all among which the rule chose, the largest theta first and the final exit
+            last; empty where no rule did.
     Raises:
-        UserError: theta is not in (0, 1], or the fallback is unknown.
+        UserError: theta is not in (0, 1] or not one of the candidates, or the fallback is unknown.
     """
 
     theta: float | tuple[float, ...] | None
@@ -49,6 +94,8 @@ class Policy:
     tolerance: float | None = None
     split: str | None = None
     group: str | None = None
+    reason: str = ""
+    candidates: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         if self.theta is not None:
@@ -56,10 +103,12 @@ class Policy:
         if self.theta is not None and not isinstance(self.theta, tuple):
             object.__setattr__(self, "theta", float(self.theta))
         check_fallback(self.fallback)
+        if self.candidates and [c.theta for c in self.candidates].count(self.theta) != 1:  # type: ignore[arg-type]
+            raise UserError("theta is not one of the candidates of the policy; choose it again")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, for JSON."""
-        return asdict(self)
+        return asdict(self) | {"candidates": [asdict(c) for c in self.candidates]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Policy":
@@ -75,7 +124,7 @@ class Policy:
         if "theta" not in values:
             raise UserError("the policy lacks the key 'theta'")
         theta = values["theta"]
-        several = theta if isinstance(theta, list) else [theta]
+        several = theta if isinstance(theta, list | tuple) else [theta]
         if theta is not None and not all(type(value) in (int, float) for value in several):
             raise UserError(
                 f"theta is {short(repr(theta))}; it must be a number, a list of numbers or null"
@@ -85,7 +134,14 @@ class Policy:
                 raise UserError(
                     f"{key} is {short(repr(values[key]))}, which is not what a policy holds there"
                 )
-        return cls(**{**values, "theta": tuple(theta) if isinstance(theta, list) else theta})
+        candidates = values.get("candidates", ())
+        if not isinstance(candidates, list | tuple):
+            raise UserError(f"candidates is {short(repr(candidates))}; it must be a list")
+        changed = {
+            "theta": tuple(theta) if isinstance(theta, list) else theta,
+            "candidates": tuple(map(Candidate.from_dict, candidates)),
+        }
+        return cls(**{**values, **changed})
 
     def save(self, path: str | Path) -> None:
         """Write `policy.json` atomically."""
@@ -109,6 +165,15 @@ class Policy:
             raise error.at(str(path)) from None
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise UserError(f"{path} is not a policy: {short(reason(error))}") from None
+
+
+def theta_name(theta: float | None) -> str:
+    """A candidate within a sentence.
+
+    >>> theta_name(0.85), theta_name(None)
+    ('0.85', 'the final exit')
+    """
+    return "the final exit" if theta is None else f"{theta:g}"
 
 
 def check_theta(theta: Theta, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:

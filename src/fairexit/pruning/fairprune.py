@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from fairexit.config import PruneConfig, RunConfig
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option
+from fairexit.evaluation.choose import choose_theta
 from fairexit.evaluation.evaluate import evaluate
-from fairexit.evaluation.thresholds import choose_theta
 from fairexit.files import folder_lock, write_atomically
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import choose_device, predict_rows

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairexit.config import PruneConfig
 from fairexit.errors import UserError, option, reason
-from fairexit.evaluation.thresholds import DEFAULT_RULE
+from fairexit.evaluation.rules import DEFAULT_GAP
 from fairexit.files import write_atomically
 from fairexit.metrics.record import METRICS
 from fairexit.pruning.masks import Masks, zero
@@ -21,7 +21,7 @@ from fairexit.pruning.masks import Masks, zero
 ScoreFunction = Callable[[int, float], dict[str, Tensor]]
 """(number of the step, beta) -> parameter name -> scores, of the parameter's shape."""
 
-CRITERION = DEFAULT_RULE
+CRITERION = DEFAULT_GAP
 """The gap by which a step is chosen: the lowest on validation."""
 
 

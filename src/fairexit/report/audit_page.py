@@ -18,6 +18,7 @@ from fairexit.auditing.results import (
     ClassGap,
 )
 from fairexit.evaluation.entanglement import MEAN, Entanglement
+from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
 from fairexit.report import audit_figures as figures
@@ -38,6 +39,7 @@ from fairexit.report.findings import (
 from fairexit.report.glossary import glossary
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
+from fairexit.report.theta_text import choice_lines
 from fairexit.report.verdict_rows import any_few, verdict_rows
 
 LONG_TABLE = 15
@@ -113,6 +115,7 @@ def render_audit(
         "next_steps": next_steps(audit),
         "limits": limits(audit),
         "policy": policy_text(audit.facts),
+        "choice": [*choice_lines(Policy.from_dict(audit.facts.policy))],
         "averages": AVERAGES,
         "by_images": vocabulary.BY_IMAGES,
         "any_class": vocabulary.ANY_CLASS,

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from fairexit.auditing.results import AuditResults, Estimate
+from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
 from fairexit.report.advice import limits, next_steps
@@ -25,6 +26,7 @@ from fairexit.report.audit_tables import (
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
+from fairexit.report.theta_text import choice_lines
 from fairexit.report.vocabulary import ANY_CLASS, BY_IMAGES, capital, label
 from fairexit.tables import Table, markdown
 
@@ -113,6 +115,7 @@ def _body(audit: AuditResults) -> Iterator[str]:
         [
             f"Output: {answers}, {len(facts.classes)} classes: {', '.join(facts.classes)}.",
             f"Exits: {len(facts.exits)}. Policy: {policy_text(facts)}.",
+            *choice_lines(Policy.from_dict(facts.policy)),
         ],
     )
     yield from _section("Data", list(_data(audit)))

@@ -20,6 +20,7 @@ from fairexit.report.evaluation_tables import (
 )
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
+from fairexit.report.theta_text import choice_lines
 from fairexit.report.vocabulary import BY_IMAGES, exit_name
 from fairexit.version import __version__
 
@@ -69,6 +70,7 @@ def _exits(assessment: Assessment) -> dict[str, Any]:
     return {
         "name": assessment.name,
         "threshold": threshold_text(assessment),
+        "choice": [*choice_lines(assessment.evaluation.policy)],
         "table": exit_table(assessment),
         "curve": theta_curve(source, assessment.group),
         "shares": {

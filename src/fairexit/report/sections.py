@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from fairexit.auditing.slices import MAX_SLICES
+from fairexit.evaluation.policy import Policy
 from fairexit.report.advice import limits, next_steps
 from fairexit.report.answer import answers, dropout_text
 from fairexit.report.audit_tables import (
@@ -24,6 +25,7 @@ from fairexit.report.audit_tables import (
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import findings, left_out_lines, permutation_note, policy_text
 from fairexit.report.glossary import glossary
+from fairexit.report.theta_text import choice_lines
 from fairexit.report.verdict_rows import verdict_table
 from fairexit.report.vocabulary import units
 from fairexit.tables import Table, markdown, number
@@ -149,6 +151,7 @@ def _data_points(audit: "AuditResults") -> Iterator[str]:
 def _method_points(audit: "AuditResults") -> Iterator[str]:
     f = audit.facts
     yield f"Answers: {policy_text(f)}."
+    yield from choice_lines(Policy.from_dict(f.policy))
     yield (
         f"Intervals: {100 * f.confidence_level:g} %. Of shares, k of n: exact (Clopper and Pearson "
         "1934), with the effective number of samples where clusters hold several (Korn and "

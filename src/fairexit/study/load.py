@@ -13,8 +13,8 @@ from fairexit.config_files import build_config, build_section, load_listed_plugi
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.assess import Choice
+from fairexit.evaluation.choose import DEFAULT_RULE, GRID
 from fairexit.evaluation.policy import Fallback
-from fairexit.evaluation.thresholds import DEFAULT_RULE, GRID
 from fairexit.files import read_yaml
 from fairexit.plugins import load_plugins
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter

@@ -13,8 +13,9 @@ from fairexit.config import RunConfig
 from fairexit.config_files import build_config
 from fairexit.errors import DivergedError, UserError, option
 from fairexit.evaluation.assess import Choice, stored_predictions
+from fairexit.evaluation.choose import choose_theta
 from fairexit.evaluation.evaluate import evaluate
-from fairexit.evaluation.thresholds import DEFAULT_RULE, check_rule, choose_theta
+from fairexit.evaluation.rules import DEFAULT_GAP, check_rule
 from fairexit.extras import require
 from fairexit.files import read_json, write_atomically
 from fairexit.metrics.record import METRICS
@@ -35,7 +36,7 @@ def search(
     out: Path,
     *,
     trials: int,
-    rule: str = DEFAULT_RULE,
+    rule: str = DEFAULT_GAP,
     tolerance: float = 0.01,
     seed: int = 0,
 ) -> tuple[Trial, list[Trial]]:

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from fairexit.errors import UserError, option, short
-from fairexit.evaluation.thresholds import DEFAULT_RULE, best_option, check_rule
+from fairexit.evaluation.rules import DEFAULT_GAP, best_option, check_rule
 from fairexit.report.vocabulary import metric_name
 from fairexit.tables import Table, number
 
@@ -51,7 +51,7 @@ class Trial:
 
 def criteria(rule: str) -> tuple[str, str]:
     """The two metrics that a search optimises: macro F1, and the rule's gap or the default one."""
-    return "f1", DEFAULT_RULE if rule == "f1" else rule
+    return "f1", DEFAULT_GAP if rule == "f1" else rule
 
 
 def parse_axis(text: str) -> Axis:

@@ -1,0 +1,59 @@
+"""How theta was chosen, how stable the choice is, and what a random theta does, as sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from fairexit.evaluation.policy import Candidate, Policy, theta_name
+from fairexit.report.vocabulary import decimal, label, listed, percent
+
+METRICS_SHOWN = ("f1", "eopp1", "eodd")
+
+
+def choice_lines(policy: Policy) -> Iterator[str]:
+    """Sentences about a theta that a rule chose; none where no rule did."""
+    if not policy.candidates:
+        return
+    yield f"Theta was chosen by rule {policy.rule} on {policy.split}: {policy.reason}."
+    yield stability_line(policy)
+    yield random_line([c for c in policy.candidates if c.theta is not None])
+
+
+def stability_line(policy: Policy) -> str:
+    """How often the same rule chooses each theta in resamples of validation."""
+    [chosen] = [c for c in policy.candidates if c.theta == policy.theta]
+    others = sorted(
+        (c for c in policy.candidates if c.chosen > 0 and c is not chosen), key=lambda c: -c.chosen
+    )
+    text = (
+        f"How stable the choice is: in {percent(chosen.chosen)} of the resamples of {policy.split} "
+        f"(clusters drawn whole) the same rule chooses {theta_name(chosen.theta)}"
+    )
+    rest = [f"{theta_name(c.theta)} in {percent(c.chosen)}" for c in others]
+    return f"{text}; {listed(rest)}." if rest else f"{text}."
+
+
+def random_line(candidates: Sequence[Candidate]) -> str:
+    """What the thetas of the grid do on validation: mean, lowest and highest value."""
+    parts = []
+    for name in METRICS_SHOWN:
+        values = [v for c in candidates if (v := getattr(c, name)) is not None]
+        if values:
+            parts.append(f"{label(name)} {_spread([decimal(v) for v in _mean_range(values)])}")
+    early = _spread([percent(v) for v in _mean_range([c.early for c in candidates])])
+    parts.append(f"{early} of the samples leave before the final exit")
+    costs = [c.cost for c in candidates if c.cost is not None]
+    if costs:
+        cost = _spread([percent(v) for v in _mean_range(costs)])
+        parts.append(f"the mean cost is {cost} of the full network's")
+    return (
+        "A theta drawn at random from the grid, mean (lowest to highest) on validation: "
+        f"{', '.join(parts)}."
+    )
+
+
+def _mean_range(values: Sequence[float]) -> tuple[float, float, float]:
+    return sum(values) / len(values), min(values), max(values)
+
+
+def _spread(texts: Sequence[str]) -> str:
+    mean, low, high = texts
+    return f"{mean} ({low} to {high})"
