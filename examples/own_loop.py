@@ -39,7 +39,10 @@ def main() -> None:
             for rows in torch.arange(len(test_x)).split(256):
                 fairness.update(net(test_x[rows]), test_y[rows], test_groups[rows])
         values = fairness.compute()
-        print(f"epoch {epoch + 1}: accuracy {values['accuracy']:.3f}, Eopp1 {values['eopp1']:.3f}")
+        print(
+            f"epoch {epoch + 1}: accuracy {values['accuracy']:.3f}, Eopp1 {values['eopp1']:.3f} "
+            f"(by images {values['eopp1_weighted']:.3f})"
+        )
     with torch.inference_mode():
         probabilities = net(test_x).softmax(1).numpy()
     report = fairexit.audit(

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from drawn_predictions import draw
+from fairexit.metrics.record import METRICS
 from fairexit.predictions.files import write_predictions
 
 FEW = ("--resamples", 100, "--score-resamples", 100, "--permutations", 100)
@@ -53,6 +54,29 @@ def test_every_form_of_the_report(command, file, tmp_path):
     assert summary in (tmp_path / "r.md").read_text().replace("\\", "")
     status, printed, _ = command(file, "--group", "sex", "--json", "-", *FEW)
     assert json.loads(printed) == found
+
+
+def test_both_forms_of_a_gap_and_the_combined_test_stand_everywhere(command, file, tmp_path):
+    status, printed, _ = command(file, "--group", "sex", "--json", "-", *FEW)
+    assert status == 0
+    results = json.loads(printed)
+    gaps = {gap["metric"]: gap for gap in results["attributes"][0]["gaps"]}
+    assert {"eopp1", "eopp1_weighted", "eodd", "eodd_weighted"} <= gaps.keys()
+    counts = np.array(results["attributes"][0]["counts"])
+    for name, gap in gaps.items():
+        assert gap["estimate"]["value"] == pytest.approx(float(METRICS[name](counts)))
+        assert (gap["p_any"] is not None) == (name in ("eopp1", "eodd"))
+    assert 0 < gaps["eopp1"]["p_any"] <= 0.05  # a gap of 0.3 in every class
+    plain, weighted = (f"{gaps[n]['estimate']['value']:.3f}" for n in ("eopp1", "eopp1_weighted"))
+    command(file, "--group", "sex", "--out", tmp_path / "r.html", "--card", tmp_path / "c.md", *FEW)
+    page, card = (tmp_path / "r.html").read_text(), (tmp_path / "c.md").read_text()
+    for text in (page, card):
+        for words in ("Eopp1 by images", "Eodd by images", "any class", plain, weighted):
+            assert words in text
+    sentence = next(line for line in results["summary"] if "Eopp1 is" in line)
+    assert f"Eopp1 is {plain} (" in sentence
+    assert f"weighted by their number of images it is {weighted} (" in sentence
+    assert "The combined test of a gap in any class gives p" in sentence
 
 
 def test_a_run_under_its_policy(command, tiny_run):

@@ -127,12 +127,10 @@ def test_the_papers_table() -> None:
         "eopp0": None,
         "eopp1": None,
         "eodd_paper": None,
+        "eopp1_weighted": None,
     }
-    assert (rows[0]["eopp0"], rows[0]["eopp1"], rows[0]["eodd_paper"]) == (
-        result.metrics["eopp0"],
-        result.metrics["eopp1"],
-        result.metrics["eodd_paper"],
-    )
+    for name in ("eopp0", "eopp1", "eodd_paper", "eopp1_weighted"):
+        assert rows[0][name] == result.metrics[name]
     assert rows[2]["f1"] == result.metrics["f1"]
     assert rows[3]["recall"] == result.metrics["recall_diff"]
 

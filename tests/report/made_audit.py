@@ -151,6 +151,17 @@ def attribute_audit(name, groups, classes, exits, random, positive):
                 0.046,
                 0.08,
                 verdict_on(0.004, 0.05),
+                p_any=0.002,
+            ),
+            Gap(
+                "eopp1_weighted",
+                around(0.032, 0.02),
+                0.021,
+                0.04,
+                0.13,
+                0.012,
+                0.05,
+                verdict_on(0.13, 0.05),
             ),
             Gap(
                 "eodd_paper",

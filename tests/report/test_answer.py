@@ -1,10 +1,12 @@
 """Line one of a report, in words."""
 
-import pytest
-from made_audit import portion
+from dataclasses import replace
 
-from fairexit.auditing.results import Headline
-from fairexit.report.answer import headline_text
+import pytest
+from made_audit import made_audit, portion
+
+from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, Headline
+from fairexit.report.answer import headline_lines, headline_text
 from fairexit.report.vocabulary import mark, units
 
 
@@ -104,3 +106,22 @@ def test_clusters_are_called_what_their_column_is_called(column, words):
 
 def test_small_groups_are_marked():
     assert [mark(n) for n in (0, 9, 10)] == [" *", " *", ""]
+
+
+def test_what_all_classes_show_together_is_said_in_both_forms():
+    audit = made_audit()
+    a = audit.attributes[0]
+    gaps = tuple(gap for gap in a.gaps if gap.metric != "eodd")
+    together = replace(a, headlines=(), gaps=gaps)
+    text = " ".join(headline_lines(replace(audit, attributes=(together,))))
+    assert "(Eopp1 0.093, p = 0.004; by images 0.032, p = 0.130)" in text
+    # Also if only the form that is weighted by images is more than chance.
+    turned = tuple(
+        replace(
+            gap, verdict=MORE_THAN_CHANCE if gap.metric == "eopp1_weighted" else COULD_BE_CHANCE
+        )
+        for gap in gaps
+    )
+    together = replace(together, gaps=turned)
+    text = " ".join(headline_lines(replace(audit, attributes=(together,))))
+    assert "(Eopp1 0.093, p = 0.004; by images 0.032, p = 0.130)" in text

@@ -6,6 +6,7 @@ import pytest
 
 from fairexit.metrics.rates import average, difference
 from fairexit.study.paper import COPIED, METHODS, common_name, paper_tables, printed
+from fairexit.study.paper_tables import COLUMNS, PRINTED, latex, markdown_table
 
 KNOWN_ERRORS = {("2", "HSIC", "diff"), ("S1", "HSIC", "diff")}
 
@@ -62,3 +63,16 @@ def test_no_number_is_missing_where_the_paper_prints_one():
     assert len(gaps) == len(numbers) / 4
     # The paper's Eodd lets opposite gaps cancel, so it is at most the usual form, up to rounding.
     assert (gaps["eodd_paper"] <= (gaps["eopp0"] + gaps["eopp1"]) / 2 + 0.001).all()
+
+
+def test_what_the_paper_does_not_print_stands_beside_it_without_a_number_of_the_papers():
+    row = {"method": "HSIC", "row": "female"}
+    for metric in COLUMNS:
+        row |= {metric: 0.5, f"{metric}_sd": 0.1, f"{metric}_best": False}
+    row |= {f"{metric}_paper": 0.4 for metric in PRINTED}
+    table = markdown_table(pd.DataFrame([row]), "title", "sex")
+    assert table.columns[-2:] == ["paper", "Eopp1 by images"]
+    assert table.columns.count("paper") == len(PRINTED)
+    assert table.rows[0][-2:] == ["0.400", "0.500 ± 0.100"]
+    last = latex(pd.DataFrame([row]), "title", "sex", "").splitlines()[-4]
+    assert last.endswith(r"(0.400) & 0.500 $\pm$ 0.100 \\")

@@ -38,6 +38,11 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     assert names <= {file.name for file in out.iterdir()}
     assert "ME-FairPrune at theta 0.999" in (out / "verdicts.md").read_text()
     assert "1 of 1" not in printed
+    header = (out / "methods.csv").read_text().splitlines()[0].split(",")
+    assert {"eopp1", "eopp1_weighted"} <= set(header)
+    assert "| Eopp1 by images |" in (out / "methods.md").read_text()
+    results = (tmp_path / "s" / "results.csv").read_text().splitlines()[0].split(",")
+    assert {"eopp1", "eopp1_weighted", "eodd", "eodd_weighted"} <= set(results)
     tex = (out / "methods.tex").read_text()
     assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 1
     assert r"skin\_tone" in tex

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from fairexit.auditing.results import MORE_THAN_CHANCE, AttributeAudit, AuditResults, Facts
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.metrics.record import METRICS
-from fairexit.report.findings import permutation_note, shown_gaps
+from fairexit.report.findings import permutation_note
+from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.vocabulary import decimal, label, listed, units
 
 MAX_DETECTABLE = 0.05

@@ -19,6 +19,7 @@ from fairexit.auditing.results import (
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.evaluate import ONE_ANSWER
 from fairexit.metrics.record import METRICS, weighted_form
+from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.vocabulary import (
     decimal,
     label,
@@ -60,7 +61,7 @@ def _answers(a: AttributeAudit, facts: Facts) -> Iterator[str]:
 
 def _beyond(a: AttributeAudit) -> Iterator[Gap]:
     """The main gaps that are more than chance."""
-    return (g for g in a.gaps if METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE)
+    return (g for g in shown_gaps(a) if METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE)
 
 
 def _together(a: AttributeAudit, units: str) -> str:
@@ -81,12 +82,12 @@ def _together(a: AttributeAudit, units: str) -> str:
 
 
 def _both_forms(a: AttributeAudit, metric: str) -> str:
-    """A gap with its p-value, and its form that is weighted by images where that differs."""
-    by_name = {gap.metric: gap for gap in a.gaps}
+    """A gap with its p-value, and its form that is weighted by images."""
+    by_name = {gap.metric: gap for gap in shown_gaps(a)}
     gap = by_name[METRICS[metric].weighted_form_of or metric]
     text = f"{label(gap.metric)} {decimal(gap.estimate.value)}, {p_text(gap.p_value)}"
     other = by_name.get(weighted_form(gap.metric))
-    if other is None or math.isclose(other.estimate.value, gap.estimate.value):
+    if other is None:
         return text
     return f"{text}; by images {decimal(other.estimate.value)}, {p_text(other.p_value)}"
 

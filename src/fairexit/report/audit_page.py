@@ -34,9 +34,9 @@ from fairexit.report.findings import (
     left_out_lines,
     permutation_note,
     policy_text,
-    shown_gaps,
 )
 from fairexit.report.glossary import glossary
+from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
 from fairexit.report.theta_text import choice_lines

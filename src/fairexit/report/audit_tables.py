@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairexit.metrics.rates import AVERAGES
-from fairexit.report.findings import shown_gaps
+from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.vocabulary import (
     FEW,
     UNDEFINED,

@@ -23,6 +23,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.metrics.record import METRICS, main_gaps, weighted_form
 from fairexit.report.answer import answers
 from fairexit.report.cohort_text import cohort_line
+from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.vocabulary import (
     decimal,
     interval_text,
@@ -33,12 +34,6 @@ from fairexit.report.vocabulary import (
     slice_text,
     units,
 )
-
-SAME_OF_TWO = ("eopp0", "eopp1", "eodd_weighted")
-"""The gaps that equal Eodd if there are two classes."""
-
-ROUNDING = 1e-12
-"""Difference up to which two gaps are the same number."""
 
 
 def permutation_note(a: AttributeAudit) -> str:
@@ -66,22 +61,6 @@ def policy_text(facts: Facts) -> str:
     levels = ", ".join(f"{t:g}" for t in thetas)
     return (
         f"a sample leaves at the first exit whose confidence is {levels} or more{fallback}{chosen}"
-    )
-
-
-def shown_gaps(a: AttributeAudit) -> tuple[Gap, ...]:
-    """The gaps without those that equal another one by construction.
-
-    With two classes Eopp0, Eopp1 and Eodd by images are the same number as Eodd, because a true
-    positive of one class is a true negative of the other.
-    """
-    if len(a.counts[0]) != 2:
-        return a.gaps
-    eodd = next((gap.estimate.value for gap in a.gaps if gap.metric == "eodd"), math.nan)
-    return tuple(
-        gap
-        for gap in a.gaps
-        if gap.metric not in SAME_OF_TWO or abs(gap.estimate.value - eodd) > ROUNDING
     )
 
 

@@ -14,7 +14,7 @@ def glossary(audit: AuditResults) -> list[tuple[str, str]]:
 
 def _gaps(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Accuracy", "The share of all answers that are right."
-    for text in (ANY_CLASS, BY_IMAGES):
+    for text in (ANY_CLASS, BY_IMAGES) if len(facts.classes) > 2 else (ANY_CLASS,):
         term, _, meaning = text.partition(": ")
         yield term, capital(meaning)
     yield (

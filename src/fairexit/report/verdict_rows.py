@@ -13,7 +13,7 @@ from fairexit.auditing.results import (
     Headline,
 )
 from fairexit.metrics.record import METRICS, weighted_form
-from fairexit.report.findings import shown_gaps
+from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.vocabulary import (
     FEW,
     decimal,
