@@ -174,7 +174,7 @@ def test_two_cohorts(command, file, tmp_path):
     assert status == 0
     assert "By sex, in there compared with p" in out
     page = (tmp_path / "r.html").read_text()
-    assert "Gaps by sex, here and there" in page
+    assert "Gaps by sex here and there" in page
     for bad, message in ((file, "p holds the same samples as p"), ("no.csv", "there is no file")):
         status, _, err = command(*words, "--cohort", bad)
         assert status == 2

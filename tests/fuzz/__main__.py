@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import importlib
 import json
 import resource
 import subprocess
@@ -13,13 +14,16 @@ from typing import Any
 
 MEMORY = 12 << 30
 """Bytes of address space of a process; PyTorch alone maps several GB."""
-HANGS = 120
+HANGS = 150
 """Seconds after which a case that no signal ends is killed."""
 CHUNK = 200
 
 
 def work(base: Path, log: Path, seed: int, cases: list[int]) -> None:
     """Run cases one after another; each is logged when it starts and when it ends."""
+    # Imported here, since a first import that the time limit of a case cuts off cannot be repeated.
+    importlib.import_module("torchvision")
+
     from .cases import run_case
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from fairexit.evaluation.entanglement import Entanglement
 from fairexit.report import audit_figures as figures
 from fairexit.report.audit_page import Footnotes, link, render_audit, write_audit
 from fairexit.report.cell_labels import label_cells
+from fairexit.report.cohort_text import cohort_tables
 from fairexit.report.slider import slider_data
 
 BAD = '</script><script>alert("x")</script><b>&amp; "MEL\''
@@ -363,3 +365,21 @@ def test_a_small_group_is_marked_wherever_its_number_stands():
     assert before.count("male *") == 0
     assert after.count("male *") >= 4
     assert "* fewer than 10 lesions: too few for any conclusion" in after
+
+
+def test_the_page_and_the_markdown_have_the_same_tables_of_two_cohorts():
+    audit = made_audit(cohorts=True)
+    first = audit.cohorts[0]
+    note = Estimate(0.1, note="no interval: <few> draws")
+    gaps = (replace(first.gaps[0], mix=note), *first.gaps[1:])
+    audit = replace(audit, cohorts=(replace(first, gaps=gaps),))
+    text = Page(render_audit(audit)).text
+    for table in cohort_tables(audit.cohorts[0]):
+        assert f"### {table.title}\n" in audit.to_markdown()
+        for row in (table.columns, *table.rows):
+            cells = [re.sub(r" \((.*)\)$", r" \1", cell).replace("; ", " ") for cell in row]
+            assert " ".join(cells) in text
+    none = replace(first, gaps=())
+    page = Page(render_audit(replace(audit, cohorts=(none,)))).text
+    assert "so no gap can be compared" in page
+    assert "Gaps by sex here and there" not in page

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from clustered import as_sample, clustered
-from fairexit.stats.proportions import accuracies, difference, false_positives, true_positives
+from fairexit.stats.proportions import accuracies, false_positives, true_positives
 from fairexit.stats.sample import Sample
 
 
@@ -92,24 +92,6 @@ def test_the_intervals_hold_the_truth_in_95_of_100_cases(clusters, size, rate, a
         share = of_hits(rng.random(len(owner)) < own[owner], owner)
         held += share.low <= rate <= share.high
     assert held / repeats > 0.925  # 0.95 less more than two standard errors
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=30), st.lists(st.booleans(), min_size=1))
-def test_a_difference_of_shares_stays_within_its_range(first, second):
-    a, b = of_hits(first), of_hits(second)
-    value, low, high = difference(a, b)
-    assert -1 <= low <= value <= high <= 1
-    assert low < high
-
-
-def test_the_interval_of_a_difference_is_newcombes():
-    """Newcombe 1998, the interval of 56/70 - 48/80 from the exact ends of both shares."""
-    a, b = of_hits(np.arange(70) < 56), of_hits(np.arange(80) < 48)
-    value, low, high = difference(a, b)
-    ends = [binomtest(k, n).proportion_ci(0.95, method="exact") for k, n in ((56, 70), (48, 80))]
-    assert value == pytest.approx(0.2)
-    assert low == pytest.approx(0.2 - np.hypot(0.8 - ends[0].low, ends[1].high - 0.6))
-    assert high == pytest.approx(0.2 + np.hypot(ends[0].high - 0.8, 0.6 - ends[1].low))
 
 
 @pytest.mark.parametrize("per", [1, 2, 5, 10])

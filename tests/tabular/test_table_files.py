@@ -3,10 +3,12 @@
 import gzip
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from fairexit.errors import UserError
-from fairexit.tabular.cells import numbers_of
+from fairexit.tabular import dialect
+from fairexit.tabular.cells import coded, numbers_of
 from fairexit.tabular.files import open_table
 
 FRAME = pd.DataFrame(
@@ -114,3 +116,30 @@ def test_mixed_and_nested_json(tmp_path):
     assert table.names == ("a", "b", "c")
     assert not table.is_readable("b")
     assert table.frame(["a", "c"]).to_dict("list") == {"a": ["1", "x"], "c": [None, "True"]}
+
+
+@pytest.mark.parametrize("block", [6, 7, 8])
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("a,b\nxé,1\nyy,2\n".encode(), "utf-8"),  # é is bytes 5 and 6
+        (b"a,b\nx\xc3,1\nyy,2\n", "cp1252"),  # a character that ASCII cuts off
+        (b"a,b\nxy,1\nyy,2\nz\xe9,3\n", "cp1252"),
+        (b"a,b\nxy,1\nyy,2\nz,\xc3", "cp1252"),
+    ],
+)
+def test_the_encoding_does_not_depend_on_where_the_blocks_of_a_file_end(
+    tmp_path, monkeypatch, block, content, encoding
+):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    blocks = [content[i : i + block] for i in range(0, len(content), block)]
+    monkeypatch.setattr(dialect, "_blocks", lambda _: iter(blocks))
+    assert dialect.detect(path).encoding == encoding
+
+
+def test_a_missing_category_of_texts_is_an_empty_cell():
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2]), pa.array(["a", None, ""]))
+    codes, cells = coded(pa.chunked_array([column]), "x")
+    assert codes.tolist() == [0, -1, -1, -1]
+    assert cells == ["a"]

@@ -13,7 +13,8 @@ from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings, verdict_on
 from fairexit.metrics.rates import Rate, Values, fpr, range_known, tpr
 from fairexit.stats.multiple import max_t
 from fairexit.stats.power import min_detectable_range
-from fairexit.stats.proportions import Shares, difference, false_positives, true_positives
+from fairexit.stats.proportions import Shares, false_positives, true_positives
+from fairexit.stats.share_gaps import correlations, difference
 
 RATES: dict[str, Rate] = {"tpr": tpr, "fpr": fpr}
 """The rates that are compared class by class."""
@@ -58,6 +59,7 @@ def class_gaps(
         detectable[~(detectable > null_mean[i])] = math.nan
         rates = proportions(shares[rate])
         ends_of = _ends(shares[rate].values, enough[rate])
+        differences = _differences(samples, shares[rate], ends_of, rate)
         for c in classes:
             high, low = ends_of[:, c].tolist()
             ends = None if high == low else (high, low)
@@ -66,7 +68,7 @@ def class_gaps(
                     samples,
                     (rate, c),
                     rates=rates[:, c].tolist(),
-                    estimate=_difference(shares[rate], ends, c),
+                    estimate=differences[c],
                     ends=ends,
                     too_small=np.flatnonzero(~enough[rate][:, c]),
                     null_mean=float(null_mean[i, c]) if ends else math.nan,
@@ -158,10 +160,13 @@ def _ends(rates: Values, enough: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.where(last > 0, ends, 0)
 
 
-def _difference(shares: Shares, ends: tuple[int, int] | None, c: int) -> Estimate:
-    """Highest minus lowest rate of two fixed groups; the interval may extend below 0."""
-    if ends is None:
-        return Estimate(math.nan, note=TOO_FEW)
-    high, low = (shares[g, c] for g in ends)
-    value, lower, upper = (float(part) for part in difference(high, low))
-    return Estimate(value, lower, upper)
+def _differences(
+    samples: AttributeSample, shares: Shares, ends: NDArray[np.int64], rate: str
+) -> list[Estimate]:
+    """Highest minus lowest rate of each class; the interval may extend below 0."""
+    r = correlations(samples.sample, shares, ends, of_class=rate == "tpr")
+    highest, lowest = (shares[groups, np.arange(len(r))] for groups in ends)
+    parts = np.stack(difference(highest, lowest, r), axis=1).tolist()
+    too_few = Estimate(math.nan, note=TOO_FEW)
+    compared = (ends[0] != ends[1]).tolist()
+    return [Estimate(*part) if c else too_few for part, c in zip(parts, compared, strict=True)]

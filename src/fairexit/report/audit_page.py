@@ -27,7 +27,7 @@ from fairexit.report.advice import limits, next_steps
 from fairexit.report.answer import cautions, dropout_text, headline_lines
 from fairexit.report.audit_tables import MAX_COLUMNS
 from fairexit.report.cell_labels import label_cells
-from fairexit.report.cohort_text import cohort_notes, gap_name
+from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.entanglement import entanglement_table
 from fairexit.report.findings import (
     findings,
@@ -99,7 +99,7 @@ def render_audit(
         "shown_gaps": shown_gaps,
         "dropout_text": dropout_text,
         "cohort_notes": cohort_notes,
-        "gap_name": gap_name,
+        "cohort_tables": cohort_tables,
         "max_columns": MAX_COLUMNS,
     }
     values = {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fairexit.auditing.results import MORE_THAN_CHANCE, CohortComparison, CohortGap
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.report.vocabulary import (
+    capital,
     has_interval,
     interval_text,
     listed,
@@ -80,6 +81,8 @@ def cohort_notes(comparison: CohortComparison) -> Iterator[str]:
         "standardisation). Performance: the rest, where the rates of the classes themselves "
         "differ. The rate of a single class does not depend on the mix."
     )
+    if not comparison.gaps:
+        yield "Fewer than two groups are large enough in both cohorts, so no gap can be compared."
     if comparison.left_out:
         yield (
             f"Not compared, because they have fewer than {MIN_CLUSTERS} clusters in one of the "
@@ -93,44 +96,34 @@ def cohort_notes(comparison: CohortComparison) -> Iterator[str]:
 
 
 def cohort_tables(comparison: CohortComparison) -> Iterator[Table]:
-    """Samples by group, the gaps, and the accuracies with their parts."""
+    """Samples by group, the gaps if any can be compared, and the accuracies with their parts."""
     rows = [[group, *(f"{n:,}" for n in comparison.n[group])] for group in comparison.n]
     columns = [comparison.attribute, comparison.here, comparison.there]
     yield Table(f"Samples of both cohorts by {comparison.attribute}", columns, rows)
-    columns = [
-        "Gap",
-        "Here",
-        "There",
-        "Difference",
-        "Mix",
-        "Performance",
-        "p, corrected",
-        "Verdict",
-    ]
-    yield Table(
-        f"Gaps by {comparison.attribute} here and there",
-        columns,
-        [
-            [
-                gap_name(gap, comparison),
-                *map(signed_interval, (gap.here, gap.there, gap.difference)),
-                *map(signed_interval, (gap.mix, gap.performance)),
-                p_value(gap.p_adjusted),
-                gap.verdict,
-            ]
-            for gap in comparison.gaps
-        ],
-    )
+    columns = ["Here", "There", "Difference", "Mix", "Performance"]
+    if comparison.gaps:
+        yield Table(
+            f"Gaps by {comparison.attribute} here and there",
+            ["Gap", *columns, "p, corrected", "Verdict"],
+            [_gap_row(gap, comparison) for gap in comparison.gaps],
+        )
     yield Table(
         f"Accuracy by {comparison.attribute} here and there",
-        ["Group", "Here", "There", "Difference", "Mix", "Performance"],
+        ["Group", *columns],
         [
             [
-                shift.group or "all compared groups",
-                interval_text(shift.here),
-                interval_text(shift.there),
+                shift.group or "All compared groups",
+                *map(interval_text, (shift.here, shift.there)),
                 *map(signed_interval, (shift.difference, shift.mix, shift.performance)),
             ]
             for shift in comparison.shifts
         ],
     )
+
+
+def _gap_row(gap: CohortGap, comparison: CohortComparison) -> list[str]:
+    parts = (gap.here, gap.there, gap.difference, gap.mix, gap.performance)
+    cells = [*map(signed_interval, parts)]
+    if gap.measure != "accuracy":
+        cells[3] = "0"  # by definition
+    return [capital(gap_name(gap, comparison)), *cells, p_value(gap.p_adjusted), gap.verdict]

@@ -155,10 +155,11 @@ def _method_points(audit: "AuditResults") -> Iterator[str]:
     yield (
         f"Intervals: {100 * f.confidence_level:g} %. Of shares, k of n: exact (Clopper and Pearson "
         "1934), with the effective number of samples where clusters hold several (Korn and "
-        "Graubard 1998); of a gap in one class, from both exact intervals (Newcombe 1998); of "
-        "other gaps and differences between groups, by inversion of the permutation test; of all "
-        f"other numbers, by bootstrap: {f.n_resamples:,} draws of whole clusters within groups "
-        f"({f.n_score_resamples:,} for AUROC and calibration error), seed {f.random_state}."
+        "Graubard 1998); of a gap in one class, from both exact intervals (Newcombe 1998; Zou and "
+        "Donner 2008); of other gaps and differences between groups, by inversion of the "
+        "permutation test; of all other numbers, by bootstrap: "
+        f"{f.n_resamples:,} draws of whole clusters within groups ({f.n_score_resamples:,} for "
+        f"AUROC and calibration error), seed {f.random_state}."
     )
     yield f"Chance: {f.n_permutations:,} permutations; {permutation_note(audit.attributes[0])}."
     yield (

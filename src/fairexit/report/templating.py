@@ -3,9 +3,25 @@
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from fairexit.report import audit_figures as figures
 from fairexit.report import vocabulary
+
+
+def in_lines(cell: str) -> Markup:
+    """A cell of a table with what stands in its brackets on lines of their own; words may wrap.
+
+    >>> print(in_lines("0.50 (4 of 8; 0.2 to 0.8)"))
+    <span class="v">0.50</span><span class="ci">4 of 8</span><span class="ci">0.2 to 0.8</span>
+    """
+    value, _, remarks = cell.removesuffix(")").partition(" (")
+    text = Markup('<span class="v">{}</span>').format(value)
+    for remark in filter(None, remarks.split("; ")):
+        kind = "ci few" if remark[0].isalpha() else "ci"
+        text += Markup('<span class="{}">{}</span>').format(kind, remark)
+    return text
+
 
 FILTERS = (
     vocabulary.decimal,
@@ -21,6 +37,7 @@ FILTERS = (
     vocabulary.metric_name,
     vocabulary.exit_name,
     vocabulary.capital,
+    in_lines,
 )
 
 

@@ -33,6 +33,8 @@ class Shares:
         n: samples, of which k count.
         clusters: clusters that the n samples come from.
         low, high: ends of the interval; NaN without a sample.
+        deviations: sum over the clusters of (k - p m)^2, where k of m samples of a cluster are
+            hits and p is the share.
     """
 
     hits: Ints
@@ -40,6 +42,7 @@ class Shares:
     clusters: Ints
     low: Values
     high: Values
+    deviations: Values
 
     @property
     def values(self) -> Values:
@@ -103,21 +106,6 @@ def accuracies(sample: Sample, confidence_level: float = 0.95) -> Shares:
     return true_positives(binary, confidence_level)[:, 0]
 
 
-def difference(first: Shares, second: Shares) -> tuple[Values, Values, Values]:
-    """The first share minus the second, of different samples, with its interval.
-
-    From the ends of both intervals (Newcombe 1998, method 10; Zou and Donner 2008): it lies in
-    [-1, 1] and exists where all or none are hits.
-
-    Returns:
-        The difference and the ends of its interval.
-    """
-    a, b = first.values, second.values
-    low = a - b - np.hypot(a - first.low, second.high - b)
-    high = a - b + np.hypot(first.high - a, b - second.low)
-    return a - b, low, high
-
-
 def _rows(sample: Sample) -> NDArray[np.bool_]:
     return sample.groups != UNKNOWN
 
@@ -160,14 +148,17 @@ def _shares(
         confidence_level: coverage, in (0, 1).
     """
     tail = (1 + confidence_level) / 2
-    size = _effective_size(hits, n, clusters, squares=squares, tail=tail)
+    kk, km, mm = squares
     p = np.divide(hits, n, out=np.full(n.shape, np.nan), where=n > 0)
+    deviations = np.where(n > 0, kk - 2 * p * km + p**2 * mm, 0)
+    size = _effective_size(hits, n, clusters, deviations=deviations, squares=squares, tail=tail)
     x = p * size
     with np.errstate(invalid="ignore"):
         low = np.where(x > 0, betaincinv(np.maximum(x, 1e-300), size - x + 1, 1 - tail), 0.0)
         high = np.where(x < size, betaincinv(x + 1, np.maximum(size - x, 1e-300), tail), 1.0)
     k, size_n, units = (np.rint(values).astype(np.int64) for values in (hits, n, clusters))
-    return Shares(k, size_n, units, np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan))
+    low, high = (np.where(n > 0, end, np.nan) for end in (low, high))
+    return Shares(k, size_n, units, low, high, deviations)
 
 
 def _effective_size(
@@ -175,6 +166,7 @@ def _effective_size(
     n: Values,
     clusters: NDArray[Any],
     *,
+    deviations: Values,
     squares: tuple[Values, Values, Values],
     tail: float,
 ) -> Values:
@@ -182,7 +174,7 @@ def _effective_size(
     kk, km, mm = squares
     n1, k1 = np.maximum(n, 2), np.maximum(clusters, 2)
     p = hits / np.maximum(n, 1)
-    variance = (kk - 2 * p * km + p**2 * mm) * k1 / (k1 - 1) / n1**2
+    variance = deviations * k1 / (k1 - 1) / n1**2
     independent = p * (1 - p) / (n1 - 1)
     varies = (hits > 0) & (hits < n) & (clusters > 1)
     effect = np.divide(variance, independent, out=np.ones(n.shape), where=varies)

@@ -125,7 +125,12 @@ def coded(column: Any, name: str) -> Coded:
             return Coded(np.empty(0, np.int64), [])
         codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         _check_lengths(whole.dictionary, codes, name)
-        names = [_text(value) for value in whole.dictionary.to_pylist()]
+        cells = whole.dictionary
+        names = (
+            cells.fill_null("").to_pylist()
+            if _is_text(cells.type)
+            else [_text(value) for value in cells.to_pylist()]
+        )
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"column '{short(name)}' is not readable: {reason(error)}") from None
     occurs = np.bincount(codes + 1, minlength=len(names) + 1)[1:] > 0
@@ -139,7 +144,7 @@ def coded(column: Any, name: str) -> Coded:
 
 def _check_lengths(cells: Any, codes: NDArray[np.int64], name: str) -> None:
     """Raise a UserError if a text is very long, before all are made Python objects."""
-    if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+    if not _is_text(cells.type):
         return
     lengths = pc.utf8_length(cells).to_numpy(zero_copy_only=False)
     if len(lengths) and (longest := lengths.max()) > MAX_CELL:
@@ -148,6 +153,10 @@ def _check_lengths(cells: Any, codes: NDArray[np.int64], name: str) -> None:
             f"row {row}: the cell in column '{short(name)}' has {int(longest):,} characters; a "
             f"name may have {MAX_CELL:,}"
         )
+
+
+def _is_text(kind: Any) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _text(value: Any) -> str:

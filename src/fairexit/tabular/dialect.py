@@ -72,12 +72,12 @@ def detect(path: Path) -> Dialect:
     encoding, note = _encoding(path, head)
     text = _decode(head, encoding)
     # Excel writes and reads a first line that names the separator.
-    told = re.match(r"sep=(.)\r?\n", text)
-    leading = 1 if told else 0
-    text = text[told.end() :] if told else text
+    sep_line = re.match(r"sep=(.)\r?\n", text)
+    leading = 1 if sep_line else 0
+    text = text[sep_line.end() :] if sep_line else text
     separator, rows = (
-        (told[1], _rows(text, told[1]))
-        if told
+        (sep_line[1], _rows(text, sep_line[1]))
+        if sep_line
         else _separator(text, tab_first=path.suffix.lower() in (".tsv", ".tab"))
     )
     leading += next((i for i, row in enumerate(rows) if row), 0)
@@ -123,7 +123,9 @@ def _is_utf8(path: Path) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for block in _blocks(path):
-            decoder.decode(block)
+            # ASCII need not be decoded, unless the block before ended within a character.
+            if decoder.getstate()[0] or not block.isascii():
+                decoder.decode(block)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
