@@ -97,6 +97,9 @@ def test_more_classes_are_compared_one_against_the_rest(difference: Any) -> None
     np.testing.assert_allclose(values, expected)
     macro = difference(true, predicted, sensitive_features=features)
     assert macro == pytest.approx(np.mean(expected))
+    weighted = difference(true, predicted, sensitive_features=features, average="weighted")
+    sizes = [np.sum(true == c) for c in range(4)]
+    assert weighted == pytest.approx(np.average(expected, weights=sizes))
     for c in range(4):
         value = difference(true, predicted, sensitive_features=features, pos_label=c)
         assert value == pytest.approx(expected[c], abs=1e-12)

@@ -128,7 +128,7 @@ def test_bad_samples(samples: Any, message: str) -> None:
         ({"groups": ["f", "m", None]}, "has a missing or repeated entry"),
         ({"labels": "01"}, "labels is the single value '01'"),
         ({"pos_label": 2}, "pos_label=2 is no class; the classes are [0, 1]"),
-        ({"average": "micro"}, "average='micro' is unknown; give 'macro' or None"),
+        ({"average": "micro"}, "average='micro' is unknown; give 'macro', 'weighted' or None"),
         ({"agg": "worst"}, "agg='worst' is unknown; did you mean 'worst_case'?"),
         ({"empty": "nan"}, "'empty' is 'nan'; available: exclude, zero"),
     ],

@@ -22,8 +22,12 @@ def test_two_groups_need_the_known_number_of_standard_deviations():
 def random_rates(metric, rng, spread=0.03):
     """Rates of two groups without a true gap, as a metric compares them."""
     by_class = {"tpr", "fpr", "tnr_of_present", "answer_rate"}
+    shares = np.broadcast_to([0.4, 0.3, 0.15, 0.1, 0.05], (4000, 2, 5))
     shapes = [(4000, 2, 5) if rate.__name__ in by_class else (4000, 2) for rate in metric.rates]
-    return [rng.normal(0.7, spread, shape) for shape in shapes]
+    return [
+        shares if rate.__name__ == "class_share" else rng.normal(0.7, spread, shape)
+        for rate, shape in zip(metric.rates, shapes, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("name", gaps())
@@ -32,13 +36,19 @@ def test_a_gap_of_the_named_size_is_found_in_80_of_100_cases(name):
     null = random_rates(metric, rng)
     threshold = float(np.quantile(metric.gap(null), 0.95))
     size = min_detectable_gap(metric, null, threshold, 1)
+    # Without noise all rates but the weights of the classes are equal.
+    level = [
+        rate[0] if of.__name__ == "class_share" else np.full(rate.shape[1:], 0.7)
+        for rate, of in zip(null, metric.rates, strict=True)
+    ]
     planted = [np.zeros(rate.shape[1:]) for rate in null]
     for rate, moved in zip(planted, metric.moved, strict=True):
         rate[1] = float(moved)
-    per_unit = metric.gap(planted)
+    per_unit = metric.gap([r + p for r, p in zip(level, planted, strict=True)])
     fresh = random_rates(metric, rng)
     shifted = [r + p * size / per_unit for r, p in zip(fresh, planted, strict=True)]
-    assert metric.gap([p * size / per_unit for p in planted]) == pytest.approx(size)
+    exact = [r + p * size / per_unit for r, p in zip(level, planted, strict=True)]
+    assert metric.gap(exact) == pytest.approx(size)
     assert (metric.gap(shifted) > threshold).mean() == pytest.approx(0.8, abs=0.03)
 
 

@@ -1,33 +1,29 @@
 """The audit of one attribute: metrics, gaps and their tests, classes, clinical measures, exits."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fairexit.auditing.clinical import clinical_measures, no_score_interval
 from fairexit.auditing.compare import compare, over_seeds
 from fairexit.auditing.dropout import compare_unknown
-from fairexit.auditing.estimates import agreeing, bounded, estimates, measured, proportions
+from fairexit.auditing.estimates import measured, proportions
 from fairexit.auditing.exits import measure_exits, theta_curve
+from fairexit.auditing.gaps import measure_gaps, permute_gaps
 from fairexit.auditing.per_class import RATES, class_gaps
 from fairexit.auditing.positive import headlines
-from fairexit.auditing.results import AttributeAudit, Estimate, Gap, Proportion
+from fairexit.auditing.results import AttributeAudit, Estimate, Proportion
 from fairexit.auditing.samples import AttributeSample, by_name, take_sample
-from fairexit.auditing.settings import AuditSettings, verdict_on
+from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.metrics.counts import empty_cells
-from fairexit.metrics.rates import BY_GROUP, Rate, Values
-from fairexit.metrics.record import METRICS, gaps
+from fairexit.metrics.rates import BY_GROUP, Values
+from fairexit.metrics.record import METRICS
 from fairexit.metrics.scores import SCORES
 from fairexit.progress import silent
 from fairexit.stats.bootstrap import Bootstrap, bootstrap, bootstrap_scores
-from fairexit.stats.inversion import invert
-from fairexit.stats.permutation import Permutation, permute
-from fairexit.stats.power import min_detectable_gap
 from fairexit.stats.proportions import accuracies
 from fairexit.stats.resampling import named_measures
 from fairexit.stats.sample import Sample
@@ -57,7 +53,7 @@ def audit_attribute(
     step("permutations")
     known = take_sample(source, attribute)
     names, counts, sample = known.groups, known.counts, known.sample
-    permutation = _permute(sample, settings)
+    permutation = permute_gaps(sample, settings)
     step("bootstrap")
     drawn = bootstrap(
         sample,
@@ -67,7 +63,7 @@ def audit_attribute(
         random_state=settings.random_state,
     )
     step("intervals of gaps")
-    tested = _gaps(sample, permutation, settings)
+    tested = measure_gaps(sample, permutation, settings)
     overall = {name: measured(drawn, name, settings).item() for name in METRICS}
     # The interval of a gap comes from the inversion, as a bootstrap adds the bias of chance again.
     overall |= {gap.metric: gap.estimate for gap in tested}
@@ -121,21 +117,6 @@ def accuracy_of(sample: Sample, settings: AuditSettings) -> Proportion:
     return accuracy
 
 
-def _gap_rates() -> dict[str, Rate]:
-    """Every rate that any gap compares, by the name of its function."""
-    return {rate.__name__: rate for name in gaps() for rate in METRICS[name].rates}
-
-
-def _permute(sample: Sample, settings: AuditSettings) -> Permutation:
-    """Permute the groups and compute all gaps and their rates."""
-    return permute(
-        sample,
-        metrics=named_measures(gaps()) | _gap_rates() | dict(RATES),
-        n_resamples=settings.n_permutations,
-        random_state=settings.random_state,
-    )
-
-
 def _by_group(
     drawn: Bootstrap, groups: Sequence[str], settings: AuditSettings
 ) -> dict[str, dict[str, Estimate]]:
@@ -145,42 +126,6 @@ def _by_group(
         group: {name: values[g] for name, values in by_metric.items()}
         for g, group in enumerate(groups)
     }
-
-
-def _gaps(sample: Sample, permutation: Permutation, settings: AuditSettings) -> tuple[Gap, ...]:
-    """Every gap with its interval, its null mean and test, and the smallest detectable gap."""
-    inverted = invert(
-        sample, n_resamples=settings.n_gap_resamples, random_state=settings.random_state
-    )
-    smallest = _smallest(sample.clusters_by_group())
-    tested = []
-    for name in gaps():
-        interval = inverted.interval(name, settings.confidence_level)
-        null_quantile = float(permutation.null_quantile(name)[0])
-        p_value = float(permutation.p_value(name)[0])
-        rates = [permutation.null[rate.__name__][:, 0] for rate in METRICS[name].rates]
-        null_mean = float(permutation.null_mean(name)[0])
-        detectable = min_detectable_gap(METRICS[name], rates, null_quantile, smallest)
-        verdict = verdict_on(p_value, settings.alpha)
-        tested.append(
-            Gap(
-                name,
-                agreeing(bounded(estimates(interval).item(), 0, 1), verdict),
-                null_mean=null_mean,
-                null_quantile=null_quantile,
-                p_value=p_value,
-                corrected=float(inverted.corrected(name)[0]),
-                # Where chance alone gives as much, no size can be named.
-                min_detectable_gap=detectable if detectable > null_mean else math.nan,
-                verdict=verdict,
-            )
-        )
-    return tuple(tested)
-
-
-def _smallest(clusters: NDArray[np.int64]) -> int:
-    """Index of the group with the fewest clusters, not counting groups without any."""
-    return int(np.where(clusters > 0, clusters, clusters.max() + 1).argmin())
 
 
 def _scores(

@@ -67,7 +67,9 @@ class Gap:
         min_detectable_gap: the smallest true gap that these samples would show to be more than
             chance in 80 of 100 cases; NaN if even the largest gap tried would not be detected, if
             the gap does not vary under permutation, or if chance alone gives as much on average.
-        verdict: one of the verdicts above.
+        verdict: one of the verdicts above, by `p_value`.
+        p_any: of Eopp1 and Eodd, the p-value of any gap in any class by the combined test of
+            `fairexit.stats.any_gap`; NaN for the other gaps.
     """
 
     metric: str
@@ -78,6 +80,7 @@ class Gap:
     corrected: float
     min_detectable_gap: float
     verdict: str
+    p_any: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from fairexit.extras import require
 from fairexit.metrics.counts import count, empty_cells
 from fairexit.metrics.rates import (
     average,
+    class_share,
     difference,
     f1,
     fpr,
@@ -22,8 +23,8 @@ from fairexit.metrics.rates import (
 from fairexit.metrics.record import METRICS, Metric, compute, gap, gaps, main_metrics, metric
 from fairexit.metrics.records.accuracy import accuracy, balanced_accuracy
 from fairexit.metrics.records.demographic_parity import dp_diff
-from fairexit.metrics.records.equal_opportunity import eopp0, eopp1
-from fairexit.metrics.records.equalized_odds import eodd, eodd_paper
+from fairexit.metrics.records.equal_opportunity import eopp0, eopp1, eopp1_weighted
+from fairexit.metrics.records.equalized_odds import eodd, eodd_paper, eodd_weighted
 from fairexit.metrics.scores import auroc, auroc_by_group, brier, ece
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [
     "average",
     "balanced_accuracy",
     "brier",
+    "class_share",
     "compute",
     "count",
     "demographic_parity_difference",
@@ -63,8 +65,10 @@ __all__ = [
     "empty_cells",
     "eodd",
     "eodd_paper",
+    "eodd_weighted",
     "eopp0",
     "eopp1",
+    "eopp1_weighted",
     "equal_opportunity_difference",
     "equalized_odds_difference",
     "f1",

@@ -6,7 +6,8 @@ undefined rate as 0, as `empty="zero"` does here; by default the group is left o
 comparison. Samples without a sensitive feature are left out; fairlearn refuses them.
 
 With more classes, each class is compared against the rest, and the result is the mean over the
-classes (`average="macro"`) or one value for each (`average=None`).
+classes (`average="macro"`), the mean weighted by their samples (`average="weighted"`) or one value
+for each (`average=None`).
 """
 
 from typing import Any, Literal
@@ -25,9 +26,10 @@ from fairexit.metrics.rates import (
     range_known,
     ratio_known,
     tpr,
+    weighted_mean_known,
 )
 
-Average = Literal["macro"] | None
+Average = Literal["macro", "weighted"] | None
 
 
 def group_confusion_matrix(
@@ -83,7 +85,8 @@ def equalized_odds_difference(
             `groups`.
         pos_label: the positive class, compared against the rest; by default the larger of two.
         average: for more than two classes and no `pos_label`. "macro" is the mean over the
-            classes that can be measured; None gives one value for each class.
+            classes that can be measured, "weighted" their mean weighted by the number of samples
+            of each class; None gives one value for each class.
         agg: "worst_case", the larger of the two ranges, or "mean".
         empty: "exclude" leaves a group that has no samples for a rate out of the comparison,
             "zero" counts the rate as 0, as fairlearn does.
@@ -105,7 +108,7 @@ def equalized_odds_difference(
     both = ~np.isnan(hits + alarms)
     ranges = [range_known(np.where(both, rates, np.nan), -2) for rates in (hits, alarms)]
     gaps = np.maximum(*ranges) if agg == "worst_case" else (ranges[0] + ranges[1]) / 2
-    return _summary(gaps, classes, pos_label, average)
+    return _summary(gaps, counts, classes, pos_label=pos_label, average=average)
 
 
 def equal_opportunity_difference(
@@ -130,7 +133,8 @@ def equal_opportunity_difference(
     counts, classes = _counts_by_class(
         encode(y_true, y_pred, sensitive_features, labels=labels, groups=groups), labels, pos_label
     )
-    return _summary(range_known(tpr(counts, empty), -2), classes, pos_label, average)
+    gaps = range_known(tpr(counts, empty), -2)
+    return _summary(gaps, counts, classes, pos_label=pos_label, average=average)
 
 
 def demographic_parity_difference(
@@ -157,7 +161,8 @@ def demographic_parity_difference(
     )
     m = margins(counts)
     selected = ratio_known(m.predicted, m.actual.sum(-1, keepdims=True))
-    return _summary(range_known(selected, -2), classes, pos_label, average)
+    gaps = range_known(selected, -2)
+    return _summary(gaps, counts, classes, pos_label=pos_label, average=average)
 
 
 def _count(samples: Encoded) -> NDArray[np.int64]:
@@ -184,15 +189,19 @@ def _counts_by_class(samples: Encoded, labels: Any, pos_label: Any) -> tuple[Cou
     return np.pad(counts, [(0, 0), (0, 1), (0, 1)]), [occurring, positive]
 
 
-def _summary(gaps: Values, classes: list[Any], pos_label: Any, average: Average) -> float | Values:
-    """The gap of the positive class, the mean over the classes, or all gaps (C,)."""
-    if average not in ("macro", None):
-        raise UserError(f"average={average!r} is unknown; give 'macro' or None")
+def _summary(
+    gaps: Values, counts: Counts, classes: list[Any], *, pos_label: Any, average: Average
+) -> float | Values:
+    """The gap of the positive class, a mean over the classes, or all gaps (C,)."""
+    if average not in ("macro", "weighted", None):
+        raise UserError(f"average={average!r} is unknown; give 'macro', 'weighted' or None")
     if pos_label is not None and pos_label not in classes:
         raise UserError(f"pos_label={pos_label!r} is no class; the classes are {classes}")
     if pos_label is None and average is None:
         return gaps
     if pos_label is None and len(classes) > 2:
-        return mean_known(gaps).item()
+        weights = margins(counts).actual.sum(0)
+        mean = mean_known(gaps) if average == "macro" else weighted_mean_known(gaps, weights)
+        return mean.item()
     positive = sorted_names("labels", classes)[-1] if pos_label is None else pos_label
     return gaps[classes.index(positive)].item()

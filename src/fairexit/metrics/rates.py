@@ -63,6 +63,17 @@ def npv(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     return ratio_known(rest - (m.actual - m.hits), rest, _fill(empty))
 
 
+def class_share(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
+    """Share of each class among the samples of all groups, n_c / N, (..., M, C).
+
+    It is the same for every group: the weight of the class in a gap that is weighted by images.
+    Permuting the groups does not change it.
+    """
+    actual = margins(counts).actual
+    of_class = actual.sum(-2, keepdims=True)
+    return np.broadcast_to(ratio_known(of_class, of_class.sum(-1, keepdims=True)), actual.shape)
+
+
 def precision(counts: Counts | Margins, empty: Empty = "exclude") -> Values:
     """Macro precision of each group, (..., M).
 
@@ -125,6 +136,16 @@ def mean_known(values: Values) -> Values:
     """Mean over the last axis of the values that are not NaN; NaN where all are NaN."""
     known = ~np.isnan(values)
     return ratio_known(np.where(known, values, 0.0).sum(-1), known.sum(-1))
+
+
+def weighted_mean_known(values: Values, weights: Values) -> Values:
+    """Weighted mean over the last axis of the values that are not NaN.
+
+    NaN where all values are NaN, or where those that are not have no weight.
+    """
+    known = ~np.isnan(values)
+    total = np.where(known, values * weights, 0.0).sum(-1)
+    return ratio_known(total, np.where(known, weights, 0.0).sum(-1))
 
 
 def ratio_known(numerator: NDArray[Any], denominator: NDArray[Any], fill: float = np.nan) -> Values:

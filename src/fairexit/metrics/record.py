@@ -34,6 +34,8 @@ class Metric:
         rates: the rates that a gap compares, each (..., M, C) or (..., M).
         moved: for each rate, whether the computation of power shifts it to simulate a true gap;
             all by default.
+        weighted_form_of: name of the gap that this one repeats with classes weighted by images,
+            "" for none. Text gives both together.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Metric:
     main: bool = False
     rates: tuple[Rate, ...] = ()
     moved: tuple[bool, ...] = field(default=())
+    weighted_form_of: str = ""
 
     def __post_init__(self) -> None:
         # As `functools.wraps` does: the registry reads the origin of a metric from these.
@@ -127,6 +130,7 @@ def gap(
     rates: Sequence[Rate],
     moved: Sequence[bool] | None = None,
     main: bool = False,
+    weighted_form_of: str = "",
 ) -> Callable[[Callable[..., Values]], Metric]:
     """Decorator that registers a gap between groups, a function of their rates, as a metric.
 
@@ -138,6 +142,7 @@ def gap(
         moved: for each rate, whether the computation of power shifts it to simulate a true gap;
             all by default.
         main: whether headlines, curves and short tables show it.
+        weighted_form_of: name of the gap that this one repeats with classes weighted by images.
     """
 
     def enter(function: Callable[..., Values]) -> Metric:
@@ -152,6 +157,7 @@ def gap(
                 main=main,
                 rates=tuple(rates),
                 moved=tuple(moved or [True] * len(rates)),
+                weighted_form_of=weighted_form_of,
             )
         )
 
@@ -177,6 +183,11 @@ def gaps() -> list[str]:
 def main_metrics() -> list[str]:
     """Names of the metrics of headlines, curves and short tables: accuracy first, then gaps."""
     return [name for name, record in METRICS.items() if record.main]
+
+
+def weighted_form(name: str) -> str:
+    """Name of the form of a gap that is weighted by images, "" if it has none."""
+    return next((key for key in gaps() if METRICS[key].weighted_form_of == name), "")
 
 
 def main_gaps() -> list[str]:

@@ -14,6 +14,8 @@ from fairexit.runs import Run
 from fairexit.tables import Table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+PANELS = 3
+"""Panels beside each other in the figure of the path."""
 
 
 def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:
@@ -96,8 +98,12 @@ def draw_path(record: dict[str, Any], file: Path) -> None:
     for row in record["path"][1:]:
         trails.setdefault(row["trail"], [start]).append(row)
     names = main_metrics()
-    figure = Figure(figsize=(3 * len(names), 3), layout="constrained")
-    for axes, key in zip(figure.subplots(1, len(names)), names, strict=True):
+    lines = -(-len(names) // PANELS)
+    figure = Figure(figsize=(3 * PANELS, 3 * lines), layout="constrained")
+    panels = figure.subplots(lines, PANELS, squeeze=False).ravel()
+    for axes in panels[len(names) :]:
+        axes.remove()
+    for axes, key in zip(panels, names, strict=False):
         for trail, rows in trails.items():
             colour = COLOURS[trail % len(COLOURS)]
             zeros = [row["fraction"] for row in rows]

@@ -18,7 +18,7 @@ from fairexit.auditing.results import (
 )
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.evaluate import ONE_ANSWER
-from fairexit.metrics.record import METRICS
+from fairexit.metrics.record import METRICS, weighted_form
 from fairexit.report.vocabulary import (
     decimal,
     label,
@@ -70,7 +70,7 @@ def _together(a: AttributeAudit, units: str) -> str:
         return ""
     text = (
         f"By {a.attribute}, over all classes together the groups differ by more than chance "
-        f"({label(gaps[0].metric)} {decimal(gaps[0].estimate.value)}, {p_text(gaps[0].p_value)})"
+        f"({_both_forms(a, gaps[0].metric)})"
     )
     if any(c.verdict == MORE_THAN_CHANCE for c in a.classes):
         return f"{text}; the classes below show in which."
@@ -78,6 +78,17 @@ def _together(a: AttributeAudit, units: str) -> str:
     small = sum(c.verdict == TOO_FEW for c in rates)
     reason = f", as {small} of {len(rates)} have too few {units}" if small else ""
     return f"{text}, but no single class can be named{reason}."
+
+
+def _both_forms(a: AttributeAudit, metric: str) -> str:
+    """A gap with its p-value, and its form that is weighted by images where that differs."""
+    by_name = {gap.metric: gap for gap in a.gaps}
+    gap = by_name[METRICS[metric].weighted_form_of or metric]
+    text = f"{label(gap.metric)} {decimal(gap.estimate.value)}, {p_text(gap.p_value)}"
+    other = by_name.get(weighted_form(gap.metric))
+    if other is None or math.isclose(other.estimate.value, gap.estimate.value):
+        return text
+    return f"{text}; by images {decimal(other.estimate.value)}, {p_text(other.p_value)}"
 
 
 def headline_text(headline: Headline, attribute: str, units: str) -> str:

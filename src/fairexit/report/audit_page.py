@@ -85,6 +85,7 @@ def render_audit(
         "long_table": LONG_TABLE,
         "max_exit_rows": MAX_EXIT_ROWS,
         "isnan": math.isnan,
+        "nan": math.nan,
         "permutation_note": permutation_note,
         "tint": tint,
         "link": link,
@@ -113,6 +114,8 @@ def render_audit(
         "limits": limits(audit),
         "policy": policy_text(audit.facts),
         "averages": AVERAGES,
+        "by_images": vocabulary.BY_IMAGES,
+        "any_class": vocabulary.ANY_CLASS,
         "entanglement": entanglement,
     }
     return label_cells(render("audit.html", helpers, images=images or {}, **values))

@@ -44,7 +44,7 @@ MAX_MATRIX = 12
 def gap_table(a: "AttributeAudit") -> Table:
     """The gaps, compared with what chance alone gives."""
     columns = ["Gap", "Value (interval)", "By chance alone", "95 % of chance below", "p"]
-    columns += ["Corrected for chance", "Smallest detectable", "Verdict"]
+    columns += ["p, any class", "Corrected for chance", "Smallest detectable", "Verdict"]
     rows = [
         [
             capital(label(g.metric)),
@@ -52,6 +52,7 @@ def gap_table(a: "AttributeAudit") -> Table:
             number(g.null_mean),
             number(g.null_quantile),
             p_value(g.p_value),
+            p_value(g.p_any),
             number(g.corrected),
             number(g.min_detectable_gap),
             g.verdict,

@@ -20,7 +20,7 @@ from fairexit.auditing.results import (
 )
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.policy import Policy
-from fairexit.metrics.record import METRICS, main_gaps
+from fairexit.metrics.record import METRICS, main_gaps, weighted_form
 from fairexit.report.answer import answers
 from fairexit.report.cohort_text import cohort_line
 from fairexit.report.vocabulary import (
@@ -33,6 +33,9 @@ from fairexit.report.vocabulary import (
     slice_text,
     units,
 )
+
+SAME_OF_TWO = ("eopp0", "eopp1", "eodd_weighted")
+"""The gaps that equal Eodd if there are two classes."""
 
 ROUNDING = 1e-12
 """Difference up to which two gaps are the same number."""
@@ -69,8 +72,8 @@ def policy_text(facts: Facts) -> str:
 def shown_gaps(a: AttributeAudit) -> tuple[Gap, ...]:
     """The gaps without those that equal another one by construction.
 
-    With two classes Eopp0 and Eopp1 are the same number as Eodd, because a true positive of one
-    class is a true negative of the other.
+    With two classes Eopp0, Eopp1 and Eodd by images are the same number as Eodd, because a true
+    positive of one class is a true negative of the other.
     """
     if len(a.counts[0]) != 2:
         return a.gaps
@@ -78,7 +81,7 @@ def shown_gaps(a: AttributeAudit) -> tuple[Gap, ...]:
     return tuple(
         gap
         for gap in a.gaps
-        if gap.metric not in ("eopp0", "eopp1") or abs(gap.estimate.value - eodd) > ROUNDING
+        if gap.metric not in SAME_OF_TWO or abs(gap.estimate.value - eodd) > ROUNDING
     )
 
 
@@ -116,7 +119,10 @@ def measured_line(facts: Facts) -> str:
 
 
 def _gap_lines(a: AttributeAudit) -> Iterator[str]:
-    for gap in (gap for gap in shown_gaps(a) if METRICS[gap.metric].main):
+    main = {gap.metric: gap for gap in shown_gaps(a) if METRICS[gap.metric].main}
+    for gap in main.values():
+        if METRICS[gap.metric].weighted_form_of in main:
+            continue  # it stands in the sentences of the plain form
         name = label(gap.metric)
         if math.isnan(gap.estimate.value):
             yield f"By {a.attribute}, {name} is not defined, because no class is in two groups."
@@ -124,6 +130,7 @@ def _gap_lines(a: AttributeAudit) -> Iterator[str]:
         yield (
             f"By {a.attribute}, {name} is {interval_text(gap.estimate)}. Chance alone gives "
             f"{decimal(gap.null_mean)} on average on these samples; {_chance_text(gap)}"
+            f"{_weighted_text(main.get(weighted_form(gap.metric)))}{_any_text(gap)}"
         )
     beyond = [
         g for g in shown_gaps(a) if not METRICS[g.metric].main and g.verdict == MORE_THAN_CHANCE
@@ -135,6 +142,23 @@ def _gap_lines(a: AttributeAudit) -> Iterator[str]:
             for g in beyond
         ]
         yield f"By {a.attribute}, these other gaps are more than chance: {listed(texts)}."
+
+
+def _weighted_text(gap: Gap | None) -> str:
+    """The form of a gap that is weighted by images, as a sentence."""
+    if gap is None:
+        return ""
+    return (
+        f" With classes weighted by their number of images it is {interval_text(gap.estimate)}, "
+        f"by chance {decimal(gap.null_mean)}: {gap.verdict} ({p_text(gap.p_value)})."
+    )
+
+
+def _any_text(gap: Gap) -> str:
+    """The combined test of a gap as a sentence."""
+    if math.isnan(gap.p_any):
+        return ""
+    return f" The combined test of a gap in any class gives {p_text(gap.p_any)}."
 
 
 def _chance_text(gap: Gap) -> str:

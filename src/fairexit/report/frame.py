@@ -18,6 +18,7 @@ COLUMNS = (
     "null_mean",
     "p_value",
     "p_adjusted",
+    "p_any",
     "min_detectable_gap",
     "verdict",
     "note",
@@ -33,7 +34,8 @@ def to_frame(audit: AuditResults) -> pd.DataFrame:
 def _rows(a: AttributeAudit) -> Iterator[dict[str, Any]]:
     tests = {gap.metric: gap for gap in a.gaps}
     for metric, value in a.overall.items():
-        yield _row(a, metric, value) | (_test(tests[metric]) if metric in tests else {})
+        test = tests.get(metric)
+        yield _row(a, metric, value) | (_test(test) | {"p_any": test.p_any} if test else {})
     for group, values in a.by_group.items():
         for metric, value in values.items():
             yield _row(a, metric, value, group=group)

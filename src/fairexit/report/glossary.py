@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fairexit.auditing.results import AuditResults, Facts
-from fairexit.report.vocabulary import units
+from fairexit.report.vocabulary import ANY_CLASS, BY_IMAGES, capital, units
 
 
 def glossary(audit: AuditResults) -> list[tuple[str, str]]:
@@ -14,6 +14,9 @@ def glossary(audit: AuditResults) -> list[tuple[str, str]]:
 
 def _gaps(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Accuracy", "The share of all answers that are right."
+    for text in (ANY_CLASS, BY_IMAGES):
+        term, _, meaning = text.partition(": ")
+        yield term, capital(meaning)
     yield (
         "By chance alone",
         "How large the gap is if the groups do not matter: the mean when groups are exchanged at "

@@ -25,7 +25,7 @@ from fairexit.report.audit_tables import (
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import permutation_note, policy_text, summary
 from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
-from fairexit.report.vocabulary import capital, label
+from fairexit.report.vocabulary import ANY_CLASS, BY_IMAGES, capital, label
 from fairexit.tables import Table, markdown
 
 OVERALL = ("accuracy", "balanced_accuracy", "f1", "auroc")
@@ -34,7 +34,8 @@ MEASURES = (
     "the range over the groups of the true negative and true positive rate. Eodd: mean of half the "
     "sum of the ranges of true and of false positive rate; as printed by Chiu et al. 2023, "
     "opposite gaps cancel. Gaps are means of absolute differences, which chance "
-    "alone makes larger than zero, so the gap by chance alone is shown as well."
+    "alone makes larger than zero, so the gap by chance alone is shown as well. "
+    f"{BY_IMAGES} {ANY_CLASS}"
 )
 GUIDELINES = {
     "TRIPOD+AI (2024)": (TRIPOD, tripod_answers),

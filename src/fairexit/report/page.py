@@ -20,7 +20,7 @@ from fairexit.report.evaluation_tables import (
 )
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
-from fairexit.report.vocabulary import exit_name
+from fairexit.report.vocabulary import BY_IMAGES, exit_name
 from fairexit.version import __version__
 
 
@@ -55,6 +55,7 @@ def write_page(
         tables=[fairness_table(assessments), summary_table(assessments)],
         exits=[_exits(a) for a in multi],
         empty=sorted({cell for a in assessments for cell in a.evaluation.empty_cells}),
+        by_images=BY_IMAGES,
         images=assessments[0].evaluation.n,
         data=data and data.info,
         cells=data and cell_table(data, assessments[0].group),

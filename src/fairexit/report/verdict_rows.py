@@ -4,8 +4,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fairexit.auditing.results import AttributeAudit, AuditResults, ClassGap, Estimate, Headline
-from fairexit.metrics.record import METRICS
+from fairexit.auditing.results import (
+    AttributeAudit,
+    AuditResults,
+    ClassGap,
+    Estimate,
+    Gap,
+    Headline,
+)
+from fairexit.metrics.record import METRICS, weighted_form
 from fairexit.report.findings import shown_gaps
 from fairexit.report.vocabulary import (
     FEW,
@@ -15,6 +22,7 @@ from fairexit.report.vocabulary import (
     mark,
     metric_name,
     of,
+    p_text,
     p_value,
 )
 from fairexit.tables import Table
@@ -29,6 +37,8 @@ class VerdictRow:
         name: what is compared.
         ends: the groups with the lowest and the highest rate, each with its samples; empty for a
             gap of several classes.
+        by_images: of a gap of several classes, its form that is weighted by images, with its
+            verdict; else "".
         estimate: the gap.
         null_mean: its mean by chance alone.
         null_quantile: the end of what chance alone gives, NaN for a class.
@@ -39,6 +49,7 @@ class VerdictRow:
     attribute: str
     name: str
     ends: tuple[str, ...]
+    by_images: str
     estimate: Estimate
     null_mean: float
     null_quantile: float
@@ -64,18 +75,26 @@ def _rows(a: AttributeAudit, two_classes: bool) -> Iterator[VerdictRow]:
         rates = ("tpr", "fpr") if two_classes else (headline.rate,)
         for rate in rates:
             yield _class_row(a, gaps[headline.name, rate], headline, two_classes=two_classes)
-    for gap in shown_gaps(a):
-        if METRICS[gap.metric].main:
+    main = {gap.metric: gap for gap in shown_gaps(a) if METRICS[gap.metric].main}
+    for gap in main.values():
+        if METRICS[gap.metric].weighted_form_of not in main:
             yield VerdictRow(
                 a.attribute,
                 metric_name(gap.metric),
                 (),
+                _by_images(main.get(weighted_form(gap.metric))),
                 gap.estimate,
                 gap.null_mean,
                 gap.null_quantile,
                 gap.p_value,
                 gap.verdict,
             )
+
+
+def _by_images(gap: Gap | None) -> str:
+    if gap is None:
+        return ""
+    return f"by images {decimal(gap.estimate.value)}, {p_text(gap.p_value)}: {gap.verdict}"
 
 
 def _class_row(
@@ -94,12 +113,17 @@ def _class_row(
         a.attribute,
         f"{gap.name}: {label(gap.rate)}{note}",
         texts,
+        "",
         gap.estimate,
         gap.null_mean,
         math.nan,
         gap.p_adjusted,
         gap.verdict,
     )
+
+
+def _mean_text(row: VerdictRow) -> str:
+    return "mean over the classes" + (f"; {row.by_images}" if row.by_images else "")
 
 
 def verdict_table(audit: AuditResults) -> Table:
@@ -109,7 +133,8 @@ def verdict_table(audit: AuditResults) -> Table:
         [
             row.attribute,
             row.name,
-            ", ".join(row.ends) or "mean over the classes",
+            ", ".join(row.ends)
+            or "; ".join(filter(None, ["mean over the classes", row.by_images])),
             interval_text(row.estimate),
             decimal(row.null_mean),
             p_value(row.p_value),

@@ -21,6 +21,21 @@ LABELS = {
 }
 """Label of each rate of a class; the records of metrics and scores hold their own labels."""
 
+BY_IMAGES = (
+    "By images: the same gap, but each class counts by its number of images. The plain mean counts "
+    "all classes alike, sees a gap in a rare class, and is mostly the noise of the rare classes; "
+    "by images, it is the gap that a typical patient meets, and rare classes hardly count. Read "
+    "the two together."
+)
+"""What the gaps weighted by images are, and why they stand beside the others."""
+
+ANY_CLASS = (
+    "Any class: a test of whether there is a gap in any class. It takes the more telling of two "
+    "statistics, the mean of the gaps and the sum of their squares, each relative to its noise, "
+    "and corrects for having taken it. It does not change the verdict."
+)
+"""What the combined test asks."""
+
 UNDEFINED = "–"
 """Shown instead of a number that is undefined."""
 

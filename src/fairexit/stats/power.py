@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from fairexit.metrics.rates import Values
+from fairexit.metrics.rates import Values, mean_known
 from fairexit.metrics.record import Metric
 
 POWER = 0.8
@@ -38,12 +38,15 @@ def min_detectable_gap(
         The gap, NaN where even a gap of 1 would not be detected or the permuted gaps do not vary,
         as those of a model that gives one answer.
     """
-    moves = []
+    moves, units = [], []
     for rate, moved in zip(null, metric.moved, strict=True):
         move = np.zeros(rate.shape[1:])
         move[group] = float(moved)
         moves.append(move)
-    unit = float(metric.gap(moves))
+        # A rate that is not moved, such as the weight of a class, is the same in all groups.
+        mean = mean_known(rate.reshape(-1, *rate.shape[2:]).T)
+        units.append(move if moved else np.broadcast_to(mean, move.shape))
+    unit = float(metric.gap(units))
 
     def power(gap: float) -> float:
         shifted = [rate + move * gap / unit for rate, move in zip(null, moves, strict=True)]

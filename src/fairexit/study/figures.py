@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHOWN = ("ME-FairPrune", "ME-ERM")
 """Rows for Figures 2a and 2b; the first that was run is shown."""
+BARS = 0.76
+"""Width of all bars of an exit, as a share of the distance between ticks."""
 STEPS = 60
 """Number of thresholds in Figure 2a."""
 
@@ -79,11 +81,17 @@ def exit_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
     figure, panels = _panels(f"{title}: {seeds[0].row} by exit")
     positions = np.arange(len(options))
     for panel, names in zip(panels, _panel_metrics(), strict=True):
+        step = BARS / len(names)
         for i, key in enumerate(names):
             values = np.stack([cell.values[key][rows] for cell in seeds])
-            left, error = positions + 0.38 * (i - 0.5), _deviation(values)
+            left, error = positions + step * (i - (len(names) - 1) / 2), _deviation(values)
             panel.bar(
-                left, values.mean(0), 0.36, yerr=error, color=COLOURS[i], label=metric_name(key)
+                left,
+                values.mean(0),
+                0.95 * step,
+                yerr=error,
+                color=COLOURS[i],
+                label=metric_name(key),
             )
         panel.set_xticks(positions, [n if n == POLICY else f"CLF {n}" for n in options])
         _finish(panel, "")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairexit.csv_files import write_csv
-from fairexit.evaluation.evaluate import PRINTED_GAPS
+from fairexit.evaluation.evaluate import PRINTED_GAPS, TABLE_GAPS
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
 from fairexit.report.vocabulary import metric_name
@@ -19,8 +19,10 @@ from fairexit.study.paper import Printed, common_name, paper_name
 from fairexit.tables import Table
 from fairexit.terminal import printable
 
-COLUMNS = (*AVERAGES, *PRINTED_GAPS)
+PRINTED = (*AVERAGES, *PRINTED_GAPS)
 """The metrics that the paper prints."""
+COLUMNS = (*AVERAGES, *TABLE_GAPS)
+"""The metrics of our tables."""
 DIGITS = {"eopp0": 4}
 """Metric -> decimals where not 3; Eopp0 of many classes is tiny."""
 BEST = "*"
@@ -34,8 +36,8 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
     """The paper's table: for each method a row for each group, avg and diff.
 
     Columns: `method` (as the study calls it), `row`, `seeds`, and for each metric `<metric>`,
-    `<metric>_sd`, `<metric>_paper`, `<metric>_best` (whether it is the best mean of all
-    methods). The gaps are in the first row of a method.
+    `<metric>_sd`, `<metric>_paper` (if the paper prints it), `<metric>_best` (whether it is the
+    best mean of all methods). The gaps are in the first row of a method.
     """
     by_row: dict[str, list[Pooled]] = {}
     for cell in pooled:
@@ -50,11 +52,11 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
         for row in (*groups, "avg", "diff"):
             record: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
             for metric in COLUMNS if row == groups[0] else AVERAGES:
-                key = metric if row == "avg" or metric in PRINTED_GAPS else f"{metric}/{row}"
+                key = metric if row == "avg" or metric in TABLE_GAPS else f"{metric}/{row}"
                 values = [s.values[f"{metric}_diff" if row == "diff" else key][0] for s in seeds]
                 record[metric] = np.mean(values)
                 record[f"{metric}_sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
-                if printed is not None:
+                if printed is not None and metric in PRINTED:
                     record[f"{metric}_paper"] = printed.value(common_name(name), row, metric)
             rows.append(record)
     return _with_best(pd.DataFrame(rows))
@@ -77,7 +79,7 @@ def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
     """Mark the best mean: highest avg, lowest diff and gaps."""
     for metric in COLUMNS:
         best = pd.Series(False, index=frame.index)
-        if metric in PRINTED_GAPS:
+        if metric in TABLE_GAPS:
             best |= frame[metric] == frame[metric].min()
         else:
             for row, pick in (("avg", "max"), ("diff", "min")):

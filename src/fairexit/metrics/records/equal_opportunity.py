@@ -3,7 +3,16 @@
 import numpy as np
 
 from fairexit.metrics.counts import Counts, Margins, margins
-from fairexit.metrics.rates import Empty, Values, mean_known, range_known, tnr, tpr
+from fairexit.metrics.rates import (
+    Empty,
+    Values,
+    class_share,
+    mean_known,
+    range_known,
+    tnr,
+    tpr,
+    weighted_mean_known,
+)
 from fairexit.metrics.record import gap
 
 
@@ -29,3 +38,24 @@ def eopp1(tpr_values: Values) -> Values:
     With two groups: mean over c of |TPR_0c - TPR_1c| (Chiu et al. 2023), in [0, 1].
     """
     return mean_known(range_known(tpr_values, -2))
+
+
+@gap(
+    "eopp1_weighted",
+    label="Eopp1 by images",
+    rates=[tpr, class_share],
+    moved=[True, False],
+    main=True,
+    weighted_form_of="eopp1",
+)
+def eopp1_weighted(tpr_values: Values, shares: Values) -> Values:
+    """Equal opportunity weighted by images: mean of the ranges of TPR with weights n_c / N.
+
+    n_c of the N samples of known group have class c. Classes at which fewer than two groups can be
+    compared have no range, and the other weights are divided by their sum. With two groups: sum
+    over c of n_c |TPR_0c - TPR_1c| / N, in [0, 1].
+
+    In a bootstrap the weights are those of each draw; with fixed weights the intervals differ by
+    less than 1 % of their width.
+    """
+    return weighted_mean_known(range_known(tpr_values, -2), shares[..., 0, :])
