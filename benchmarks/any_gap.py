@@ -112,7 +112,7 @@ def intervals(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
         )
         for name in GAPS:
             low, high = (float(end[0]) for end in inverted.interval(name)[1:3])
-            difference = inverted.difference(name, [0], [1])
+            difference = inverted.contrast(name, [(1, [0]), (-1, [1])]).interval()
             holds = low - 1e-12 <= truth[name] <= high + 1e-12
             word = not float(difference.low) <= 0 <= float(difference.high)
             results[name].append([holds, low > 0, word])

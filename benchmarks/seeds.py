@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from coverage import World
+from fairexit.metrics.rates import Values
 from fairexit.metrics.record import METRICS
 from fairexit.stats.contrasts import Contrast
 from fairexit.stats.paired import Pairs, draw_pairs
@@ -44,11 +44,13 @@ class Run(NamedTuple):
     repeats: int
     workers: int
 
-    def __call__(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list:
+    def __call__(
+        self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+    ) -> list[Any]:
         return Parallel(self.workers)(delayed(function)(*given) for given in arguments)
 
 
-def network(effect: float, planted: float, gap: float, rng: np.random.Generator) -> NDArray:
+def network(effect: float, planted: float, gap: float, rng: np.random.Generator) -> Values:
     """A network's probability of each answer, (M, C, C), as its seed and a planted gap make it."""
     middle = effect * rng.standard_normal()
     rates = WORLD.rates(gap, 0.5 + middle, 0.9 + middle)
@@ -155,8 +157,8 @@ def main() -> None:
     designs = [(3, 2, e) for e in EFFECTS] + [(3, 8, EFFECTS[-1])]
     designs += [(s, 2, e) for s in (5, 10) for e in EFFECTS]
     header = ["seeds", "rows", "seed effect", "metric", "coverage", "half width", "oracle", "ratio"]
-    for design in designs if options.only != "power" else ():
-        print(table(header, list(coverage(*design, run))), end="\n\n", flush=True)
+    for seeds, rows, effect in designs if options.only != "power" else ():
+        print(table(header, list(coverage(seeds, rows, effect, run))), end="\n\n", flush=True)
     header = ["seeds", "gap", "seed effect", "metric", "smallest difference", "shown"]
     for design in DESIGNS if options.only != "coverage" else ():
         print(table(header, list(power(design, run))), end="\n\n", flush=True)

@@ -9,14 +9,20 @@ from fairexit.evaluation.policy import Policy
 from fairexit.metrics.record import main_metrics
 from fairexit.predictions.files import read_predictions
 from fairexit.runs import Run
-from fairexit.study.against import against_others, against_table, kept_row
+from fairexit.study.against import against_others as compared
+from fairexit.study.against import against_table, kept_row
 from fairexit.study.collect import Pooled
+from fairexit.study.drawn import draw_study
 
 LOG = """epoch,val_f1,val_eodd,val_probe1,val_probef,seconds
 1,0.3,0.02,0.9,0.7,2
 2,0.5,0.05,0.8,0.{probe},2
 3,0.5,0.01,0.6,0.5,2
 """
+
+
+def against_others(study, named):
+    return compared(study, named, draw_study(study, [], None))
 
 
 @pytest.fixture

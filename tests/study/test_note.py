@@ -6,12 +6,9 @@ from types import SimpleNamespace
 from fairexit.config_files import build_config
 from fairexit.evaluation.assess import Choice
 from fairexit.runs import Run
-from fairexit.study.claims import Bounds, Claim, Comparison, Side
-from fairexit.study.notes import settings_note
-from fairexit.study.outcomes import ClaimOutcome, Outcome
+from fairexit.study.notes import left_out_note, settings_note
 from fairexit.study.paper_tables import inactive
 from fairexit.study.plan import Study
-from fairexit.study.verdict_tables import outcome_table, verdict_frame
 
 STUDY = Study((), Choice(), {}, {}, False)
 
@@ -41,25 +38,6 @@ def test_other_budgets_and_missing_seeds_are_named():
     assert note.count("But") == 2
 
 
-def test_comparisons_with_a_row_that_did_nothing_say_so():
-    side = Comparison("eopp1", Side("ME-FairPrune"), Side("FairPrune"), -1)
-    values = (3, 0.1, 0.2, -0.1, -0.2, 0.1, Bounds(-0.1, 0.2, 0.3))
-    outcomes = [
-        Outcome(side, *values, paper=-0.05, smallest=smallest, needed=(9, 7))
-        for smallest in (0.04, 0.2)
-    ]
-    claim = Claim(2, "exits", (side, side))
-    result = ClaimOutcome(claim, "not decided", tuple(outcomes))
-    frame = verdict_frame([result], {"FairPrune": "nothing pruned"})
-    assert list(frame["mark"]) == ["nothing pruned"] * 2
-    # The first design detects the printed difference, the second does not.
-    assert list(frame["enough"]) == [True, False]
-    first, second = outcome_table(frame).rows
-    assert first[1] == "eopp1: ME-FairPrune < FairPrune (nothing pruned)"
-    assert first[-1] == "this design; ours lies elsewhere"
-    assert second[-1] == "9 seeds, 7 images"
-
-
 def test_rows_whose_method_did_nothing_are_marked(tmp_path):
     def run(ratio, fraction=None):
         run = Run(tmp_path / f"run{len([*tmp_path.iterdir()])}")
@@ -77,3 +55,13 @@ def test_rows_whose_method_did_nothing_are_marked(tmp_path):
     assert inactive([run(None, 0.0), run(None, 0.1)]) == "nothing pruned in 1 of 2 runs"
     both = run(0.001, 0.0)
     assert both.label == f"{both.path.name} (penalty inactive, nothing pruned)"
+
+
+def test_rows_that_take_no_part_are_named_with_the_reason():
+    drawn = SimpleNamespace(left_out={"MFD": "its F1 is 0.051 below that of ERM"}, unchecked=[])
+    assert left_out_note(drawn) == (
+        "**MFD takes no part in any claim: its F1 is 0.051 below that of ERM.** "
+    )
+    assert left_out_note(SimpleNamespace(left_out={}, unchecked=[])) == ""
+    note = left_out_note(SimpleNamespace(left_out={}, unchecked=["HSIC", "MFD"]))
+    assert note.startswith("F1 of HSIC, MFD was not compared with that of ERM")

@@ -1,10 +1,13 @@
 """From YAML to runs: names, order, what is shared, and what is refused."""
 
+import json
+
 import pytest
 import yaml
 
 from fairexit.errors import UserError
 from fairexit.study.load import load_study
+from fairexit.study.overview import tested_images
 from fairexit.study.rows import merge
 
 BASE = {"train": {"epochs": 3}, "model": {"exits": "none"}}
@@ -111,6 +114,41 @@ def test_folds_are_an_axis(study):
     run = next(r for r in grid.runs if r.name == "isic-MFD-seed0-fold2")
     assert run.config.data.fold == 2
     assert run.teacher == "isic-ResNet18-seed0-fold2"
+
+
+def folds_of(grid, dataset):
+    return sorted({run.fold for run in grid.runs if run.dataset == dataset}, key=str)
+
+
+def test_data_in_folds_are_tested_in_every_fold(study, tmp_path):
+    for name, folds in (("folds", 4), ("split", None)):
+        (tmp_path / name).mkdir()
+        description = {"options": {"folds": folds}}
+        (tmp_path / name / "dataset.json").write_text(json.dumps(description))
+    datasets = {
+        "a": {"data.path": str(tmp_path / "folds")},
+        "b": {"data.path": str(tmp_path / "split")},
+        "c": {"data.path": "absent", "prepare": {"folds": 3}},
+        "d": {"data.path": "absent"},
+        "e": {"data.path": str(tmp_path / "folds"), "data.fold": 2},
+    }
+    grid = study(datasets=datasets)
+    assert [folds_of(grid, name) for name in datasets] == [
+        [0, 1, 2, 3], [None], [0, 1, 2], [None], [None],
+    ]  # fmt: skip
+    assert {run.config.data.fold for run in grid.runs if run.dataset == "e"} == {2}
+    assert folds_of(study(datasets=datasets, folds=[1]), "a") == [1]
+    sentences = tested_images(grid)
+    assert sentences[0] == "a: 4 folds; results are of the out-of-fold answers of all images"
+    assert sentences[1] == "b: one test split; data in folds would test every image"
+
+
+def test_a_row_with_other_data_has_the_folds_of_these(study, tmp_path):
+    (tmp_path / "dataset.json").write_text(json.dumps({"options": {"folds": 3}}))
+    grid = study(rows={"A": {}, "B": {"data.path": str(tmp_path)}})
+    assert [(run.row, run.fold) for run in grid.runs] == [
+        ("A", None), ("B", 0), ("B", 1), ("B", 2),
+    ]  # fmt: skip
 
 
 def test_a_method_is_replaced_as_a_whole():

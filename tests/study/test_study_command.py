@@ -1,5 +1,6 @@
 """fairexit study and fairexit tune as a user types them, with real trainings."""
 
+import pandas as pd
 import yaml
 
 from conftest import settings
@@ -25,6 +26,7 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     assert status == 0
     assert "0 of 2 runs done" in printed
     assert "synthetic-ME-FairPrune-seed0" in printed
+    assert "synthetic: one test split; data in folds would test every image" in printed
     assert not (tmp_path / "s").exists()
 
     status, printed, err = command(*words, "--threads", 1)
@@ -34,9 +36,24 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     assert "synthetic-ME-FairPrune-seed0: done (2 of 2 runs" in err
     out = tmp_path / "s" / "tables" / "synthetic"
     names = {"methods.md", "methods.tex", "methods.csv", "figure2a.png", "figure2b.svg"}
-    names |= {"verdicts.md", "verdicts.csv", "figureS1-ME-ERM.svg"}
+    names |= {"claims.csv", "chance.csv", "verdicts.md", "verdicts.csv", "figureS1-ME-ERM.svg"}
     assert names <= {file.name for file in out.iterdir()}
-    assert "ME-FairPrune at theta 0.999" in (out / "verdicts.md").read_text()
+    page = (out / "verdicts.md").read_text()
+    for text in (
+        "ME-FairPrune at theta 0.999",
+        "Smallest shown",
+        "## Primary comparisons and conditions",
+        "## Secondary comparisons",
+        "Eopp1 by images",
+    ):
+        assert text in page
+    claims = pd.read_csv(out / "claims.csv").set_index("claim")
+    assert set(claims["Verdict"]) <= {"not decided", "not run"}, "there is one seed"
+    comparisons = pd.read_csv(out / "verdicts.csv")
+    assert set(comparisons["role"]) == {"primary", "condition", "secondary"}
+    assert comparisons["p_value"].isna().all(), "there is one seed"
+    assert {"eopp1", "eopp1_weighted"} <= set(pd.read_csv(out / "chance.csv")["metric"])
+    assert "eopp1_weighted_low" in pd.read_csv(out / "against.csv").columns
     assert "1 of 1" not in printed
     header = (out / "methods.csv").read_text().splitlines()[0].split(",")
     assert {"eopp1", "eopp1_weighted"} <= set(header)

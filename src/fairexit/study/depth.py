@@ -37,8 +37,9 @@ def entanglement_verdict(
         for row in ENTANGLED
     }
     keys = list(dict.fromkeys(key for by_key in changes.values() for key in by_key))
-    backbone, falls = pooled[0].runs[0].config.model.backbone if keys else "", {}
-    if paper is not None:
+    falls: dict[str, float | None] = {}
+    if keys and paper is not None:
+        backbone = pooled[0].runs[0].config.model.backbone
         falls = {pooled[0].group: FALLS.get((paper.dataset, backbone))}
     strict_level = 1 - (1 - LEVEL) / max(1, len(keys) * len(ENTANGLED))
     comparisons: list[Comparison] = []

@@ -17,6 +17,7 @@ from fairexit.evaluation.choose import DEFAULT_RULE, GRID
 from fairexit.evaluation.policy import Fallback
 from fairexit.files import read_yaml
 from fairexit.plugins import load_plugins
+from fairexit.study.folder import dataset_info
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 from fairexit.study.rows import merge, read_rows
 from fairexit.study.sections import check_keys, check_name, distinct_integers, mapping
@@ -78,9 +79,8 @@ def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
         changes = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
         grid = [
             _planned(dataset, row, seed=seed, fold=fold, parts=(base, changes, row_changes))
-            for (row, row_changes), fold in product(
-                rows.items(), distinct_integers(tree, "folds", [None])
-            )
+            for row, row_changes in rows.items()
+            for fold in _folds(tree, (base, changes, row_changes), prepare.get(dataset))
         ]
         runs += linked(grid, rows)
     _check_runs(runs, path)
@@ -102,6 +102,25 @@ def _base(base: Any, path: Path) -> dict[str, Any]:
         )
     load_listed_plugins(base, path.parent)
     return base
+
+
+def _folds(
+    tree: Mapping[str, Any], parts: tuple[Mapping[str, Any], ...], preparation: Preparation | None
+) -> list[int | None]:
+    """The test folds of a row: those of the study, else all that its data have."""
+    settings: dict[str, Any] = {}
+    for part in parts:
+        settings = merge(settings, part)
+    data = settings.get("data")
+    if "folds" in tree or not isinstance(data, dict) or data.get("fold") is not None:
+        return distinct_integers(tree, "folds", [None])
+    info = dataset_info(Path(str(data.get("path"))))
+    if info is not None:
+        # Training refuses a damaged description; here it has no folds.
+        number = info.get("options", {}).get("folds")
+    else:
+        number = preparation.how.folds if preparation else None
+    return [*range(number)] if number else [None]
 
 
 def _planned(

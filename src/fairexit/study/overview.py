@@ -56,6 +56,19 @@ def overview(
     return Table(title, ["Run", "needs", "State", "Time left"], rows, 3)
 
 
+def tested_images(study: Study) -> list[str]:
+    """For each dataset a sentence that says which images its results are of."""
+    sentences = []
+    for dataset in study.datasets:
+        folds = {run.fold for run in study.runs if run.dataset == dataset} - {None}
+        sentences.append(
+            f"{dataset}: {len(folds)} folds; results are of the out-of-fold answers of all images"
+            if folds
+            else f"{dataset}: one test split; data in folds would test every image"
+        )
+    return sentences
+
+
 def share_threads(workers: int, threads: int | None) -> int:
     """CPU threads of each run: those given, else an equal share of all."""
     return threads or max(1, (os.cpu_count() or 1) // workers)

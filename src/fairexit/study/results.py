@@ -26,7 +26,7 @@ from fairexit.study.paper import printed
 from fairexit.study.paper_tables import write_tables
 from fairexit.study.plan import Study
 from fairexit.study.verdict_tables import chance_table, claim_table, outcome_table, verdict_frame
-from fairexit.study.verdicts import judge
+from fairexit.study.verdicts import design_of, judge
 from fairexit.tables import Table
 
 TABLES = "tables"
@@ -103,7 +103,7 @@ def _write_dataset(
     table = against_table(against)
     text = f"# {dataset}: {table.title}\n\n{table.to_markdown()}\n{note}"
     write_atomically(out / "against.md", text)
-    results = judge(pooled, listed, drawn, paper)
+    results = judge(pooled, listed, drawn, paper=paper, design=design_of(pooled))
     verdicts = _write_verdicts(results, pooled, out, title=dataset, note=note)
     remark = f"{left_out_note(drawn)}Comparisons: {TABLES}/{dataset}/verdicts.md"
     return [*tables, (table, ""), (verdicts, remark)]

@@ -17,7 +17,12 @@ from fairexit.study.words import word_of
 
 
 def judge(
-    pooled: Sequence[Pooled], claims: Sequence[Claim], drawn: Drawn, paper: Printed | None
+    pooled: Sequence[Pooled],
+    claims: Sequence[Claim],
+    drawn: Drawn,
+    *,
+    paper: Printed | None,
+    design: Design,
 ) -> list[ClaimOutcome]:
     """The verdict on each claim for one dataset, in the order of the claims.
 
@@ -26,8 +31,8 @@ def judge(
         claims: the claims, except the sixth.
         drawn: the draws of these cells and claims.
         paper: the printed numbers of the dataset.
+        design: the study's data.
     """
-    design = design_of(pooled)
     results = [_judge(claim, drawn, paper, design) for claim in claims]
     results.append(entanglement_verdict(pooled, paper, design))
     return sorted(results, key=lambda result: result.claim.number)
