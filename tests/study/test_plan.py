@@ -7,7 +7,7 @@ import yaml
 
 from fairexit.errors import UserError
 from fairexit.study.load import load_study
-from fairexit.study.overview import tested_images
+from fairexit.study.overview import image_sentences
 from fairexit.study.rows import merge
 
 BASE = {"train": {"epochs": 3}, "model": {"exits": "none"}}
@@ -138,7 +138,7 @@ def test_data_in_folds_are_tested_in_every_fold(study, tmp_path):
     ]  # fmt: skip
     assert {run.config.data.fold for run in grid.runs if run.dataset == "e"} == {2}
     assert folds_of(study(datasets=datasets, folds=[1]), "a") == [1]
-    sentences = tested_images(grid)
+    sentences = image_sentences(grid)
     assert sentences[0] == "a: 4 folds; results are of the out-of-fold answers of all images"
     assert sentences[1] == "b: one test split; data in folds would test every image"
 

@@ -55,14 +55,14 @@ def study(
     grid = load_study(plan_file)
     from fairexit.study.engine import run_study
     from fairexit.study.folder import Folder
-    from fairexit.study.overview import overview, share_threads, tested_images
+    from fairexit.study.overview import image_sentences, overview, share_threads
     from fairexit.study.results import write_results
 
     folder = Folder(out)
     started = folder.check()
     if plan:
         show(overview(grid, folder, workers, threads, calibrate=calibrate))
-        for sentence in tested_images(grid):
+        for sentence in image_sentences(grid):
             say(sentence)
         return
     failed: dict[str, str] = {}

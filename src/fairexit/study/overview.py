@@ -56,7 +56,7 @@ def overview(
     return Table(title, ["Run", "needs", "State", "Time left"], rows, 3)
 
 
-def tested_images(study: Study) -> list[str]:
+def image_sentences(study: Study) -> list[str]:
     """For each dataset a sentence that says which images its results are of."""
     sentences = []
     for dataset in study.datasets:
