@@ -339,3 +339,12 @@ def test_a_report_on_a_file_of_several_exits_without_validation(command, tiny_ru
     assert "0.9" in page.read_text()
     status, _, errors = command("report", file, "--out", page, "--threshold", 1.5)
     assert (status, errors.count("\n")) == (2, 1)
+
+
+def test_a_path_that_is_too_long_for_the_disk_is_shortened(command, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("data: {path: " + 5000 * "x" + "}\n")
+    status, _, errors = command("train", config, "--out", tmp_path / "out")
+    assert status == 2
+    assert errors.endswith("xxx...: File name too long\n")
+    assert len(errors) < 400

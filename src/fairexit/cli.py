@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from fairexit.decoder_warnings import silence_decoders
-from fairexit.errors import UserError, reason
+from fairexit.errors import UserError, reason, short
 from fairexit.terminal import note
 from fairexit.version import __version__
 
@@ -117,7 +117,7 @@ def main() -> None:
         _stop(error.render(option_name))
     except OSError as error:
         # Files are replaced atomically, so a full disk damages none.
-        _stop(f"{error.filename or 'a file'}: {error.strerror or reason(error)}")
+        _stop(f"{short(error.filename or 'a file', 300)}: {error.strerror or reason(error)}")
     except MemoryError as error:
         _stop(f"the memory of this machine does not suffice: {reason(error)}")
     except USAGE_ERROR as error:
