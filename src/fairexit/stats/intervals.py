@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -74,10 +75,11 @@ class Jackknife:
         Returns:
             (...), the shape of the value.
         """
-        df, widening = self.freedom()
+        df, widening = self.freedom
         tail: Values = stdtrit(df, (1 + confidence_level) / 2)
         return tail * np.sqrt(widening)
 
+    @cached_property
     def freedom(self) -> tuple[Values, Values]:
         """Degrees of freedom of the variance, and the factor by which the draws' is too small."""
         weight, influence = self._influences()
@@ -199,7 +201,7 @@ def percentile_p_value(draws: Values, jackknifed: Jackknife) -> Values:
     defined = np.maximum((~np.isnan(draws)).sum(0), 1)
     below = ((draws < 0).sum(0) + (draws == 0).sum(0) / 2) / defined
     deviate = np.abs(ndtri(np.clip(below, 0.5 / defined, 1 - 0.5 / defined)))
-    df, widening = jackknifed.freedom()
+    df, widening = jackknifed.freedom
     p: Values = 2 * stdtr(df, -deviate / np.sqrt(widening))
     return p
 

@@ -10,9 +10,9 @@ gap (a test inverted along a path; Carpenter 1999, Hansen 1999).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,7 @@ class Inversion:
     draws: dict[str, Values]
     jackknife: dict[str, Jackknife]
     planted: Planted | None = None
+    _sides: dict[Any, "_Side"] = field(default_factory=dict, init=False, repr=False)
 
     def interval(self, name: str, confidence_level: float = 0.95) -> Interval:
         """The interval of each model's gap, (R, ...); its point is the measured gap.
@@ -179,7 +180,12 @@ class Inversion:
 
     def _side(self, name: str, terms: Terms, sign: int) -> "_Side":
         """One side of a contrast, that of the terms with weights of a sign."""
-        side = [(abs(weight), models) for weight, models in terms if sign * weight > 0]
+        side = tuple((abs(weight), tuple(row)) for weight, row in terms if sign * weight > 0)
+        if (name, side) not in self._sides:
+            self._sides[name, side] = self._find_side(name, side)
+        return self._sides[name, side]
+
+    def _find_side(self, name: str, side: Terms) -> "_Side":
         if not side:
             nothing = np.zeros(self.point[name].shape[1:])
             return _Side(nothing, nothing > 0)
