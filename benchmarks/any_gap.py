@@ -19,6 +19,7 @@ from coverage import World
 from fairexit.metrics.rates import fpr, range_known, tpr
 from fairexit.metrics.record import METRICS
 from fairexit.stats.any_gap import AnyGap, combined_test
+from fairexit.stats.gap_contrasts import GapContrasts
 from fairexit.stats.inversion import invert
 from fairexit.stats.permutation import Permutation, permute
 from fairexit.stats.resampling import named_measures
@@ -112,7 +113,7 @@ def intervals(world: World, gap: float, repeats: int) -> Iterator[list[str]]:
         )
         for name in GAPS:
             low, high = (float(end[0]) for end in inverted.interval(name)[1:3])
-            difference = inverted.contrast(name, [(1, [0]), (-1, [1])]).interval()
+            difference = GapContrasts(inverted).contrast(name, [(1, [0]), (-1, [1])]).interval()
             holds = low - 1e-12 <= truth[name] <= high + 1e-12
             word = not float(difference.low) <= 0 <= float(difference.high)
             results[name].append([holds, low > 0, word])

@@ -21,6 +21,7 @@ from fairexit.metrics.counts import Margins
 from fairexit.metrics.rates import tpr
 from fairexit.metrics.record import compute, gaps
 from fairexit.stats.bootstrap import bootstrap
+from fairexit.stats.gap_contrasts import GapContrasts
 from fairexit.stats.inversion import invert
 from fairexit.stats.permutation import permute
 from fairexit.stats.proportions import Shares, accuracies, true_positives
@@ -243,7 +244,7 @@ def two_models(name: str, world: World, repeats: int) -> Iterator[list[str]]:
                 tally.add(metric, method, low.item(), high.item())
             points[metric].append(point.item())
         for metric in compared:
-            _, low, high, _ = inverted.contrast(metric, FIRST_MINUS_SECOND).interval()
+            _, low, high, _ = GapContrasts(inverted).contrast(metric, FIRST_MINUS_SECOND).interval()
             tally.add(metric, "inversion", low.item(), high.item())
     for metric in METRICS:
         truth = first[metric] - second[metric]

@@ -12,7 +12,8 @@ from fairexit.errors import UserError
 from fairexit.metrics.rates import tpr
 from fairexit.metrics.record import gaps
 from fairexit.stats.clusters import find_clusters
-from fairexit.stats.inversion import MIXES, Inversion, _population, _solve, invert
+from fairexit.stats.gap_contrasts import GapContrasts
+from fairexit.stats.inversion import MIXES, Inversion, _population, invert, solve
 from fairexit.stats.resampling import sum_margins, sum_regrouped
 
 FEW = settings(deadline=None, max_examples=15)
@@ -78,21 +79,22 @@ def test_differences_are_paired() -> None:
         metrics=("eopp1",),
         n_resamples=200,
     )
-    same = found.contrast("eopp1", [(1, [0]), (-1, [2])]).interval()
+    same = GapContrasts(found).contrast("eopp1", [(1, [0]), (-1, [2])]).interval()
     assert same.point == same.low == same.high == 0
     there, back = (
-        found.contrast("eopp1", [(1, [i]), (-1, [j])]).interval() for i, j in ((0, 1), (1, 0))
+        GapContrasts(found).contrast("eopp1", [(1, [i]), (-1, [j])]).interval()
+        for i, j in ((0, 1), (1, 0))
     )
     assert there.point == pytest.approx(-back.point)
     assert there.low > 0
     assert back.high < 0
-    seeds = found.contrast("eopp1", [(1, [0, 2]), (-1, [1, 3])])
+    seeds = GapContrasts(found).contrast("eopp1", [(1, [0, 2]), (-1, [1, 3])])
     assert seeds.point == pytest.approx(there.point)
 
 
 def test_a_difference_spans_measured_and_corrected() -> None:
     found = invert(as_sample(*two_models(300)), metrics=("eopp1",), n_resamples=300)
-    point, low, high, _ = found.contrast("eopp1", [(1, [0]), (-1, [1])]).interval()
+    point, low, high, _ = GapContrasts(found).contrast("eopp1", [(1, [0]), (-1, [1])]).interval()
     corrected = found.corrected("eopp1")
     assert low < min(point, corrected[0] - corrected[1])
     assert high > max(point, corrected[0] - corrected[1])
@@ -101,7 +103,7 @@ def test_a_difference_spans_measured_and_corrected() -> None:
 def test_solving_a_curve() -> None:
     curve, truth = np.array([[1.0], [3.0], [5.0]]), np.array([[0.0], [0.2], [0.3]])
     for seen, expected in ((0.5, 0.0), (2.0, 0.1), (3.0, 0.2), (9.0, 0.3)):
-        assert _solve(curve, truth, np.array([seen])) == pytest.approx(expected)
+        assert solve(curve, truth, np.array([seen])) == pytest.approx(expected)
 
 
 def test_the_corrected_gap_is_the_median_unbiased_one() -> None:
@@ -126,7 +128,9 @@ def test_the_corrected_gap_is_the_median_unbiased_one() -> None:
             r"'eop1' was not resampled; did you mean",
         ),
         (
-            lambda a: invert(as_sample(*a), n_resamples=2).contrast("eopp1", [(1, [0]), (-1, [])]),
+            lambda a: GapContrasts(invert(as_sample(*a), n_resamples=2)).contrast(
+                "eopp1", [(1, [0]), (-1, [])]
+            ),
             "give one model for each seed, and as many baselines",
         ),
     ],

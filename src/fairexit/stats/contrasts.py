@@ -189,5 +189,6 @@ def check_terms(terms: Terms) -> int:
 
 def by_seed(values: Values, terms: Terms) -> Values:
     """The contrast of each seed, (B, S, ...), from values of models (B, R, ...)."""
-    total: Values = sum(weight * values[:, list(models)] for weight, models in terms)  # type: ignore[assignment]
+    parts = [weight * values[:, list(models)] for weight, models in terms]
+    total: Values = np.sum(parts, axis=0)
     return total

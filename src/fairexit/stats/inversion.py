@@ -9,19 +9,15 @@ bootstrap. The interval holds the gaps of those populations whose samples often 
 gap (a test inverted along a path; Carpenter 1999, Hansen 1999).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from fairexit.metrics.rates import Empty, Values, mean_known
+from fairexit.metrics.rates import Empty, Values
 from fairexit.metrics.record import gaps
 from fairexit.stats.clusters import Clusters, find_clusters, rarest_class
-from fairexit.stats.contrasts import Contrast, Reach, Terms, by_seed, check_terms
 from fairexit.stats.intervals import (
     Interval,
     Jackknife,
@@ -43,13 +39,9 @@ from fairexit.stats.resampling import (
     sum_regrouped,
 )
 from fairexit.stats.sample import Ints, Sample
-from fairexit.stats.seeds import LEVEL, pool, seed_variance
 
 MIXES = np.array([0, 0.15, 0.3, 0.45, 0.6, 0.8, 1])
 """Populations from no difference between the groups (0) to the measured difference (1)."""
-
-ALPHA = 0.05
-"""P-value up to which a side of a contrast is shown to have a gap."""
 
 PARTS = 2**20
 """A population's shares are rounded to integers of this sum, from which drawing is much faster."""
@@ -72,7 +64,6 @@ class Inversion:
     draws: dict[str, Values]
     jackknife: dict[str, Jackknife]
     planted: Planted | None = None
-    _sides: dict[Any, "_Side"] = field(default_factory=dict, init=False, repr=False)
 
     def interval(self, name: str, confidence_level: float = 0.95) -> Interval:
         """The interval of each model's gap, (R, ...); its point is the measured gap.
@@ -96,7 +87,7 @@ class Inversion:
         # Permutations are exact, however few clusters there are. Near a true gap of 0 the measured
         # gap is never too small, so that all misses may be on this side.
         upper[0] = quantiles(draws[0], np.full((1, *tail.shape), confidence_level))[0]
-        solved = np.minimum(_solve(upper, truth, observed), observed)
+        solved = np.minimum(solve(upper, truth, observed), observed)
         low = np.where(observed <= upper[0], 0.0, solved)
         high = observed + upper[-1] - median[-1]
         return Interval(observed, low, high, np.isnan(draws).mean((0, 1)))
@@ -107,121 +98,8 @@ class Inversion:
         draws = self.draws[name]
         levels = np.full((1, *self.point[name].shape), 0.5)
         median = np.stack([quantiles(d, levels)[0] for d in draws])
-        solved = _solve(median, self.truth[name], self.point[name])
+        solved = solve(median, self.truth[name], self.point[name])
         return np.where(self.point[name] <= median[0], 0.0, solved)
-
-    def contrast(self, name: str, terms: Terms, rows: Sequence[Sequence[int]] = ()) -> Contrast:
-        """A weighted sum of the gaps of models, mean over seeds.
-
-        Chance adds more to the gap of the less accurate model, and more to a small gap than to a
-        large one. So the interval covers several readings of the contrast: of the measured gaps, of
-        the corrected gaps, and of the gaps minus their null means. Where one side is shown to have
-        a gap and the other is not, it also covers that the other has none.
-
-        Args:
-            name: one of the gaps.
-            terms: weights and models, see `fairexit.stats.contrasts.Terms`.
-            rows: models of the rows over which the variance over seeds is pooled, one for each
-                seed, see `fairexit.stats.seeds.pool`.
-        Raises:
-            UserError: an unknown name, or terms that do not fit together.
-        """
-        check_terms(terms)
-        check_question(name, self.point)
-        point_of = self.point[name]
-        pooled = pool(
-            (point_of[list(row)], self._drawn(name, [(1, row)])[:, list(row)]) for row in rows
-        )
-        seeds, draws = by_seed(point_of[None], terms)[0], by_seed(self._drawn(name, terms), terms)
-        drawn, point = draws.mean(1), seeds.mean(0)
-        jackknifed = self.jackknife[name]
-        without = replace(jackknifed, values=by_seed(jackknifed.values, terms).mean(1))
-        readings = self._readings(name, terms)
-        low, high = readings.min(0), readings.max(0)
-
-        def reach(level: float) -> Reach:
-            # Few draws do not have the tails of stricter levels.
-            usual = min(level, LEVEL)
-            tail = without.tail(usual)
-            ends = np.stack([-tail, np.zeros(tail.shape), tail])
-            below, median, above = quantiles(drawn, ndtr(ends))
-            stretch = without.tail(level) / tail
-            return Reach(low, high, stretch * (median - below), stretch * (above - median))
-
-        return Contrast(
-            point,
-            seed_variance(seeds, draws, pooled),
-            np.isnan(draws).any(1).mean(0),
-            reach,
-            partial(self._shifted, name, terms),
-        )
-
-    def _drawn(self, name: str, terms: Terms) -> Values:
-        """Draws (B, R, ...) of the population with the larger corrected gap of both sides."""
-        larger = max(float(np.max(self._side(name, terms, sign).corrected)) for sign in (1, -1))
-        models = [model for _, row in terms for model in row]
-        k = int(np.abs(self.truth[name][:, models].max(1) - larger).argmin())
-        drawn: Values = self.draws[name][k]
-        return drawn
-
-    def _readings(self, name: str, terms: Terms) -> Values:
-        """The contrast as measured, less null means, of corrected gaps, and of one side alone."""
-        point = self.point[name]
-        measured = by_seed(np.stack([point, point - self._chance(name)]), terms).mean(1)
-        larger, smaller = (self._side(name, terms, sign) for sign in (1, -1))
-        return np.stack(
-            [
-                *measured,
-                larger.corrected - smaller.corrected,
-                np.where(larger.shown & ~smaller.shown, larger.corrected, measured[0]),
-                np.where(smaller.shown & ~larger.shown, -smaller.corrected, measured[0]),
-            ]
-        )
-
-    def _side(self, name: str, terms: Terms, sign: int) -> "_Side":
-        """One side of a contrast, that of the terms with weights of a sign."""
-        side = tuple((abs(weight), tuple(row)) for weight, row in terms if sign * weight > 0)
-        if (name, side) not in self._sides:
-            self._sides[name, side] = self._find_side(name, side)
-        return self._sides[name, side]
-
-    def _find_side(self, name: str, side: Terms) -> "_Side":
-        if not side:
-            nothing = np.zeros(self.point[name].shape[1:])
-            return _Side(nothing, nothing > 0)
-        point = by_seed(self.point[name][None], side).mean(1)[0]
-        truth = by_seed(self.truth[name], side).mean(1)
-        draws = [by_seed(drawn, side).mean(1) for drawn in self.draws[name]]
-        median = np.stack([quantiles(drawn, np.full((1, *point.shape), 0.5))[0] for drawn in draws])
-        corrected = np.where(point <= median[0], 0.0, _solve(median, truth, point))
-        chance = (draws[0] >= point - 1e-9).mean(0)
-        return _Side(corrected, chance <= ALPHA)
-
-    def _shifted(self, name: str, terms: Terms, effect: float, sign: int) -> Values:
-        """A contrast in draws, (B,), when a true one of a size and sign is planted."""
-        if self.planted is None:
-            raise ValueError("gaps were drawn without `plant`")
-        gap = min(float(self._side(name, terms, side).corrected) for side in (1, -1))
-        change = self.planted.shifted(name, terms, effect, sign=sign, near=gap)
-        by_chance = float(by_seed(self._chance(name)[None], terms).mean())
-        return change - sign * max(sign * by_chance, 0)
-
-    def _chance(self, name: str) -> Values:
-        """What chance adds to the gap of each model where there is none, (R, ...)."""
-        added: Values = mean_known(np.moveaxis(self.draws[name][0], 0, -1)) - self.truth[name][0]
-        return added
-
-
-class _Side(NamedTuple):
-    """The corrected gap of one side of a contrast, and what a test says of the measured one.
-
-    Attributes:
-        corrected: see `Inversion.corrected`.
-        shown: chance alone seldom gives as much, so that the side has a gap.
-    """
-
-    corrected: Values
-    shown: NDArray[np.bool_]
 
 
 def invert(
@@ -312,7 +190,7 @@ def _samples(clusters: Clusters, population: Values, draws: int, seed: int) -> I
         yield times
 
 
-def _solve(curve: Values, truth: Values, observed: Values) -> Values:
+def solve(curve: Values, truth: Values, observed: Values) -> Values:
     """The true gap, interpolated in truth (K, ...), whose quantile in curve (K, ...) is observed.
 
     Args:

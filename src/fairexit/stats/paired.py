@@ -7,11 +7,13 @@ are compared by bootstrap.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from fairexit.metrics.rates import Values
 from fairexit.metrics.record import gaps
 from fairexit.stats.bootstrap import Bootstrap, IntervalMethod, bootstrap
 from fairexit.stats.contrasts import Contrast, Terms
+from fairexit.stats.gap_contrasts import GapContrasts
 from fairexit.stats.inversion import Inversion, invert
 from fairexit.stats.resampling import Measures, named_measures
 from fairexit.stats.sample import Sample
@@ -51,8 +53,12 @@ class Pairs:
         """
         rows = rows or [models for _, models in terms]
         if name in self.gaps.point:
-            return self.gaps.contrast(name, terms, rows)
+            return self._gap_contrasts.contrast(name, terms, rows)
         return self.scores.contrast(name, terms, rows, method=method)
+
+    @cached_property
+    def _gap_contrasts(self) -> GapContrasts:
+        return GapContrasts(self.gaps)
 
     def point(self, name: str) -> Values:
         """The metric on the samples themselves, (R, ...)."""
