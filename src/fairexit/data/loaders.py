@@ -118,12 +118,19 @@ class Loader:
         rng = np.random.default_rng([seed, epoch])
         if sampling == "natural":
             return rng.permutation(self.rows)
+        return rng.choice(self.rows, len(self.rows), p=self._draw_probabilities(sampling))
+
+    def expected_draws(self, sampling: str) -> Tensor:
+        """Mean number of times that an epoch draws each row, (N,)."""
+        return torch.from_numpy(len(self.rows) * self._draw_probabilities(sampling))
+
+    def _draw_probabilities(self, sampling: str) -> NDArray[np.float64]:
+        """Probability of each row at one draw, (N,)."""
         strata = self.labels.numpy()
         if sampling == "group-balanced":
             # An unknown group is -1; it is a further stratum of each class.
             strata = strata * (int(self.groups.max()) + 2) + self.groups.numpy() + 1
-        weights = balancing_weights(strata, POWERS[sampling])
-        return rng.choice(self.rows, len(self.rows), p=weights)
+        return balancing_weights(strata, POWERS[sampling])
 
     def _batch(
         self, rows: NDArray[np.int64], positions: NDArray[np.int64], augment: Augment, epoch: int

@@ -68,7 +68,8 @@ class Trainer:
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
-        method.begin(self.training.labels, self.training.groups)
+        draws = self.training.expected_draws(config.data.sampling)
+        method.begin(self.training.labels, self.training.groups, draws)
         optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
         # For 16-mixed, the precision has the state of the gradient scaler.
         precision = fabric.strategy.precision
