@@ -16,7 +16,6 @@ from lightning.fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 
 from conftest import settings
-from fairexit.config import TrainConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader, balancing_weights
 from fairexit.data.prepared import Prepared
@@ -25,7 +24,6 @@ from fairexit.runs import FORMAT, Run, open_run
 from fairexit.training import checkpoint, fit, trainer
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
-from fairexit.training.optim import learning_rate
 from fairexit.training.setup import exit_weights, slow_precision
 from waiting import wait_until
 
@@ -215,8 +213,12 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
     [
         (
             {"train__exit_weights": [1.0]},
-            "give 3 weights that are not negative, for the exits 1, 3, f",
+            "give 3 weights that are not negative and not all 0, for the exits 1, 3, f",
         ),
+        ({"train__exit_weights": [0.0, 0.0, 0.0]}, "give 3 weights that are not .* not all 0"),
+        ({"train__exit_weights": [1.0, -1.0, 1.0]}, "give 3 weights that are not negative"),
+        ({"train__exit_weights": [1.0, 1.0, float("inf")]}, "give 3 weights that are not negative"),
+        ({"model__exits": [3, 1]}, r"exits is \[3, 1\]; list the stages in rising order, \[1, 3\]"),
         ({"data__group": "sex"}, "has no attribute 'sex'; .*skin_tone"),
         ({"data__fold": 1}, "has no folds"),
         ({"train__batch_size": 1}, "batch normalisation needs at least 2"),
@@ -250,17 +252,6 @@ def test_exit_weights_of_the_paper(tiny_run):
     net = load_net(tiny_run)
     assert exit_weights(net, "paper") == [0.3, 0.6, 0.9]
     assert exit_weights(net, "equal") == [1, 1, 1]
-
-
-def test_learning_rate_over_time():
-    step = TrainConfig(lr=1.0, schedule="step", milestones=[2, 3], epochs=4)
-    assert [learning_rate(step, e, 0, 5) for e in range(4)] == pytest.approx([1, 1, 0.1, 0.01])
-    cosine = TrainConfig(lr=1.0, schedule="cosine", epochs=4, warmup=1)
-    rates = [learning_rate(cosine, e, s, 5) for e in range(4) for s in range(5)]
-    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert rates[5] == 1.0
-    assert rates[5:] == sorted(rates[5:], reverse=True)
-    assert 0 < rates[-1] < 0.02
 
 
 def test_every_epoch_asked_for_is_trained(tiny, tmp_path):
