@@ -286,8 +286,29 @@ def test_processes_share_an_epoch_without_padding(tiny):
     whole = torch.cat([b.images for b in loader(tiny).evaluation(plain)])
     parts = [torch.cat([b.images for b in loader(tiny, r, 3).evaluation(plain)]) for r in range(3)]
     assert sum(map(len, parts)) == len(whole)
-    for r in range(3):
-        assert torch.equal(parts[r], whole[r::3])
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    shares = torch.cat(parts).flatten(1).unique(dim=0)
+    assert torch.equal(shares, whole.flatten(1).unique(dim=0))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_each_process_evaluates_images_of_every_group_whatever_their_order(tiny, world):
+    rows = tiny.rows("train")
+    groups = tiny.groups("skin_tone")[rows]
+    per_group = [rows[groups == 0], rows[groups == 1], rows[groups == 0][::-1]][:world]
+    number = min(map(len, per_group))
+    alternating = np.stack([part[:number] for part in per_group], axis=1).ravel()
+    for rank in range(world):
+        part = Loader(
+            tiny,
+            alternating,
+            "skin_tone",
+            batch_size=8,
+            device=torch.device("cpu"),
+            rank=rank,
+            world=world,
+        )
+        assert set(part.evaluated_groups.tolist()) == {0, 1}
 
 
 def test_balanced_sampling():
@@ -394,6 +415,16 @@ def test_images_without_a_cluster_are_each_their_own(tiny):
     data = Prepared(tiny.path, tiny.info, frame, tiny.images)
     clusters = Loader(
         data, np.arange(4), "skin_tone", batch_size=4, device=torch.device("cpu")
-    ).clusters.tolist()
+    ).evaluated_clusters.tolist()
     assert len(set(clusters)) == 3
     assert clusters[2] == clusters[3]
+
+
+def test_a_criterion_without_a_value_is_refused_before_training(tiny, tmp_path, monkeypatch):
+    # Each class is of one group only, so that no gap of true positive rates is defined.
+    monkeypatch.setattr(Prepared, "groups", lambda data, _: data.labels % 2)
+    config = settings(tiny.path, train__epochs=1, train__select="eodd")
+    with pytest.raises(UserError, match=r"eodd is not defined on validation, .* of skin_tone"):
+        train(config, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+    assert train(settings(tiny.path, train__epochs=1), tmp_path / "r").finished

@@ -43,7 +43,8 @@ class Loader:
         batch_size: largest number of images in a batch.
         device: device on which the batches are placed.
         rank: index of this process.
-        world: number of processes; each gets its own part of the rows, without padding.
+        world: number of processes; each gets its own part of the rows, without padding. For
+            `evaluation` it is drawn at random: every second row may be of the same group.
     """
 
     def __init__(
@@ -65,6 +66,10 @@ class Loader:
         self._labels = torch.from_numpy(data.labels)
         self._groups = torch.from_numpy(data.groups(attribute))
         self._clusters = torch.from_numpy(data.clusters)
+        order = (
+            np.arange(len(rows)) if world == 1 else np.random.default_rng(0).permutation(len(rows))
+        )
+        self._process_rows = rows[np.sort(order[rank::world])]
 
     @property
     def labels(self) -> Tensor:
@@ -77,14 +82,14 @@ class Loader:
         return self._groups[self.rows]
 
     @property
-    def clusters(self) -> Tensor:
-        """Cluster numbers of this process's rows, in the order of `evaluation`."""
-        return self._clusters[self._process_rows]
+    def evaluated_groups(self) -> Tensor:
+        """Groups of this process's rows, or UNKNOWN, in the order of `evaluation`."""
+        return self._groups[self._process_rows]
 
     @property
-    def _process_rows(self) -> NDArray[np.int64]:
-        """This process's part of the rows."""
-        return self.rows[self.rank :: self.world]
+    def evaluated_clusters(self) -> Tensor:
+        """Cluster numbers of this process's rows, in the order of `evaluation`."""
+        return self._clusters[self._process_rows]
 
     def evaluation(self, augment: Augment) -> Iterator[Batch]:
         """This process's rows, once and in order; `augment` should only scale the values."""
