@@ -61,7 +61,8 @@ class TrainConfig:
         weight_decay: weight decay of SGD.
         schedule: `step` (x 0.1 after each epoch of `milestones`), `cosine` to zero, `constant`.
         milestones: epochs after which `step` lowers the learning rate.
-        warmup: epochs over which the learning rate rises linearly from zero.
+        warmup: epochs over which the learning rate rises linearly from zero to `lr`, rounded to
+            whole steps; `cosine` starts at its end, and `step` counts from the start of training.
         clip: largest norm of the gradient; None does not clip.
         exit_weights: the weight of each exit's loss: `paper` (0.3, 0.45, 0.6, 0.75 after the
             stages, 0.9 for the final exit), `equal`, or a list. A plain network has weight 1.
@@ -95,6 +96,11 @@ class TrainConfig:
         for name in ("momentum", "weight_decay", "warmup"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
+        if self.warmup > self.epochs:
+            raise UserError(
+                f"train.warmup is {self.warmup:g} epochs, but train.epochs is {self.epochs}, so "
+                "the learning rate would never reach train.lr; give a shorter warm-up"
+            )
         if self.select != "loss" and self.select not in METRICS:
             hint = nearest(self.select, [*METRICS, "loss"])
             raise UnknownNameError(f"train.select is '{self.select}', which is no metric; {hint}")

@@ -158,6 +158,10 @@ def build_section(name: str, kind: type, values: Any) -> Any:
             raise UserError(f"unknown {what}; {nearest(str(key), known)}")
         if isinstance(value, bool) and "bool" not in known[key]:
             raise UserError(f"{shown(key)} is {str(value).lower()}; it cannot be true or false")
+        if isinstance(value, str) and "," in value and "list[" in known[key]:
+            raise UserError(
+                f"{shown(key)} is '{short(value)}'; write a list in brackets, {short(f'[{value}]')}"
+            )
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:

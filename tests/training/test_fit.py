@@ -16,7 +16,6 @@ from lightning.fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 
 from conftest import settings
-from fairexit.config import TrainConfig
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader, balancing_weights
 from fairexit.data.prepared import Prepared
@@ -25,7 +24,6 @@ from fairexit.runs import FORMAT, Run, open_run
 from fairexit.training import checkpoint, fit, trainer
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
-from fairexit.training.optim import learning_rate
 from fairexit.training.setup import exit_weights, slow_precision
 from waiting import wait_until
 
@@ -215,8 +213,12 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path, monkeypatch):
     [
         (
             {"train__exit_weights": [1.0]},
-            "give 3 weights that are not negative, for the exits 1, 3, f",
+            "give 3 weights that are not negative and not all 0, for the exits 1, 3, f",
         ),
+        ({"train__exit_weights": [0.0, 0.0, 0.0]}, "give 3 weights that are not .* not all 0"),
+        ({"train__exit_weights": [1.0, -1.0, 1.0]}, "give 3 weights that are not negative"),
+        ({"train__exit_weights": [1.0, 1.0, float("inf")]}, "give 3 weights that are not negative"),
+        ({"model__exits": [3, 1]}, r"exits is \[3, 1\]; list the stages in rising order, \[1, 3\]"),
         ({"data__group": "sex"}, "has no attribute 'sex'; .*skin_tone"),
         ({"data__fold": 1}, "has no folds"),
         ({"train__batch_size": 1}, "batch normalisation needs at least 2"),
@@ -252,17 +254,6 @@ def test_exit_weights_of_the_paper(tiny_run):
     assert exit_weights(net, "equal") == [1, 1, 1]
 
 
-def test_learning_rate_over_time():
-    step = TrainConfig(lr=1.0, schedule="step", milestones=[2, 3], epochs=4)
-    assert [learning_rate(step, e, 0, 5) for e in range(4)] == pytest.approx([1, 1, 0.1, 0.01])
-    cosine = TrainConfig(lr=1.0, schedule="cosine", epochs=4, warmup=1)
-    rates = [learning_rate(cosine, e, s, 5) for e in range(4) for s in range(5)]
-    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert rates[5] == 1.0
-    assert rates[5:] == sorted(rates[5:], reverse=True)
-    assert 0 < rates[-1] < 0.02
-
-
 def test_every_epoch_asked_for_is_trained(tiny, tmp_path):
     run = train(settings(tiny.path, train__epochs=1), tmp_path / "r")
     assert len(pd.read_csv(run.path / "log.csv")) == 1
@@ -295,8 +286,29 @@ def test_processes_share_an_epoch_without_padding(tiny):
     whole = torch.cat([b.images for b in loader(tiny).evaluation(plain)])
     parts = [torch.cat([b.images for b in loader(tiny, r, 3).evaluation(plain)]) for r in range(3)]
     assert sum(map(len, parts)) == len(whole)
-    for r in range(3):
-        assert torch.equal(parts[r], whole[r::3])
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    shares = torch.cat(parts).flatten(1).unique(dim=0)
+    assert torch.equal(shares, whole.flatten(1).unique(dim=0))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_each_process_evaluates_images_of_every_group_whatever_their_order(tiny, world):
+    rows = tiny.rows("train")
+    groups = tiny.groups("skin_tone")[rows]
+    per_group = [rows[groups == 0], rows[groups == 1], rows[groups == 0][::-1]][:world]
+    number = min(map(len, per_group))
+    alternating = np.stack([part[:number] for part in per_group], axis=1).ravel()
+    for rank in range(world):
+        part = Loader(
+            tiny,
+            alternating,
+            "skin_tone",
+            batch_size=8,
+            device=torch.device("cpu"),
+            rank=rank,
+            world=world,
+        )
+        assert set(part.evaluated_groups.tolist()) == {0, 1}
 
 
 def test_balanced_sampling():
@@ -403,6 +415,16 @@ def test_images_without_a_cluster_are_each_their_own(tiny):
     data = Prepared(tiny.path, tiny.info, frame, tiny.images)
     clusters = Loader(
         data, np.arange(4), "skin_tone", batch_size=4, device=torch.device("cpu")
-    ).clusters.tolist()
+    ).evaluated_clusters.tolist()
     assert len(set(clusters)) == 3
     assert clusters[2] == clusters[3]
+
+
+def test_a_criterion_without_a_value_is_refused_before_training(tiny, tmp_path, monkeypatch):
+    # Each class is of one group only, so that no gap of true positive rates is defined.
+    monkeypatch.setattr(Prepared, "groups", lambda data, _: data.labels % 2)
+    config = settings(tiny.path, train__epochs=1, train__select="eodd")
+    with pytest.raises(UserError, match=r"eodd is not defined on validation, .* of skin_tone"):
+        train(config, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+    assert train(settings(tiny.path, train__epochs=1), tmp_path / "r").finished

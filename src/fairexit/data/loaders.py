@@ -43,7 +43,8 @@ class Loader:
         batch_size: largest number of images in a batch.
         device: device on which the batches are placed.
         rank: index of this process.
-        world: number of processes; each gets its own part of the rows, without padding.
+        world: number of processes; each gets its own part of the rows, without padding. For
+            `evaluation` it is drawn at random: every second row may be of the same group.
     """
 
     def __init__(
@@ -65,6 +66,10 @@ class Loader:
         self._labels = torch.from_numpy(data.labels)
         self._groups = torch.from_numpy(data.groups(attribute))
         self._clusters = torch.from_numpy(data.clusters)
+        order = (
+            np.arange(len(rows)) if world == 1 else np.random.default_rng(0).permutation(len(rows))
+        )
+        self._process_rows = rows[np.sort(order[rank::world])]
 
     @property
     def labels(self) -> Tensor:
@@ -77,14 +82,14 @@ class Loader:
         return self._groups[self.rows]
 
     @property
-    def clusters(self) -> Tensor:
-        """Cluster numbers of this process's rows, in the order of `evaluation`."""
-        return self._clusters[self._process_rows]
+    def evaluated_groups(self) -> Tensor:
+        """Groups of this process's rows, or UNKNOWN, in the order of `evaluation`."""
+        return self._groups[self._process_rows]
 
     @property
-    def _process_rows(self) -> NDArray[np.int64]:
-        """This process's part of the rows."""
-        return self.rows[self.rank :: self.world]
+    def evaluated_clusters(self) -> Tensor:
+        """Cluster numbers of this process's rows, in the order of `evaluation`."""
+        return self._clusters[self._process_rows]
 
     def evaluation(self, augment: Augment) -> Iterator[Batch]:
         """This process's rows, once and in order; `augment` should only scale the values."""
@@ -118,12 +123,19 @@ class Loader:
         rng = np.random.default_rng([seed, epoch])
         if sampling == "natural":
             return rng.permutation(self.rows)
+        return rng.choice(self.rows, len(self.rows), p=self._draw_probabilities(sampling))
+
+    def expected_draws(self, sampling: str) -> Tensor:
+        """Mean number of times that an epoch draws each row, (N,)."""
+        return torch.from_numpy(len(self.rows) * self._draw_probabilities(sampling))
+
+    def _draw_probabilities(self, sampling: str) -> NDArray[np.float64]:
+        """Probability of each row at one draw, (N,)."""
         strata = self.labels.numpy()
         if sampling == "group-balanced":
             # An unknown group is -1; it is a further stratum of each class.
             strata = strata * (int(self.groups.max()) + 2) + self.groups.numpy() + 1
-        weights = balancing_weights(strata, POWERS[sampling])
-        return rng.choice(self.rows, len(self.rows), p=weights)
+        return balancing_weights(strata, POWERS[sampling])
 
     def _batch(
         self, rows: NDArray[np.int64], positions: NDArray[np.int64], augment: Augment, epoch: int

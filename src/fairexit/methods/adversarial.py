@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from fairexit.methods.base import Method, methods
+from fairexit.methods.base import Method, groups_with_samples, methods
 from fairexit.models import ExitNet
 from fairexit.types import UNKNOWN, Batch, Exit, Task
 
@@ -19,12 +19,18 @@ from fairexit.types import UNKNOWN, Batch, Exit, Task
 class Adversarial(Method, ABC):
     """Base of both forms: one adversary per exit, and its strength in the course of training.
 
+    The loss is a mean over the batch's samples, of which those of unknown group count as zero. The
+    adversary tells apart only the groups that have a training image: one that it never sees would
+    keep its answer from ever being uniform.
+
     Args:
         weight: strength of the adversary's effect on the trunk.
         hidden: width of the adversary's hidden layer.
         warmup: whether the strength rises with the factor 2 / (1 + exp(-10 t)) - 1 while training
             goes from t = 0 to t = 1 (Ganin and Lempitsky 2015).
     """
+
+    trained_groups: Tensor
 
     def __init__(
         self,
@@ -46,6 +52,12 @@ class Adversarial(Method, ABC):
             )
             for head in net.exit_heads
         )
+        trained = torch.arange(task.num_groups)
+        self.register_buffer("trained_groups", trained, persistent=False)
+
+    def begin(self, labels: Tensor, groups: Tensor, draws: Tensor | None = None) -> None:
+        trained = groups_with_samples(groups, self.task.num_groups)
+        self.trained_groups = trained.to(self.trained_groups.device)
 
     @property
     def strength(self) -> float:
@@ -58,16 +70,18 @@ class Adversarial(Method, ABC):
         if not known.any():
             self.left_out += 1
             return exit.features.sum() * 0 + self._zero(k)
-        return self.adversarial_loss(self.adversaries[k], exit.features[known], batch.groups[known])
+        groups = torch.searchsorted(self.trained_groups, batch.groups[known])
+        loss = self.adversarial_loss(self.adversaries[k], exit.features[known], groups)
+        return loss * (len(groups) / len(known))
 
     @abstractmethod
     def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
         """The loss that trains the adversary and the trunk at the same time.
 
         Args:
-            adversary: maps features to logits of the groups.
+            adversary: maps features to logits of all M groups.
             z: features, (B, D).
-            groups: group indices, all known, (B,).
+            groups: index of each sample's group among `trained_groups`, (B,).
         Returns:
             Scalar.
         """
@@ -82,10 +96,11 @@ class AdvConf(Adversarial):
     """Confusion: the trunk makes the adversary's prediction uniform (Alvi et al. 2018)."""
 
     def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
-        adversary_loss = F.cross_entropy(adversary(z.detach()), groups)
+        trained = self.trained_groups
+        adversary_loss = F.cross_entropy(adversary(z.detach())[:, trained], groups)
         frozen = {name: p.detach() for name, p in adversary.named_parameters()}
-        logits = functional_call(adversary, frozen, (z,))
-        # Cross-entropy to the uniform distribution minus its entropy, log M: 0 at full confusion.
+        logits = functional_call(adversary, frozen, (z,))[:, trained]
+        # Cross-entropy to the uniform distribution minus its entropy: 0 at full confusion.
         confusion = -F.log_softmax(logits, 1).mean() - math.log(logits.shape[1])
         return adversary_loss + self.strength * confusion
 
@@ -111,4 +126,5 @@ class AdvRev(Adversarial):
     """Reversal: the trunk maximises the adversary's loss (Zhang et al. 2018)."""
 
     def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
-        return F.cross_entropy(adversary(reverse_gradient(z, self.strength)), groups)
+        logits = adversary(reverse_gradient(z, self.strength))
+        return F.cross_entropy(logits[:, self.trained_groups], groups)

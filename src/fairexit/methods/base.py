@@ -15,10 +15,20 @@ from torch.nn import functional as F
 from fairexit.errors import UserError
 from fairexit.models import ExitNet
 from fairexit.registry import Registry
-from fairexit.types import Batch, Exit, Task
+from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 SCALE = 2.0**10
 """Factor of the losses whose gradients are compared."""
+
+
+def groups_with_samples(groups: Tensor, num_groups: int) -> Tensor:
+    """Indices of the groups that have a sample, in rising order.
+
+    Args:
+        groups: group indices or UNKNOWN, (N,).
+        num_groups: M.
+    """
+    return torch.bincount(groups[groups != UNKNOWN], minlength=num_groups).nonzero()[:, 0]
 
 
 class Losses(NamedTuple):
@@ -102,12 +112,14 @@ class Method(nn.Module):
             squares.append(sum(float(g.float().square().sum()) for g in gradients if g is not None))
         return math.sqrt(squares[0] / max(squares[1], 1e-30))
 
-    def begin(self, labels: Tensor, groups: Tensor) -> None:
+    def begin(self, labels: Tensor, groups: Tensor, draws: Tensor | None = None) -> None:
         """Prepare for training; called once, with the whole training split.
 
         Args:
             labels: class indices, (N,).
             groups: group indices or UNKNOWN, (N,).
+            draws: mean number of times that an epoch draws each sample, (N,), which depends on
+                `data.sampling`; None if it draws each sample once.
         """
 
     def outputs(self, batch: Batch) -> list[Exit]:

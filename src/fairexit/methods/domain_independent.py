@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fairexit.methods.base import Method, methods
+from fairexit.methods.base import Method, groups_with_samples, methods
 from fairexit.models import ExitNet
 from fairexit.models.heads import Mixture
 from fairexit.types import UNKNOWN, Batch, Exit, Task
@@ -18,12 +18,16 @@ class DomainIndep(Method):
     """Each sample trains its own group's head only; the prediction is the mean of the heads.
 
     That mean is folded into the network, so prediction needs neither the attribute nor this method.
-    A sample of unknown group trains the heads' mean logits.
+    A sample of unknown group trains the heads' mean logits. The head of a group without a training
+    image takes no part in either mean. A group's head that has no training image of a class learns
+    never to predict it, and lowers that class in the mean for all groups.
 
     Args:
         answer: which mean is the prediction: `logits`, the softmax of the heads' mean logits, which
             equals a single linear head; or `probabilities`, the mean of the heads' softmaxes.
     """
+
+    trained_groups: Tensor
 
     def __init__(
         self,
@@ -38,10 +42,23 @@ class DomainIndep(Method):
         self.group_heads = nn.ModuleList(
             nn.Linear(width, task.num_groups * task.num_classes) for width in widths
         )
-        if answer == "probabilities":
-            net.mix(task.num_groups)
-        for head in net.exit_heads:
+        trained = torch.arange(task.num_groups)
+        self.register_buffer("trained_groups", trained, persistent=False)
+        self.mixes = answer == "probabilities"
+        self._prepare_network()
+
+    def _prepare_network(self) -> None:
+        """Give the network classifiers that can hold the mean of the trained heads."""
+        if self.mixes:
+            self.net.mix(len(self.trained_groups))
+        for head in self.net.exit_heads:
             head.classifier.requires_grad_(False)
+
+    def begin(self, labels: Tensor, groups: Tensor, draws: Tensor | None = None) -> None:
+        trained = groups_with_samples(groups, self.task.num_groups)
+        if len(trained) < len(self.trained_groups):
+            self.trained_groups = trained.to(self.trained_groups.device)
+            self._prepare_network()
 
     def logits(self, k: int, z: Tensor) -> Tensor:
         """Logits of every group's head at exit k, (B, M, C), from features z, (B, D_k)."""
@@ -53,14 +70,14 @@ class DomainIndep(Method):
         rows = torch.arange(len(by_group), device=by_group.device)
         own_group = by_group[rows, batch.groups.clamp_min(0)]
         unknown = (batch.groups == UNKNOWN)[:, None]
-        return F.cross_entropy(torch.where(unknown, by_group.mean(1), own_group), batch.labels)
+        mean = by_group[:, self.trained_groups].mean(1)
+        return F.cross_entropy(torch.where(unknown, mean, own_group), batch.labels)
 
     @torch.no_grad()
     def fold(self) -> None:
         for head, groups in zip(self.net.exit_heads, self.group_heads, strict=True):
-            if isinstance(head.classifier, Mixture):
-                head.classifier.linear.load_state_dict(groups.state_dict())
-                continue
             pairs = zip(head.classifier.parameters(), groups.parameters(), strict=True)
-            for mean, by_group in pairs:
-                mean.copy_(by_group.view(self.task.num_groups, *mean.shape).mean(0))
+            for folded, parameter in pairs:
+                by_group = parameter.unflatten(0, (self.task.num_groups, -1))[self.trained_groups]
+                is_mixture = isinstance(head.classifier, Mixture)
+                folded.copy_(by_group.flatten(0, 1) if is_mixture else by_group.mean(0))

@@ -15,6 +15,11 @@ from fairexit.types import Batch, Exit, Task
 class Entangle(Method):
     """Maximises the soft nearest neighbour loss of the attribute (Frosst et al. 2019).
 
+    The loss is a statistic of the batch: a sample's neighbours are those of the same batch. A
+    sample that is the only one of its group in the batch is left out, and a batch of one group has
+    the loss 0. The mean over batches tends to the value of the whole training split as the batch
+    grows.
+
     Args:
         weight: weight of the penalty, which is minus that loss.
         temperature: T, in units of the mean squared distance.

@@ -17,7 +17,10 @@ from fairexit.types import Batch, Exit, Task
 class Mfd(Distilled):
     """Penalises half the MMD^2 of teacher and student features, summed over classes and groups.
 
-    With several processes, each computes the penalty on its own part of the batch only.
+    MMD^2 is a statistic of the batch: the estimator is biased upwards by about 1 / n for a cell of
+    n samples, and a cell that the batch lacks adds no term. The mean over batches tends to the
+    value of the whole training split as the batch grows. With several processes, each computes the
+    penalty on its own part of the batch only.
 
     Args:
         weight: weight of the penalty; the default is that of the released scripts, 5 x 0.02. The

@@ -18,11 +18,30 @@ def cells_of(labels: Tensor, groups: Tensor, num_groups: int) -> Tensor:
     return torch.where(groups == UNKNOWN, UNKNOWN, labels * num_groups + groups)
 
 
+def cell_shares(labels: Tensor, groups: Tensor, draws: Tensor | None, task: Task) -> Tensor:
+    """Share of each cell of class and group in the samples that an epoch draws, (C M,).
+
+    Args:
+        labels: class indices, (N,).
+        groups: group indices or UNKNOWN, (N,); samples of unknown group are in no cell, so that the
+            shares sum to less than one.
+        draws: as for `Method.begin`.
+        task: the classes and groups.
+    """
+    cells = cells_of(labels, groups, task.num_groups)
+    known = cells != UNKNOWN
+    draws = torch.ones(len(labels), device=labels.device) if draws is None else draws
+    totals = torch.bincount(cells[known], draws[known], task.num_classes * task.num_groups)
+    return totals / draws.sum()
+
+
 @methods.register("reweight")
 class Reweight(Method):
     """Cross-entropy weighted so that every cell of class and group has the same total weight.
 
-    The totals are over the training split. A sample of unknown group has weight one.
+    The totals are over the samples that an epoch draws. The weights are fixed, with mean one, and
+    a batch's loss is divided by its number of samples, not by its own weights: many small batches
+    have the same mean loss and gradient as a large one. A sample of unknown group has weight one.
     """
 
     cell_weights: Tensor
@@ -32,46 +51,39 @@ class Reweight(Method):
         cells = task.num_classes * task.num_groups
         self.register_buffer("cell_weights", torch.ones(cells), persistent=False)
 
-    def begin(self, labels: Tensor, groups: Tensor) -> None:
-        cells = cells_of(labels, groups, self.task.num_groups)
-        counts = torch.bincount(cells[cells != UNKNOWN], minlength=len(self.cell_weights))
-        present = counts > 0
-        weights = counts.sum() / (present.sum() * counts.clamp_min(1))
+    def begin(self, labels: Tensor, groups: Tensor, draws: Tensor | None = None) -> None:
+        shares = cell_shares(labels, groups, draws, self.task)
+        present = shares > 0
+        weights = shares.sum() / (present.sum() * shares)
         self.cell_weights.copy_(torch.where(present, weights, 0))
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         weights = torch.where(cells == UNKNOWN, 1, self.cell_weights[cells.clamp_min(0)])
-        return (weights * losses).sum() / weights.sum()
-
-
-def _mean_over_processes(total: Tensor, counts: Tensor) -> Tensor:
-    """Mean loss of each cell, (C M,), over the parts of the batch in all processes.
-
-    Args:
-        total: sum of this process's losses in each cell, (C M,).
-        counts: number of this process's samples in each cell, (C M,).
-    """
-    sums = torch.stack([total.detach(), counts.to(total.dtype)])
-    if distributed.is_initialized():
-        distributed.all_reduce(sums)
-    return sums[0] / sums[1].clamp_min(1)
+        return (weights * losses).mean()
 
 
 @methods.register("groupdro")
 class GroupDro(Method):
     """Minimises the loss of the worst cells of class and group (Sagawa et al. 2020).
 
-    The weight of a cell grows with its loss, separately at each exit: q <- q exp(step loss), scaled
-    to sum to one. Samples of unknown group are left out. If a batch lacks some cells, the others
-    share their weight; the source does not cover this case.
+    Loss = sum over cells of q times the cell's mean loss, with weights q of its own at each exit.
+    The weight of a cell grows with its loss: q <- q exp(step loss), scaled to sum to one.
+
+    `data.sampling: group-balanced` is the sampling of the source, whose algorithm draws each cell
+    with the same probability. Other samplings work as well: a sample of a cell that has the share p
+    of the drawn samples counts q / p, so that many small batches have the same mean loss and
+    gradient as a large one. If a batch lacks a cell, that cell keeps its q, and the cells of the
+    batch share theirs anew; so the q of a rare cell changes in fewer steps. Cells without a
+    training image have q = 0, and samples of unknown group are left out.
 
     Args:
         step: step size of the weights' updates.
     """
 
     q: Tensor
+    shares: Tensor
 
     def __init__(
         self,
@@ -85,6 +97,12 @@ class GroupDro(Method):
         self.step = step
         cells = task.num_classes * task.num_groups
         self.register_buffer("q", torch.full((net.num_exits, cells), 1 / cells))
+        self.register_buffer("shares", torch.full((cells,), 1 / cells), persistent=False)
+
+    def begin(self, labels: Tensor, groups: Tensor, draws: Tensor | None = None) -> None:
+        shares = cell_shares(labels, groups, draws, self.task)
+        self.shares.copy_(shares)
+        self.q.copy_((shares > 0) / (shares > 0).sum())
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
@@ -92,13 +110,25 @@ class GroupDro(Method):
         known = cells != UNKNOWN
         self.left_out += (~known).sum()
         cells, losses = cells[known], losses[known]
-        total = torch.zeros_like(self.q[k]).index_add(0, cells, losses)
-        counts = torch.bincount(cells, minlength=self.q.shape[1])
-        mean = total / counts.clamp_min(1)
         if self.training:
-            with torch.no_grad():
-                self.q[k] *= (self.step * _mean_over_processes(total, counts)).exp()
-                self.q[k] /= self.q[k].sum()
-        # Cells that the batch lacks have no loss, so the others share their weight.
-        q = self.q[k] * (counts > 0)
-        return (q * mean).sum() / q.sum().clamp_min(1e-12)
+            self._update(k, cells, losses.detach())
+        return (self.q[k][cells] / self.shares[cells] * losses).sum() / len(batch.labels)
+
+    def _update(self, k: int, cells: Tensor, losses: Tensor) -> None:
+        """Update the weights at exit k of the cells that occur in the batch of all processes.
+
+        Args:
+            k: index of the exit.
+            cells: cell of each sample of known group, (B,).
+            losses: loss of each of them, (B,).
+        """
+        q = self.q[k]
+        sums = q.new_zeros(2, len(q))
+        sums.index_add_(1, cells, torch.stack([losses, torch.ones_like(losses)]))
+        if distributed.is_initialized():
+            distributed.all_reduce(sums)
+        total, count = sums
+        present = count > 0
+        grown = (q.log() + self.step * total / count.clamp_min(1)).masked_fill(~present, -torch.inf)
+        share = (q * present).sum()
+        self.q[k] = torch.where(present, share * grown.softmax(0), q)

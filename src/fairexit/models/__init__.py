@@ -43,7 +43,7 @@ def create_model(
     Args:
         name: one of `list_models()`.
         num_classes: number of classes C.
-        exits: "all", "none" (the plain network), or stage numbers from 1.
+        exits: "all", "none" (the plain network), or stage numbers from 1 in rising order.
         head: layout of the internal classifiers, one of `heads.names()`.
         stem: "standard", or "small" for small images (ResNets only).
         pretrained: True for the library's weights, or the path of a file with the library's state
@@ -127,7 +127,7 @@ def backbone_family(name: str) -> Family:
 
 
 def _stage_numbers(exits: str | Sequence[int], count: int) -> list[int]:
-    """Numbers of the stages that get an exit, from 1, sorted."""
+    """Numbers of the stages that get an exit, from 1, in rising order."""
     if exits == "all":
         return list(range(1, count + 1))
     if exits == "none":
@@ -142,4 +142,10 @@ def _stage_numbers(exits: str | Sequence[int], count: int) -> list[int]:
             f"exits is {short(repr(exits))}; it must be 'all', 'none' or a list of different "
             f"stages from 1 to {count}"
         )
-    return sorted(exits)
+    if list(exits) != sorted(exits):
+        # Weights and thresholds of the exits are lists in the order of the network.
+        raise UserError(
+            f"exits is {short(repr(exits))}; list the stages in rising order, {sorted(exits)}, and "
+            "every other list of the exits in the same order"
+        )
+    return list(exits)

@@ -65,14 +65,15 @@ class ExitNet(nn.Module):
         return [*(cast(Head, head) for head in self.heads.values()), self.backbone.head]
 
     def mix(self, parts: int) -> None:
-        """Replace each exit's classifier by new ones whose mean probability is the prediction.
+        """Replace each exit's classifiers by new ones whose mean probability is the prediction.
 
         Args:
             parts: number of classifiers at each exit, M, at least 2.
         """
         for head in self.exit_heads:
-            assert isinstance(head.classifier, nn.Linear), "this network is a mixture already"
-            head.classifier = Mixture(head.classifier.in_features, self.num_classes, parts)
+            device = next(head.classifier.parameters()).device
+            mixture = Mixture(head.classifier.in_features, self.num_classes, parts)
+            head.classifier = mixture.to(device)
         self.config["mixture"] = parts
 
     def forward(self, x: Tensor) -> list[Exit]:

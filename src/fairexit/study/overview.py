@@ -101,7 +101,7 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
     method = build(config, task, data.size).to(device)
     rows = data.rows("train", config.data.fold)
     loader = Loader(data, rows, task.group, batch_size=config.train.batch_size, device=device)
-    method.begin(loader.labels, loader.groups)
+    method.begin(loader.labels, loader.groups, loader.expected_draws(config.data.sampling))
     if isinstance(method, Distilled):
         method.set_teacher(build(config, task, data.size).net.to(device))
     batches = loader.training(Augment(config.data.augment, 0), config.data.sampling, 0, 0)

@@ -26,9 +26,10 @@ def build_optimizer(
 
 
 def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
-    """The learning rate of one step.
+    """The learning rate of one step, never above `train.lr`.
 
-    It depends on the time alone, so that a resumed run needs no state of a scheduler.
+    It depends on the time alone, so that a resumed run needs no state of a scheduler. During the
+    warm-up of W steps, step t has the share (t + 1) / W of the rate that follows.
 
     Args:
         config: highest rate, schedule and warm-up.
@@ -36,12 +37,11 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
         step: number of the step in the epoch, from 0.
         steps: number of steps in an epoch.
     """
-    time = epoch + step / steps
-    if time < config.warmup:
-        return config.lr * (time + 1 / steps) / config.warmup
-    if config.schedule == "cosine":
-        duration = max(config.epochs - config.warmup, 1e-9)
-        return config.lr * 0.5 * (1 + math.cos(math.pi * (time - config.warmup) / duration))
+    done, warm = epoch * steps + step, round(config.warmup * steps)
+    rate = config.lr * min(1.0, (done + 1) / max(warm, 1))
+    if config.schedule == "cosine" and done >= warm:
+        share = (done - warm) / (config.epochs * steps - warm)
+        return rate * 0.5 * (1 + math.cos(math.pi * share))
     if config.schedule == "step":
-        return float(config.lr * 0.1 ** sum(epoch >= m for m in config.milestones))
-    return config.lr
+        return float(rate * 0.1 ** sum(epoch >= milestone for milestone in config.milestones))
+    return rate

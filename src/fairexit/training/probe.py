@@ -4,22 +4,39 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fairexit.data.splits import partition
 from fairexit.types import UNKNOWN
 
 
+def fitting_half(groups: Tensor, clusters: Tensor, seed: int) -> Tensor:
+    """Draw the half of the samples on which a probe is fitted; it is tested on the others.
+
+    Whole clusters are drawn: a lesion on both sides would be recognised, and its person's attribute
+    with it. Each group is divided in half, as far as its clusters allow.
+
+    Args:
+        groups: group indices or UNKNOWN, (N,).
+        clusters: number of each sample's cluster, (N,).
+        seed: seed of the draw.
+    Returns:
+        True for the samples to fit on, (N,).
+    """
+    strata = (groups - UNKNOWN).long().numpy()
+    return torch.from_numpy(partition(strata, clusters.numpy(), (0.5, 0.5), seed) == 0)
+
+
 def probe_accuracy(
-    z: Tensor, groups: Tensor, clusters: Tensor, *, num_groups: int, ridge: float = 1e-2
+    z: Tensor, groups: Tensor, fit: Tensor, *, num_groups: int, ridge: float = 1e-2
 ) -> float:
     """Balanced accuracy of a ridge classifier of the attribute.
 
-    It is fitted on the clusters of even number and tested on the others: a lesion on both sides
-    would be recognised, and its person's attribute with it. Features are standardised and all
-    groups have the same weight, so that chance is 1 / M.
+    Features are standardised and all groups have the same weight, so that chance is 1 / M.
 
     Args:
         z: features, (N, D).
         groups: group indices, (N,), in [0, M); samples with UNKNOWN are left out.
-        clusters: number of each sample's cluster, (N,), from 0.
+        fit: True for the samples on which the classifier is fitted, (N,), see `fitting_half`; it is
+            tested on the others.
         num_groups: M.
         ridge: ridge penalty, as a share of the number of fitted samples.
     Returns:
@@ -27,7 +44,7 @@ def probe_accuracy(
     """
     known = groups != UNKNOWN
     z, groups = z[known].double(), groups[known]
-    fit = clusters[known] % 2 == 0
+    fit = fit[known]
     test = ~fit
     fitted = torch.bincount(groups[fit], minlength=num_groups)
     tested = torch.bincount(groups[test], minlength=num_groups)

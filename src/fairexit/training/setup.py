@@ -27,13 +27,14 @@ def exit_weights(net: ExitNet, setting: str | list[float]) -> list[float]:
         net: the network.
         setting: `train.exit_weights`: `paper`, `equal` or a list.
     Raises:
-        UserError: the list has another length, or a weight is negative or not finite.
+        UserError: the list has another length, a weight is negative or not finite, or all are 0.
     """
     if isinstance(setting, list):
-        if len(setting) != net.num_exits or not all(0 <= w < math.inf for w in setting):
+        fits = len(setting) == net.num_exits and all(0 <= w < math.inf for w in setting)
+        if not fits or not any(setting):
             raise UserError(
                 f"train.exit_weights is {short(setting)}; give {net.num_exits} weights that are "
-                f"not negative, for the exits {', '.join(net.exit_names)}"
+                f"not negative and not all 0, for the exits {', '.join(net.exit_names)}"
             )
         return setting
     if setting == "equal" or net.num_exits == 1:

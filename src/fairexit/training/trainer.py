@@ -22,8 +22,10 @@ from fairexit.progress import Bar
 from fairexit.runs import Run
 from fairexit.terminal import note
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
+from fairexit.training.inputs import undefined
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import build_optimizer, learning_rate
+from fairexit.training.probe import fitting_half
 from fairexit.training.setup import slow_precision
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
@@ -65,10 +67,14 @@ class Trainer:
         fold = config.data.fold
         self.training = self._loader(data.rows("train", fold))
         self.validation = self._loader(data.rows("val", fold))
+        self.fit_probes = fitting_half(
+            self.validation.evaluated_groups, self.validation.evaluated_clusters, config.seed
+        )
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
-        method.begin(self.training.labels, self.training.groups)
+        draws = self.training.expected_draws(config.data.sampling)
+        method.begin(self.training.labels, self.training.groups, draws)
         optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
         # For 16-mixed, the precision has the state of the gradient scaler.
         precision = fabric.strategy.precision
@@ -112,7 +118,7 @@ class Trainer:
                 row |= validate(
                     self.method,
                     self.validation.evaluation(Augment("none", 0)),
-                    self.validation.clusters,
+                    self.fit_probes,
                     autocast=self.fabric.autocast,
                     add_up=self._add_up,
                 )
@@ -213,10 +219,7 @@ class Trainer:
         """
         progress, criterion = self.progress, self.config.train.select
         if np.isnan(row[f"val_{criterion}"]):
-            raise UserError(
-                f"{criterion} is not defined on validation, perhaps because no class occurs in two "
-                f"groups of {self.task.group}; choose another train.select"
-            )
+            raise undefined(criterion, self.task.group)
         progress.epoch = epoch + 1
         progress.rows.append(row)
         last = progress.epoch == self.config.train.epochs

@@ -19,7 +19,7 @@ from fairexit.types import Batch
 def validate(
     method: Method,
     batches: Iterable[Batch],
-    clusters: Tensor,
+    fit: Tensor,
     *,
     autocast: Callable[[], AbstractContextManager[None]],
     add_up: Callable[[Tensor], Tensor],
@@ -29,7 +29,7 @@ def validate(
     Args:
         method: the method with the network in training; left in evaluation mode.
         batches: this process's share of the split, in which no sample occurs twice.
-        clusters: number of the cluster of each sample in the batches, (N,).
+        fit: True for the samples on which the probes are fitted, (N,), see `fitting_half`.
         autocast: context manager of the run's precision.
         add_up: sums a tensor over all processes.
     Returns:
@@ -73,6 +73,6 @@ def validate(
     groups = torch.cat(seen_groups)
     for parts, exit_name in zip(features, net.exit_names, strict=True):
         row[f"val_probe{exit_name}"] = probe_accuracy(
-            torch.cat(parts), groups, clusters, num_groups=task.num_groups
+            torch.cat(parts), groups, fit, num_groups=task.num_groups
         )
     return row
