@@ -15,6 +15,7 @@ from fairexit.metrics.rates import AVERAGES
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.study.collect import Pooled
+from fairexit.study.left_out import collapse_mark
 from fairexit.study.paper import Printed, common_name, paper_name
 from fairexit.tables import Table
 from fairexit.terminal import printable
@@ -37,18 +38,21 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
 
     Columns: `method` (as the study calls it), `row`, `seeds`, and for each metric `<metric>`,
     `<metric>_sd`, `<metric>_paper` (if the paper prints it), `<metric>_best` (whether it is the
-    best mean of all methods). The gaps are in the first row of a method.
+    best mean of the compared methods). The gaps are in the first row of a method. Methods are
+    compared if they have all seeds of the table, and are neither collapsed nor inactive in all
+    runs; with fewer than two of them none is the best.
     """
     by_row: dict[str, list[Pooled]] = {}
     for cell in pooled:
         by_row.setdefault(cell.row, []).append(cell)
     rows = []
+    compared = {name for name, cells in by_row.items() if _is_compared(cells, pooled)}
     for name, seeds in by_row.items():
         groups = seeds[0].group_names
         if printed is not None:
             groups = tuple(sorted(groups, key=printed.groups.index))
         label = paper_name(name, seeds[0].runs[0].config.model.backbone)
-        label = marked(label, inactive([run for cell in seeds for run in cell.runs]))
+        label = marked(label, row_mark(seeds))
         for row in (*groups, "avg", "diff"):
             record: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
             for metric in COLUMNS if row == groups[0] else AVERAGES:
@@ -58,8 +62,21 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
                 record[f"{metric}_sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
                 if printed is not None and metric in PRINTED:
                     record[f"{metric}_paper"] = printed.value(common_name(name), row, metric)
-            rows.append(record)
+            rows.append(record | {"is_compared": len(compared) > 1 and name in compared})
     return _with_best(pd.DataFrame(rows))
+
+
+def row_mark(cells: Sequence[Pooled]) -> str:
+    """Marks of a row: whether it has collapsed, and parts of its method without effect; or ""."""
+    marks = (collapse_mark(cells), inactive([run for cell in cells for run in cell.runs]))
+    return ", ".join(filter(None, marks))
+
+
+def _is_compared(cells: Sequence[Pooled], pooled: Sequence[Pooled]) -> bool:
+    """Whether a row can be the best: all seeds of the table, not collapsed, and not inactive."""
+    all_seeds = {cell.seed for cell in cells} == {cell.seed for cell in pooled}
+    without_effect = all(run.inactive for cell in cells for run in cell.runs)
+    return all_seeds and not without_effect and not collapse_mark(cells)
 
 
 def inactive(runs: Sequence[Run]) -> str:
@@ -76,14 +93,15 @@ def marked(name: str, mark: str) -> str:
 
 
 def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mark the best mean: highest avg, lowest diff and gaps."""
+    """Mark the best mean of the compared methods: highest avg, lowest diff and gaps."""
+    compared = frame.pop("is_compared")
     for metric in COLUMNS:
         best = pd.Series(False, index=frame.index)
         if metric in TABLE_GAPS:
-            best |= frame[metric] == frame[metric].min()
+            best |= compared & (frame[metric] == frame.loc[compared, metric].min())
         else:
             for row, pick in (("avg", "max"), ("diff", "min")):
-                selected = frame["row"] == row
+                selected = compared & (frame["row"] == row)
                 best |= selected & (frame[metric] == getattr(frame.loc[selected, metric], pick)())
         frame[f"{metric}_best"] = best
     return frame
