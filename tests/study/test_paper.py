@@ -79,8 +79,15 @@ def test_what_the_paper_does_not_print_stands_beside_it_without_a_number_of_the_
     assert table.columns[-2:] == ["paper", "Eopp1 by images"]
     assert table.columns.count("paper") == len(PRINTED)
     assert table.rows[0][-2:] == ["0.400", "0.500 ± 0.100"]
-    last = latex(pd.DataFrame([row]), "title", "sex", "").splitlines()[-4]
-    assert last.endswith(r"(0.400) & 0.500 $\pm$ 0.100 \\")
+    text = latex(pd.DataFrame([row]), "title", "sex", label="tab:x", note="**Note** of 5 %.")
+    assert r"(0.400) & 0.500 $\pm$ 0.100 \\" in text
+    assert r"F1 $\uparrow$" in text
+    assert r"Eopp1 $\downarrow$" in text
+    assert r"\label{tab:x}" in text
+    assert r"Note of 5 \%." in text
+    row |= {"f1_best": True}
+    text = latex(pd.DataFrame([row]), "title", "sex", label="tab:x", note="")
+    assert text.count(r"\textbf{0.500 $\pm$ 0.100 (0.400)}") == 1
 
 
 def study_of(*rows):

@@ -12,13 +12,13 @@ from fairexit.csv_files import write_csv
 from fairexit.evaluation.evaluate import PRINTED_GAPS, TABLE_GAPS
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
+from fairexit.metrics.record import METRICS
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.study.collect import Pooled
 from fairexit.study.left_out import collapse_mark
 from fairexit.study.paper import Printed, common_name, paper_name
-from fairexit.tables import Table
-from fairexit.terminal import printable
+from fairexit.tables import BEST, Table
 
 PRINTED = (*AVERAGES, *PRINTED_GAPS)
 """The metrics that the paper prints."""
@@ -26,11 +26,6 @@ COLUMNS = (*AVERAGES, *TABLE_GAPS)
 """The metrics of our tables."""
 DIGITS = {"eopp0": 4}
 """Metric -> decimals where not 3; Eopp0 of many classes is tiny."""
-BEST = "*"
-_TEX = str.maketrans(
-    {char: f"\\{char}" for char in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-)
 
 
 def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFrame:
@@ -150,7 +145,9 @@ def write_tables(
             table = markdown_table(frame, heading, part[0].group)
             text = f"# {heading}\n\n{table.to_markdown()}\n{note}\n"
             write_atomically(folder / f"{name}.md", text)
-            write_atomically(folder / f"{name}.tex", latex(frame, heading, part[0].group, note))
+            label = f"tab:{folder.name}-{name}"
+            text = latex(frame, heading, part[0].group, label=label, note=note)
+            write_atomically(folder / f"{name}.tex", text)
             write_csv(folder / f"{name}.csv", frame)
             written.append((table, note))
     return written
@@ -170,31 +167,33 @@ def markdown_table(frame: pd.DataFrame, title: str, group: str) -> Table:
     return Table(title, columns, rows, 2)
 
 
-def latex(frame: pd.DataFrame, title: str, group: str, note: str) -> str:
-    """The frame as a LaTeX table (booktabs); best values are bold, printed ones in brackets.
+def latex(frame: pd.DataFrame, title: str, group: str, *, label: str, note: str) -> str:
+    """The frame as a LaTeX table: best values are bold, printed ones in brackets.
 
-    The note is a comment above the table.
+    Args:
+        frame: as `paper_frame` returns it.
+        title: the caption.
+        group: name of the sensitive attribute.
+        label: what `\\ref` refers to.
+        note: text under the table.
     """
-    lines = [
-        *(f"% {line}" for line in note.strip().splitlines()),
-        "% Bold is the best mean; in brackets the printed number.",
-        r"\begin{table}",
-        rf"\caption{{{_tex(title)}}}",
-        rf"\begin{{tabular}}{{ll{'r' * len(COLUMNS)}}}",
-        r"\toprule",
-        " & ".join(["Method", _tex(group), *map(metric_name, COLUMNS)]) + r" \\",
-    ]
+    rows = []
     for _, first, row in _lines(frame):
-        if first:
-            lines.append(r"\midrule")
-        cells = [_tex(row["method"]) if first else "", _tex(row["row"])]
+        cells = [row["method"] if first else "", row["row"]]
         for metric in COLUMNS:
-            ours, *paper = _pair(row, metric, r" $\pm$ ")
-            if ours.endswith(BEST):
-                ours = rf"\textbf{{{ours.removesuffix(BEST).strip()}}}"
-            cells.append(ours + (f" ({paper[0]})" if paper and paper[0] else ""))
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+            ours, *paper = _pair(row, metric, " ± ")
+            printed = f" ({paper[0]})" if paper and paper[0] else ""
+            is_best = ours.endswith(BEST)
+            cells.append(ours.removesuffix(BEST).rstrip() + printed + f" {BEST}" * is_best)
+        rows.append(cells)
+    columns = ["Method", group]
+    columns += [f"{metric_name(m)} {'↑' if METRICS[m].higher_is_better else '↓'}" for m in COLUMNS]
+    legend = (
+        "Bold: the best mean. Arrows: whether higher or lower is better; of a row diff lower is "
+        "always better. In brackets: the printed number. "
+    )
+    table = Table(title, columns, rows, 2)
+    return table.to_latex(label, legend + note.replace("* marks", "bold is"))
 
 
 def _lines(frame: pd.DataFrame) -> Iterator[tuple[int, bool, "pd.Series[Any]"]]:
@@ -215,12 +214,3 @@ def _pair(row: "pd.Series[Any]", metric: str, plus: str) -> list[str]:
         return [text]
     paper = row[f"{metric}_paper"]
     return [text, "" if paper is None or np.isnan(paper) else f"{paper:.{digits}f}"]
-
-
-def _tex(text: str) -> str:
-    r"""Escape text so that LaTeX shows it unchanged.
-
-    >>> _tex(r"50% a_b \x ~ ^")
-    '50\\% a\\_b \\textbackslash{}x \\textasciitilde{} \\textasciicircum{}'
-    """
-    return printable(text).translate(_TEX)
