@@ -42,6 +42,7 @@ COMMANDS = {
     "tune": "Search for the best settings of a run on validation.",
     "report": "Write a self-contained page that compares runs.",
     "demo": "Draw skin lesions, train with and without exits, and compare; nothing is downloaded.",
+    "config": "Show every setting of a run with its type, default, allowed values and explanation.",
     "list": "Show what can be chosen by name, with options and defaults.",
 }
 """Name -> first line of its help, so that `fairexit --help` need not import the commands."""

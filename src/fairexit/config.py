@@ -39,7 +39,16 @@ class DataConfig:
 
 @checked(frozen=True, config=STRICT)
 class ModelConfig:
-    """The network; its fields are arguments of `fairexit.create_model`."""
+    """The network; its fields are arguments of `fairexit.create_model`.
+
+    Attributes:
+        backbone: name of the network, one of `fairexit list backbones`.
+        exits: `all`, `none` for the plain network, or the numbers of the stages that get an exit,
+            from 1.
+        head: layout of the classifiers at the internal exits.
+        stem: `standard`, or `small` for small images (ResNets only).
+        pretrained: true for the library's weights, or the path of a file with them.
+    """
 
     backbone: str = "resnet18"
     exits: Literal["all", "none"] | list[int] = "all"
@@ -110,71 +119,61 @@ class TrainConfig:
             )
 
 
-def _setting(default: Any, description: str) -> Any:
-    """A field with a description, which the command line shows as help."""
-    return field(default=default, metadata={"description": description})
-
-
 @checked(frozen=True, config=STRICT)
 class PruneConfig:
-    """How a trained network is pruned; see docs/pruning.md."""
+    """How a trained network is pruned; see docs/pruning.md.
 
-    method: Literal["fairprune", "magnitude", "random"] = _setting(
-        "fairprune", "How weights are ranked: FairPrune, or the plain controls."
-    )
-    ratio: float | list[float] = _setting(
-        0.35, "Share of the prunable parameters that are zero at the end; several are a sweep."
-    )
-    beta: float | list[float] = _setting(
-        0.33, "Weight of the privileged group's curvature; several are a sweep."
-    )
-    steps: int = _setting(5, "Number of equal steps in which the ratio is reached.")
-    one_shot: bool = _setting(
-        False, "Compute the curvature only once, for the unpruned network; a sweep always does so."
-    )
-    group: str | None = _setting(None, "The sensitive attribute.")
-    privileged: str = _setting(
-        "auto", "The privileged group; auto: every group that is not the unprivileged one."
-    )
-    unprivileged: str = _setting(
-        "auto",
-        "The unprivileged group; auto: every group that is not the privileged one, or, if neither "
-        "is named, the group with the lowest macro F1 on validation.",
-    )
-    curvature: Literal["mc", "exact"] = _setting(
-        "mc", "Estimate the Gauss-Newton diagonal by random projections (mc), or compute it."
-    )
-    draws: int = _setting(1, "Random projections per image, for the curvature mc.")
-    images: int = _setting(512, "Largest number of training images of each group that are used.")
-    sampling: Literal["natural", "balanced"] = _setting(
-        "natural",
-        "How these images are drawn: with natural class frequencies, or balanced over classes.",
-    )
-    layers: list[str] | None = _setting(
-        None,
-        "Prune only this layer, or only the layers inside this module; can be repeated.",
-    )
-    parameters: Literal["weights", "all"] = _setting(
-        "weights",
-        "Prune the weights of convolutions and linear layers, or biases and normalisation too.",
-    )
-    tolerance: float = _setting(0.02, "Largest loss of macro F1 on validation that is allowed.")
-    patience: int = _setting(
-        1, "Stop after this many steps in a row without a lower Eodd on validation."
-    )
-    stop: bool = _setting(
-        True,
-        "Let validation end the pruning and choose a step, or prune to the full ratio and keep it.",
-    )
-    finetune: int = _setting(0, "Epochs of further training, on one device; the zeros stay zero.")
-    finetune_lr: float | None = _setting(None, "Highest learning rate of the further training.")
-    chunk: int = _setting(
-        16, "Images per batch for the curvature; this changes only memory and speed."
-    )
-    device: str = _setting("auto", "Where to compute: auto, cpu, cuda, cuda:1 and so on.")
-    devices: int = _setting(
-        1, "Processes among which the curvature's images are divided; each GPU has one process."
-    )
+    Attributes:
+        method: how weights are ranked: FairPrune, or the plain controls.
+        ratio: share of the prunable parameters that are zero at the end; several are a sweep.
+        beta: weight of the privileged group's curvature; several are a sweep.
+        steps: number of equal steps in which the ratio is reached.
+        one_shot: compute the curvature only once, for the unpruned network; a sweep always does so.
+        group: the sensitive attribute; by default the run's own.
+        privileged: the privileged group; auto: every group that is not the unprivileged one.
+        unprivileged: the unprivileged group; auto: every group that is not the privileged one, or,
+            if neither is named, the group with the lowest macro F1 on validation.
+        curvature: estimate the Gauss-Newton diagonal by random projections (mc), or compute it.
+        draws: random projections per image, for the curvature mc.
+        images: largest number of training images of each group that are used.
+        sampling: how these images are drawn: with natural class frequencies, or balanced over
+            classes.
+        layers: prune only this layer, or only the layers inside this module; can be repeated.
+        parameters: prune the weights of convolutions and linear layers, or biases and normalisation
+            too.
+        tolerance: largest loss of macro F1 on validation that is allowed.
+        patience: stop after this many steps in a row without a lower Eodd on validation.
+        stop: let validation end the pruning and choose a step, or prune to the full ratio and keep
+            it.
+        finetune: epochs of further training, on one device; the zeros stay zero.
+        finetune_lr: highest learning rate of the further training; by default a tenth of train.lr.
+        chunk: images per batch for the curvature; this changes only memory and speed.
+        device: where to compute: auto, cpu, cuda, cuda:1 and so on.
+        devices: processes among which the curvature's images are divided; each GPU has one process.
+    """
+
+    method: Literal["fairprune", "magnitude", "random"] = "fairprune"
+    ratio: float | list[float] = 0.35
+    beta: float | list[float] = 0.33
+    steps: int = 5
+    one_shot: bool = False
+    group: str | None = None
+    privileged: str = "auto"
+    unprivileged: str = "auto"
+    curvature: Literal["mc", "exact"] = "mc"
+    draws: int = 1
+    images: int = 512
+    sampling: Literal["natural", "balanced"] = "natural"
+    layers: list[str] | None = None
+    parameters: Literal["weights", "all"] = "weights"
+    tolerance: float = 0.02
+    patience: int = 1
+    stop: bool = True
+    finetune: int = 0
+    finetune_lr: float | None = None
+    chunk: int = 16
+    device: str = "auto"
+    devices: int = 1
 
     @property
     def ratios(self) -> list[float]:
@@ -227,8 +226,9 @@ class RunConfig:
         train: how the network is trained.
         prune: how the network is pruned after training; None does not prune.
         seed: seed of the weights, sampling, augmentation and pruning.
-        plugins: file name -> SHA-256 of the plugin files that define the method, head and backbone;
-            training fills it in.
+        plugins: Python files with a method, head, backbone or metric of your own, relative to the
+            folder of the configuration. In the config.yaml of a run: file name -> SHA-256 of those
+            that define its method, head and backbone.
     """
 
     data: DataConfig

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,31 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file; a reader sees the old content or all of the new."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON that every strict reader takes: NaN and infinities become null.
+
+    >>> print(json_text([1.5, float("nan")]))
+    [
+      1.5,
+      null
+    ]
+    """
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value to a file as strict JSON, atomically."""
+    write_atomically(path, json_text(value) + "\n")
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A run's folder: its files, its settings and its state. Does not import torch."""
 
-import json
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from fairexit.config import RunConfig
 from fairexit.config_files import build_config
 from fairexit.errors import UserError, option, short
-from fairexit.files import read_json, write_atomically
+from fairexit.files import read_json, write_atomically, write_json
 from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
 from fairexit.run_description import check_description
@@ -146,7 +145,7 @@ class Run:
             raise UserError(f"{self.path} exists but is not a run; choose another {option('out')}")
         else:
             # Written first: a folder with other files and no stamp is refused.
-            write_atomically(stamp, json.dumps(content, indent=2) + "\n")
+            write_json(stamp, content)
         write_atomically(self.path / "config.yaml", config.to_yaml())
 
 

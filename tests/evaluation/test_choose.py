@@ -335,15 +335,30 @@ def test_nobody_leaves_early_where_every_theta_costs_too_much() -> None:
     sure = replace(predictions, probabilities=probabilities)
     policy = choose_theta(sure, "sex")
     assert policy.theta is None
-    assert (
-        policy.reason == "the final exit is the only candidate whose F1 is within 0.01 of the best"
+    left_out = (
+        "; left out, because one class has 99 % or more of the answers: 0.999, 0.99, 0.95, 0.9, "
+        "0.85, 0.8"
+    )
+    assert policy.reason == (
+        "the final exit is the only candidate whose F1 is within 0.01 of the best" + left_out
     )
     policy = choose_theta(sure, "sex", rule="eodd")
     assert policy.theta is None
     assert policy.reason == (
-        "there is no theta whose F1 is at most 0.01 below that of the final exit"
+        "there is no theta whose F1 is at most 0.01 below that of the final exit" + left_out
     )
-    assert choose_theta(sure, "sex", tolerance=1.0, rule="eodd").theta == max(GRID)
+    for rule in ("eodd", "f1"):
+        assert choose_theta(sure, "sex", tolerance=1.0, rule=rule).theta is None, (
+            "one class answers"
+        )
+
+
+def test_where_one_class_answers_under_every_candidate_that_is_said() -> None:
+    probabilities = np.full((100, 3, 4), 0.1, np.float32)
+    probabilities[:, :, 0] = 0.7
+    constant = replace(make(n=100), probabilities=probabilities)
+    reason = choose_theta(constant, "sex").reason
+    assert reason.endswith("; but with every candidate one class has 99 % or more of the answers")
 
 
 def test_a_plain_network_has_a_single_exit() -> None:

@@ -19,7 +19,7 @@ from fairexit.evaluation.thresholds import select
 from fairexit.metrics.counts import count
 from random_predictions import make
 
-KEYS = "policy empty n unknown groups exit_share exits only_answer empty_cells"
+KEYS = "policy empty n unknown groups exit_share exits only_answer main_answer_share empty_cells"
 MACRO = ("precision", "recall", "f1")
 
 

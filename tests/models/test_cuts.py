@@ -131,6 +131,8 @@ def test_resnet_stages_end_at_the_residual_stages():
         ("vit_tiny_patch16_224", None, "built for a single image size; set image_size"),
         ("vit_tiny_patch16_224", 40, "image_size is 40; .* it must be a multiple of 16"),
         ("vit_tiny_patch16_224", 8, "image_size is 8; .* it must be a multiple of 16"),
+        ("xcit_nano_12_p8_224", 32, "its stages do not run in plain sequence"),
+        ("xcit_nano_12_p8_224", 36, "timm cannot build .*36.*patch_size"),
         ("eva02_tiny_patch14_224", 28, "its stages do not run in plain sequence"),
         ("deit_tiny_distilled_patch16_224", 32, "does not end in one linear layer"),
         ("convnext_atto", 8, "at least 32x32 px, but these have 8x8|cannot take 8 px images"),

@@ -1,5 +1,6 @@
 """Steps, masks and the rule that chooses: against slow twins, without a network."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -198,3 +199,13 @@ def test_masks_of_another_network(tmp_path):
     run.masks.write_bytes(b"x")
     with pytest.raises(UserError, match=r"masks\.safetensors is damaged"):
         load_masks(run, nn.Linear(2, 2))
+
+
+def test_a_step_at_which_one_class_answers_is_not_chosen():
+    steps = steps_of((0.7, 0.3), (0.7, 0.2), (0.7, 0.0))
+    collapsed = replace(steps[2].measured, main_answer_share=0.99)
+    steps[2] = replace(steps[2], measured=collapsed)
+    assert choose(steps, PruneConfig())[0] == 1
+    steps[0] = replace(steps[0], measured=collapsed)
+    steps[1] = replace(steps[1], measured=collapsed)
+    assert choose(steps, PruneConfig())[0] == 0, "the unpruned network had collapsed already"

@@ -3,6 +3,8 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
+
 from fairexit.config_files import build_config
 from fairexit.evaluation.assess import Choice
 from fairexit.runs import Run
@@ -16,7 +18,10 @@ STUDY = Study((), Choice(), {}, {}, False)
 def cell(row, seed, **config):
     tree = {"data": {"path": "x"}, "train": {"epochs": 10}, "seed": seed}
     run = SimpleNamespace(config=build_config(tree | config), inactive=())
-    return SimpleNamespace(row=row, seed=seed, runs=(run,), ids=range(7))
+    counts, options = np.ones((1, 2, 3, 3), np.int64), {"policy": 0}
+    return SimpleNamespace(
+        row=row, seed=seed, runs=(run,), ids=range(7), counts=counts, options=options
+    )
 
 
 def test_equal_budgets_are_stated_once():

@@ -1,12 +1,17 @@
 """The printed numbers: avg and diff follow from the rows, except for known misprints."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+from networks import pooled
 
 from fairexit.metrics.rates import average, difference
+from fairexit.runs import Run
 from fairexit.study.paper import COPIED, METHODS, common_name, paper_tables, printed
-from fairexit.study.paper_tables import COLUMNS, PRINTED, latex, markdown_table
+from fairexit.study.paper_tables import COLUMNS, PRINTED, latex, markdown_table, paper_frame
 
 KNOWN_ERRORS = {("2", "HSIC", "diff"), ("S1", "HSIC", "diff")}
 
@@ -74,5 +79,75 @@ def test_what_the_paper_does_not_print_stands_beside_it_without_a_number_of_the_
     assert table.columns[-2:] == ["paper", "Eopp1 by images"]
     assert table.columns.count("paper") == len(PRINTED)
     assert table.rows[0][-2:] == ["0.400", "0.500 ± 0.100"]
-    last = latex(pd.DataFrame([row]), "title", "sex", "").splitlines()[-4]
-    assert last.endswith(r"(0.400) & 0.500 $\pm$ 0.100 \\")
+    text = latex(pd.DataFrame([row]), "title", "sex", label="tab:x", note="**Note** of 5 %.")
+    assert r"(0.400) & 0.500 $\pm$ 0.100 \\" in text
+    assert r"F1 $\uparrow$" in text
+    assert r"Eopp1 $\downarrow$" in text
+    assert r"\label{tab:x}" in text
+    assert r"Note of 5 \%." in text
+    row |= {"f1_best": True}
+    text = latex(pd.DataFrame([row]), "title", "sex", label="tab:x", note="")
+    assert text.count(r"\textbf{0.500 $\pm$ 0.100 (0.400)}") == 1
+
+
+def study_of(*rows):
+    """Cells of rows, each a name with its seeds and the skill of its networks."""
+    return [pooled(name, seed, skill) for name, seeds, skill in rows for seed in seeds]
+
+
+def constant(cell):
+    """The cell, with one class as every answer."""
+    cell.predictions[0].probabilities[:] = (1, 0, 0)
+    return cell
+
+
+def without_effect(cell):
+    run = SimpleNamespace(config=cell.runs[0].config, inactive=("penalty inactive",))
+    return replace(cell, runs=(run,))
+
+
+def best_rows(study):
+    """Metric -> methods with the mark of the best mean."""
+    frame = paper_frame(study, None)
+    assert "is_compared" not in frame
+    return {m: set(frame.loc[frame[f"{m}_best"], "method"]) for m in COLUMNS}
+
+
+def highest_f1(study):
+    """Methods with the mark of the best mean F1."""
+    frame = paper_frame(study, None)
+    return set(frame.loc[frame["f1_best"] & (frame["row"] == "avg"), "method"])
+
+
+@pytest.fixture
+def plain_runs(monkeypatch):
+    config = SimpleNamespace(model=SimpleNamespace(backbone="resnet18"))
+    monkeypatch.setattr(Run, "config", config)
+    monkeypatch.setattr(Run, "inactive", ())
+
+
+def test_a_row_in_which_one_class_answers_is_marked_and_never_the_best(plain_runs):
+    study = study_of(("A", (0, 1), 3.0), ("B", (0, 1), 2.0))
+    study += [constant(pooled("C", seed, 3.0)) for seed in (0, 1)]
+    best = best_rows(study)
+    assert all(best.values())
+    assert set().union(*best.values()) <= {"A", "B"}
+    frame = paper_frame(study, None)
+    assert "C (one class answers)" in set(frame["method"])
+    assert (frame.loc[frame["method"].str.startswith("C"), "eopp1"].dropna() == 0).all()
+    once = [*study[:5], pooled("C", 1, 3.0)]
+    assert "C (one class answers in seed 0)" in set(paper_frame(once, None)["method"])
+    assert set().union(*best_rows(once).values()) <= {"A", "B"}
+
+
+def test_a_row_without_effect_is_never_the_best(plain_runs):
+    study = study_of(("A", (0,), 1.0), ("B", (0,), 2.0))
+    better = pooled("C", 0, 9.0)
+    assert highest_f1([*study, better]) == {"C"}
+    assert highest_f1([*study, without_effect(better)]) == {"B"}
+
+
+def test_no_mark_crosses_different_numbers_of_seeds(plain_runs):
+    study = study_of(("A", (0, 1), 1.0), ("B", (0, 1), 2.0), ("C", (0,), 9.0))
+    assert highest_f1(study) == {"B"}
+    assert not any(best_rows(study[2:]).values()), "B has more seeds than the others"

@@ -1,6 +1,7 @@
 """Search on validation: proposals, the choice of the best, and resuming."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from fairexit.study.trials import Axis, Trial, best_trial, parse_axis, trial_tab
 
 
 def test_axes():
-    assert parse_axis("method.weight=0.01:100:log") == Axis("method.weight", (0.01, 100.0), True)
+    assert parse_axis("method.weight=0.01:100:log") == Axis("method.weight", (0.01, 100), True)
     assert parse_axis("prune.ratio=0.1:0.5") == Axis("prune.ratio", (0.1, 0.5), False)
     assert parse_axis("model.head=conv,pool") == Axis("model.head", ("conv", "pool"), None)
     assert parse_axis("train.batch_size=32,64").values == (32, 64)
@@ -56,22 +57,39 @@ def tuned(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         if config.method["weight"] > largest:
             raise DivergedError("the loss of epoch 1 is nan")
-        return config
+        return SimpleNamespace(
+            config=config, inactive=("penalty inactive",) * (config.method["weight"] < weakest)
+        )
+
+    def measure(run, tolerance):
+        weight = run.config.method["weight"]
+        share = 0.99 if strongest < weight else 0.9
+        return SimpleNamespace(
+            metrics={"f1": 0.7, "eodd": abs(weight - 3)}, main_answer_share=share
+        )
 
     monkeypatch.setattr(module, "_make", make)
-    monkeypatch.setattr(
-        module,
-        "_measure",
-        lambda run, names, tolerance: {"f1": 0.7, "eodd": abs(run.method["weight"] - 3)},
-    )
-    fails, largest = 0, 100.0
+    monkeypatch.setattr(module, "_measure", measure)
+    monkeypatch.setattr(module, "_check_criteria", lambda config, metrics: None)
+    fails, largest, weakest, strongest = 0, 100.0, 0.0, 100.0
 
-    def run(stop=0, trials=7, out="t", diverges=100.0, axes=(), **changes):
-        nonlocal fails, largest
-        fails, largest = stop, diverges
+    def run(
+        stop=0,
+        trials=7,
+        out="t",
+        *,
+        diverges=100.0,
+        acts=0.0,
+        collapses=100.0,
+        axes=(),
+        searched="method.weight=0.01:100:log",
+        **changes,
+    ):
+        nonlocal fails, largest, weakest, strongest
+        fails, largest, weakest, strongest = stop, diverges, acts, collapses
         tried.clear()
         tree = {"data": {"path": "d"}, "method": {"name": "hsic"}} | changes
-        axis = parse_axis("method.weight=0.01:100:log")
+        axis = parse_axis(searched)
         return search(tree, [axis, *axes], tmp_path / out, trials=trials), list(tried)
 
     return run, tmp_path
@@ -111,7 +129,7 @@ def test_a_trial_that_diverges_is_one_and_never_the_best(tuned, capsys):
     (best, trials), weights = run(diverges=1.0)
     lost = [t for t in trials if t.settings["method.weight"] > 1]
     assert lost
-    assert all(t.diverged for t in lost)
+    assert all(t.mark == "diverged" for t in lost)
     assert best.settings["method.weight"] == max(w for w in weights if w <= 1)
     assert "trial 0: the loss of epoch 1 is nan" in capsys.readouterr().err or weights[0] <= 1
     assert any("diverged" in row for row in trial_table(best, trials).rows)
@@ -119,14 +137,91 @@ def test_a_trial_that_diverges_is_one_and_never_the_best(tuned, capsys):
         run(diverges=0.0, out="o")
 
 
+def no_constant(name):
+    raise ValueError(name)
+
+
+def test_a_collapsed_or_inactive_trial_is_marked_and_never_the_best(tuned):
+    run, folder = tuned
+    (best, trials), weights = run(acts=1.0, collapses=2.0)
+    assert any(weight > 2 for weight in weights)
+    assert any(weight < 1 for weight in weights)
+    marks = {t.settings["method.weight"]: t.mark for t in trials}
+    for weight, mark in marks.items():
+        expected = "one class answers" if weight > 2 else "penalty inactive" if weight < 1 else ""
+        assert mark == expected
+    usable = [w for w in weights if 1 <= w <= 2]
+    assert (best and best.settings["method.weight"]) == (max(usable) if usable else None)
+    assert any("one class answers" in row for row in trial_table(best, trials).rows)
+    assert (folder / "t" / "best.yaml").is_file() == bool(usable)
+
+
+def test_where_every_trial_is_marked_there_is_no_best(tuned):
+    run, folder = tuned
+    (best, _), _ = run(trials=3)
+    assert best is not None
+    (best, trials), _ = run(trials=4, acts=200.0)
+    assert best is None
+    assert not (folder / "t" / "best.yaml").exists(), "one of fewer trials is removed"
+    assert not any("*" in row[0] for row in trial_table(best, trials).rows)
+
+
+def test_the_same_settings_use_the_earlier_run(tuned):
+    run, _ = tuned
+    (best, trials), weights = run(searched="method.weight=0.1,10", trials=6)
+    assert sorted(weights) == [0.1, 10]
+    assert len(trials) == 6
+    repeated = [t for t in trials if t.same_as is not None]
+    assert len(repeated) == 4
+    for trial in repeated:
+        first = trials[trial.same_as]
+        assert first.same_as is None
+        assert (trial.settings, trial.values) == (first.settings, first.values)
+    assert best.same_as is None
+    assert any(row[-1].startswith("same as") for row in trial_table(best, trials).rows)
+
+
+def test_the_files_are_strict_json(tuned):
+    run, folder = tuned
+    run(diverges=1.0)
+    for file in (folder / "t").glob("*.json"):
+        json.loads(file.read_text(), parse_constant=no_constant)
+    values = [t["values"] for t in json.loads((folder / "t" / "trials.json").read_text())]
+    assert {"f1": None, "eodd": None} in values
+
+
 def test_whole_numbers_stay_whole_and_a_setting_is_named_once(tuned):
     run, _ = tuned
     (_, trials), _ = run(trials=3, axes=[parse_axis("train.batch_size=32:128")])
     assert all(type(t.settings["train.batch_size"]) is int for t in trials)
+    for text in ("seed=0:5", "data.fold=0:5", "prune.steps=1:9:log"):
+        (_, trials), _ = run(trials=3, out=text[:4], axes=[parse_axis(text)])
+        values = [t.settings[text.partition("=")[0]] for t in trials]
+        assert all(type(value) is int for value in values)
+        assert len(set(values)) > 1
+    (_, trials), _ = run(trials=3, searched="method.weight=1:10", out="w")
+    assert all(type(t.settings["method.weight"]) is float for t in trials)
     with pytest.raises(UserError, match=r"^'axes' names method\.weight twice"):
         run(out="o", axes=[parse_axis("method.weight=1,2")])
     with pytest.raises(UserError, match=r"^'tolerance' is -0\.1; it is a loss of F1"):
         best_trial([Trial(0, {}, {"f1": 0.5, "eodd": 0.1})], "eodd", -0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed=0.5:2", "seed is a whole number; give whole ends"),
+        ("model.head=1:2", "model.head is not a number; give A,B,C"),
+        ("train.epoch=1:2", "unknown key 'train.epoch'; did you mean 'epochs'"),
+        ("sed=1:2", "unknown key 'sed'"),
+        ("method.wight=1:2", "method 'hsic' has no option 'wight'; did you mean 'weight'"),
+    ],
+)
+def test_a_range_that_does_not_fit_is_refused_before_the_search(tuned, text, message):
+    run, folder = tuned
+    with pytest.raises(UserError, match=message):
+        run(out="o", axes=[parse_axis(text)])
+    assert not (folder / "o").exists()
 
 
 def test_another_search_or_folder_is_refused(tuned):

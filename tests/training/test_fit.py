@@ -237,6 +237,19 @@ def test_settings_that_do_not_fit(tiny, tmp_path, change, message):
     assert not (tmp_path / "r").exists()
 
 
+def test_a_criterion_that_no_network_has_is_refused_before_the_first_epoch(
+    tiny, tmp_path, monkeypatch
+):
+    """Each class is of one group."""
+    config = settings(tiny.path, train__select="eodd")
+    monkeypatch.setattr(Prepared, "groups", lambda data, name: data.labels % 2)
+    with pytest.raises(UserError, match=r"^Eodd is not defined .* another train\.select"):
+        train(config, tmp_path / "r")
+    assert not (tmp_path / "r" / "started.json").exists()
+    # The advice works in the same folder.
+    assert train(settings(tiny.path, train__epochs=1), tmp_path / "r").finished
+
+
 def test_no_batch_of_one_is_left_over(tiny, tmp_path, monkeypatch):
     odd = tiny.rows("train")[: 2 * (len(tiny.rows("train")) // 2) - 1]
     monkeypatch.setattr(Prepared, "rows", lambda *_: odd)

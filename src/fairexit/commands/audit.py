@@ -1,6 +1,5 @@
 """fairexit audit."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -186,10 +185,10 @@ def audit(
 def _write(
     report: "AuditReport", as_json: Path | None, markdown: Path | None, card: Path | None
 ) -> None:
-    from fairexit.files import write_atomically
+    from fairexit.files import json_text, write_atomically
 
     if as_json:
-        text = json.dumps(report.to_dict(), indent=2) + "\n"
+        text = json_text(report.to_dict()) + "\n"
         if as_json == STDOUT:
             print(text, end="")
         else:

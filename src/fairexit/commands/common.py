@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 
 import typer
 
+from fairexit.docstrings import explanations
 from fairexit.errors import UserError, short
 
 if TYPE_CHECKING:
@@ -157,10 +158,10 @@ def options_of(kind: type, **changes: Mapping[str, Any]) -> list[inspect.Paramet
     A field that takes one or several numbers becomes an option such as `0.2,0.35`.
 
     Args:
-        kind: the dataclass; every field has a `description` in its metadata.
+        kind: the dataclass, whose docstring explains every field.
         changes: field -> further arguments of `typer.Option`; `flag` gives the option another name.
     """
-    hints, parameters = get_type_hints(kind), []
+    hints, texts, parameters = get_type_hints(kind), explanations(kind), []
     for field in dataclasses.fields(kind):
         arguments = dict(changes.get(field.name, {}))
         flag = arguments.pop("flag", "--" + field.name.replace("_", "-"))
@@ -169,7 +170,8 @@ def options_of(kind: type, **changes: Mapping[str, Any]) -> list[inspect.Paramet
             hint, default = str, str(default)
         elif default is True:
             flag = f"{flag}/--no-{flag.removeprefix('--')}"
-        option = typer.Option(flag, help=field.metadata["description"], **arguments)
+        text = texts[field.name]
+        option = typer.Option(flag, help=text[:1].upper() + text[1:], **arguments)
         parameters.append(
             inspect.Parameter(
                 field.name,

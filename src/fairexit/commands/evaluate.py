@@ -1,6 +1,5 @@
 """fairexit evaluate."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -92,7 +91,9 @@ def evaluate(
     for line in assessment.predictions.notes:
         note(f"note: {line}")
     if as_json:
-        print(json.dumps(evaluation.to_dict(), indent=2))
+        from fairexit.files import json_text
+
+        print(json_text(evaluation.to_dict()))
         return
     from fairexit.evaluation.evaluate import ONE_ANSWER
     from fairexit.report import evaluation_tables as tables

@@ -40,7 +40,9 @@ def tune(
 ) -> None:
     """Search for the best settings of a run on validation.
 
-    Resumes automatically if interrupted. The test split is never read.
+    Resumes automatically if interrupted. The test split is never read. A trial that diverged, in
+    which one class has 99 % or more of the answers, or whose method had no effect is never the
+    best.
     """
     from fairexit.extras import require
 
@@ -54,4 +56,10 @@ def tune(
     axes = [parse_axis(text) for text in searched]
     best, made = search(tree, axes, out, trials=trials, rule=rule, tolerance=tolerance, seed=seed)
     show(trial_table(best, made))
-    say(f"best: {out / 'best.yaml'}")
+    if best is None:
+        say(
+            "no trial is the best: in each the training diverged, one class answers or a part of "
+            "the method had no effect; search other values, or train for longer"
+        )
+    else:
+        say(f"best: {out / 'best.yaml'}")

@@ -1,7 +1,6 @@
 """Preparation of a dataset: a download is decoded and checked once, completely or not at all."""
 
 import errno
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from fairexit.data.splits import read_split_file, stratified_folds, stratified_s
 from fairexit.data.store import store_images
 from fairexit.data.verify import FORMAT, IMAGES, RECORDS, sha256, sha256_of_rows, write_stamp
 from fairexit.errors import UserError, nearest, option, short
-from fairexit.files import folder_lock
+from fairexit.files import folder_lock, json_text
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def _write(
             *mix_warnings(description["left_out"], frame["label"].value_counts().to_dict()),
             *depth_warnings(adjusted),
         ]
-        (partial_folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
+        (partial_folder / "dataset.json").write_text(json_text(description) + "\n")
         write_stamp(partial_folder, description["checksums"][IMAGES])
         partial_folder.rename(out)
     except OSError as error:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from fairexit.data.records import SPLITS, check_ids, check_values
 from fairexit.errors import UserError, reason, short
-from fairexit.files import write_atomically
+from fairexit.files import json_text, write_atomically
 
 FORMAT = 1
 IMAGES, RECORDS, STAMP = "images.npy", "records.parquet", ".verified.json"
@@ -195,7 +195,7 @@ def _stamp(file: Path, digest: str) -> str:
         "changed_ns": status.st_ctime_ns,
         "sha256": digest,
     }
-    return json.dumps(stamp, indent=2) + "\n"
+    return json_text(stamp) + "\n"
 
 
 def _read_stamp(path: Path) -> str:

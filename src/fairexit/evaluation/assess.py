@@ -11,7 +11,7 @@ from fairexit.evaluation.choose import DEFAULT_RULE, GRID, choose_theta
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
 from fairexit.evaluation.rules import check_rule
-from fairexit.files import write_atomically
+from fairexit.files import write_json
 from fairexit.metrics.rates import Empty
 from fairexit.predictions.data import Predictions
 from fairexit.predictions.files import read_predictions
@@ -251,7 +251,7 @@ def _store(run: Run, split: str, group: str, evaluation: Evaluation) -> None:
         stored = {}
     stored = stored if isinstance(stored, dict) else {}
     stored[group if split == "test" else f"{group}@{split}"] = evaluation.to_dict()
-    write_atomically(run.metrics, json.dumps(stored, indent=2) + "\n")
+    write_json(run.metrics, stored)
 
 
 def unnamed_attribute(names: Sequence[str], parameter: str) -> str:

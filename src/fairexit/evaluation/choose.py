@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, short
-from fairexit.evaluation.policy import Candidate, Fallback, Policy, check_fallback, check_theta
+from fairexit.evaluation.policy import (
+    Candidate,
+    Fallback,
+    Policy,
+    check_fallback,
+    check_theta,
+    theta_name,
+)
 from fairexit.evaluation.rules import (
     DEFAULT_GAP,
     ByF1,
@@ -16,6 +23,7 @@ from fairexit.evaluation.rules import (
     paired_errors,
 )
 from fairexit.evaluation.thresholds import select
+from fairexit.metrics.collapse import COLLAPSED
 from fairexit.metrics.rates import Empty, Values
 from fairexit.metrics.record import METRICS
 from fairexit.predictions.data import Predictions
@@ -61,6 +69,9 @@ def choose_theta(
     there is none, theta is None. For a metric that compares no groups, such as "accuracy", the
     threshold with the best value is chosen.
 
+    A candidate with which one class has 99 % or more of the answers has no gap and means nothing:
+    it is chosen only if there is no other, or if it is the final exit and no theta qualifies.
+
     Of equal thresholds, within rounding, the larger is chosen. The policy also holds what each
     candidate measures and how often the same rule chooses it in resamples of validation, in which
     clusters are drawn whole within groups. There the costs and the standard errors stay those of
@@ -97,10 +108,11 @@ def choose_theta(
     values, draws = _measure(known, group, np.stack(answers), names={*SHOWN, rule}, empty=empty)
     _check_defined(DEFAULT_GAP if rule == "f1" else rule, values, group)
     errors = paired_errors(draws[DEFAULT_GAP])
+    usable = np.array([_main_share(answer) < COLLAPSED for answer in answers])
     chooser = (
-        ByF1(candidates, tolerance, cost=depths.mean(1), errors=errors)
+        ByF1(candidates, tolerance, cost=depths.mean(1), errors=errors, usable=usable)
         if rule == "f1"
-        else ByMetric(candidates, tolerance, rule)
+        else ByMetric(candidates, tolerance, rule, usable)
     )
     picks = [chooser.choose({k: v[b] for k, v in draws.items()}) for b in range(N_RESAMPLES)]
     shares = np.bincount(picks, minlength=len(candidates)) / N_RESAMPLES
@@ -111,9 +123,25 @@ def choose_theta(
         tolerance,
         "val",
         group,
-        chooser.reason(values),
+        chooser.reason(values) + _left_out(candidates, usable),
         tuple(_candidates(candidates, values, shares, depths=depths, costs=costs)),
     )
+
+
+def _main_share(answers: NDArray[np.int64]) -> float:
+    """The largest share of answers (N,) that one class has; 0 without any."""
+    return float(np.bincount(answers).max() / len(answers)) if len(answers) else 0.0
+
+
+def _left_out(candidates: Sequence[float | None], usable: NDArray[np.bool_]) -> str:
+    """Which candidates are left out because one class answers, as a clause; "" for none."""
+    names = [theta_name(theta) for theta, ok in zip(candidates, usable, strict=True) if not ok]
+    if not names:
+        return ""
+    share = f"one class has {100 * COLLAPSED:g} % or more of the answers"
+    if len(names) == len(candidates):
+        return f"; but with every candidate {share}"
+    return f"; left out, because {share}: {', '.join(names)}"
 
 
 def _check_split(predictions: Predictions) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fairexit.csv_files import write_csv
 from fairexit.errors import UserError
-from fairexit.files import write_atomically
+from fairexit.files import write_json
 from fairexit.stats.seeds import half_width
 
 MEAN = "mean"
@@ -56,7 +56,7 @@ class Entanglement:
             "rows": records,
         }
         files = [folder / "entanglement.json", folder / "entanglement.csv"]
-        write_atomically(files[0], json.dumps(tree, indent=2) + "\n")
+        write_json(files[0], tree)
         settings = self.rows.assign(**self.settings)
         write_csv(files[1], settings, float_format="%.8g")
         return files

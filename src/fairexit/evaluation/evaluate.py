@@ -1,5 +1,6 @@
 """All metrics of one set of predictions and one attribute, and the rows of the paper's table."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy, Theta
 from fairexit.evaluation.thresholds import select, shares
+from fairexit.files import json_text
+from fairexit.metrics.collapse import main_answer_share
 from fairexit.metrics.counts import Margins, count_margins, empty_cells
 from fairexit.metrics.rates import AVERAGES, BY_GROUP, Empty
 from fairexit.metrics.record import compute, main_metrics
@@ -39,6 +42,8 @@ class Evaluation:
         exit_share: group -> exit -> share of the group that leaves at this exit.
         exits: for each exit its name as `exit`, and every metric if all samples left there.
         only_answer: the class that is predicted for every sample, if there is only one.
+        main_answer_share: the largest share of the answers that one class has; a network has
+            collapsed if it is 0.99 or more.
         empty_cells: the (group, class) pairs without a sample.
     """
 
@@ -51,6 +56,7 @@ class Evaluation:
     exit_share: dict[str, dict[str, float]]
     exits: list[dict[str, Any]]
     only_answer: str | None
+    main_answer_share: float
     empty_cells: list[tuple[str, str]]
 
     def __repr__(self) -> str:
@@ -59,7 +65,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields for JSON, with None instead of NaN; the metrics stand beside the others."""
-        plain: dict[str, Any] = _without_nan(asdict(self))
+        plain: dict[str, Any] = json.loads(json_text(asdict(self)))
         return plain | plain.pop("metrics")
 
 
@@ -130,6 +136,7 @@ def evaluate(
             for name, metrics in zip(known.exit_names, exit_metrics, strict=True)
         ],
         only_answer=known.classes[answered[0]] if len(answered) == 1 else None,
+        main_answer_share=main_answer_share(of_policy).item(),
         empty_cells=empty_cells(of_policy, names, known.classes),
     )
 
@@ -183,11 +190,3 @@ def _policy(policy: Policy | Theta | None, predictions: Predictions) -> Policy:
     if policy is None or isinstance(policy, Policy):
         return policy or Policy(None)
     return Policy(policy if isinstance(policy, float | int) else tuple(policy))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

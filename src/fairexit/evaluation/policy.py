@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, reason, short
-from fairexit.files import write_atomically
+from fairexit.files import write_json
 
 Fallback = Literal["final", "most_confident"]
 Theta = float | Sequence[float]
@@ -145,7 +145,7 @@ class Policy:
 
     def save(self, path: str | Path) -> None:
         """Write `policy.json` atomically."""
-        write_atomically(Path(path), json.dumps(self.to_dict(), indent=2) + "\n")
+        write_json(Path(path), self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> "Policy":

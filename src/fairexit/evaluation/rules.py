@@ -98,21 +98,29 @@ def paired_errors(draws: Values) -> Values:
 
 @dataclass(frozen=True, eq=False)
 class ByF1:
-    """The rule "f1"; arguments as for `cheapest_or_fairer`."""
+    """The rule "f1"; arguments as for `cheapest_or_fairer`.
+
+    Candidates that are not `usable`, (K,), are chosen only if none is.
+    """
 
     thetas: Sequence[float | None]
     tolerance: float
     cost: Values
     errors: Values
+    usable: NDArray[np.bool_]
 
     def _pair(self, values: Mapping[str, Values]) -> tuple[int, int]:
         return cheapest_or_fairer(
-            values["f1"],
+            self._f1(values),
             values[DEFAULT_GAP],
             errors=self.errors,
             cost=self.cost,
             tolerance=self.tolerance,
         )
+
+    def _f1(self, values: Mapping[str, Values]) -> Values:
+        """Macro F1, minus infinity where a candidate is not usable but others are."""
+        return np.where(self.usable | ~self.usable.any(), values["f1"], -np.inf)
 
     def choose(self, values: Mapping[str, Values]) -> int:
         """Index of the chosen candidate by the values of all, (K,)."""
@@ -131,7 +139,8 @@ class ByF1:
                 f"{close}; the difference is {lead / self.errors[cheapest, chosen]:.1f} of its "
                 "standard errors"
             )
-        if (values["f1"] >= values["f1"].max() - self.tolerance - ROUNDING).sum() == 1:
+        f1 = self._f1(values)
+        if (f1 >= f1.max() - self.tolerance - ROUNDING).sum() == 1:
             return f"{theta_name(self.thetas[chosen])} is the only candidate whose {close}"
         return (
             f"no theta is shown to be fairer; {theta_name(self.thetas[chosen])} is the cheapest "
@@ -139,20 +148,20 @@ class ByF1:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ByMetric:
-    """A rule that is the name of a metric."""
+    """A rule that is the name of a metric; thetas that are not `usable`, (K,), are never chosen."""
 
     thetas: Sequence[float | None]
     tolerance: float
     rule: str
+    usable: NDArray[np.bool_]
 
     def choose(self, values: Mapping[str, Values]) -> int:
         """Index of the chosen candidate by the values of all, (K,); the last is the final exit."""
         f1, final = values["f1"], len(self.thetas) - 1
-        best = best_option(
-            METRICS[self.rule], values[self.rule][:-1], f1[:-1], f1[-1] - self.tolerance
-        )
+        compared = np.where(self.usable, values[self.rule], np.nan)[:-1]
+        best = best_option(METRICS[self.rule], compared, f1[:-1], f1[-1] - self.tolerance)
         return final if best is None else best
 
     def reason(self, values: Mapping[str, Values]) -> str:

@@ -232,7 +232,8 @@ def _is_same(backbone: TimmBackbone, image: Tensor, expected: Exit) -> bool:
 
 def _check_patches(name: str, network: Any, image_size: int) -> None:
     """Raise a UserError if the image size is no multiple of the patch size."""
-    patch = max(getattr(getattr(network, "patch_embed", None), "patch_size", (1,)))
+    size = getattr(getattr(network, "patch_embed", None), "patch_size", 1)
+    patch = size if isinstance(size, int) else max(size)  # some families have one, some a pair
     if image_size % patch:
         raise UserError(
             f"image_size is {image_size}; {name} reads patches of {patch} px, so it must be a "

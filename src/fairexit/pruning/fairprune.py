@@ -233,4 +233,4 @@ class _Pruning:
             {name: evaluation.metrics[name] for name in main_metrics()}
             for evaluation in (early, final)
         )
-        return Measured(policy, at_final, theta)
+        return Measured(policy, at_final, theta, early.main_answer_share)

@@ -15,6 +15,7 @@ from fairexit.config import PruneConfig
 from fairexit.errors import UserError, option, reason
 from fairexit.evaluation.rules import DEFAULT_GAP
 from fairexit.files import write_atomically
+from fairexit.metrics.collapse import COLLAPSED
 from fairexit.metrics.record import METRICS
 from fairexit.pruning.masks import Masks, zero
 
@@ -33,11 +34,13 @@ class Measured:
         policy: metric name -> value, under the policy that is chosen on validation.
         final: metric name -> value, at the final exit.
         theta: theta of the policy; None if all samples are answered at the final exit.
+        main_answer_share: the largest share of the answers that one class has, under the policy.
     """
 
     policy: dict[str, float]
     final: dict[str, float]
     theta: float | None
+    main_answer_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -222,8 +225,8 @@ def choose(steps: list[Step], config: PruneConfig) -> tuple[int, str]:
     """Choose a step.
 
     It is the step with the lowest gap on validation of all whose F1 is at most the tolerance below
-    the unpruned network's, and of equal ones the earliest. If `config.stop` is false, it is the
-    last step.
+    the unpruned network's, and of equal ones the earliest. A step at which one class has 99 % or
+    more of the answers is not chosen. If `config.stop` is false, it is the last step.
 
     Returns:
         Index into the steps, and the reason for the choice.
@@ -231,7 +234,11 @@ def choose(steps: list[Step], config: PruneConfig) -> tuple[int, str]:
     if not config.stop:
         return len(steps) - 1, "the last step, as prune.stop is false"
     least_f1 = steps[0].f1 - config.tolerance
-    allowed = [i for i, step in enumerate(steps) if step.f1 >= least_f1]
+    allowed = [
+        i
+        for i, step in enumerate(steps)
+        if i == 0 or (step.f1 >= least_f1 and step.measured.main_answer_share < COLLAPSED)
+    ]
     best, label = min(allowed, key=lambda i: steps[i].gap), METRICS[CRITERION].label
     if best == 0:
         reason = f"nothing is pruned: no step has a lower {label} on validation"

@@ -2,12 +2,11 @@
 
 import csv
 import io
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fairexit.files import replacing, write_atomically
+from fairexit.files import replacing, write_atomically, write_json
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.pruning.path import Step
 from fairexit.runs import Run
@@ -25,7 +24,8 @@ def plain_steps(steps: list[Step]) -> list[dict[str, Any]]:
         row = asdict(step)
         measured = row.pop("measured")
         final = {f"final_{name}": value for name, value in measured["final"].items()}
-        rows.append(row | measured["policy"] | {"theta": measured["theta"]} | final)
+        others = {key: measured[key] for key in ("theta", "main_answer_share")}
+        rows.append(row | measured["policy"] | others | final)
     return rows
 
 
@@ -39,7 +39,7 @@ def write_record(run: Run, record: dict[str, Any]) -> None:
     write_atomically(run.path / "pruning.csv", stream.getvalue())
     with replacing(run.path / "pruning.svg") as file:
         draw_path(record, file)
-    write_atomically(run.pruning, json.dumps(record, indent=2) + "\n")
+    write_json(run.pruning, record)
 
 
 def path_table(record: dict[str, Any]) -> Table:

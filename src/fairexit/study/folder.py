@@ -12,7 +12,7 @@ import pandas as pd
 from fairexit.config import RunConfig
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import Choice
-from fairexit.files import read_json, write_atomically
+from fairexit.files import read_json, write_atomically, write_json
 from fairexit.plugins import loaded_files
 from fairexit.runs import FORMAT, Run, check_same, open_run
 from fairexit.study.paper import ENTANGLED, common_name
@@ -135,7 +135,7 @@ class Folder:
 
     def set_status(self, name: str, **values: Any) -> None:
         file = self.path / "status" / f"{name}.json"
-        write_atomically(file, json.dumps(values, indent=2) + "\n")
+        write_json(file, values)
 
     def state(self, planned: Planned, study: Study) -> State:
         """The state of a run; any finished run with the same settings and data counts."""

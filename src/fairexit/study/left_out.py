@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from fairexit.metrics.collapse import COLLAPSED, MARK, main_answer_share
 from fairexit.study.claims import MARGINS
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.paper import common_name
-
-COLLAPSED = 0.99
-"""A network has collapsed if one class has at least this share of its answers."""
 
 
 def rows_left_out(pooled: Sequence[Pooled]) -> tuple[dict[str, str], list[str]]:
@@ -44,11 +42,22 @@ def rows_left_out(pooled: Sequence[Pooled]) -> tuple[dict[str, str], list[str]]:
 def _collapse(cells: Iterable[Pooled]) -> str:
     """Which seed answers one class nearly always, "" if none does."""
     for cell in cells:
-        answers = cell.answers(POLICY)
-        share = np.bincount(answers).max() / len(answers)
-        if share >= COLLAPSED:
+        if (share := _share(cell)) >= COLLAPSED:
             return f"it answers one class for {100 * share:.1f} % of the images in seed {cell.seed}"
     return ""
+
+
+def collapse_mark(cells: Sequence[Pooled]) -> str:
+    """The mark of a row one of whose networks has collapsed, with the seeds; "" if none has."""
+    seeds = [str(cell.seed) for cell in cells if _share(cell) >= COLLAPSED]
+    if not seeds or len(seeds) == len(cells):
+        return MARK if seeds else ""
+    return f"{MARK} in seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+
+
+def _share(cell: Pooled) -> float:
+    """The largest share of the answers under the policy that one class has."""
+    return float(main_answer_share(cell.counts[cell.options[POLICY]]))
 
 
 def _f1_loss(cells: Mapping[int, Pooled], erm: Mapping[int, Pooled]) -> float | None:

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 
-from fairexit.runs import Run
 from fairexit.study.collect import Pooled
 from fairexit.study.drawn import Drawn
 from fairexit.study.paper import CLASSES, Printed
-from fairexit.study.paper_tables import inactive
+from fairexit.study.paper_tables import row_mark
 from fairexit.study.plan import Study
 
 
 def row_marks(pooled: Sequence[Pooled]) -> dict[str, str]:
-    """Row -> mark, for the rows whose method had almost no effect."""
-    runs: dict[str, list[Run]] = {}
+    """Row -> mark, for the rows that have collapsed or whose method had almost no effect."""
+    rows: dict[str, list[Pooled]] = {}
     for cell in pooled:
-        runs.setdefault(cell.row, []).extend(cell.runs)
-    marks = {row: inactive(row_runs) for row, row_runs in runs.items()}
+        rows.setdefault(cell.row, []).append(cell)
+    marks = {row: row_mark(cells) for row, cells in rows.items()}
     return {row: mark for row, mark in marks.items() if mark}
 
 
@@ -59,7 +58,8 @@ def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
     listed, folds = ", ".join(map(str, seeds)), len(pooled[0].runs)
     over = f"Mean ± standard deviation over the seeds {listed}" if len(seeds) > 1 else "One seed"
     sentences = [
-        f"{over}; * marks the best mean; paper: the printed number. {len(pooled[0].ids)} "
+        f"{over}; * marks the best mean of the rows that have all seeds, did not collapse and had "
+        f"an effect; paper: the printed number. {len(pooled[0].ids)} "
         + (f"images, each answered out of fold ({folds} folds)." if folds > 1 else "test images."),
         f"Each method: {_budget(pooled[0])} on validation, theta by rule {choice.rule} on "
         f"validation (tolerance {choice.tolerance:g}).",

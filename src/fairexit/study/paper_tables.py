@@ -12,12 +12,13 @@ from fairexit.csv_files import write_csv
 from fairexit.evaluation.evaluate import PRINTED_GAPS, TABLE_GAPS
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
+from fairexit.metrics.record import METRICS
 from fairexit.report.vocabulary import metric_name
 from fairexit.runs import Run
 from fairexit.study.collect import Pooled
+from fairexit.study.left_out import collapse_mark
 from fairexit.study.paper import Printed, common_name, paper_name
-from fairexit.tables import Table
-from fairexit.terminal import printable
+from fairexit.tables import BEST, Table
 
 PRINTED = (*AVERAGES, *PRINTED_GAPS)
 """The metrics that the paper prints."""
@@ -25,11 +26,6 @@ COLUMNS = (*AVERAGES, *TABLE_GAPS)
 """The metrics of our tables."""
 DIGITS = {"eopp0": 4}
 """Metric -> decimals where not 3; Eopp0 of many classes is tiny."""
-BEST = "*"
-_TEX = str.maketrans(
-    {char: f"\\{char}" for char in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-)
 
 
 def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFrame:
@@ -37,18 +33,21 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
 
     Columns: `method` (as the study calls it), `row`, `seeds`, and for each metric `<metric>`,
     `<metric>_sd`, `<metric>_paper` (if the paper prints it), `<metric>_best` (whether it is the
-    best mean of all methods). The gaps are in the first row of a method.
+    best mean of the compared methods). The gaps are in the first row of a method. Methods are
+    compared if they have all seeds of the table, and are neither collapsed nor inactive in all
+    runs; with fewer than two of them none is the best.
     """
     by_row: dict[str, list[Pooled]] = {}
     for cell in pooled:
         by_row.setdefault(cell.row, []).append(cell)
     rows = []
+    compared = {name for name, cells in by_row.items() if _is_compared(cells, pooled)}
     for name, seeds in by_row.items():
         groups = seeds[0].group_names
         if printed is not None:
             groups = tuple(sorted(groups, key=printed.groups.index))
         label = paper_name(name, seeds[0].runs[0].config.model.backbone)
-        label = marked(label, inactive([run for cell in seeds for run in cell.runs]))
+        label = marked(label, row_mark(seeds))
         for row in (*groups, "avg", "diff"):
             record: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
             for metric in COLUMNS if row == groups[0] else AVERAGES:
@@ -58,8 +57,21 @@ def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFra
                 record[f"{metric}_sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
                 if printed is not None and metric in PRINTED:
                     record[f"{metric}_paper"] = printed.value(common_name(name), row, metric)
-            rows.append(record)
+            rows.append(record | {"is_compared": len(compared) > 1 and name in compared})
     return _with_best(pd.DataFrame(rows))
+
+
+def row_mark(cells: Sequence[Pooled]) -> str:
+    """Marks of a row: whether it has collapsed, and parts of its method without effect; or ""."""
+    marks = (collapse_mark(cells), inactive([run for cell in cells for run in cell.runs]))
+    return ", ".join(filter(None, marks))
+
+
+def _is_compared(cells: Sequence[Pooled], pooled: Sequence[Pooled]) -> bool:
+    """Whether a row can be the best: all seeds of the table, not collapsed, and not inactive."""
+    all_seeds = {cell.seed for cell in cells} == {cell.seed for cell in pooled}
+    without_effect = all(run.inactive for cell in cells for run in cell.runs)
+    return all_seeds and not without_effect and not collapse_mark(cells)
 
 
 def inactive(runs: Sequence[Run]) -> str:
@@ -76,14 +88,15 @@ def marked(name: str, mark: str) -> str:
 
 
 def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mark the best mean: highest avg, lowest diff and gaps."""
+    """Mark the best mean of the compared methods: highest avg, lowest diff and gaps."""
+    compared = frame.pop("is_compared")
     for metric in COLUMNS:
         best = pd.Series(False, index=frame.index)
         if metric in TABLE_GAPS:
-            best |= frame[metric] == frame[metric].min()
+            best |= compared & (frame[metric] == frame.loc[compared, metric].min())
         else:
             for row, pick in (("avg", "max"), ("diff", "min")):
-                selected = frame["row"] == row
+                selected = compared & (frame["row"] == row)
                 best |= selected & (frame[metric] == getattr(frame.loc[selected, metric], pick)())
         frame[f"{metric}_best"] = best
     return frame
@@ -132,7 +145,9 @@ def write_tables(
             table = markdown_table(frame, heading, part[0].group)
             text = f"# {heading}\n\n{table.to_markdown()}\n{note}\n"
             write_atomically(folder / f"{name}.md", text)
-            write_atomically(folder / f"{name}.tex", latex(frame, heading, part[0].group, note))
+            label = f"tab:{folder.name}-{name}"
+            text = latex(frame, heading, part[0].group, label=label, note=note)
+            write_atomically(folder / f"{name}.tex", text)
             write_csv(folder / f"{name}.csv", frame)
             written.append((table, note))
     return written
@@ -152,31 +167,33 @@ def markdown_table(frame: pd.DataFrame, title: str, group: str) -> Table:
     return Table(title, columns, rows, 2)
 
 
-def latex(frame: pd.DataFrame, title: str, group: str, note: str) -> str:
-    """The frame as a LaTeX table (booktabs); best values are bold, printed ones in brackets.
+def latex(frame: pd.DataFrame, title: str, group: str, *, label: str, note: str) -> str:
+    """The frame as a LaTeX table: best values are bold, printed ones in brackets.
 
-    The note is a comment above the table.
+    Args:
+        frame: as `paper_frame` returns it.
+        title: the caption.
+        group: name of the sensitive attribute.
+        label: what `\\ref` refers to.
+        note: text under the table.
     """
-    lines = [
-        *(f"% {line}" for line in note.strip().splitlines()),
-        "% Bold is the best mean; in brackets the printed number.",
-        r"\begin{table}",
-        rf"\caption{{{_tex(title)}}}",
-        rf"\begin{{tabular}}{{ll{'r' * len(COLUMNS)}}}",
-        r"\toprule",
-        " & ".join(["Method", _tex(group), *map(metric_name, COLUMNS)]) + r" \\",
-    ]
+    rows = []
     for _, first, row in _lines(frame):
-        if first:
-            lines.append(r"\midrule")
-        cells = [_tex(row["method"]) if first else "", _tex(row["row"])]
+        cells = [row["method"] if first else "", row["row"]]
         for metric in COLUMNS:
-            ours, *paper = _pair(row, metric, r" $\pm$ ")
-            if ours.endswith(BEST):
-                ours = rf"\textbf{{{ours.removesuffix(BEST).strip()}}}"
-            cells.append(ours + (f" ({paper[0]})" if paper and paper[0] else ""))
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+            ours, *paper = _pair(row, metric, " ± ")
+            printed = f" ({paper[0]})" if paper and paper[0] else ""
+            is_best = ours.endswith(BEST)
+            cells.append(ours.removesuffix(BEST).rstrip() + printed + f" {BEST}" * is_best)
+        rows.append(cells)
+    columns = ["Method", group]
+    columns += [f"{metric_name(m)} {'↑' if METRICS[m].higher_is_better else '↓'}" for m in COLUMNS]
+    legend = (
+        "Bold: the best mean. Arrows: whether higher or lower is better; of a row diff lower is "
+        "always better. In brackets: the printed number. "
+    )
+    table = Table(title, columns, rows, 2)
+    return table.to_latex(label, legend + note.replace("* marks", "bold is"))
 
 
 def _lines(frame: pd.DataFrame) -> Iterator[tuple[int, bool, "pd.Series[Any]"]]:
@@ -197,12 +214,3 @@ def _pair(row: "pd.Series[Any]", metric: str, plus: str) -> list[str]:
         return [text]
     paper = row[f"{metric}_paper"]
     return [text, "" if paper is None or np.isnan(paper) else f"{paper:.{digits}f}"]
-
-
-def _tex(text: str) -> str:
-    r"""Escape text so that LaTeX shows it unchanged.
-
-    >>> _tex(r"50% a_b \x ~ ^")
-    '50\\% a\\_b \\textbackslash{}x \\textasciitilde{} \\textasciicircum{}'
-    """
-    return printable(text).translate(_TEX)

@@ -103,6 +103,7 @@ def _write_dataset(
     table = against_table(against)
     text = f"# {dataset}: {table.title}\n\n{table.to_markdown()}\n{note}"
     write_atomically(out / "against.md", text)
+    write_atomically(out / "against.tex", table.to_latex(f"tab:{dataset}-against", note))
     results = judge(pooled, listed, drawn, paper=paper, design=design_of(pooled))
     verdicts = _write_verdicts(results, pooled, out, title=dataset, note=note)
     remark = f"{left_out_note(drawn)}Comparisons: {TABLES}/{dataset}/verdicts.md"
@@ -122,6 +123,7 @@ def _write_verdicts(
     write_csv(out / "verdicts.csv", frame)
     write_csv(out / "chance.csv", pd.DataFrame([asdict(row) for row in chances]))
     words = claim_table(results)
+    write_atomically(out / "claims.tex", words.to_latex(f"tab:{title}-claims", f"{RULE} {note}"))
     columns = ["claim", "text", *words.columns[2:]]
     write_csv(out / "claims.csv", pd.DataFrame(words.rows, columns=columns))
     parts = [f"# {title}: the paper's claims\n\n{words.to_markdown()}\n{RULE} {note}"]

@@ -5,23 +5,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
 from fairexit.config import RunConfig
 from fairexit.config_files import build_config
+from fairexit.config_settings import setting_type
 from fairexit.errors import DivergedError, UserError, option
 from fairexit.evaluation.assess import Choice, stored_predictions
 from fairexit.evaluation.choose import choose_theta
-from fairexit.evaluation.evaluate import evaluate
+from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.rules import DEFAULT_GAP, check_rule
 from fairexit.extras import require
-from fairexit.files import read_json, write_atomically
+from fairexit.files import read_json, write_atomically, write_json
+from fairexit.metrics.collapse import COLLAPSED, MARK
 from fairexit.metrics.record import METRICS
 from fairexit.runs import Run
 from fairexit.study.rows import merge
-from fairexit.study.trials import Axis, Trial, best_trial, criteria
+from fairexit.study.trials import DIVERGED, Axis, Trial, best_trial, criteria
 from fairexit.study.wording import run_setting
 from fairexit.terminal import note
 
@@ -39,13 +41,14 @@ def search(
     rule: str = DEFAULT_GAP,
     tolerance: float = 0.01,
     seed: int = 0,
-) -> tuple[Trial, list[Trial]]:
+) -> tuple[Trial | None, list[Trial]]:
     """Search settings on validation and write the best to `best.yaml`; test is never read.
 
     Optuna's TPE proposes from the seed and the earlier trials alone, so an interrupted search
-    resumes with the same proposals, and one with more trials continues from fewer. A trial that
-    diverges counts as a trial and is never the best. Where only settings of `prune` are searched,
-    all trials prune the same network. Settings that are whole numbers stay whole.
+    resumes with the same proposals, and one with more trials continues from fewer. Settings that
+    were proposed before use the earlier run. A trial that diverges, collapses or has no effect
+    counts as a trial and is never the best. Where only settings of `prune` are searched, all
+    trials prune the same network. Settings that are whole numbers stay whole.
 
     Args:
         tree: the settings that are not searched.
@@ -57,65 +60,124 @@ def search(
             theta.
         seed: seed of the proposals.
     Returns:
-        The best trial, and all trials.
+        The best trial, None where every trial is marked, and all trials.
     Raises:
-        UserError: settings that do not fit, or the folder holds another search.
+        UserError: settings that do not fit, a metric that is not defined on validation, or the
+            folder holds another search.
     """
     require("search", "the search of hyper-parameters")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    keys = [axis.key for axis in axes]
-    if len(set(keys)) < len(keys):
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise UserError(f"{option('axes')} names {repeated} twice; name each setting once")
     check_rule(rule)
     metrics = criteria(rule)
     best_trial([Trial(0, {}, dict.fromkeys(metrics, 0.0))], rule, tolerance)  # checks tolerance
+    spaces = _spaces(tree, axes)
+    config = build_config(tree)
+    _check_criteria(config, metrics)
     stamp: dict[str, Any] = {
-        "settings": build_config(tree).to_dict(),
+        "settings": config.to_dict(),
         "search": [vars(axis) for axis in axes],
         "seed": seed,
     }
     _check_folder(out / "search.json", json.loads(json.dumps(stamp)))
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
     study = optuna.create_study(sampler=sampler, directions=[_direction(name) for name in metrics])
-    done: list[Trial] = []
-    for index in range(trials):
-        proposal = study.ask()
-        settings = {axis.key: _suggest(proposal, axis, stamp["settings"]) for axis in axes}
-        config = build_config(merge(tree, settings))
-        try:
-            run = _make(config, out, f"trial{index}", searched=keys)
-            values = _measure(run, metrics, tolerance)
-            study.tell(proposal, [*values.values()])
-        except DivergedError as error:
-            note(f"trial {index}: {error.render(run_setting)}")
-            values = dict.fromkeys(metrics, math.nan)
+    done: dict[str, Trial] = {}
+    made: list[Trial] = []
+    for number in range(trials):
+        proposal = study.ask(spaces)
+        config = build_config(merge(tree, proposal.params))
+        key = json.dumps(config.to_dict(), sort_keys=True)
+        if key in done:
+            trial = replace(done[key], number=number, same_as=done[key].number)
+        else:
+            trial = done[key] = _trial(
+                number, proposal.params, config, out=out, metrics=metrics, tolerance=tolerance
+            )
+        if trial.mark == DIVERGED:
             study.tell(proposal, state=optuna.trial.TrialState.FAIL)
-        done.append(Trial(index, settings, values))
-        write_atomically(out / "trials.json", json.dumps([vars(t) for t in done], indent=2) + "\n")
-    best = best_trial(done, rule, tolerance)
+        else:
+            study.tell(proposal, [*trial.values.values()])
+        made.append(trial)
+        write_json(out / "trials.json", [vars(t) for t in made])
+    best = best_trial(made, rule, tolerance)
+    if best is None:
+        (out / "best.yaml").unlink(missing_ok=True)  # of a search with fewer trials
+        return best, made
     result = {"trials": trials, "settings": best.settings}
     comment = (
         f"# Trial {best.number} of {trials}; rule {rule} (tolerance {tolerance:g}) on validation.\n"
     )
     write_atomically(out / "best.yaml", comment + yaml.safe_dump(result, sort_keys=False))
-    return best, done
+    return best, made
 
 
 def _direction(name: str) -> Literal["maximize", "minimize"]:
     return "maximize" if METRICS[name].higher_is_better else "minimize"
 
 
-def _suggest(proposal: Any, axis: Axis, settings: dict[str, Any]) -> Any:
-    if axis.log is None:
-        return proposal.suggest_categorical(axis.key, axis.values)
-    section, _, name = axis.key.partition(".")
-    # The options of a method have no types here: a weight written as 1 is still a real number.
-    if section != "method" and type((settings.get(section) or {}).get(name)) is int:
-        return proposal.suggest_int(axis.key, *map(int, axis.values), log=axis.log)
-    return proposal.suggest_float(axis.key, *axis.values, log=axis.log)
+def _spaces(tree: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
+    """Key -> Optuna's distribution of a setting.
+
+    Raises:
+        UserError: a setting is named twice, has a range but is no number, or has an unknown name.
+    """
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    spaces: dict[str, Any] = {}
+    for axis in axes:
+        if axis.key in spaces:
+            raise UserError(f"{option('axes')} names {axis.key} twice; name each setting once")
+        if axis.log is None:
+            spaces[axis.key] = CategoricalDistribution(axis.values)
+            continue
+        hint, (low, high) = setting_type(tree, axis.key), axis.values
+        kinds = (hint, *get_args(hint))
+        if float in kinds:
+            spaces[axis.key] = FloatDistribution(float(low), float(high), log=axis.log)
+        elif int in kinds and type(low) is type(high) is int:
+            spaces[axis.key] = IntDistribution(low, high, log=axis.log)
+        else:
+            kind = "a whole number; give whole ends" if int in kinds else "not a number; give A,B,C"
+            raise UserError(f"{option('axes')} {axis.key}={low}:{high}: {axis.key} is {kind}")
+    return spaces
+
+
+def _check_criteria(config: RunConfig, metrics: Sequence[str]) -> None:
+    """Raise a UserError if validation cannot give the metrics of the search or of an epoch."""
+    from fairexit.data.prepared import open_prepared
+    from fairexit.training.criteria import check_defined
+
+    data = open_prepared(config.data.path)
+    for name, setting in [(config.train.select, "train.select"), *((m, "rule") for m in metrics)]:
+        shown = setting if "." in setting else option(setting)
+        check_defined(name, data, config.data, setting=shown)
+
+
+def _trial(
+    number: int,
+    settings: dict[str, Any],
+    config: RunConfig,
+    *,
+    out: Path,
+    metrics: Sequence[str],
+    tolerance: float,
+) -> Trial:
+    """Make the run of a trial and measure it on validation."""
+    try:
+        run = _make(config, out, f"trial{number}", searched=[*settings])
+    except DivergedError as error:
+        note(f"trial {number}: {error.render(run_setting)}")
+        return Trial(number, settings, dict.fromkeys(metrics, math.nan), DIVERGED)
+    evaluation = _measure(run, tolerance)
+    collapsed = evaluation.main_answer_share >= COLLAPSED
+    mark = ", ".join(([MARK] if collapsed else []) + [*run.inactive])
+    return Trial(number, settings, {name: evaluation.metrics[name] for name in metrics}, mark)
 
 
 def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> Run:
@@ -132,7 +194,7 @@ def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> R
     return run
 
 
-def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, float]:
+def _measure(run: Run, tolerance: float) -> Evaluation:
     """Metrics on validation, under the threshold that is chosen on validation."""
     group = run.description["group"]
     validation = stored_predictions(run, "val")
@@ -142,8 +204,7 @@ def _measure(run: Run, names: Sequence[str], tolerance: float) -> dict[str, floa
         policy = choose_theta(
             validation, group, thetas=choice.grid, rule=choice.rule, tolerance=choice.tolerance
         )
-    evaluation = evaluate(validation, group, policy)
-    return {name: evaluation.metrics[name] for name in names}
+    return evaluate(validation, group, policy)
 
 
 def _check_folder(file: Path, stamp: dict[str, Any]) -> None:
@@ -156,4 +217,4 @@ def _check_folder(file: Path, stamp: dict[str, Any]) -> None:
     elif file.parent.exists() and any(file.parent.glob("[!.]*")):
         raise UserError(f"{file.parent} exists but is not a search; choose another {option('out')}")
     else:
-        write_atomically(file, json.dumps(stamp, indent=2) + "\n")
+        write_json(file, stamp)

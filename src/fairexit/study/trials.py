@@ -13,6 +13,9 @@ from fairexit.evaluation.rules import DEFAULT_GAP, best_option, check_rule
 from fairexit.report.vocabulary import metric_name
 from fairexit.tables import Table, number
 
+DIVERGED = "diverged"
+"""Mark of a trial whose loss was no longer finite."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -37,16 +40,18 @@ class Trial:
         number: counted from 0.
         settings: key -> value of the settings that are searched.
         values: metric -> value; NaN where the training diverged.
+        mark: why the trial cannot be the best: "diverged" where the loss was no longer finite,
+            "one class answers" where the network has collapsed, or a part of the method that had
+            almost no effect; "" for a trial that can.
+        same_as: number of the earlier trial with the same settings, whose run is used; None for a
+            trial with a run of its own.
     """
 
     number: int
     settings: dict[str, Any]
     values: dict[str, float]
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the loss of the training was no longer finite."""
-        return math.isnan(self.values["f1"])
+    mark: str = ""
+    same_as: int | None = None
 
 
 def criteria(rule: str) -> tuple[str, str]:
@@ -61,7 +66,7 @@ def parse_axis(text: str) -> Axis:
         UserError: the text has none of these forms.
 
     >>> parse_axis("method.weight=0.01:100:log")
-    Axis(key='method.weight', values=(0.01, 100.0), log=True)
+    Axis(key='method.weight', values=(0.01, 100), log=True)
     """
     key, equals, rest = text.partition("=")
     try:
@@ -70,7 +75,7 @@ def parse_axis(text: str) -> Axis:
         if ":" not in rest:
             return Axis(key, tuple(yaml.safe_load(part) for part in rest.split(",")))
         first, second, *kind = rest.split(":")
-        low, high = float(first), float(second)
+        low, high = _end(first), _end(second)
         if kind not in ([], ["log"]) or not low < high < math.inf or (kind and not low > 0):
             raise ValueError
         return Axis(key, (low, high), bool(kind))
@@ -81,11 +86,19 @@ def parse_axis(text: str) -> Axis:
         ) from None
 
 
-def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial:
-    """The best trial by a rule; among equals the first.
+def _end(text: str) -> int | float:
+    """An end of a range, whole where it is written so."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial | None:
+    """The best trial by a rule; among equals the first. None where every trial is marked.
 
     Args:
-        trials: those that were made; trials that diverged are never the best.
+        trials: those that were made; trials with a mark are never the best.
         rule: a metric's name. For a gap such as "eodd", the lowest value among the trials whose
             macro F1 is at most `tolerance` below the highest; for others such as "f1", the best
             value.
@@ -98,28 +111,29 @@ def best_trial(trials: Sequence[Trial], rule: str, tolerance: float) -> Trial:
         raise UserError(
             f"{option('tolerance')} is {tolerance}; it is a loss of F1 and must be between 0 and 1"
         )
-    converged = [trial for trial in trials if not trial.diverged]
-    if not converged:
+    if all(trial.mark == DIVERGED for trial in trials):
         raise UserError(
             "the training of every trial diverged; search lower values, or set train.clip"
         )
-    values, f1 = (np.array([trial.values[name] for trial in converged]) for name in (rule, "f1"))
+    usable = [trial for trial in trials if not trial.mark]
+    if not usable:
+        return None
+    values, f1 = (np.array([trial.values[name] for trial in usable]) for name in (rule, "f1"))
     best = best_option(metric, values, f1, float(f1.max()) - tolerance)
     if best is None:
         raise UserError(f"{metric.label} is not defined in any trial, so none is the best")
-    return converged[best]
+    return usable[best]
 
 
-def trial_table(best: Trial, trials: Sequence[Trial]) -> Table:
+def trial_table(best: Trial | None, trials: Sequence[Trial]) -> Table:
     """The trials with their settings and metrics on validation; the best one is marked."""
-    keys = list(best.settings)
-    rows = [
-        [
-            f"{t.number}{' *' if t is best else ''}",
-            *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.settings.values()),
-            *(["diverged", ""] if t.diverged else map(number, t.values.values())),
-        ]
-        for t in trials
-    ]
-    columns = ["Trial", *keys, *map(metric_name, best.values)]
+    rows = []
+    for t in trials:
+        name = f"{t.number}{' *' if t is best else ''}"
+        settings = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.settings.values()]
+        note = f"same as {t.same_as}" if t.same_as is not None else ""
+        remark = ", ".join(filter(None, (t.mark, note)))
+        rows.append([name, *settings, *map(number, t.values.values()), remark])
+    first = trials[0]
+    columns = ["Trial", *first.settings, *map(metric_name, first.values), "Remark"]
     return Table("Trials on validation (* the best)", columns, rows)

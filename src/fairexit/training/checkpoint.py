@@ -1,7 +1,6 @@
 """The files of a run in training: checkpoints to resume from, and the finished network."""
 
 import io
-import json
 import math
 import shutil
 import time
@@ -17,7 +16,7 @@ from torch import Tensor
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, reason, short
-from fairexit.files import write_atomically
+from fairexit.files import write_atomically, write_json
 from fairexit.models import ExitNet, create_model
 from fairexit.models.weight_files import without_prefix
 from fairexit.registry import UnknownNameError
@@ -198,7 +197,7 @@ def describe(
         "batch_per_process": config.train.batch_size // config.train.devices,
         "run": config.to_dict(),
     }
-    write_atomically(run.path / "config.json", json.dumps(info, indent=2) + "\n")
+    write_json(run.path / "config.json", info)
     shutil.rmtree(run.checkpoints, ignore_errors=True)
 
 

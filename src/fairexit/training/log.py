@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
+from fairexit.metrics.collapse import COLLAPSED
 from fairexit.metrics.record import METRICS, main_metrics
 
 LOSS = "loss"
@@ -16,8 +17,9 @@ TOLERANCE = 0.01
 def kept_epoch(rows: Sequence[Mapping[str, float]], select: str) -> int:
     """Number of the epoch whose weights are kept: the first with the best value on validation.
 
-    A network that gives every sample the same class has no gap. Therefore, if `select` is a gap,
-    only epochs whose macro F1 is within `TOLERANCE` of the best so far are compared.
+    An epoch whose network answers one class nearly always is kept only while there is no other.
+    If `select` is a gap, only epochs whose macro F1 is within `TOLERANCE` of the best so far are
+    compared, because a poor network can have a small gap.
 
     Args:
         rows: the log, one row per epoch.
@@ -32,6 +34,11 @@ def kept_epoch(rows: Sequence[Mapping[str, float]], select: str) -> int:
     for number, row in enumerate(rows, start=1):
         value = row.get(f"val_{select}", math.nan)
         value = value if lower_is_better else -value
+        only_collapsed = best > 0 and _has_collapsed(rows[best - 1])
+        if _has_collapsed(row) and best and not only_collapsed:
+            continue
+        if only_collapsed and not _has_collapsed(row):
+            best_value, least_f1 = math.inf, -math.inf
         if is_gap:
             least_f1 = max(least_f1, row["val_f1"] - TOLERANCE)
             if row["val_f1"] < least_f1:
@@ -43,6 +50,11 @@ def kept_epoch(rows: Sequence[Mapping[str, float]], select: str) -> int:
         if value < best_value:
             best, best_value = number, value
     return best
+
+
+def _has_collapsed(row: Mapping[str, float]) -> bool:
+    """Whether one class had nearly all answers on validation."""
+    return row.get("val_main_answer", 0.0) >= COLLAPSED
 
 
 def main_numbers(row: Mapping[str, float], digits: int = 3) -> str:

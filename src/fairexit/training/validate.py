@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fairexit.methods import Method
+from fairexit.metrics.collapse import main_answer_share
 from fairexit.metrics.counts import count
 from fairexit.metrics.record import compute, main_metrics
 from fairexit.training.probe import probe_accuracy
@@ -34,8 +35,9 @@ def validate(
         add_up: sums a tensor over all processes.
     Returns:
         `val_<metric>` of the final exit for all metrics, `val_<metric><exit>` of the other exits
-        for the main metrics, `val_loss` (mean cross-entropy of the final exit) and
-        `val_probe<exit>` (`probe_accuracy` of each exit's features, on this process's share).
+        for the main metrics, `val_loss` (mean cross-entropy of the final exit), `val_main_answer`
+        (the largest share of the final exit's answers that one class has) and `val_probe<exit>`
+        (`probe_accuracy` of each exit's features, on this process's share).
     """
     method.eval()
     method.fold()
@@ -63,10 +65,12 @@ def validate(
             num_classes=task.num_classes,
             num_groups=task.num_groups,
         )
-    values = compute(add_up(torch.from_numpy(counts)).numpy())
+    counts = add_up(torch.from_numpy(counts)).numpy()
+    values = compute(counts)
     total = add_up(loss)
     row = {f"val_{name}": float(value[-1]) for name, value in values.items()}
     row["val_loss"] = float(total[0] / total[1])
+    row["val_main_answer"] = float(main_answer_share(counts[-1]))
     for name in main_metrics():
         for k, exit_name in enumerate(net.exit_names[:-1]):
             row[f"val_{name}{exit_name}"] = float(values[name][k])

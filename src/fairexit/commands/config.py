@@ -1,0 +1,44 @@
+"""fairexit config."""
+
+from typing import Annotated
+
+import typer
+
+from fairexit.commands.common import Plugins, show
+
+EXAMPLE = "fairexit config train"
+
+
+def config(
+    part: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PART",
+            help="A section such as train, or a setting such as train.lr.",
+            show_default="all",
+        ),
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the settings as JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the settings as Markdown tables.")
+    ] = False,
+    plugins: Plugins = None,
+) -> None:
+    """Show every setting of a run with its type, default, allowed values and explanation."""
+    from fairexit.config_settings import setting_tables, settings, settings_page
+    from fairexit.errors import UserError
+    from fairexit.files import json_text
+
+    if as_json and as_markdown:
+        raise UserError("--json and --markdown are two forms of the output; choose one")
+    if as_json:
+        print(json_text([setting.to_dict() for setting in settings(part)]))
+    elif as_markdown and part is None:
+        print(settings_page(), end="")
+    else:
+        for table in setting_tables(part):
+            if as_markdown:
+                print(f"## {table.title}\n\n{table.to_markdown()}")
+            else:
+                show(table)
