@@ -66,9 +66,7 @@ class Loader:
         self._labels = torch.from_numpy(data.labels)
         self._groups = torch.from_numpy(data.groups(attribute))
         self._clusters = torch.from_numpy(data.clusters)
-        order = (
-            np.arange(len(rows)) if world == 1 else np.random.default_rng(0).permutation(len(rows))
-        )
+        order = np.random.default_rng(0).permutation(len(rows))
         self._process_rows = rows[np.sort(order[rank::world])]
 
     @property
