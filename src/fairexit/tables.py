@@ -147,7 +147,7 @@ def tex(text: str) -> str:
     >>> tex(r"50% a_b \x ~ ^ ±")
     '50\\% a\\_b \\textbackslash{}x \\textasciitilde{} \\textasciicircum{} $\\pm$'
     """
-    return " ".join(printable(text).split()).translate(_TEX)
+    return printable(" ".join(text.split())).translate(_TEX)
 
 
 def markdown(text: str) -> str:
