@@ -1,6 +1,8 @@
 """Files that are either as they were or whole, what killed processes leave, and locks."""
 
 import errno
+import json
+import math
 import os
 import signal
 import subprocess
@@ -12,7 +14,9 @@ import pytest
 
 from fairexit import leftovers
 from fairexit.errors import UserError
-from fairexit.files import folder_lock, replacing, write_atomically
+from fairexit.files import folder_lock, replacing, write_atomically, write_json
+from fairexit.metrics.record import main_metrics
+from fairexit.pruning.record import path_table
 
 KILLED_WHILE_WRITING = """
 import sys, time
@@ -188,3 +192,20 @@ def test_threads_write_one_file_without_a_collision(tmp_path):
     content = (tmp_path / "f").read_text()
     assert len(content) == 1000
     assert len(set(content)) == 1
+
+
+def test_json_is_strict_and_what_is_not_finite_is_null(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [math.nan, math.inf, 1.5], "b": (1, "NaN")})
+
+    def refuse(name):
+        raise ValueError(name)
+
+    content = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    assert content == {"a": [None, None, 1.5], "b": [1, "NaN"]}
+
+
+def test_a_step_of_a_pruning_whose_metric_is_not_defined_is_shown():
+    values = {f"{end}{name}": None for end in ("", "final_") for name in main_metrics()}
+    row = {"number": 0, "beta": None, "fraction": 0.0, "theta": None} | values
+    table = path_table({"path": [row], "chosen": 0, "reason": "x"})
+    assert set(table.rows[0][4:]) == {""}

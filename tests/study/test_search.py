@@ -70,7 +70,7 @@ def tuned(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_make", make)
     monkeypatch.setattr(module, "_measure", measure)
-    monkeypatch.setattr(module, "_check_criteria", lambda config, metrics: None)
+    monkeypatch.setattr(module, "_check_criteria", lambda config, rule: None)
     fails, largest, weakest, strongest = 0, 100.0, 0.0, 100.0
 
     def run(

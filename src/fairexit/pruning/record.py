@@ -10,7 +10,7 @@ from fairexit.files import replacing, write_atomically, write_json
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.pruning.path import Step
 from fairexit.runs import Run
-from fairexit.tables import Table
+from fairexit.tables import Table, number
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PANELS = 3
@@ -48,7 +48,8 @@ def path_table(record: dict[str, Any]) -> Table:
     for i, row in enumerate(record["path"]):
         beta = "" if row["beta"] is None else f"{row['beta']:g}"
         theta = "-" if row["theta"] is None else f"{row['theta']:g}"
-        numbers = [f"{row[key]:.4f}" for key in (*names, *(f"final_{name}" for name in names))]
+        keys = (*names, *(f"final_{name}" for name in names))
+        numbers = [number(row[key], 4) for key in keys]
         mark = "*" if i == record["chosen"] else ""
         rows.append([f"{row['number']}{mark}", beta, f"{row['fraction']:.1%}", theta, *numbers])
     labels = [METRICS[name].label for name in names]

@@ -74,7 +74,7 @@ def search(
     best_trial([Trial(0, {}, dict.fromkeys(metrics, 0.0))], rule, tolerance)  # checks tolerance
     spaces = _spaces(tree, axes)
     config = build_config(tree)
-    _check_criteria(config, metrics)
+    _check_criteria(config, rule)
     stamp: dict[str, Any] = {
         "settings": config.to_dict(),
         "search": [vars(axis) for axis in axes],
@@ -148,15 +148,22 @@ def _spaces(tree: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
     return spaces
 
 
-def _check_criteria(config: RunConfig, metrics: Sequence[str]) -> None:
-    """Raise a UserError if validation cannot give the metrics of the search or of an epoch."""
+def _check_criteria(config: RunConfig, rule: str) -> None:
+    """Raise a UserError if no network has the metrics of the search or of an epoch on validation.
+
+    The message names a setting with which the search works.
+    """
     from fairexit.data.prepared import open_prepared
     from fairexit.training.criteria import check_defined
 
-    data = open_prepared(config.data.path)
-    for name, setting in [(config.train.select, "train.select"), *((m, "rule") for m in metrics)]:
-        shown = setting if "." in setting else option(setting)
-        check_defined(name, data, config.data, setting=shown)
+    data, needed = open_prepared(config.data.path), [(config.train.select, "train.select")]
+    # The choice of each trial's theta compares the default gap.
+    has_exits = config.model.exits not in ("none", [])
+    for name in (*criteria(rule), *([DEFAULT_GAP] if has_exits else [])):
+        is_choice = name == rule and not (name == DEFAULT_GAP and has_exits)
+        needed.append((name, option("rule") if is_choice else "data.group"))
+    for name, setting in needed:
+        check_defined(name, data, config.data, setting=setting)
 
 
 def _trial(
