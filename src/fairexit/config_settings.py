@@ -141,20 +141,6 @@ def setting_tables(part: str | None = None) -> list[Table]:
     return [Table(title, columns, [*map(_row, group)], 5) for title, group in groups.items()]
 
 
-def settings_page() -> str:
-    """The page docs/configuration.md."""
-    parts = [
-        "# Configuration",
-        "The settings of a run, as `fairexit config` prints them (`fairexit config train` prints "
-        "one section, `--json` all as data). A configuration is a YAML file with these sections; "
-        "`--set train.epochs=10` changes a setting on the command line, and `prune: null` trains "
-        "without pruning. A method's options stand beside its name: "
-        "`method: {name: hsic, weight: 1}`.",
-    ]
-    parts += [f"## {table.title}\n\n{table.to_markdown().rstrip()}" for table in setting_tables()]
-    return "\n\n".join(parts) + "\n"
-
-
 def _of_class(section: str, kind: type) -> Iterator[Setting]:
     """The fields of a dataclass that are not sections themselves."""
     hints, texts = get_type_hints(kind), explanations(kind)

@@ -26,7 +26,7 @@ def config(
     plugins: Plugins = None,
 ) -> None:
     """Show every setting of a run with its type, default, allowed values and explanation."""
-    from fairexit.config_settings import setting_tables, settings, settings_page
+    from fairexit.config_settings import setting_tables, settings
     from fairexit.errors import UserError
     from fairexit.files import json_text
 
@@ -42,3 +42,19 @@ def config(
                 print(f"## {table.title}\n\n{table.to_markdown()}")
             else:
                 show(table)
+
+
+def settings_page() -> str:
+    """The page docs/configuration.md."""
+    from fairexit.config_settings import setting_tables
+
+    parts = [
+        "# Configuration",
+        "The settings of a run, as `fairexit config` prints them (`fairexit config train` prints "
+        "one section, `--json` all as data). A configuration is a YAML file with these sections; "
+        "`--set train.epochs=10` changes a setting on the command line, and `prune: null` trains "
+        "without pruning. A method's options stand beside its name: "
+        "`method: {name: hsic, weight: 1}`.",
+    ]
+    parts += [f"## {table.title}\n\n{table.to_markdown().rstrip()}" for table in setting_tables()]
+    return "\n\n".join(parts) + "\n"

@@ -28,7 +28,13 @@ def check_defined(name: str, data: Prepared, settings: DataConfig, *, setting: s
     shape = {"num_classes": task.num_classes, "num_groups": task.num_groups}
     value = METRICS[name](count(labels, labels, groups, **shape))
     if np.isnan(value):
-        raise UserError(
-            f"{METRICS[name].label} is not defined on validation, perhaps because no class occurs "
-            f"in two groups of {task.group}; choose another {setting}"
-        )
+        raise undefined(name, task.group, setting)
+
+
+def undefined(name: str, attribute: str, setting: str) -> UserError:
+    """The error that a metric has no value on validation."""
+    label = METRICS[name].label if name in METRICS else name
+    return UserError(
+        f"{label} is not defined on validation, perhaps because no class occurs in two groups of "
+        f"{attribute}; choose another {setting}"
+    )

@@ -15,7 +15,6 @@ from fairexit.methods import Distilled
 from fairexit.models import ExitNet
 from fairexit.runs import Run, open_run
 from fairexit.terminal import note
-from fairexit.training.criteria import check_defined
 from fairexit.training.inputs import open_training
 from fairexit.training.setup import build, finetune_config, record_plugins, teach
 from fairexit.training.trainer import Trainer, seed_epoch
@@ -61,7 +60,6 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
                 f"method '{config.method['name']}' needs a teacher, and on several devices it must "
                 "be trained before; give its run as method.teacher"
             )
-    check_defined(config.train.select, data, config.data, setting="train.select")
     if fabric.is_global_zero:
         run.start(config, data.info["checksums"])
     fabric.barrier()

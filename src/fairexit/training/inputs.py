@@ -5,8 +5,7 @@ import numpy as np
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError
-from fairexit.metrics.counts import count
-from fairexit.metrics.record import METRICS, compute
+from fairexit.training.criteria import check_defined
 from fairexit.types import UNKNOWN
 
 
@@ -32,31 +31,5 @@ def open_training(config: RunConfig) -> Prepared:
             f"train.batch_size is {settings.batch_size}, which divides {images} images into "
             f"batches of as few as {smallest} on a device; batch normalisation needs at least 2"
         )
-    _check_criterion(config, data)
+    check_defined(settings.select, data, config.data, setting="train.select")
     return data
-
-
-def undefined(criterion: str, attribute: str) -> UserError:
-    """The error that `train.select` is a metric without a value on validation."""
-    return UserError(
-        f"{criterion} is not defined on validation, perhaps because no class occurs in two groups "
-        f"of {attribute}; choose another train.select"
-    )
-
-
-def _check_criterion(config: RunConfig, data: Prepared) -> None:
-    """Raise a UserError if `train.select` would have no value even for the right answers."""
-    criterion, task = config.train.select, data.task(config.data.group)
-    if criterion not in METRICS:
-        return
-    rows = data.rows("val", config.data.fold)
-    labels = data.labels[rows]
-    counts = count(
-        labels,
-        labels,
-        data.groups(task.group)[rows],
-        num_classes=task.num_classes,
-        num_groups=task.num_groups,
-    )
-    if np.isnan(compute(counts, [criterion])[criterion]):
-        raise undefined(criterion, task.group)

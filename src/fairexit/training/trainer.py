@@ -22,7 +22,7 @@ from fairexit.progress import Bar
 from fairexit.runs import Run
 from fairexit.terminal import note
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
-from fairexit.training.inputs import undefined
+from fairexit.training.criteria import undefined
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.probe import fitting_half
@@ -219,7 +219,7 @@ class Trainer:
         """
         progress, criterion = self.progress, self.config.train.select
         if np.isnan(row[f"val_{criterion}"]):
-            raise undefined(criterion, self.task.group)
+            raise undefined(criterion, self.task.group, "train.select")
         progress.epoch = epoch + 1
         progress.rows.append(row)
         last = progress.epoch == self.config.train.epochs
