@@ -99,12 +99,10 @@ class Saliency:
         attribute = next(iter(self.data.attributes))
         loader = Loader(
             self.data,
-            rows,
+            rows[rank::world],
             attribute,
             batch_size=config.chunk,
             device=device,
-            rank=rank,
-            world=world,
         )
         batches = (batch.images for batch in loader.evaluation(Augment("none", 0)))
         estimate = CurvatureEstimate(
