@@ -103,7 +103,7 @@ class Policy:
         if self.theta is not None and not isinstance(self.theta, tuple):
             object.__setattr__(self, "theta", float(self.theta))
         check_fallback(self.fallback)
-        if self.candidates and [c.theta for c in self.candidates].count(self.theta) != 1:  # type: ignore[arg-type]
+        if self.candidates and sum(c.theta == self.theta for c in self.candidates) != 1:
             raise UserError("theta is not one of the candidates of the policy; choose it again")
 
     def to_dict(self) -> dict[str, Any]:
