@@ -59,7 +59,7 @@ def test_interrupted_says_how_to_go_on(tiny, tmp_path):
     # What runs in the background of a shell ignores Ctrl-C, and so would its children.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=heed) as process:
-        end = threading.Timer(120, process.kill)
+        end = threading.Timer(600, process.kill)
         end.start()
         for line in process.stderr:
             if "epoch 1/500" in line:

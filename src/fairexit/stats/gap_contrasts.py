@@ -19,8 +19,8 @@ from fairexit.stats.intervals import check_question, quantiles
 from fairexit.stats.inversion import Inversion, solve
 from fairexit.stats.seeds import LEVEL, pool, seed_variance
 
-ALPHA = 0.05
-"""P-value up to which a side of a contrast is shown to have a gap."""
+ALPHA = 0.01
+"""P-value up to which a side of a contrast clearly has a gap; else it may have none."""
 
 
 class _Side(NamedTuple):
@@ -28,11 +28,11 @@ class _Side(NamedTuple):
 
     Attributes:
         corrected: see `Inversion.corrected`.
-        shown: chance alone seldom gives as much, so that the side has a gap.
+        clear: chance alone seldom gives as much, so that the side has a gap.
     """
 
     corrected: Values
-    shown: NDArray[np.bool_]
+    clear: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class GapContrasts:
 
         Chance adds more to the gap of the less accurate model, and more to a small gap than to a
         large one. So the interval covers several readings of the contrast: of the measured gaps, of
-        the corrected gaps, and of the gaps minus their null means. Where one side is shown to have
-        a gap and the other is not, it also covers that the other has none.
+        the corrected gaps, and of the gaps minus their null means. Where a side has no clear gap,
+        it also covers that the side has none, as far as the sides err on different images.
 
         Args:
             name: one of the gaps.
@@ -100,15 +100,31 @@ class GapContrasts:
         """The contrast as measured, less null means, of corrected gaps, and of one side alone."""
         point = self.inversion.point[name]
         measured = by_seed(np.stack([point, point - self._chance(name)]), terms).mean(1)
-        larger, smaller = (self._side(name, terms, sign) for sign in (1, -1))
+        plus, minus = (self._side(name, terms, sign) for sign in (1, -1))
+        corrected, apart = plus.corrected - minus.corrected, self._apart(name, terms)
         return np.stack(
             [
                 *measured,
-                larger.corrected - smaller.corrected,
-                np.where(larger.shown & ~smaller.shown, larger.corrected, measured[0]),
-                np.where(smaller.shown & ~larger.shown, -smaller.corrected, measured[0]),
+                corrected,
+                np.where(minus.clear, corrected, corrected + apart * minus.corrected),
+                np.where(plus.clear, corrected, corrected - apart * plus.corrected),
             ]
         )
+
+    def _apart(self, name: str, terms: Terms) -> Values:
+        """How far the sides differ by chance, from 0 for equal models to 1 for unrelated ones.
+
+        The standard deviation of their difference where groups do not matter, against the smaller
+        one of the two sides.
+        """
+        drawn = self.inversion.draws[name][0]
+        plus, minus = (
+            by_seed(drawn, [term for term in terms if sign * term[0] > 0] or [(0, [0])]).mean(1)
+            for sign in (1, -1)
+        )
+        least = np.minimum(plus.std(0), minus.std(0))
+        ratio = np.divide((plus + minus).std(0), least, out=np.zeros(least.shape), where=least > 0)
+        return np.minimum(ratio, 1)
 
     def _side(self, name: str, terms: Terms, sign: int) -> _Side:
         """One side of a contrast, that of the terms with weights of a sign."""

@@ -28,6 +28,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtri, ndtri, stdtrit
 
+from fairexit.metrics.rates import mean_known
+
 LEVEL = 0.95
 PRIOR = 4.0
 """Degrees of freedom that the pooled ratio weighs, at most: those of five seeds."""
@@ -120,7 +122,7 @@ def seed_variance(points: ArrayLike, draws: ArrayLike, pooled: Pool | None = Non
     """
     values, drawn = np.asarray(points, float), np.asarray(draws, float)
     number = len(values)
-    images = np.nanvar(drawn.mean(1), axis=0)
+    images = _variance(drawn.mean(1))
     if number == 1:
         nothing = np.zeros(images.shape)
         return Variance(images, nothing, nothing, 0, 1)
@@ -135,8 +137,14 @@ def seed_variance(points: ArrayLike, draws: ArrayLike, pooled: Pool | None = Non
 def _networks(draws: Array) -> Array:
     """The part e^2 of a draw's images that single networks have alone, (...), from (B, S, ...)."""
     own = draws - draws.mean(1, keepdims=True)
-    part: Array = np.nanvar(own, axis=0).sum(0) / (draws.shape[1] - 1)
+    part: Array = _variance(own).sum(0) / (draws.shape[1] - 1)
     return part
+
+
+def _variance(draws: Array) -> Array:
+    """The variance over draws, the first axis, of what is defined; NaN where nothing is."""
+    values = np.moveaxis(draws, 0, -1)
+    return mean_known((values - mean_known(values)[..., None]) ** 2)
 
 
 def half_width(
