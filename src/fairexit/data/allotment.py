@@ -1,6 +1,5 @@
 """Which images of a prepared dataset get which group and label when a cause is planted."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +11,19 @@ from fairexit.cluster_index import cluster_index
 from fairexit.data.causes import ORIGINAL, PlantOptions
 from fairexit.data.leaks import clusters_of_two_groups
 from fairexit.data.left_out import LeftOut
+from fairexit.data.plantable import (
+    check_balance,
+    check_cells,
+    check_chosen,
+    check_class,
+    check_data,
+    present_classes,
+)
 from fairexit.data.prepared import Prepared
 from fairexit.data.splits import choose_clusters
-from fairexit.errors import UserError, nearest, option, short
+from fairexit.errors import UserError, option, short
 
 NEW_GROUPS = ("first", "second")
-INDEPENDENT = 0.2
-"""In test, group and class must have a p-value of independence above this."""
 
 
 @dataclass
@@ -54,41 +59,15 @@ def allot(data: Prepared, options: PlantOptions) -> Allotment:
         UserError: the data or the options do not allow it, a group would have no image of a class
             in a split, or test cannot be balanced.
     """
-    _check_data(data, options)
+    check_data(data, options)
     frame = data.frame.assign(**{ORIGINAL: data.frame["label"]})
     rng = np.random.default_rng(options.seed)
     make = _new_group if options.group is None else _existing_group
     planted = make(data, frame, options, rng)
     if options.cause == "annotation":
         _relabel(data, planted, options, rng)
-    _check_balance(planted)
+    check_balance(planted.frame, planted.attribute)
     return planted
-
-
-def _check_data(data: Prepared, options: PlantOptions) -> None:
-    """Raise a UserError if nothing can be planted into the data."""
-    if "planted" in data.info:
-        raise UserError(f"{data.path} is planted already; plant into the data it was made from")
-    if "fold" in data.frame:
-        raise UserError(
-            f"{data.path} is divided into folds; prepare it with train, val and test, so that test "
-            "stays clean"
-        )
-    cluster, split = data.frame["cluster"].fillna(""), data.frame["split"]
-    if not (cluster != "").any() and not options.independent_images:
-        raise UserError(
-            f"{data.path} has no clusters (lesions or patients); if its images are independent, "
-            f"say so with {option('independent_images')}"
-        )
-    parts = split[cluster != ""].groupby(cluster[cluster != ""]).nunique()
-    if (parts > 1).any():
-        raise UserError(
-            f"{data.path} has {int((parts > 1).sum())} clusters with images in more than one split,"
-            f" such as '{short(parts.idxmax())}'; prepare it with a split that divides no cluster"
-        )
-    for name in ("train", "val", "test"):
-        if not (split == name).any():
-            raise UserError(f"{data.path} has no images in {name}; prepare it with all three")
 
 
 def _new_group(
@@ -114,7 +93,7 @@ def _new_group(
     chosen = _choose(frame, np.ones(len(frame), bool), share, rng)
     planted = frame.assign(**{name: np.where(chosen, NEW_GROUPS[1], NEW_GROUPS[0]).astype(object)})
     cells = frame[["split", "label"]].drop_duplicates().itertuples(index=False)
-    _check_cells(planted, ((*cell, g) for cell in cells for g in NEW_GROUPS), name)
+    check_cells(planted, ((*cell, g) for cell in cells for g in NEW_GROUPS), name)
     return Allotment(planted, name, NEW_GROUPS, NEW_GROUPS[1], details=details)
 
 
@@ -134,15 +113,20 @@ def _existing_group(
     frame = left_out.drop(frame, frame[name].isna().to_numpy(), f"unknown {name}")
     mixed = frame["cluster"].isin(clusters_of_two_groups(frame, name)).to_numpy()
     frame = left_out.drop(frame, mixed, f"cluster of more than one {name}")
-    cells = set(frame[["split", "label", name]].itertuples(index=False, name=None))
     present = frame[name].unique()
+    if len(present) < 2:
+        raise UserError(
+            f"{data.path} has fewer than two groups of {name}; choose another {option('group')}"
+        )
+    cells = set(frame[["split", "label", name]].itertuples(index=False, name=None))
     cells |= {("test", label, g) for split, label, _ in cells if split == "test" for g in present}
     frame = _balanced(frame, name, left_out, rng)
     if options.cause == "representation":
         rows = ((frame[name] == options.affected) & (frame["split"] != "test")).to_numpy(bool)
         dropped = _choose(frame, rows, np.full(len(frame), options.level), rng, by=name)
+        check_chosen(dropped, options)
         frame = left_out.drop(frame, dropped, "representation planted")
-    _check_cells(frame, cells, name)
+    check_cells(frame, sorted(cells), name)
     return Allotment(frame, name, groups, options.affected, left_out=left_out)
 
 
@@ -162,22 +146,18 @@ def _relabel(
     data: Prepared, planted: Allotment, options: PlantOptions, rng: np.random.Generator
 ) -> None:
     """Give a share of one class's images of the affected group the label of another class."""
-    true, wrong = options.relabel or _present(data)[:2]
+    true, wrong = options.relabel or present_classes(data)[:2]
     for name in (true, wrong):
-        _check_class(data, name)
+        check_class(data, name)
     if true == wrong:
         raise UserError(f"{option('relabel')} names '{short(true)}' twice; name two classes")
     frame, group = planted.frame, planted.attribute
     eligible = planted.is_affected & (frame["split"] != "test") & (frame["label"] == true)
     chosen = _choose(frame, eligible.to_numpy(bool), np.full(len(frame), options.level), rng)
-    if options.level and not chosen.any():
-        raise UserError(
-            f"no image of class '{short(true)}' with {group} '{short(planted.affected)}' would be "
-            f"labelled '{short(wrong)}'; raise {option('strength')} or use more images"
-        )
+    check_chosen(chosen, options)
     planted.frame = frame.assign(label=frame["label"].where(~chosen, wrong))
     cells = frame[["split", "label", group]].drop_duplicates()
-    _check_cells(planted.frame, cells.itertuples(index=False, name=None), group)
+    check_cells(planted.frame, cells.itertuples(index=False, name=None), group)
     planted.details["relabel"] = {"true": true, "label": wrong}
 
 
@@ -213,51 +193,12 @@ def _choose(
 
 def _classes(data: Prepared, given: tuple[str, ...]) -> tuple[str, ...]:
     """The classes whose usual camera is the second."""
-    present = _present(data)
+    present = present_classes(data)
     for name in given:
-        _check_class(data, name)
+        check_class(data, name)
     second = given or present[1::2]
     if set(second) >= set(present):
         raise UserError(
             f"{option('classes')} names every class, so that none has the first camera; name fewer"
         )
     return second
-
-
-def _present(data: Prepared) -> tuple[str, ...]:
-    """The classes that have images, in order."""
-    return tuple(name for name in data.classes if (data.frame["label"] == name).any())
-
-
-def _check_class(data: Prepared, name: str) -> None:
-    """Raise a UserError unless the data have images of a class."""
-    if name not in (present := _present(data)):
-        raise UserError(
-            f"{data.path} has no images of class '{short(name)}'; {nearest(name, present)}"
-        )
-
-
-def _check_cells(frame: pd.DataFrame, cells: Iterable[tuple[Any, ...]], attribute: str) -> None:
-    """Raise a UserError if a split has no image of a class and group that must be there."""
-    present = set(frame[["split", "label", attribute]].itertuples(index=False, name=None))
-    for split, label, group in cells:
-        if (split, label, group) not in present:
-            raise UserError(
-                f"{split} would have no image of class '{short(label)}' with {attribute} "
-                f"'{short(group)}'; lower {option('strength')}, use more images, or prepare the "
-                "data without that class"
-            )
-
-
-def _check_balance(planted: Allotment) -> None:
-    """Raise a UserError unless the group is independent of the class in test."""
-    from scipy.stats import chi2_contingency
-
-    test = planted.frame[planted.frame["split"] == "test"]
-    counts = test.groupby(["label", planted.attribute]).size().unstack(fill_value=0)
-    p = chi2_contingency(counts, correction=False).pvalue
-    if not p > INDEPENDENT:
-        raise UserError(
-            f"test cannot be balanced by whole clusters: {planted.attribute} would depend on the "
-            f"class (p = {p:.3f}); use data with more or smaller clusters"
-        )

@@ -1,7 +1,7 @@
 """Changes of an image that mark a group: another camera, or a worse picture.
 
-Every function takes an image, (H, W, 3) uint8, and a strength from 0 to 1, and returns a new image.
-The result depends on no other image and is the same on every machine.
+Every function takes an image, (H, W, 3) uint8, and a strength from 0 to below 1, and returns a new
+image, which depends on no other image.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,8 @@ def contrast(image: Pixels, strength: float) -> Pixels:
 def sharpness(image: Pixels, strength: float) -> Pixels:
     """The detail of an image of (1 - strength) times the width and height, at least one pixel.
 
-    The image is reduced by the mean over areas and enlarged again by linear interpolation.
+    The image is reduced to the mean over the pixels whose centres lie in each area, and enlarged
+    again by linear interpolation.
     """
     height, width = image.shape[:2]
     small = (max(round((1 - strength) * width), 1), max(round((1 - strength) * height), 1))
