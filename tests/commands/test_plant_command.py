@@ -38,8 +38,6 @@ def test_from_a_planted_prevalence_to_an_audit(drawn, command, tmp_path):
     assert command("audit", run, *fast, "--json", tmp_path / "audit.json")[0] == 0
     audit = json.loads((tmp_path / "audit.json").read_text())
     assert [attribute["attribute"] for attribute in audit["attributes"]] == ["camera"]
-    # The attribute of the source is still there for whoever asks for it.
-    assert command("audit", run, *fast, "--group", "skin_tone")[0] == 0
 
 
 def test_wrong_labels_are_counted(drawn, command, tmp_path):

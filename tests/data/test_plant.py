@@ -236,7 +236,7 @@ def test_an_interruption_and_a_full_disk_leave_nothing(drawn, tmp_path, monkeypa
 
 
 def test_the_memory_does_not_grow_with_the_images(tmp_path):
-    data = fairexit.prepare("synthetic", out=tmp_path / "d", size=64, options={"images": 1200})
+    data = fairexit.prepare("synthetic", out=tmp_path / "d", size=64, options={"images": 800})
     fairexit.plant(data, tmp_path / "first", cause="presentation")  # imports are not counted
     tracemalloc.start()
     fairexit.plant(data, tmp_path / "second", cause="presentation")
@@ -411,7 +411,7 @@ def datasets(draw):
     return Prepared(Path("made"), info, frame, np.zeros((len(frame), 1, 1, 3), np.uint8))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(
     datasets(), st.sampled_from([*CAUSES]), st.floats(0.5, 0.95), st.booleans(), st.integers(0, 9)
 )
@@ -460,9 +460,9 @@ def test_clusters_of_every_size_are_chosen_alike():
     clusters = np.repeat(np.arange(700), sizes)
     size = sizes[clusters]
     shares = np.zeros(3)
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         chosen = choose_clusters(np.zeros(1200, np.int64), clusters, np.array([0.05]), rng)
         assert len(np.unique(clusters[chosen])) == sum(chosen / size).round()
         shares += [chosen[size == s].mean() for s in (1, 2, 4)]
-    assert shares / 40 == pytest.approx([0.05] * 3, abs=0.006)
+    assert shares / 20 == pytest.approx([0.05] * 3, abs=0.008)
