@@ -11,6 +11,7 @@ from fairexit.version import __version__ as __version__
 if TYPE_CHECKING:
     from fairexit.api import audit as audit
     from fairexit.api import evaluate as evaluate
+    from fairexit.api import plant as plant
     from fairexit.api import predict as predict
     from fairexit.api import prepare as prepare
     from fairexit.api import prune as prune
@@ -30,6 +31,7 @@ _HOMES = {
     "evaluate": "fairexit.api",
     "list_models": "fairexit.models",
     "load_model": "fairexit.inference.classifier",
+    "plant": "fairexit.api",
     "predict": "fairexit.api",
     "prepare": "fairexit.api",
     "prune": "fairexit.api",

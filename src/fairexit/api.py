@@ -66,6 +66,31 @@ def prepare(
     return preparation.prepare(dataset, built, path, Path(out), options=checked)
 
 
+def plant(data: "str | Path | Prepared", out: str | Path, **options: Any) -> "Prepared":
+    """Plant a known cause of unfairness into a copy of a prepared dataset.
+
+        fairexit.plant("data/isic2019-32", "data/prevalence", cause="prevalence", strength=0.95)
+
+    Args:
+        data: a prepared dataset or its folder; it is not changed.
+        out: the folder to make.
+        options: `cause`, `strength`, `mark`, `name`, `group`, `affected`, `classes`, `relabel`,
+            `independent_images`, `seed`; see `fairexit.data.causes.PlantOptions`.
+    Returns:
+        The planted dataset, whose main attribute is the planted group.
+    Raises:
+        UserError: bad input; no files are left behind.
+    """
+    from fairexit.config_files import build_section
+    from fairexit.data import plant as planting
+    from fairexit.data.causes import PlantOptions
+    from fairexit.data.prepared import Prepared, open_prepared
+
+    checked = build_section("", PlantOptions, options)
+    path = data.path if isinstance(data, Prepared) else Path(data)
+    return planting.plant(open_prepared(path, whole=True), Path(out), checked)
+
+
 def train(
     config: "str | Path | Mapping[str, Any] | RunConfig",
     out: str | Path,

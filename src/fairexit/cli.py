@@ -32,6 +32,7 @@ OPTIONS = {
 
 COMMANDS = {
     "prepare": "Turn a download into a prepared dataset: decode, split, check for leaks.",
+    "plant": "Plant a known cause of unfairness into a copy of a prepared dataset.",
     "train": "Train a run and, if its settings say so, prune it.",
     "prune": "Prune a finished run to make it fairer.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",

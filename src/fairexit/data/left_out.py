@@ -39,6 +39,11 @@ class LeftOut:
         reasons = pd.Series([_brief(reason) for _, reason, _ in self.rows], dtype=object)
         return {str(k): int(v) for k, v in reasons.value_counts(sort=False).items()}
 
+    def table(self) -> pd.DataFrame:
+        """The samples as a table of `id` and `reason`."""
+        rows = [(id, reason) for id, reason, _ in self.rows]
+        return pd.DataFrame(rows, columns=["id", "reason"])
+
     def by_class(self) -> dict[str, dict[str, int]]:
         """Reason -> class -> number of samples whose class is known."""
         counts: dict[str, dict[str, int]] = {}

@@ -1,7 +1,5 @@
 """Preparation of a dataset: a download is decoded and checked once, completely or not at all."""
 
-import errno
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from fairexit.csv_files import write_csv
 from fairexit.data.description import cell_counts, data_warnings, depth_warnings, part_names
+from fairexit.data.folder import check_new, new_folder, write_description, write_skipped
 from fairexit.data.images import FITS
 from fairexit.data.leaks import NEAR_DISTANCE, leak_report, merge_duplicates
 from fairexit.data.left_out import NO_LABEL, LeftOut, mix_warnings
@@ -19,9 +17,8 @@ from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.data.records import SPLITS, Dataset, Listing, check_classes
 from fairexit.data.splits import read_split_file, stratified_folds, stratified_split
 from fairexit.data.store import store_images
-from fairexit.data.verify import FORMAT, IMAGES, RECORDS, sha256, sha256_of_rows, write_stamp
+from fairexit.data.verify import FORMAT, IMAGES, RECORDS
 from fairexit.errors import UserError, nearest, option, short
-from fairexit.files import folder_lock, json_text
 
 
 @dataclass(frozen=True)
@@ -96,15 +93,14 @@ def prepare(
     Raises:
         UserError: the input is invalid; no file is left behind.
     """
-    if out.exists():
-        raise UserError(f"{out} already exists; remove it or choose another {option('out')}")
+    check_new(out)
     if source is None and dataset.needs_source:
         raise UserError(f"dataset '{name}' needs a source: the folder or file that was downloaded")
     listing = dataset.read(source or Path())
     left_out = LeftOut()
     frame = _select(listing, options, left_out)
-    with folder_lock(out):
-        _write(name, dataset, listing, frame, left_out=left_out, out=out, options=options)
+    with new_folder(out) as folder:
+        _write(name, dataset, listing, frame, left_out=left_out, folder=folder, options=options)
     return open_prepared(out)
 
 
@@ -115,47 +111,28 @@ def _write(
     frame: pd.DataFrame,
     *,
     left_out: LeftOut,
-    out: Path,
+    folder: Path,
     options: PrepareOptions,
 ) -> None:
-    """Write the prepared form of the selected rows to `out`, completely or not at all."""
-    # A killed process may have left it; the dot and the ending show that it is not the user's.
-    partial_folder = out.absolute().with_name(f".{out.absolute().name}.prepare.partial")
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    try:
-        partial_folder.mkdir(parents=True)
-        images = partial_folder / IMAGES
-        size, fit, workers = options.size, options.fit, options.workers
-        frame, digests, adjusted = store_images(
-            dataset, frame, images, size=size, fit=fit, workers=workers, left_out=left_out
-        )
-        near = near_pairs(perceptual_hash(np.load(images, mmap_mode="r")), NEAR_DISTANCE)
-        if options.merge_near_duplicates:
-            frame = merge_duplicates(frame, digests, near)
-        frame = _split(frame, listing.main, options)
-        _write_tables(partial_folder, frame, listing, left_out)
-        description = _describe(name, dataset, listing, frame, options=options)
-        description |= _account(listing, frame, left_out, adjusted)
-        description |= {
-            "leaks": leak_report(frame["cluster"], part_names(frame), digests, near),
-            "checksums": {
-                IMAGES: sha256(images),
-                RECORDS: sha256_of_rows(pd.read_parquet(partial_folder / RECORDS)),
-            },
-        }
-        description["warnings"] += [
-            *mix_warnings(description["left_out"], frame["label"].value_counts().to_dict()),
-            *depth_warnings(adjusted),
-        ]
-        (partial_folder / "dataset.json").write_text(json_text(description) + "\n")
-        write_stamp(partial_folder, description["checksums"][IMAGES])
-        partial_folder.rename(out)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserError(f"the disk of {out} is full; nothing was written") from None
-        raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(partial_folder, ignore_errors=True)
+    """Write the prepared form of the selected rows to a folder."""
+    images = folder / IMAGES
+    size, fit, workers = options.size, options.fit, options.workers
+    frame, digests, adjusted = store_images(
+        dataset, frame, images, size=size, fit=fit, workers=workers, left_out=left_out
+    )
+    near = near_pairs(perceptual_hash(np.load(images, mmap_mode="r")), NEAR_DISTANCE)
+    if options.merge_near_duplicates:
+        frame = merge_duplicates(frame, digests, near)
+    frame = _split(frame, listing.main, options)
+    _write_tables(folder, frame, listing, left_out)
+    description = _describe(name, dataset, listing, frame, options=options)
+    description |= _account(listing, frame, left_out, adjusted)
+    description["leaks"] = leak_report(frame["cluster"], part_names(frame), digests, near)
+    description["warnings"] += [
+        *mix_warnings(description["left_out"], frame["label"].value_counts().to_dict()),
+        *depth_warnings(adjusted),
+    ]
+    write_description(folder, description)
 
 
 def _select(listing: Listing, options: PrepareOptions, left_out: LeftOut) -> pd.DataFrame:
@@ -214,10 +191,7 @@ def _write_tables(folder: Path, frame: pd.DataFrame, listing: Listing, left_out:
     part = "fold" if "fold" in frame else "split"
     columns = ["id", "label", *listing.attributes, "cluster", part]
     frame[columns].to_parquet(folder / RECORDS, index=False)
-    table = pd.DataFrame(
-        [(id, reason) for id, reason, _ in left_out.rows], columns=["id", "reason"]
-    )
-    write_csv(folder / "skipped.csv", table.sort_values(["reason", "id"]))
+    write_skipped(folder, left_out.table())
 
 
 def _describe(

@@ -34,8 +34,7 @@ def partition(
     rng = np.random.default_rng(seed)
     totals = np.bincount(strata).astype(float)
     lacking = totals[:, None] * np.asarray(shares)[None, :]
-    order = np.argsort(clusters, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(clusters[order])) + 1)
+    members = _members(clusters)
     sizes = np.array([len(m) for m in members])
     parts = np.empty(len(strata), np.int64)
     for k in np.lexsort((rng.random(len(members)), -sizes)):
@@ -45,6 +44,50 @@ def partition(
         lacking[cells, part] -= counts
         parts[members[k]] = part
     return parts
+
+
+def choose_clusters(
+    strata: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Choose whole clusters at random that hold a given share of each stratum.
+
+    Clusters are visited from the largest to the smallest, in random order among equals. Each is
+    chosen if the chosen share of the samples visited so far is then closer to the share asked for,
+    so that clusters of every size are chosen alike. With clusters of one sample each, a stratum
+    misses its share by at most half a sample.
+
+    Args:
+        strata: index of each sample's stratum, (N,).
+        clusters: index of each sample's cluster, (N,).
+        shares: share of each stratum's samples to choose, (S,).
+        rng: source of the random order.
+    Returns:
+        Whether each sample is chosen, (N,).
+    """
+    members = _members(clusters)
+    order, coin = rng.random((2, len(members)))
+    chosen = np.zeros(len(strata), bool)
+    missing = np.zeros(len(shares))
+    for k in np.lexsort((order, [-len(m) for m in members])):
+        cells, counts = np.unique(strata[members[k]], return_counts=True)
+        missing[cells] += shares[cells] * counts
+        # By how much choosing reduces the sum of squares of what is missing.
+        gain = 2 * missing[cells] @ counts - counts @ counts
+        if gain > 1e-9 or (gain > -1e-9 and coin[k] < 0.5):
+            missing[cells] -= counts
+            chosen[members[k]] = True
+    return chosen
+
+
+def _members(clusters: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows of each cluster, in the order of the clusters' indices."""
+    order = np.argsort(clusters, kind="stable")
+    if not len(order):
+        return []
+    return np.split(order, np.flatnonzero(np.diff(clusters[order])) + 1)
 
 
 def _strata(frame: pd.DataFrame, attribute: str) -> NDArray[np.int64]:
