@@ -223,7 +223,7 @@ for name in ("audit", "evaluate", "predict", "prepare", "prune", "read_predictio
 assert "torch" not in sys.modules
 extras.is_installed = lambda extra: False
 calls = {name: lambda name=name: getattr(fairexit, name)
-         for name in ("create_model", "early_exit", "list_models", "load_model")}
+         for name in ("create_model", "early_exit", "list_models", "load_model", "save_run")}
 calls |= {name: lambda name=name: getattr(fairexit, name)("x", "y") for name in ("train", "prune")}
 calls["predict"] = lambda: fairexit.predict("x")
 for name, call in calls.items():

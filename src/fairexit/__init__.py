@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fairexit.errors import UserError as UserError
     from fairexit.inference.classifier import load_model as load_model
     from fairexit.inference.early_exit import early_exit as early_exit
+    from fairexit.inference.own_loop import save_run as save_run
     from fairexit.models import create_model as create_model
     from fairexit.models import list_models as list_models
     from fairexit.predictions.files import read_predictions as read_predictions
@@ -36,11 +37,12 @@ _HOMES = {
     "prepare": "fairexit.api",
     "prune": "fairexit.api",
     "read_predictions": "fairexit.predictions.files",
+    "save_run": "fairexit.inference.own_loop",
     "train": "fairexit.api",
 }
-_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model"}
+_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model", "save_run"}
 
-_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model"}
+_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model", "save_run"}
 
 
 def __getattr__(name: str) -> Any:

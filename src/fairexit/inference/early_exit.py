@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Fallback, Theta, check_fallback, check_theta
-from fairexit.models.exitnet import ExitNet, widen
+from fairexit.models.exitnet import unwrap, widen
 
 
 class EarlyExit(NamedTuple):
@@ -30,7 +30,7 @@ class EarlyExit(NamedTuple):
 
 @torch.no_grad()
 def early_exit(
-    net: ExitNet,
+    net: nn.Module,
     x: Tensor,
     threshold: Theta | None,
     fallback: Fallback = "final",
@@ -41,7 +41,8 @@ def early_exit(
     others. The answers are the same as if all exits were computed and chosen from afterwards.
 
     Args:
-        net: the network in evaluation mode.
+        net: the network in evaluation mode, or a wrapper of it such as DataParallel or
+            torch.compile, whose network then computes without the wrapper.
         x: images, (B, 3, H, W).
         threshold: theta in (0, 1], or one for each internal exit; None: all samples are answered
             at the final exit.
@@ -50,9 +51,10 @@ def early_exit(
     Returns:
         One row per sample, in the order of `x`.
     Raises:
-        UserError: the threshold or fallback is not valid, the network is in training mode, or it
-            cannot take images of this size.
+        UserError: the threshold or fallback is not valid, the network is in training mode or no
+            multi-exit network, or it cannot take images of this size.
     """
+    net = unwrap(net)
     if net.training:
         raise UserError("early exit needs the network in evaluation mode; call net.eval() first")
     check_fallback(fallback)

@@ -17,10 +17,32 @@ from fairexit.types import Exit
 LARGEST = 4096
 """Upper limit of the search for an image side, in pixels."""
 
+WRAPPED = ("module", "_orig_mod", "_forward_module")
+"""Names under which wrappers hold the network: (Distributed)DataParallel, AveragedModel,
+torch.compile, Fabric."""
+
 
 def widen(logits: Tensor) -> Tensor:
     """Convert to at least float32: half precision could round a confidence up to a threshold."""
     return logits if logits.dtype.itemsize >= 4 else logits.float()
+
+
+def unwrap(net: nn.Module) -> "ExitNet":
+    """The multi-exit network inside wrappers such as DataParallel, torch.compile or Fabric.
+
+    Raises:
+        UserError: there is none.
+    """
+    inner = net
+    while not isinstance(inner, ExitNet):
+        wrapped = next((m for name, m in inner.named_children() if name in WRAPPED), None)
+        if wrapped is None:
+            raise UserError(
+                f"{type(net).__name__} is not a network of fairexit.create_model, nor a wrapper "
+                "of one; if it holds one as an attribute, as a LightningModule does, give that"
+            )
+        inner = wrapped
+    return inner
 
 
 class ExitNet(nn.Module):

@@ -163,6 +163,7 @@ def describe(
     *,
     task: Task,
     penalty_ratio: float | None,
+    own_loop: bool = False,
 ) -> None:
     """Write config.json, which marks the run as finished, and remove the checkpoints.
 
@@ -174,6 +175,8 @@ def describe(
         task: the classes and groups.
         penalty_ratio: mean ratio of the penalty's to the target loss's gradient on the trunk; None
             for a method without a penalty.
+        own_loop: whether the network was trained outside this package, so that settings of the
+            training may be missing.
     """
     info = {
         "format": FORMAT,
@@ -195,6 +198,7 @@ def describe(
         "penalty_ratio": penalty_ratio,
         # The batch over which a penalty is computed.
         "batch_per_process": config.train.batch_size // config.train.devices,
+        "own_loop": own_loop,
         "run": config.to_dict(),
     }
     write_json(run.path / "config.json", info)
