@@ -48,6 +48,9 @@ class ModelConfig:
         head: layout of the classifiers at the internal exits.
         stem: `standard`, or `small` for small images (ResNets only).
         pretrained: true for the library's weights, or the path of a file with them.
+        normalisation: what the network's first layer does to images with values from 0 to 1:
+            `auto` (as the pretrained weights expect; without them nothing), `imagenet`, `half`
+            (mean and standard deviation 0.5), `none`, or {mean: [R, G, B], std: [R, G, B]}.
     """
 
     backbone: str = "resnet18"
@@ -55,6 +58,7 @@ class ModelConfig:
     head: str = "conv"
     stem: str = "standard"
     pretrained: bool | Path = False
+    normalisation: Literal["auto", "imagenet", "half", "none"] | dict[str, list[float]] = "auto"
 
 
 @checked(frozen=True, config=STRICT)

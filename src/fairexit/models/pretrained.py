@@ -1,5 +1,6 @@
 """Loading of pretrained weights, the library's or those of a local file."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from fairexit.errors import UserError, reason, short
 from fairexit.models.backbone import Family
+from fairexit.models.normalisation import FORMS, Normalisation, parse_normalisation
 from fairexit.models.weight_files import read_weights, without_prefix
 
 
@@ -44,6 +46,38 @@ def load_pretrained(
             state[key] = current[key]
     _check(current, state, f"pretrained: {origin} does not fit {name}")
     network.load_state_dict(state)
+
+
+def resolve_normalisation(
+    family: Family,
+    name: str,
+    setting: str | Mapping[str, Sequence[float]],
+    pretrained: bool | str | Path,
+) -> Normalisation | None:
+    """The normalisation of a network's input; None if there is none.
+
+    Args:
+        family: family of the network.
+        name: name of the network.
+        setting: as for `create_model`.
+        pretrained: as for `create_model`.
+    Raises:
+        UserError: the setting is not valid, or it is "auto" and the weights' own is not known.
+    """
+    if setting != "auto":
+        return parse_normalisation(setting)
+    if not pretrained:
+        return None
+    known = family.normalisations(name)
+    if pretrained is True and known:
+        return known[0]
+    if len(set(known)) == 1:
+        return known[0]
+    which = "differ among the published weights" if known else "are not known"
+    raise UserError(
+        f"pretrained: the mean and standard deviation that weights of {name} expect {which}; set "
+        f"model.normalisation to one of: {FORMS.removeprefix('auto, ')}"
+    )
 
 
 def _download(family: Family, name: str) -> dict[str, Tensor]:

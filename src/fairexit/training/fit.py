@@ -90,6 +90,9 @@ def finetune(
         UserError: as for `train`.
     """
     settings = finetune_config(config)
+    # With the weights goes their normalisation, which `auto` would take from pretrained weights.
+    model = replace(settings.model, normalisation=net.config["normalisation"])
+    settings = replace(settings, model=model)
     data = open_training(settings)
     task = data.task(settings.data.group)
     fabric = _fabric(settings)

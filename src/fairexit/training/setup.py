@@ -59,6 +59,7 @@ def build(config: RunConfig, task: Task, image_size: int) -> Method:
         head=model.head,
         stem=model.stem,
         pretrained=model.pretrained,
+        normalisation=model.normalisation,
         image_size=image_size,
     )
     options = {k: v for k, v in config.method.items() if k != "name"}
