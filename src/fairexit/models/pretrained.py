@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fairexit.errors import UserError, reason, short
 from fairexit.models.backbone import Family
 from fairexit.models.normalisation import FORMS, Normalisation, parse_normalisation
-from fairexit.models.weight_files import read_weights, without_prefix
+from fairexit.models.weight_files import is_exit_net, read_weights, without_prefix
 
 
 def load_pretrained(
@@ -33,18 +33,24 @@ def load_pretrained(
         origin, state = str(source), read_weights(Path(source))
     current = network.state_dict()
     state = without_prefix(state, current)
+    if is_exit_net(state):
+        raise UserError(
+            f"pretrained: {origin} holds a trained network of fairexit; give it, or the run's "
+            "folder, as model.start"
+        )
     try:
         state = family.adapt(state, network)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"pretrained: {origin} does not fit {name}: {short(reason(error), 200)}"
-        ) from error
+        raise UserError(f"{origin} does not fit {name}: {short(reason(error), 200)}") from error
+    # Files of PyTorch before 0.4.1 lack these counters.
+    counters = {key for key in current if key.endswith(".num_batches_tracked")}
+    state |= {key: current[key] for key in counters - state.keys()}
     classifier = family.classifier(network)
     layer = next(key for key, module in network.named_modules() if module is classifier)
     for key in (f"{layer}.weight", f"{layer}.bias"):
         if key in state and state[key].shape != current[key].shape:
             state[key] = current[key]
-    _check(current, state, f"pretrained: {origin} does not fit {name}")
+    check_fits(current, state, f"{origin} does not fit {name}")
     network.load_state_dict(state)
 
 
@@ -90,16 +96,21 @@ def _download(family: Family, name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _check(expected: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
+def check_fits(expected: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
     """Raise a UserError that starts with `problem` unless names and shapes are the same."""
     missing = sorted(expected.keys() - state.keys())
     unexpected = sorted(state.keys() - expected.keys())
     if missing:
         other = next((name for name in state if name.endswith(f".{missing[0]}")), None)
         prefix = f"; it calls it '{short(other)}', and only some names begin so" if other else ""
+        others = (
+            f", and has {len(unexpected)} others, of which the first is '{short(unexpected[0])}'"
+            if unexpected and not other
+            else ""
+        )
         raise UserError(
             f"{problem}: it lacks {len(missing)} entries, of which the first is "
-            f"'{missing[0]}'{prefix}"
+            f"'{missing[0]}'{prefix}{others}"
         )
     if unexpected:
         raise UserError(
