@@ -204,7 +204,7 @@ def describe(
 
 def _normalisation(net: ExitNet) -> dict[str, Any] | None:
     """How the network's first layer normalises its input; None if it does not."""
-    values = net.config["normalisation"]
+    values = net.config.get("normalisation", "none")
     return None if values == "none" else {**values, "applied": "inside the network"}
 
 

@@ -65,6 +65,8 @@ def start_network(model: ModelConfig, task: Task, image_size: int) -> Started:
     """
     if model.start is None:
         return Started(_create(model, task, image_size))
+    if not model.start.exists():
+        raise UserError(f"{SETTING}: there is no file or folder {model.start}")
     if model.start.is_dir():
         start = _of_run(open_run(model.start), model)
     else:
