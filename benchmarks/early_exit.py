@@ -24,6 +24,7 @@ def half_at_exit_2(net: ExitNet, images: Tensor) -> list[float]:
 
 def trunk_to_exit_2(net: ExitNet, x: Tensor) -> None:
     """Compute the stages and exits up to exit 2."""
+    x = net.backbone.normalise(x)
     for position in range(2):
         x = net.backbone.stages[position](x)
         net.internal_exit(position, x)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class DataConfig:
 
 @checked(frozen=True, config=STRICT)
 class ModelConfig:
-    """The network; its fields are arguments of `fairexit.create_model`.
+    """The network; its fields but `start` are arguments of `fairexit.create_model`.
 
     Attributes:
         backbone: name of the network, one of `fairexit list backbones`.
@@ -48,6 +48,12 @@ class ModelConfig:
         head: layout of the classifiers at the internal exits.
         stem: `standard`, or `small` for small images (ResNets only).
         pretrained: true for the library's weights, or the path of a file with them.
+        normalisation: what the network's first layer does to images with values from 0 to 1:
+            `auto` (as the pretrained weights expect; without them nothing), `imagenet`, `half`
+            (mean and standard deviation 0.5), `none`, or {mean: [R, G, B], std: [R, G, B]}.
+        start: trained weights to start from: the folder of a run with the same backbone, or a file
+            with a state dict. The trunk is loaded; an exit that the start has for the same classes
+            is loaded too, and the others start fresh.
     """
 
     backbone: str = "resnet18"
@@ -55,6 +61,20 @@ class ModelConfig:
     head: str = "conv"
     stem: str = "standard"
     pretrained: bool | Path = False
+    normalisation: Literal["auto", "imagenet", "half", "none"] | dict[str, list[float]] = "auto"
+    start: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.pretrained:
+            raise UserError(
+                "model.start and model.pretrained are both given; the start has weights for the "
+                "whole network, so leave out model.pretrained"
+            )
+
+    @property
+    def untrained(self) -> "ModelConfig":
+        """The same network with random weights."""
+        return replace(self, pretrained=False, start=None)
 
 
 @checked(frozen=True, config=STRICT)
@@ -73,6 +93,9 @@ class TrainConfig:
         warmup: epochs over which the learning rate rises linearly from zero to `lr`, rounded to
             whole steps; `cosine` starts at its end, and `step` counts from the start of training.
         clip: largest norm of the gradient; None does not clip.
+        freeze: what keeps its trained weights and its statistics of batch normalisation: `none`;
+            `trunk`, all stages; `backbone`, the stages and the final exit, so that only the
+            internal exits learn; or a number of epochs for which the trunk is frozen at first.
         exit_weights: the weight of each exit's loss: `paper` (0.3, 0.45, 0.6, 0.75 after the
             stages, 0.9 for the final exit), `equal`, or a list. A plain network has weight 1.
         precision: `32-true`, `bf16-mixed` or `16-mixed`.
@@ -92,6 +115,7 @@ class TrainConfig:
     milestones: list[int] = field(default_factory=lambda: [100])
     warmup: float = 0.0
     clip: float | None = None
+    freeze: Literal["none", "trunk", "backbone"] | int = "none"
     exit_weights: Literal["paper", "equal"] | list[float] = "paper"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     select: str = "f1"
@@ -109,6 +133,11 @@ class TrainConfig:
             raise UserError(
                 f"train.warmup is {self.warmup:g} epochs, but train.epochs is {self.epochs}, so "
                 "the learning rate would never reach train.lr; give a shorter warm-up"
+            )
+        if isinstance(self.freeze, int) and not 0 < self.freeze < self.epochs:
+            raise UserError(
+                f"train.freeze is {self.freeze}, but train.epochs is {self.epochs}; give a smaller "
+                "number of at least 1, or trunk to freeze the trunk in all epochs"
             )
         if self.select != "loss" and self.select not in METRICS:
             hint = nearest(self.select, [*METRICS, "loss"])

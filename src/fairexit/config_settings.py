@@ -203,6 +203,8 @@ def _words(hint: Any) -> Iterator[str]:
             yield from _words(argument)
     elif origin is Literal:
         yield "word"
+    elif origin is dict:
+        yield "section"
     elif origin is list:
         yield f"list of {_NAMES[arguments[0]][1]}"
     else:

@@ -11,8 +11,10 @@ from fairexit.pruning.groups import check_task
 from fairexit.pruning.layers import choose_layers
 from fairexit.runs import Run, open_run
 from fairexit.training.fit import train
+from fairexit.training.freeze import check_freeze
 from fairexit.training.inputs import open_training
 from fairexit.training.setup import build, finetune_config, record_plugins
+from fairexit.training.start import start_network
 
 
 def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
@@ -47,6 +49,7 @@ def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
             f"train.devices is {config.train.devices}, but training and pruning in one step needs "
             "a single device; train without the section prune, then use `fairexit prune`"
         )
+    check_freeze(unpruned)
     data = open_training(config)
     check_task(config.prune, data, config.data.group)
     if config.prune.finetune:
@@ -55,7 +58,10 @@ def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
         choose_device(config.prune.device)
     except UserError as error:
         raise UserError(error.render("prune.{}".format)) from None
+    task = data.task(config.data.group)
+    if unpruned.model.start is not None:
+        start_network(unpruned.model, task, data.size)  # refuses a start that does not fit
     # Names of layers do not depend on the weights, so none are downloaded here.
-    untrained = replace(unpruned, model=replace(unpruned.model, pretrained=False))
-    choose_layers(build(untrained, data.task(config.data.group), data.size).net, config.prune)
+    untrained = replace(unpruned, model=unpruned.model.untrained)
+    choose_layers(build(untrained, task, data.size).net, config.prune)
     Run(out).start(replace(unpruned, prune=config.prune), data.info["checksums"])

@@ -24,10 +24,16 @@ class _Data(_Part):
     checksums: dict[str, str]
 
 
+class _Normalisation(_Part):
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
+    std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+
+
 class _Model(_Part):
     num_classes: int | None = None
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     mixture: Annotated[int, Field(ge=1, le=1000)] | None = None
+    normalisation: Literal["none"] | _Normalisation = "none"
 
 
 class _Run(_Part):

@@ -11,6 +11,7 @@ from conftest import settings
 from fairexit import pipeline
 from fairexit.config import PruneConfig
 from fairexit.errors import UserError
+from fairexit.models import create_model
 from fairexit.pipeline import make_run
 from fairexit.pruning.fairprune import prune
 from fairexit.pruning.masks import load_masks
@@ -115,3 +116,19 @@ def test_a_distilled_network_is_finetuned_with_its_own_teacher(tiny, tmp_path):
     run = make_run(settings(tiny.path, **changes, prune=pruning), tmp_path / "r")
     assert Run(run.path / "unpruned" / "teacher").finished
     assert pd.read_csv(run.path / "log.csv")["train_penaltyf"].gt(0).all()
+
+
+def test_a_pretrained_start_is_pruned_and_finetuned_with_its_normalisation(tiny, tmp_path):
+    """Neither the weights nor the settings of the start are needed again."""
+    net = create_model("resnet18", tiny.task(None).num_classes, normalisation="half")
+    torch.save(net.state_dict(), tmp_path / "start.pth")
+    model = {"start": str(tmp_path / "start.pth"), "exits": [1]}
+    pruning = WHOLE | {"layers": ["heads"], "finetune": 1}
+    config = settings(tiny.path, model=model, train__epochs=2, train__freeze=1, prune=pruning)
+    run = make_run(config, tmp_path / "r")
+    for opened in (run, Run(run.path / "unpruned")):
+        assert opened.description["preprocessing"]["normalisation"] == {
+            **{"mean": [0.5] * 3, "std": [0.5] * 3},
+            "applied": "inside the network",
+        }
+    assert torch.equal(load_net(run).backbone.normalise.std, torch.full((3, 1, 1), 0.5))

@@ -60,6 +60,7 @@ def early_exit(
     check_fallback(fallback)
     thresholds = _thresholds(threshold, net.num_exits - 1)
     net.check_size(*x.shape[-2:])
+    x = net.backbone.normalise(x)
 
     rows = torch.arange(len(x), device=x.device)
     answered: list[tuple[Tensor, EarlyExit]] = []

@@ -157,7 +157,7 @@ def features_by_depth(net: ExitNet, batches: Iterable[Batch], features: Features
 def _pooled(net: ExitNet, images: Tensor) -> dict[str, Tensor]:
     """Position -> pooled features (B, D_p): the stages "1", "2" ... and the final features "f"."""
     net.check_size(*images.shape[-2:])
-    pooled, x = {}, images
+    pooled, x = {}, net.backbone.normalise(images)
     for number, stage in enumerate(net.backbone.stages, 1):
         x = stage(x)
         pooled[str(number)] = net.backbone.to_map(x).flatten(2).mean(2)

@@ -103,6 +103,8 @@ class Method(nn.Module):
     def _ratio(self, target: Tensor, penalty: Tensor) -> float:
         """Norm of the penalty's gradient on the trunk, divided by that of the target's."""
         trunk = [p for p in self.net.backbone.stages.parameters() if p.requires_grad]
+        # With a frozen trunk, only the exits learn.
+        trunk = trunk or [p for p in self.net.parameters() if p.requires_grad]
         squares = []
         for part in (penalty, target):
             # Half precision would round small gradients to zero; the factor cancels in the ratio.

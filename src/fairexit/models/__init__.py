@@ -1,6 +1,6 @@
 """Multi-exit networks, built by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +9,8 @@ from fairexit.errors import UserError, nearest, short
 from fairexit.models.backbone import Backbone, Family, backbones
 from fairexit.models.exitnet import ExitNet
 from fairexit.models.heads import Head, heads
-from fairexit.models.pretrained import load_pretrained
+from fairexit.models.normalisation import Normalise
+from fairexit.models.pretrained import load_pretrained, resolve_normalisation
 from fairexit.registry import UnknownNameError
 
 __all__ = [
@@ -32,6 +33,7 @@ def create_model(
     head: str = "conv",
     stem: str = "standard",
     pretrained: bool | str | Path = False,
+    normalisation: str | Mapping[str, Sequence[float]] = "auto",
     image_size: int | None = None,
     mixture: int | None = None,
 ) -> ExitNet:
@@ -49,6 +51,9 @@ def create_model(
         pretrained: True for the library's weights, or the path of a file with the library's state
             dict: safetensors, or a checkpoint of PyTorch, read with `weights_only`. A classifier
             with another number of classes is not loaded.
+        normalisation: what the network's first layer does to images with values from 0 to 1:
+            "auto" (as the pretrained weights expect; without them nothing), "imagenet", "half"
+            (mean and standard deviation 0.5), "none", or `{"mean": [...], "std": [...]}`.
         image_size: height and width in pixels; required by networks that are built for a single
             size, and checked for all others.
         mixture: number of classifiers at each exit, whose mean probability is the prediction; by
@@ -67,9 +72,12 @@ def create_model(
     if stem not in family.stems:
         raise UserError(f"{name} has no stem '{short(stem)}'; {nearest(stem, family.stems)}")
     network = family.network(name, num_classes, stem=stem, image_size=image_size)
+    values = resolve_normalisation(family, name, normalisation, pretrained)
     if pretrained:
         load_pretrained(family, name, network, pretrained)
     backbone = family.cut(network, image_size=image_size)
+    if values is not None:
+        backbone.normalise = Normalise(values)
     numbers = _stage_numbers(exits, len(backbone.stages))
     branches = {n: heads.create(head, backbone.widths[n - 1], num_classes) for n in numbers}
     config = {
@@ -79,6 +87,7 @@ def create_model(
         "head": head,
         "stem": stem,
         "pretrained": False,
+        "normalisation": "none" if values is None else values.to_dict(),
         "image_size": image_size,
     }
     net = ExitNet(backbone, branches, num_classes, config)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 
 from fairexit.models.heads import Head
+from fairexit.models.normalisation import Normalisation
 from fairexit.registry import Registry
 
 
@@ -23,6 +24,9 @@ class Backbone(nn.Module):
         head: the network's own classifier (CLF_f), which reads the last stage's output.
         min_size: smallest image height and width in pixels.
         fixed_size: whether images must have exactly the smallest size.
+
+    Attributes:
+        normalise: what happens to the images, with values from 0 to 1, before the first stage.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Backbone(nn.Module):
         fixed_size: bool = False,
     ) -> None:
         super().__init__()
+        self.normalise: nn.Module = nn.Identity()
         self.stages = nn.ModuleList(stages)
         self.widths = list(widths)
         self.head = head
@@ -75,6 +80,13 @@ class Family(ABC):
     def weights(self, name: str) -> dict[str, Tensor]:
         """The library's pretrained weights, downloaded if necessary."""
 
+    def normalisations(self, name: str) -> list[Normalisation]:
+        """The normalisation of each of the library's weights of a network, `weights` first.
+
+        Empty if it is not known; `model.normalisation` must then give it.
+        """
+        return []
+
     def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         """Convert weights from a file to the form that the network expects."""
         return state
@@ -91,6 +103,13 @@ class TorchvisionFamily(Family):
     def weights(self, name: str) -> dict[str, Tensor]:
         best = get_model_weights(name).DEFAULT
         return dict(best.get_state_dict(progress=False, check_hash=True))
+
+    def normalisations(self, name: str) -> list[Normalisation]:
+        weights = get_model_weights(name)
+        # Weights without categories have no classifier, so they are not of the whole network.
+        transforms = [w.transforms() for w in weights if w.meta.get("categories")]
+        transforms.insert(0, weights.DEFAULT.transforms())
+        return [Normalisation(tuple(t.mean), tuple(t.std)) for t in transforms]
 
 
 backbones: Registry[Family] = Registry("backbone", "fairexit.models", Family)

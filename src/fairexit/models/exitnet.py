@@ -102,7 +102,7 @@ class ExitNet(nn.Module):
         """Compute the output of every exit, the final one last.
 
         Args:
-            x: images, (B, 3, H, W).
+            x: images, (B, 3, H, W), with values from 0 to 1.
         Returns:
             E exits with logits (B, C) and features (B, D_k).
         Raises:
@@ -175,6 +175,7 @@ class ExitNet(nn.Module):
     def _run_stages(self, x: Tensor) -> Iterator[Exit]:
         """Run the stages one by one; yield each exit as soon as it is computed."""
         self.check_size(*x.shape[-2:])
+        x = self.backbone.normalise(x)
         for position, stage in enumerate(self.backbone.stages):
             x = stage(x)
             exit = self.internal_exit(position, x)

@@ -1,5 +1,6 @@
 """Loading of pretrained weights, the library's or those of a local file."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +8,8 @@ from torch import Tensor, nn
 
 from fairexit.errors import UserError, reason, short
 from fairexit.models.backbone import Family
-from fairexit.models.weight_files import read_weights, without_prefix
+from fairexit.models.normalisation import FORMS, Normalisation, parse_normalisation
+from fairexit.models.weight_files import is_exit_net, read_weights, without_prefix
 
 
 def load_pretrained(
@@ -31,19 +33,57 @@ def load_pretrained(
         origin, state = str(source), read_weights(Path(source))
     current = network.state_dict()
     state = without_prefix(state, current)
+    if is_exit_net(state):
+        raise UserError(
+            f"pretrained: {origin} holds a trained network of fairexit; give it, or the run's "
+            "folder, as model.start"
+        )
     try:
         state = family.adapt(state, network)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"pretrained: {origin} does not fit {name}: {short(reason(error), 200)}"
-        ) from error
+        raise UserError(f"{origin} does not fit {name}: {short(reason(error), 200)}") from error
+    # Files of PyTorch before 0.4.1 lack these counters.
+    counters = {key for key in current if key.endswith(".num_batches_tracked")}
+    state |= {key: current[key] for key in counters - state.keys()}
     classifier = family.classifier(network)
     layer = next(key for key, module in network.named_modules() if module is classifier)
     for key in (f"{layer}.weight", f"{layer}.bias"):
         if key in state and state[key].shape != current[key].shape:
             state[key] = current[key]
-    _check(current, state, f"pretrained: {origin} does not fit {name}")
+    check_fits(current, state, f"{origin} does not fit {name}")
     network.load_state_dict(state)
+
+
+def resolve_normalisation(
+    family: Family,
+    name: str,
+    setting: str | Mapping[str, Sequence[float]],
+    pretrained: bool | str | Path,
+) -> Normalisation | None:
+    """The normalisation of a network's input; None if there is none.
+
+    Args:
+        family: family of the network.
+        name: name of the network.
+        setting: as for `create_model`.
+        pretrained: as for `create_model`.
+    Raises:
+        UserError: the setting is not valid, or it is "auto" and the weights' own is not known.
+    """
+    if setting != "auto":
+        return parse_normalisation(setting)
+    if not pretrained:
+        return None
+    known = family.normalisations(name)
+    if pretrained is True and known:
+        return known[0]
+    if len(set(known)) == 1:
+        return known[0]
+    which = "differ among the published weights" if known else "are not known"
+    raise UserError(
+        f"pretrained: the mean and standard deviation that weights of {name} expect {which}; set "
+        f"model.normalisation to one of: {FORMS.removeprefix('auto, ')}"
+    )
 
 
 def _download(family: Family, name: str) -> dict[str, Tensor]:
@@ -56,16 +96,21 @@ def _download(family: Family, name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _check(expected: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
+def check_fits(expected: dict[str, Tensor], state: dict[str, Tensor], problem: str) -> None:
     """Raise a UserError that starts with `problem` unless names and shapes are the same."""
     missing = sorted(expected.keys() - state.keys())
     unexpected = sorted(state.keys() - expected.keys())
     if missing:
         other = next((name for name in state if name.endswith(f".{missing[0]}")), None)
         prefix = f"; it calls it '{short(other)}', and only some names begin so" if other else ""
+        others = (
+            f", and has {len(unexpected)} others, of which the first is '{short(unexpected[0])}'"
+            if unexpected and not other
+            else ""
+        )
         raise UserError(
             f"{problem}: it lacks {len(missing)} entries, of which the first is "
-            f"'{missing[0]}'{prefix}"
+            f"'{missing[0]}'{prefix}{others}"
         )
     if unexpected:
         raise UserError(

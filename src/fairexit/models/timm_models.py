@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fairexit.errors import UserError
 from fairexit.models.backbone import Backbone, Family, backbones
 from fairexit.models.heads import Head
+from fairexit.models.normalisation import Normalisation
 from fairexit.types import Exit
 
 
@@ -121,6 +122,16 @@ class TimmFamily(Family):
         finally:
             logger.setLevel(level)
         return dict(model.state_dict())
+
+    def normalisations(self, name: str) -> list[Normalisation]:
+        from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg
+
+        timm_name = name.removeprefix(self.prefix)
+        every = [c for c in get_arch_pretrained_cfgs(timm_name).values() if c.has_weights]
+        default = get_pretrained_cfg(timm_name)
+        if default is not None and default.has_weights:
+            every.insert(0, default)
+        return [Normalisation(tuple(c.mean), tuple(c.std)) for c in every]
 
     def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         # timm's own filter renames old keys and resizes position embeddings

@@ -192,6 +192,7 @@ def describe(
             "fit": data.info["options"]["fit"],
             "scale": 1 / 255,
             "channels": "RGB",
+            "normalisation": _normalisation(net),
         },
         "data": {"name": data.name, "checksums": data.info["checksums"]},
         "exit_costs": net.exit_costs(data.size),
@@ -203,6 +204,12 @@ def describe(
     }
     write_json(run.path / "config.json", info)
     shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+
+def _normalisation(net: ExitNet) -> dict[str, Any] | None:
+    """How the network's first layer normalises its input; None if it does not."""
+    values = net.config.get("normalisation", "none")
+    return None if values == "none" else {**values, "applied": "inside the network"}
 
 
 def load_net(run: Run, last: bool = False) -> ExitNet:

@@ -15,8 +15,10 @@ from fairexit.methods import Distilled
 from fairexit.models import ExitNet
 from fairexit.runs import Run, open_run
 from fairexit.terminal import note
+from fairexit.training.freeze import check_freeze
 from fairexit.training.inputs import open_training
 from fairexit.training.setup import build, finetune_config, record_plugins, teach
+from fairexit.training.start import other_division
 from fairexit.training.trainer import Trainer, seed_epoch
 from fairexit.types import Task
 
@@ -40,6 +42,7 @@ def train(config: RunConfig, out: Path) -> Run:
             "the configuration has a section prune, but training alone does not prune; leave it "
             "out, or call fairexit.train"
         )
+    check_freeze(config)
     data = open_training(config)
     config = record_plugins(config)
     task = data.task(config.data.group)
@@ -61,6 +64,9 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
                 "be trained before; give its run as method.teacher"
             )
     if fabric.is_global_zero:
+        start = config.model.start
+        if start and (warning := other_division(start, data, config.data.fold)):
+            note(warning)
         run.start(config, data.info["checksums"])
     fabric.barrier()
     if run.finished:
@@ -90,6 +96,9 @@ def finetune(
         UserError: as for `train`.
     """
     settings = finetune_config(config)
+    # With the weights goes their normalisation, which `auto` would take from pretrained weights.
+    model = replace(settings.model, normalisation=net.config["normalisation"])
+    settings = replace(settings, model=model)
     data = open_training(settings)
     task = data.task(settings.data.group)
     fabric = _fabric(settings)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,11 +11,13 @@ from fairexit.config import TrainConfig
 
 
 def build_optimizer(
-    parameters: Iterable[nn.Parameter], config: TrainConfig, device: torch.device
+    groups: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+    config: TrainConfig,
+    device: torch.device,
 ) -> torch.optim.SGD:
-    """SGD with Nesterov momentum and weight decay."""
+    """SGD with Nesterov momentum and weight decay, of parameters or groups of them."""
     return torch.optim.SGD(
-        parameters,
+        groups,
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,

@@ -1,6 +1,7 @@
 """Checks and preparations before a training run starts."""
 
 import math
+import os
 from dataclasses import replace
 
 import torch
@@ -9,11 +10,13 @@ from fairexit.config import RunConfig
 from fairexit.errors import UserError, short
 from fairexit.methods import Distilled, Method, methods
 from fairexit.metrics.record import METRICS
-from fairexit.models import ExitNet, backbone_family, create_model, heads
+from fairexit.models import ExitNet, backbone_family, heads
 from fairexit.plugin_records import checksums, require
 from fairexit.plugins import loaded_files
 from fairexit.runs import Run
+from fairexit.terminal import note
 from fairexit.training.checkpoint import load_net
+from fairexit.training.start import start_network
 from fairexit.types import Task
 
 PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
@@ -51,19 +54,30 @@ def build(config: RunConfig, task: Task, image_size: int) -> Method:
         task: the classes and groups.
         image_size: side of the images in pixels.
     """
-    model = config.model
-    net = create_model(
-        model.backbone,
-        task.num_classes,
-        exits=model.exits,
-        head=model.head,
-        stem=model.stem,
-        pretrained=model.pretrained,
-        image_size=image_size,
-    )
+    net, loaded, text = start_network(config.model, task, image_size)
+    # With several devices, each process builds the network.
+    if text and os.environ.get("LOCAL_RANK", "0") == "0":
+        note(text)
     options = {k: v for k, v in config.method.items() if k != "name"}
     weights = exit_weights(net, config.train.exit_weights)
-    return methods.create(config.method["name"], net, task, weights, **options)
+    method = methods.create(config.method["name"], net, task, weights, **options)
+    if config.model.start is not None and config.train.freeze == "backbone":
+        _check_final(method, config, loaded)
+    return method
+
+
+def _check_final(method: Method, config: RunConfig, loaded: tuple[str, ...]) -> None:
+    """Raise a UserError unless the final exit is trained and can be frozen."""
+    if "f" not in loaded:
+        raise UserError(
+            f"train.freeze is backbone, but the final exit of {config.model.start} does not fit "
+            "these classes; freeze only the trunk"
+        )
+    if any(not p.requires_grad for p in method.net.backbone.head.parameters()):
+        raise UserError(
+            f"train.freeze is backbone, but method '{config.method['name']}' trains a classifier "
+            "of its own at the final exit; freeze only the trunk"
+        )
 
 
 def record_plugins(config: RunConfig) -> RunConfig:
@@ -128,5 +142,8 @@ def finetune_config(config: RunConfig) -> RunConfig:
             "prune.finetune to 0"
         )
     lr = prune.finetune_lr or config.train.lr / 10
-    train = replace(config.train, epochs=prune.finetune, lr=lr, warmup=0.0, devices=1)
-    return replace(config, model=replace(config.model, pretrained=False), train=train)
+    freeze = "none" if isinstance(config.train.freeze, int) else config.train.freeze
+    train = replace(
+        config.train, epochs=prune.finetune, lr=lr, warmup=0.0, devices=1, freeze=freeze
+    )
+    return replace(config, model=config.model.untrained, train=train)

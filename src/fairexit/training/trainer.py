@@ -23,6 +23,7 @@ from fairexit.runs import Run
 from fairexit.terminal import note
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
 from fairexit.training.criteria import undefined
+from fairexit.training.freeze import Freeze
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import build_optimizer, learning_rate
 from fairexit.training.probe import fitting_half
@@ -75,7 +76,9 @@ class Trainer:
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
         draws = self.training.expected_draws(config.data.sampling)
         method.begin(self.training.labels, self.training.groups, draws)
-        optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
+        self.freeze = Freeze(method.net, config.train.freeze)
+        groups = self.freeze.parameter_groups(method)
+        optimizer = build_optimizer(groups, config.train, fabric.device)
         # For 16-mixed, the precision has the state of the gradient scaler.
         precision = fabric.strategy.precision
         parts: dict[str, Stateful] = {
@@ -162,6 +165,7 @@ class Trainer:
         train, steps = self.config.train, self.training.steps()
         seed_epoch(self.config.seed, epoch + 1)
         self.forward.train()
+        self.freeze.begin(epoch)
         self.method.left_out.zero_()
         sums = torch.zeros(1 + 2 * self.method.net.num_exits, device=self.fabric.device)
         ratios, waited, began = [], 0.0, time.perf_counter()
