@@ -21,6 +21,9 @@ from fairexit.training.inputs import open_training
 from fairexit.training.setup import record_plugins
 from fairexit.types import Task
 
+NETWORK = ("exits", "head", "stem", "pretrained", "normalisation")
+"""Settings of the network, besides its name, that are its own arguments."""
+
 
 def save_run(
     net: nn.Module,
@@ -86,7 +89,7 @@ def _config(
     settings: Mapping[str, Any] | None,
 ) -> RunConfig:
     """The settings of the run: those of the network, and what is known of its training."""
-    model = {name: net.config[name] for name in ("exits", "head", "stem", "pretrained")}
+    model = {name: net.config[name] for name in NETWORK}
     given = {
         "data": {"path": str(folder), "group": group, "fold": fold},
         "model": {"backbone": net.config["name"], **model},
