@@ -59,7 +59,7 @@ def theta_figure(seeds: Sequence[Pooled], title: str) -> "Figure":
     lines = []
     for cell in seeds:
         folds = [
-            sweep(p, cell.group, thetas.tolist(), policy.fallback)[0]
+            sweep(p, cell.group, thetas.tolist(), fallback=policy.fallback)[0]
             for p, policy in zip(cell.predictions, cell.policies, strict=True)
         ]
         lines.append(compute(Margins(*(sum(parts) for parts in zip(*folds, strict=True)))))
