@@ -86,16 +86,27 @@ class Pooled:
         Args:
             exit_rule: "policy", the name of an exit at which all images leave, or theta.
         """
-        parts = []
-        for p, policy in zip(self.predictions, self.policies, strict=True):
-            if isinstance(exit_rule, str) and exit_rule != POLICY:
-                exits: Any = np.full(len(p), p.exit_names.index(exit_rule))
-            else:
-                if exit_rule != POLICY:
-                    policy = replace(policy, theta=float(exit_rule), candidates=())
-                exits = answering_exits(p, policy)
-            parts.append(p.answers_at(exits))
+        parts = [
+            p.answers_at(self._exits(p, policy, exit_rule))
+            for p, policy in zip(self.predictions, self.policies, strict=True)
+        ]
         return np.concatenate(parts)[self.order]
+
+    def exits(self, exit_rule: str | float) -> NDArray[np.int64]:
+        """Index of the exit that answers in the order of ids, (N,); argument as for `answers`."""
+        pairs = zip(self.predictions, self.policies, strict=True)
+        parts = [self._exits(p, policy, exit_rule) for p, policy in pairs]
+        return np.concatenate(parts)[self.order]
+
+    def _exits(
+        self, predictions: Predictions, policy: Policy, exit_rule: str | float
+    ) -> NDArray[np.int64]:
+        """The exits of one run's predictions."""
+        if isinstance(exit_rule, str) and exit_rule != POLICY:
+            return np.full(len(predictions), predictions.exit_names.index(exit_rule))
+        if exit_rule != POLICY:
+            policy = replace(policy, theta=float(exit_rule), candidates=())
+        return answering_exits(predictions, policy)
 
     @cached_property
     def options(self) -> dict[str, int]:
