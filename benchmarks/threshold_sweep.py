@@ -48,7 +48,7 @@ def in_turn(predictions: Predictions, thetas: Any) -> None:
     """Evaluate one threshold after the other."""
     groups = predictions.attributes["sex"]
     for theta in thetas:
-        answers = predictions.answers_at(select(predictions.confidence, theta))
+        answers = predictions.answers_at(select(predictions.confidence(), theta))
         compute(count(predictions.labels, answers, groups, num_classes=CLASSES, num_groups=2))
 
 

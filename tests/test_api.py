@@ -73,7 +73,7 @@ def test_a_function_and_its_command_give_the_same(road, command, tmp_path):
 def test_predictions_are_evaluated_wherever_they_are(road):
     run = road["run"]
     theta = 0.4
-    of_the_run = fairexit.evaluate(run.path, threshold=theta)
+    of_the_run = fairexit.evaluate(run.path, threshold=theta, store=False)
     of_file = fairexit.evaluate(run.predictions("test"), group="skin_tone", threshold=theta)
     predictions = fairexit.read_predictions(run.predictions("test"))
     of_memory = fairexit.evaluate(predictions, group="skin_tone", threshold=theta)

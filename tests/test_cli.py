@@ -85,15 +85,69 @@ def test_json_has_the_promised_keys(command, copy):
     assert policy["candidates"][-1]["cost"] == 1
 
 
-def test_a_given_theta_is_not_stored_and_the_policy_is(command, copy):
-    assert command("evaluate", copy, "--threshold", "0.5")[0] == 0
-    assert not (copy / "policy.json").exists()
+def policy_of(run):
+    return json.loads((run / "policy.json").read_text())
+
+
+def test_a_theta_set_by_hand_becomes_the_policy(command, copy):
     status, _, err = command("evaluate", copy, "--threshold", "policy")
     assert status == 2
     assert "no stored policy" in err
+    status, printed, _ = command("evaluate", copy, "--threshold", "0.4")
+    assert status == 0
+    assert "Theta was set by hand, not chosen on validation." in printed
+    assert f"It is now the policy of {copy}, which predict and load_model use" in printed
+    assert policy_of(copy)["theta"] == 0.4
+    assert policy_of(copy)["rule"] == "by hand"
+    metrics = json.loads((copy / "metrics.json").read_text())["skin_tone"]
+    assert metrics["policy"] == policy_of(copy)
+    assert command("predict", copy, "--policy-only", "--split", "test")[0] == 0
+    answers = pd.read_csv(copy / "predictions" / "test_answers.csv", dtype={"exit": str})
+    early = answers[answers["exit"] != "f"]
+    assert len(early)
+    assert (early["confidence"] >= 0.4 - 1e-4).all()
+    page = copy.parent / "r.html"
+    assert command("report", copy, "--out", page)[0] == 0
+    assert "Theta was set by hand, not chosen on validation." in page.read_text()
     command("evaluate", copy, "--grid", "0.3,0.4,0.5", "--rule", "f1")
-    assert json.loads((copy / "policy.json").read_text())["theta"] in (0.3, 0.4, 0.5, None)
+    assert policy_of(copy)["theta"] in (0.3, 0.4, 0.5, None)
+    assert policy_of(copy)["rule"] == "f1"
     assert command("evaluate", copy, "--threshold", "policy")[0] == 0
+
+
+def test_what_is_not_stored(command, copy):
+    status, printed, _ = command("evaluate", copy, "--threshold", "0.4", "--no-store")
+    assert status == 0
+    assert "set by hand" in printed
+    assert "now the policy" not in printed
+    assert not (copy / "policy.json").exists()
+    assert not (copy / "metrics.json").exists()
+    assert command("evaluate", copy, "--threshold", "0.4,0.5,0.6")[0] == 2
+    assert not (copy / "policy.json").exists()
+
+
+def test_a_threshold_for_each_exit(command, copy):
+    status, printed, _ = command("evaluate", copy, "--threshold", "none,0.4")
+    assert status == 0
+    assert "threshold none, 0.4, by hand" in printed
+    assert policy_of(copy)["theta"] == [None, 0.4]
+    assert command("predict", copy, "--policy-only", "--split", "test")[0] == 0
+    answers = pd.read_csv(copy / "predictions" / "test_answers.csv", dtype={"exit": str})
+    assert set(answers["exit"]) == {"3", "f"}
+    status, printed, _ = command("evaluate", copy, "--per-exit", "--grid", "0.3,0.35,0.4")
+    assert status == 0
+    assert "Each exit has a theta of its own: a greedy search" in printed
+    assert any(isinstance(c["theta"], list) for c in policy_of(copy)["candidates"])
+    for measure in ("entropy", "margin"):
+        words = ("--grid", "0.1,0.2", "--confidence-measure", measure, "--rule", "eodd")
+        assert command("evaluate", copy, *words)[0] == 0
+        assert policy_of(copy)["confidence_measure"] == measure
+        assert command("predict", copy, "--policy-only", "--split", "test")[0] == 0
+        answers = pd.read_csv(copy / "predictions" / "test_answers.csv", dtype={"exit": str})
+        every = read_predictions(copy / "predictions" / "test.parquet")
+        exits = [every.exit_names.index(e) for e in answers["exit"]]
+        confidence = every.confidence(measure)[np.arange(len(every)), exits]
+        assert answers["confidence"].to_numpy() == pytest.approx(confidence, abs=1e-4)
 
 
 def test_the_policys_answers_are_those_of_all_exits(command, copy):
@@ -194,6 +248,16 @@ def test_theta_is_never_chosen_on_test(command, copy):
     ("words", "message"),
     [
         (("evaluate", "RUN", "--threshold", "1.5"), "threshold 1.5 is out of range"),
+        (("evaluate", "RUN", "--threshold", "0.5,0.6,0.7"), "3 thresholds but 2 internal exits"),
+        (("evaluate", "RUN", "--threshold", "none"), "--threshold is 'none'; give a number"),
+        (
+            ("evaluate", "RUN", "--threshold", "0.9", "--per-exit"),
+            "--per-exit searches thresholds on validation, so that --threshold must be auto",
+        ),
+        (
+            ("evaluate", "RUN", "--confidence-measure", "top2"),
+            "'top2' is not one of 'max_probability', 'margin', 'entropy'",
+        ),
         (("evaluate", "RUN", "--threshold", "high"), "--threshold is 'high'; give a number"),
         (("evaluate", "RUN", "--grid", "0.5,x"), "--grid is '0.5,x'; give a number"),
         (("evaluate", "RUN", "--rule", "eod"), "did you mean 'eodd'"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fairexit.config import RunConfig
     from fairexit.data.prepared import Prepared
     from fairexit.evaluation.assess import Assessment
+    from fairexit.evaluation.theta import Theta
     from fairexit.predictions.data import Predictions
     from fairexit.report.audit_report import AuditReport
 
@@ -228,21 +229,25 @@ def evaluate(
     *,
     split: str = "test",
     group: str | None = None,
-    threshold: str | float | Sequence[float] = "auto",
+    threshold: "str | Theta" = "auto",
+    per_exit: bool = False,
     rule: str = "f1",
     tolerance: float = 0.01,
     grid: Sequence[float] | None = None,
     fallback: Literal["final", "most_confident"] = "final",
+    confidence_measure: Literal["max_probability", "margin", "entropy"] = "max_probability",
     empty: Literal["exclude", "zero"] = "exclude",
+    store: bool = True,
     plugins: "Plugins" = (),
     **table: Any,
 ) -> "Assessment":
     """Measure accuracy and fairness of a run or of a table of predictions.
 
-    For a run, `metrics.json` is written into its folder, and `policy.json` where a threshold is
-    chosen for the run's own attribute.
+    For a run, `metrics.json` is written into its folder, and a threshold for the run's own
+    attribute, chosen on validation or set by hand, becomes its policy in `policy.json`.
 
         fairexit.evaluate("runs/me").evaluation.metrics["f1"]
+        fairexit.evaluate("runs/me", threshold=0.9, store=False)
 
     Args:
         source: a predicted run or its folder, a file of predictions, a data frame, or
@@ -250,33 +255,42 @@ def evaluate(
         split: the split that is measured; a table without a column of splits is measured whole.
         group: the sensitive attribute; by default the run's own, or the only one.
         threshold: `auto` (chosen on validation), `policy` (the run's stored one), a number, or a
-            sequence with one number for each internal exit.
+            sequence with one number for each internal exit, None where no sample leaves.
+        per_exit: whether `auto` searches a threshold for each internal exit; the search is greedy,
+            see `fairexit.evaluation.per_exit.search_per_exit`.
         rule: how `auto` chooses: "f1", the cheapest threshold whose macro F1 is within the
             tolerance of the best, unless another is shown to be fairer; or a metric such as
             "eodd", see `fairexit.evaluation.choose.choose_theta`.
         tolerance: loss of macro F1 that the rule allows.
         grid: the thresholds that `auto` tries; by default the paper's.
         fallback: which exit answers when none reaches the threshold.
+        confidence_measure: what is compared with the threshold: the largest probability, the
+            largest minus the second (`margin`), or one minus the normalised entropy (`entropy`).
         empty: whether a rate without samples is left out of the gaps, or counts as 0.
+        store: whether the files of a run are written.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
         table: how a table is read: `label`, `prediction`, `prob_prefix`, `score`, `positive`,
             `cut`, `bins`, `merge` and the others of `fairexit.predictions.reading.Reading`. For
             a run, `bins`, `merge`, `min_group` and `unknown_values` apply, and nothing is stored.
     Raises:
-        UserError: no such run or file, or a threshold is to be chosen without validation rows.
+        UserError: no such run or file, a threshold is to be chosen without validation rows, or
+            arguments that do not fit each other.
     """
     load_plugins(plugins)
     from fairexit.config_files import build_section
-    from fairexit.evaluation.assess import Choice, assess
+    from fairexit.evaluation.assess import assess
+    from fairexit.evaluation.choice import Choice
     from fairexit.evaluation.choose import GRID
     from fairexit.predictions.reading import Reading
 
     choice = Choice(
         threshold=threshold if isinstance(threshold, str | float | int) else tuple(threshold),
+        per_exit=per_exit,
         grid=GRID if grid is None else tuple(grid),
         rule=rule,
         tolerance=tolerance,
         fallback=fallback,
+        confidence_measure=confidence_measure,
     )
     predictions = source.path if isinstance(source, Run) else source
     how = build_section("", Reading, table)
@@ -292,6 +306,7 @@ def evaluate(
         choice=choice,
         empty=empty,
         reading=how,
+        store=store,
     )
 
 
@@ -310,7 +325,9 @@ def audit(
     cohort: "Table | None" = None,
     positive: str | int | Sequence[str | int] = (),
     intersections: bool = False,
-    threshold: str | float | tuple[float, ...] | None = None,
+    threshold: "str | Theta | None" = None,
+    fallback: Literal["final", "most_confident"] = "final",
+    confidence_measure: Literal["max_probability", "margin", "entropy"] = "max_probability",
     name: str = "the model",
     title: str = "",
     settings: "AuditSettings | None" = None,
@@ -349,7 +366,10 @@ def audit(
             and specificity are measured. Of two classes one is taken by default, see the report.
         intersections: also audit the attributes crossed with each other.
         threshold: for a model with several exits: `auto`, `policy`, a number, or one number for
-            each internal exit.
+            each internal exit; by default `policy` where one is stored, else `auto`.
+        fallback: which exit answers when none reaches a threshold that is given or chosen.
+        confidence_measure: what is compared with a threshold that is given or chosen, as for
+            `fairexit.evaluate`.
         name: name of the model in the report.
         title: title of the report; by default the name of the model.
         settings: numbers of resamples and permutations, seed and confidence level.
@@ -366,6 +386,7 @@ def audit(
     from fairexit.auditing import inputs
     from fairexit.auditing.audit import audit_sources
     from fairexit.config_files import build_section
+    from fairexit.evaluation.choice import Choice
     from fairexit.predictions.reading import Reading
     from fairexit.report.audit_report import AuditReport
 
@@ -401,7 +422,7 @@ def audit(
             reading=build_section("", Reading, how | named),
             groups=attributes,
             split=split,
-            threshold=threshold,
+            choice=Choice(threshold, fallback=fallback, confidence_measure=confidence_measure),
         )
         sources = [reader.open(seed, name) for seed in _as_list(table, many)]
     baselines = []

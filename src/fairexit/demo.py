@@ -7,7 +7,8 @@ from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.data.prepared import open_prepared
 from fairexit.errors import UserError, option
-from fairexit.evaluation.assess import Assessment, Choice, assess
+from fairexit.evaluation.assess import Assessment, assess
+from fairexit.evaluation.choice import Choice
 from fairexit.inference.predict import predict
 from fairexit.report.page import write_page
 from fairexit.training.fit import train

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from drawn_predictions import change, draw, source
 from fairexit.auditing.source import align, named_alike, open_source, same_partition
 from fairexit.errors import UserError
+from fairexit.evaluation.choice import Choice
 from fairexit.predictions.files import write_predictions
 
 words = st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1, max_size=8)
@@ -90,7 +91,7 @@ def test_a_file_of_two_splits(tmp_path):
     assert found.policy.split == "val"
     assert len(found.predictions) == len(found.validation) == 60
     assert (found.name, found.cluster_name) == ("p", "cluster")
-    assert open_source(tmp_path / "p.parquet", split="val", threshold=0.9).validation is None
+    assert open_source(tmp_path / "p.parquet", split="val", choice=Choice(0.9)).validation is None
     with pytest.raises(
         UserError,
         match="the threshold is chosen for a sensitive attribute; name its column with 'groups'",
@@ -99,7 +100,7 @@ def test_a_file_of_two_splits(tmp_path):
 
 
 def test_a_run_brings_its_policy_group_costs_and_data(tiny_run, tiny, tmp_path):
-    found = open_source(tiny_run.path, threshold="auto")
+    found = open_source(tiny_run.path, choice=Choice("auto"))
     assert found.group == "skin_tone"
     assert found.policy.split == "val"
     assert found.relative_costs[-1] == 1
@@ -118,7 +119,7 @@ def test_a_run_of_an_older_version_says_why_there_is_no_cost(tiny_run, tmp_path)
     del described["exit_costs"]
     described["data"]["checksums"] = {}
     (tmp_path / "run" / "config.json").write_text(json.dumps(described))
-    found = open_source(tmp_path / "run", threshold=0.5)
+    found = open_source(tmp_path / "run", choice=Choice(0.5))
     assert found.costs is None
     assert "did not store what its exits cost" in found.cost_reason
     assert found.dataset == {}

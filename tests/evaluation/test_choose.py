@@ -10,11 +10,13 @@ import pytest
 
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError
-from fairexit.evaluation import choose
-from fairexit.evaluation.assess import Choice, assess
-from fairexit.evaluation.choose import GRID, N_RESAMPLES, choose_theta
+from fairexit.evaluation import validation
+from fairexit.evaluation.assess import assess
+from fairexit.evaluation.choice import Choice
+from fairexit.evaluation.choose import GRID, choose_theta
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import select
+from fairexit.evaluation.validation import N_RESAMPLES
 from fairexit.metrics.counts import count
 from fairexit.metrics.record import compute
 from fairexit.predictions.files import Predictions
@@ -152,7 +154,7 @@ def exact(p: Predictions, theta: float | None) -> tuple[Fraction, Fraction]:
     groups, names = p.group("sex")
     classes = range(len(p.classes))
     cells = [[[0 for _ in classes] for _ in classes] for _ in names]
-    answers = p.answers_at(select(p.confidence, theta))
+    answers = p.answers_at(select(p.confidence(), theta))
     for g, label, answer in zip(groups, p.labels, answers, strict=True):
         cells[g][label][answer] += 1
     f1s, rates = [], []
@@ -182,7 +184,7 @@ def test_ties_go_to_the_larger_theta_as_in_exact_arithmetic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Small tables have many ties, which sums of floats break."""
-    monkeypatch.setattr(choose, "N_RESAMPLES", 10)
+    monkeypatch.setattr(validation, "N_RESAMPLES", 10)
     grid, broken = [0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95], 0
     for seed in range(200):
         p = make(n=16, classes=2, exits=3, seed=seed, unknown=False)
@@ -199,7 +201,7 @@ def test_ties_go_to_the_larger_theta_as_in_exact_arithmetic(
         if not by_f1.reason.startswith("Eodd of"):
             best = max(f1 for f1, _ in values.values())
             close = [theta for theta in grid if values[theta][0] >= best - Fraction(3, 10)]
-            depth = {theta: select(p.confidence, theta).sum() for theta in close}
+            depth = {theta: select(p.confidence(), theta).sum() for theta in close}
             cheapest = [theta for theta in close if depth[theta] == min(depth.values())]
             assert by_f1.theta == max(cheapest, default=None), seed
     assert broken > 1
@@ -296,7 +298,7 @@ def test_candidates_are_what_validation_measures() -> None:
     policy = choose_theta(predictions, "sex", costs=costs, fallback="most_confident")
     known = predictions.attributes["sex"] >= 0
     for candidate in policy.candidates:
-        exits = select(predictions.confidence[known], candidate.theta)
+        exits = select(predictions.confidence()[known], candidate.theta)
         assert candidate.early == pytest.approx((exits < 2).mean())
         assert candidate.cost == pytest.approx(np.take(costs, exits).mean() / 4)
         if candidate.theta is not None:

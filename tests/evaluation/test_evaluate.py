@@ -30,7 +30,7 @@ def test_keys_and_numbers() -> None:
     assert [*result] == [*KEYS.split(), *numbers]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     groups = predictions.attributes["sex"]
-    exits = select(predictions.confidence, 0.7)
+    exits = select(predictions.confidence(), 0.7)
     chosen = predictions.probabilities[np.arange(300), exits]
     for g, name in enumerate(("a", "b")):
         inside = groups == g

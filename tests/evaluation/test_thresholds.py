@@ -1,6 +1,7 @@
 """Exit selection and the sweep against explicit loops; the policy and its file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairexit.errors import UserError
-from fairexit.evaluation.policy import Candidate, Fallback, Policy
+from fairexit.evaluation.candidate import Candidate
+from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.theta import Fallback
 from fairexit.evaluation.thresholds import select, sweep
 from fairexit.metrics.counts import count, margins
+from fairexit.predictions.confidence import CONFIDENCE_MEASURES
 from fairexit.predictions.files import Predictions
 from random_predictions import FEW
 
@@ -32,9 +36,10 @@ def test_select_equals_a_loop(
     seed: int, thetas: list[float], fallback: Fallback, exits: int
 ) -> None:
     probabilities = coarse(seed, exits=exits)
-    thresholds: list[float | list[float]] = [*thetas]
+    thresholds: list[float | list[float | None]] = [*thetas]
     if exits > 1:
         thresholds.append([thetas[e % len(thetas)] for e in range(exits - 1)])
+        thresholds.append([None if e == seed % 3 else thetas[0] for e in range(exits - 1)])
     for theta in thresholds:
         each = theta if isinstance(theta, list) else [theta] * (exits - 1)
         for sample, chosen in zip(
@@ -43,7 +48,7 @@ def test_select_equals_a_loop(
             confidence = sample.max(-1)
             slow = exits - 1 if fallback == "final" else int(np.argmax(confidence))
             for e in reversed(range(exits - 1)):
-                if confidence[e] >= np.float32(each[e]):
+                if each[e] is not None and confidence[e] >= np.float32(each[e]):
                     slow = e
             assert chosen == slow
 
@@ -54,17 +59,19 @@ def test_no_theta_means_the_final_exit() -> None:
 
 
 @FEW
-@given(st.integers(0, 2**32), TENTHS, FALLBACKS)
-def test_sweep_equals_select_and_count(seed: int, thetas: list[float], fallback: Fallback) -> None:
+@given(st.integers(0, 2**32), TENTHS, FALLBACKS, st.sampled_from([*CONFIDENCE_MEASURES]))
+def test_sweep_equals_select_and_count(
+    seed: int, thetas: list[float], fallback: Fallback, measure: str
+) -> None:
     n = 20
     rng = np.random.default_rng(seed)
     probabilities = coarse(seed, n)
     groups = rng.integers(-1, 3, n)
     groups[:2] = 0, 2
     predictions = _predictions(probabilities, rng.integers(0, 2, n), groups)
-    counts, share = sweep(predictions, "g", thetas, fallback)
+    counts, share = sweep(predictions, "g", thetas, fallback=fallback, confidence_measure=measure)
     for t, theta in enumerate(thetas):
-        exits = select(probabilities.max(-1), theta, fallback)
+        exits = select(predictions.confidence(measure), theta, fallback)
         answers = probabilities[np.arange(n), exits].argmax(-1)
         expected = count(predictions.labels, answers, groups, num_classes=2, num_groups=3)
         for ours, counted in zip(counts, margins(expected), strict=True):
@@ -109,6 +116,8 @@ CANDIDATES = (
     [
         Policy(0.99, "final", "eodd", 0.01, "val", "sex"),
         Policy((0.9, 1.0), "most_confident"),
+        Policy((0.9, None), confidence_measure="entropy"),
+        Policy((0.9, None), candidates=(*CANDIDATES, replace(CANDIDATES[0], theta=(0.9, None)))),
         Policy(None, rule="single exit"),
         Policy(0.9, reason="it is the cheapest", candidates=CANDIDATES),
     ],
@@ -135,6 +144,13 @@ def candidate(**changes: Any) -> str:
         ("[]", "the file does not hold a policy"),
         ("{", "policy.json is not a policy: Expecting"),
         ('{"theta": 0.5, "fallback": "x"}', "no fallback 'x'"),
+        (
+            '{"theta": 0.5, "confidence_measure": "entrop"}',
+            "'confidence_measure' is 'entrop'; did you mean 'entropy'",
+        ),
+        ('{"theta": 0.5, "confidence_measure": 1}', "confidence_measure is 1, which is not what"),
+        ('{"theta": ["x", 0.5]}', "theta is .*; it must be a number, a list of numbers or null"),
+        ('{"theta": []}', "there is no threshold"),
         ('{"theta": 0.5, "reason": null}', "reason is None, which is not what a policy holds"),
         ('{"theta": 0.5, "candidates": 1}', "candidates is 1; it must be a list"),
         (
@@ -153,6 +169,14 @@ def test_bad_policy_files(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(UserError, match=message):
         Policy.load(path)
+
+
+def test_a_policy_without_a_confidence_measure_compares_the_largest_probability(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text('{"theta": 0.5, "fallback": "final", "rule": "f1", "split": "val"}')
+    assert Policy.load(path).confidence_measure == "max_probability"
 
 
 def test_policy_paths(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """Early exit against its slow twin: all exits computed, then one chosen by a loop."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairexit.errors import UserError
+from fairexit.evaluation.thresholds import select
 from fairexit.inference.early_exit import early_exit
 from fairexit.models import create_model
+from fairexit.predictions.confidence import CONFIDENCE_MEASURES
 
 torch.manual_seed(0)
 # float64, so that the batch size does not move a confidence across a threshold
@@ -21,16 +24,16 @@ with torch.no_grad():
     ALL = torch.stack([one.logits.softmax(1) for one in NET(IMAGES)], 1)
 
 
-def eager(probabilities, thresholds, fallback):
+def eager(probabilities, thresholds, fallback, measure):
     """Exit and probabilities of each sample, chosen from all (N, E, C)."""
     chosen = []
     for sample in probabilities:
-        confidence = [float(row.max()) for row in sample]
+        confidence = CONFIDENCE_MEASURES[measure].function(sample.numpy())
         taken = len(sample) - 1
         if fallback == "most_confident":
             taken = max(range(len(sample)), key=lambda k: (confidence[k], -k))
         for k, threshold in enumerate(thresholds):
-            if confidence[k] >= threshold:
+            if threshold is not None and confidence[k] >= threshold:
                 taken = k
                 break
         chosen.append(taken)
@@ -38,12 +41,13 @@ def eager(probabilities, thresholds, fallback):
     return torch.tensor(chosen), torch.stack(rows)
 
 
-def check(count, threshold, thresholds, fallback):
-    found = early_exit(NET, IMAGES[:count], threshold, fallback)
-    exits, probabilities = eager(ALL[:count], thresholds, fallback)
-    assert torch.equal(found.exit, exits)
-    torch.testing.assert_close(found.probabilities, probabilities)
-    torch.testing.assert_close(found.confidence, probabilities.amax(1))
+def check(count, threshold, thresholds, fallback, measure="max_probability"):
+    answer = early_exit(NET, IMAGES[:count], threshold, fallback, confidence_measure=measure)
+    exits, probabilities = eager(ALL[:count], thresholds, fallback, measure)
+    assert torch.equal(answer.exit, exits)
+    torch.testing.assert_close(answer.probabilities, probabilities)
+    confidence = CONFIDENCE_MEASURES[measure].function(probabilities.numpy())
+    torch.testing.assert_close(answer.confidence, torch.from_numpy(confidence))
 
 
 fallbacks = st.sampled_from(["final", "most_confident"])
@@ -58,11 +62,29 @@ def test_one_threshold_equals_choosing_afterwards(count, theta, fallback):
 @settings(max_examples=30, deadline=None)
 @given(
     count=st.integers(1, len(IMAGES)),
-    thetas=st.lists(st.floats(0.3, 1), min_size=4, max_size=4),
+    thetas=st.lists(st.floats(0.01, 1) | st.none(), min_size=4, max_size=4),
     fallback=fallbacks,
+    measure=st.sampled_from([*CONFIDENCE_MEASURES]),
 )
-def test_thresholds_per_exit_equal_choosing_afterwards(count, thetas, fallback):
-    check(count, thetas, thetas, fallback)
+def test_thresholds_per_exit_equal_choosing_afterwards(count, thetas, fallback, measure):
+    check(count, thetas, thetas, fallback, measure)
+
+
+@pytest.mark.parametrize("measure", [*CONFIDENCE_MEASURES])
+def test_a_network_and_stored_predictions_agree_to_the_last_bit(measure):
+    net = create_model("resnet18", 3, stem="small").eval()
+    images = IMAGES.float()
+    answer = early_exit(net, images, 1e-9, confidence_measure=measure)
+    assert answer.exit.tolist() == [0] * len(images)
+    stored = net.probabilities(images).detach().numpy()
+    confidence = CONFIDENCE_MEASURES[measure].function(stored)
+    assert confidence.dtype == np.float32
+    assert np.array_equal(answer.confidence.numpy(), confidence[:, 0])
+    for k, value in enumerate(confidence[:, 0]):
+        for theta in (value, np.nextafter(value, np.float32(2))):
+            exits = early_exit(net, images, [theta, None, None, None], confidence_measure=measure)
+            assert (exits.exit[k] == 0) == (select(confidence, float(theta))[k] == 0)
+            assert (exits.exit[k] == 0) == (theta == value)
 
 
 def test_the_examples_use_every_exit():
@@ -147,6 +169,8 @@ def test_bad_calls():
         UserError, match="there is no fallback 'last'; available: final, most_confident"
     ):
         early_exit(NET, IMAGES, 0.5, "last")
+    with pytest.raises(UserError, match="'confidence_measure' is 'top2'; available: entropy, marg"):
+        early_exit(NET, IMAGES, 0.5, confidence_measure="top2")
     with pytest.raises(UserError, match="at least 28x28 px, but these have 20x20 px"):
         early_exit(NET, IMAGES[..., :20, :20], 0.5)
     with pytest.raises(UserError, match=r"call net.eval\(\) first"):

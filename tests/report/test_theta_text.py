@@ -50,15 +50,51 @@ def test_what_is_not_known_is_left_out():
                                   "same rule chooses 0.8.")  # fmt: skip
 
 
-def test_nothing_is_said_of_a_theta_that_no_rule_chose():
-    assert [*choice_lines(Policy(0.8))] == []
+BY_HAND = "Theta was set by hand, not chosen on validation."
+
+
+def test_a_theta_that_no_rule_chose():
+    assert [*choice_lines(Policy(0.8))] == [BY_HAND]
     assert [*choice_lines(Policy(None, rule="single exit"))] == []
 
 
 def test_page_card_and_markdown_say_it():
-    audit = made_audit()
-    audit = replace(audit, facts=replace(audit.facts, policy=POLICY.to_dict()))
-    for text in (render_audit(audit), render_card(audit), to_markdown(audit)):
-        text = plain(text.replace("&#39;", "'").replace("\\", ""))
+    for text in texts_of(POLICY):
         for line in LINES:
             assert line in text
+
+
+def texts_of(policy):
+    """Page, card and Markdown of an audit under a policy."""
+    audit = made_audit()
+    audit = replace(audit, facts=replace(audit.facts, policy=policy.to_dict()))
+    for text in (render_audit(audit), render_card(audit), to_markdown(audit)):
+        yield plain(text.replace("&#39;", "'").replace("\\", ""))
+
+
+def test_page_card_and_markdown_say_that_it_was_set_by_hand():
+    for text in texts_of(Policy(0.8)):
+        assert BY_HAND in text
+    for text in texts_of(POLICY):
+        assert "by hand" not in text
+
+
+def test_a_theta_of_each_exit():
+    thetas = (0.8, None, 0.9, 0.9)
+    candidates = (*CANDIDATES[:2], replace(CANDIDATES[0], theta=thetas), CANDIDATES[2])
+    policy = replace(POLICY, theta=thetas, candidates=candidates, confidence_measure="entropy")
+    _, search, stable, random = (plain(line) for line in choice_lines(policy))
+    assert search == (
+        "Each exit has a theta of its own: a greedy search, one exit after the other, tried 4 "
+        "candidates, and may have missed a better one."
+    )
+    assert "the same rule chooses (0.8, none, 0.9, 0.9); 0.8 in 92.5 %" in stable
+    assert random == LINES[2]
+    for text in texts_of(policy):
+        assert (
+            "a sample leaves at the first exit whose confidence (one minus the normalised entropy) "
+            "reaches the threshold of that exit (exit 1: 0.8; exit 2: none leaves; exit 3: 0.9; "
+            "exit 4: 0.9), chosen by rule f1 on val"
+        ) in text
+    for text in texts_of(Policy((None, None, None, None))):
+        assert "every sample leaves at the final exit" in text.lower()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from fairexit.config_files import build_config
-from fairexit.evaluation.assess import Choice
+from fairexit.evaluation.choice import Choice
 from fairexit.runs import Run
 from fairexit.study.notes import left_out_note, settings_note
 from fairexit.study.paper_tables import inactive

@@ -35,7 +35,8 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
         assert word in printed
     assert "synthetic-ME-FairPrune-seed0: done (2 of 2 runs" in err
     out = tmp_path / "s" / "tables" / "synthetic"
-    names = {"methods.md", "methods.tex", "methods.csv", "figure2a.png", "figure2b.svg"}
+    names = {"methods.md", "methods.tex", "methods.csv", "figure2a-ME-FairPrune.png"}
+    names |= {"figure2b-ME-FairPrune.svg"}
     names |= {"claims.csv", "chance.csv", "verdicts.md", "verdicts.csv", "figureS1-ME-ERM.svg"}
     assert names <= {file.name for file in out.iterdir()}
     page = (out / "verdicts.md").read_text()
@@ -63,6 +64,17 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     tex = (out / "methods.tex").read_text()
     assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 1
     assert r"skin\_tone" in tex
+
+    for row, message in (
+        ("ME-FairPrun", "--figure-row is 'ME-FairPrun', which is not a row of the study; did you"),
+        ("ERM", "which has a single exit, so that it has no figure over theta"),
+    ):
+        tree["rows"]["ERM"] = {"model": {"exits": "none"}}
+        (tmp_path / "t.yaml").write_text(yaml.safe_dump(tree))
+        status, _, err = command(
+            "study", tmp_path / "t.yaml", "--out", tmp_path / "s", "--figure-row", row
+        )
+        assert (status, message in err) == (2, True), err
 
     before = {f: f.read_bytes() for f in (tmp_path / "s").rglob("*.*") if "tables" in f.parts}
     assert command(*words, "--collect")[0] == 0

@@ -15,6 +15,7 @@ from fairexit.evaluation.thresholds import sweep
 from fairexit.metrics.counts import Margins
 from fairexit.metrics.rates import Values, ratio_known
 from fairexit.metrics.record import compute, main_metrics
+from fairexit.predictions.confidence import check_confidence_measure
 from fairexit.stats.permutation import permute
 from fairexit.stats.proportions import accuracies, true_positives
 from fairexit.stats.sample import Sample
@@ -93,13 +94,20 @@ def measure_exits(source: Source, samples: AttributeSample, settings: AuditSetti
 def theta_curve(source: Source, attribute: str) -> Curve:
     """Accuracy, fairness, exit shares and cost at many thresholds, to look at only."""
     p = source.predictions
-    lowest = 1 / len(p.classes)
+    policy = source.policy
+    lowest = check_confidence_measure(policy.confidence_measure).lowest(len(p.classes))
     near_one = 1 - np.logspace(-1, -4, 31)
-    theta = source.policy.theta
+    theta = policy.theta
     used = [theta] if isinstance(theta, float) else []
     values = [*np.linspace(lowest, 1, 41), *near_one, *used]
-    thetas = np.unique(np.round(values, 5).clip(lowest, 1))
-    counts, share = sweep(p, attribute, thetas.tolist(), source.policy.fallback)
+    thetas = np.unique(np.round(values, 5).clip(max(lowest, 1e-5), 1))
+    counts, share = sweep(
+        p,
+        attribute,
+        thetas.tolist(),
+        fallback=policy.fallback,
+        confidence_measure=policy.confidence_measure,
+    )
     metrics = compute(counts, main_metrics())
     sizes = counts.actual.sum(-1)[0]
     mean = np.einsum("tme,m->te", np.nan_to_num(share), sizes / sizes.sum())
@@ -198,6 +206,7 @@ def _confusions(
 
 def _extremes(source: Source, samples: AttributeSample) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Ids of the samples that leave first with the highest and last with the lowest confidence."""
-    order = np.lexsort((-source.probabilities.max(-1), source.exits))
+    confidence = source.predictions.confidence(source.policy.confidence_measure)
+    order = np.lexsort((-confidence[np.arange(len(confidence)), source.exits], source.exits))
     order, ids = order[samples.rows[order]], source.predictions.ids
     return tuple(ids[order[:MAX_IDS]].tolist()), tuple(ids[order[: -MAX_IDS - 1 : -1]].tolist())

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.source import Source, open_source, source_of
+from fairexit.auditing.source import STORED, Source, open_source, source_of
 from fairexit.errors import UserError, option, short
-from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.choice import Choice
+from fairexit.evaluation.policy import SINGLE_EXIT, Policy
 from fairexit.predictions.arrays import from_arrays, from_frame
 from fairexit.predictions.data import Predictions
 from fairexit.predictions.reading import Reading
@@ -30,17 +31,17 @@ class TableReader:
         reading: the names of their columns and what their cells mean.
         groups: the sensitive attributes.
         split: the split to measure.
-        threshold: of models with several exits: numbers, `auto` or `policy`.
+        choice: how the threshold of models with several exits is chosen.
     """
 
     reading: Reading
     groups: Sequence[str] = ()
     split: str = "test"
-    threshold: str | float | tuple[float, ...] | None = None
+    choice: Choice = STORED
 
     def open(self, table: Any, name: str) -> Source:
         """The source of a table; `name` is the model's name if the table does not have one."""
-        options: dict[str, Any] = {"split": self.split, "threshold": self.threshold}
+        options: dict[str, Any] = {"split": self.split, "choice": self.choice}
         if isinstance(table, str | Path):
             return open_source(Path(table), self.groups, reading=self.reading, **options)
         if not isinstance(table, Predictions):
@@ -108,4 +109,4 @@ def with_answers(source: Source, answers: NDArray[Any]) -> Source:
     predictions = replace(
         p, probabilities=baseline.probabilities, exit_names=("f",), given=baseline.given
     )
-    return Source("the baseline", predictions, Policy(None, rule="single exit"))
+    return Source("the baseline", predictions, Policy(None, rule=SINGLE_EXIT))

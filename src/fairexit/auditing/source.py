@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option, short
-from fairexit.evaluation.assess import Choice, choose_policy, stored_predictions
+from fairexit.evaluation.choice import Choice, choose_policy, stored_predictions
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.thresholds import select
+from fairexit.evaluation.thresholds import answering_exits
 from fairexit.predictions.data import Names, Predictions, first_row
 from fairexit.predictions.files import read_predictions
 from fairexit.predictions.reading import Reading
@@ -25,6 +25,9 @@ NO_COSTS = {
     "file": "a file of predictions does not say what its exits cost",
     "run": "the run was trained by a version that did not store what its exits cost",
 }
+
+STORED = Choice(None)
+"""The policy that a run has stored, or one that is chosen on validation."""
 
 DESCRIBED = ("name", "website", "licence", "skipped", "left_out", "leaks", "mixed_clusters")
 """Keys of `dataset.json` that an audit reports."""
@@ -62,8 +65,7 @@ class Source:
     @cached_property
     def exits(self) -> NDArray[np.int64]:
         """Index of the exit that answers for each sample, (N,)."""
-        p = self.predictions
-        return select(p.confidence, self.policy.theta, self.policy.fallback)
+        return answering_exits(self.predictions, self.policy)
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
@@ -93,7 +95,7 @@ def open_source(
     groups: Sequence[str] = (),
     *,
     split: str = "test",
-    threshold: str | float | tuple[float, ...] | None = None,
+    choice: Choice = STORED,
     reading: Reading | None = None,
 ) -> Source:
     """Open a run's folder or a file of predictions.
@@ -103,17 +105,14 @@ def open_source(
         groups: attributes to keep, however many values they have. If the threshold is to be
             chosen, it is chosen for the first one, by default for that of the run.
         split: the split to measure; a file without splits is measured as a whole.
-        threshold: numbers, `auto` to choose on validation, or `policy` for the one that the run
-            has stored, which is the default if it exists.
+        choice: how the threshold is chosen; by default it is the stored one, if there is one.
         reading: how a file is read.
     Raises:
         UserError: the path does not exist or is not readable, or there are no validation rows to
             choose the threshold on.
     """
     if path.is_dir():
-        return _run(
-            open_run(path), groups, split, threshold=threshold, reading=reading or Reading()
-        )
+        return _run(open_run(path), groups, split, choice=choice, reading=reading or Reading())
     reading = reading or Reading()
     predictions = read_predictions(path, groups, only=False, reading=reading)
     source = source_of(
@@ -121,7 +120,7 @@ def open_source(
         path.stem,
         groups,
         split=split,
-        threshold=threshold,
+        choice=choice,
         cluster_name=reading.cluster,
     )
     return replace(source, path=str(path))
@@ -133,13 +132,12 @@ def source_of(
     groups: Sequence[str] = (),
     *,
     split: str = "test",
-    threshold: str | float | tuple[float, ...] | None = None,
+    choice: Choice = STORED,
     cluster_name: str = "cluster",
 ) -> Source:
     """The source of predictions in memory; arguments and errors as for `open_source`."""
     splits = predictions.splits
     measured = predictions if splits == [""] else predictions.of_split(split)
-    choice = Choice("auto" if threshold is None else threshold)
     return Source(
         name,
         measured,
@@ -150,11 +148,9 @@ def source_of(
 
 
 def _run(
-    run: Run, groups: Sequence[str], split: str, *, threshold: Any, reading: Reading
+    run: Run, groups: Sequence[str], split: str, *, choice: Choice, reading: Reading
 ) -> Source:
     measured = stored_predictions(run, split, reading)
-    stored = run.policy.is_file()
-    choice = Choice(("policy" if stored else "auto") if threshold is None else threshold)
     policy = _choose(choice, groups or [run.description["group"]], measured, run)
     has_validation = split != "val" and run.predictions("val").is_file()
     costs = run.description.get("exit_costs")
@@ -191,7 +187,7 @@ def _choose(
 ) -> Policy:
     """The policy, chosen for the first attribute if it is not given or stored."""
     several_exits = len(predictions.exit_names) > 1
-    if several_exits and choice.threshold == "auto" and not groups:
+    if several_exits and choice.threshold in ("auto", None) and not groups:
         raise UserError(
             "the threshold is chosen for a sensitive attribute; name its column with "
             f"{option('groups')}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fairexit.commands.common import (
+    ConfidenceMeasure,
+    Fallback,
     Plugins,
     Split,
     check_exists,
@@ -77,11 +79,14 @@ def audit(
     threshold: Annotated[
         str | None,
         typer.Option(
-            help="Confidence at which an image leaves: policy, auto (chosen on validation), or a "
-            "number.",
+            help="Confidence at which an image leaves: policy, auto (chosen on validation), a "
+            "number, or one for each internal exit such as 0.5,0.6,none,0.8 (none: no image leaves "
+            "there).",
             show_default="policy where one is stored, else auto",
         ),
     ] = None,
+    fallback: Fallback = "final",
+    confidence_measure: ConfidenceMeasure = "max_probability",
     resamples: Annotated[
         int, typer.Option("--resamples", "--draws", min=100, help="Bootstrap resamples of counts.")
     ] = 10_000,
@@ -167,6 +172,8 @@ def audit(
         intersections=intersections,
         title=title,
         threshold=parsed_threshold,
+        fallback=fallback,
+        confidence_measure=confidence_measure,
         settings=settings,
     )
     for line in [*report.facts.notes, *report.facts.bounds]:

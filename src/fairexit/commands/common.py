@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -15,6 +15,7 @@ from fairexit.docstrings import explanations
 from fairexit.errors import UserError, short
 
 if TYPE_CHECKING:
+    from fairexit.evaluation.theta import Theta
     from fairexit.tables import Table
 
 TABLES = (".csv", ".tsv", ".tab", ".parquet", ".xlsx", ".xls", ".jsonl", ".ndjson")
@@ -108,12 +109,20 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         ) from None
 
 
-def parse_threshold(text: str) -> str | float | tuple[float, ...]:
-    """Parse `auto`, `policy`, a number, or one number for each internal exit."""
+def parse_threshold(text: str) -> "str | Theta":
+    """Parse `auto`, `policy`, a number, or for each internal exit a number or `none`."""
     if text in ("auto", "policy"):
         return text
-    values = numbers("--threshold", text)
-    return values if len(values) > 1 else values[0]
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        values = [None if part == "none" and len(parts) > 1 else float(part) for part in parts]
+    except ValueError:
+        raise UserError(
+            f"--threshold is '{short(text)}'; give a number such as 0.9, one for each internal "
+            "exit such as 0.8,none,0.9 (none: no image leaves there), auto or policy"
+        ) from None
+    first = values[0]
+    return first if len(values) == 1 and first is not None else tuple(values)
 
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
@@ -147,7 +156,19 @@ Threshold = Annotated[
     str,
     typer.Option(
         help="Confidence at which an image leaves: auto (chosen on validation), policy (the run's "
-        "stored one), a number, or one for each internal exit such as 0.8,0.9."
+        "stored one), a number, or one for each internal exit such as 0.5,0.6,none,0.8 (none: no "
+        "image leaves there)."
+    ),
+]
+Fallback = Annotated[
+    Literal["final", "most_confident"],
+    typer.Option(help="Which exit answers when none reaches the threshold."),
+]
+ConfidenceMeasure = Annotated[
+    Literal["max_probability", "margin", "entropy"],
+    typer.Option(
+        help="What is compared with the threshold: the largest probability, the largest minus the "
+        "second largest (margin), or one minus the entropy as a share of its maximum (entropy)."
     ),
 ]
 

@@ -1,11 +1,13 @@
 """fairexit evaluate."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fairexit.commands.common import (
+    ConfidenceMeasure,
+    Fallback,
     Group,
     Plugins,
     Split,
@@ -17,6 +19,9 @@ from fairexit.commands.common import (
 )
 from fairexit.commands.table_options import table_options
 from fairexit.terminal import note, say
+
+if TYPE_CHECKING:
+    from fairexit.evaluation.assess import Assessment
 
 EXAMPLE = "fairexit evaluate runs/me --tolerance 0.02"
 
@@ -33,6 +38,14 @@ def evaluate(
     split: Split = "test",
     group: Group = None,
     threshold: Threshold = "auto",
+    per_exit: Annotated[
+        bool,
+        typer.Option(
+            "--per-exit",
+            help="Let auto search a threshold for each exit: exit after exit, greedily, by the "
+            "same rule.",
+        ),
+    ] = False,
     rule: Annotated[
         str,
         typer.Option(
@@ -48,10 +61,8 @@ def evaluate(
             help="Thresholds that auto tries, such as 0.8,0.9,0.999.", show_default="the paper's"
         ),
     ] = None,
-    fallback: Annotated[
-        Literal["final", "most_confident"],
-        typer.Option(help="Which exit answers when none reaches the threshold."),
-    ] = "final",
+    fallback: Fallback = "final",
+    confidence_measure: ConfidenceMeasure = "max_probability",
     empty: Annotated[
         Literal["exclude", "zero"],
         typer.Option(help="Leave rates without images out of the gaps, or count them as 0."),
@@ -62,13 +73,19 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all numbers as JSON instead of tables.")
     ] = False,
+    store: Annotated[
+        bool,
+        typer.Option(
+            help="Write metrics.json and policy.json of a run, or only print the numbers."
+        ),
+    ] = True,
     plugins: Plugins = None,
     table: dict[str, Any],
 ) -> None:
     """Measure accuracy and fairness of a run or of a table of predictions.
 
-    For a run, the numbers go into metrics.json, and a threshold that is chosen on validation
-    becomes the run's policy.
+    For a run, the numbers go into metrics.json, and the threshold, whether chosen on validation or
+    set by hand, becomes the run's policy, which predict and load_model use.
     """
     check_exists(source)
     parsed_threshold = parse_threshold(threshold)
@@ -80,11 +97,14 @@ def evaluate(
         split=split,
         group=group,
         threshold=parsed_threshold,
+        per_exit=per_exit,
         rule=rule,
         tolerance=tolerance,
         grid=thetas,
         fallback=fallback,
+        confidence_measure=confidence_measure,
         empty=empty,
+        store=store,
         **table | ({} if positive is None else {"positive": positive}),
     )
     evaluation = assessment.evaluation
@@ -95,16 +115,33 @@ def evaluate(
 
         print(json_text(evaluation.to_dict()))
         return
+    _show(source, assessment)
+    treatment = "left out of the gaps" if empty == "exclude" else "its rates count as 0"
+    for name, label in evaluation.empty_cells[:MAX_NOTES]:
+        say(f"note: no image of class '{label}' in group '{name}'; {treatment}")
+    if (more := len(evaluation.empty_cells) - MAX_NOTES) > 0:
+        say(f"note: {more:,} more classes are without an image in a group; {treatment}")
+
+
+def _show(source: Path, assessment: "Assessment") -> None:
+    """Print the tables, where the threshold comes from, and what the numbers leave out."""
     from fairexit.evaluation.evaluate import ONE_ANSWER
+    from fairexit.evaluation.policy import BY_HAND
     from fairexit.report import evaluation_tables as tables
     from fairexit.report.theta_text import choice_lines
 
+    evaluation = assessment.evaluation
     show(tables.fairness_table([assessment]))
     show(tables.summary_table([assessment]))
     if len(assessment.predictions.exit_names) > 1:
         show(tables.exit_table(assessment))
     for line in choice_lines(evaluation.policy):
         say(line)
+    if evaluation.policy.rule == BY_HAND and assessment.policy_stored:
+        say(
+            f"It is now the policy of {source}, which predict and load_model use; `fairexit "
+            f"evaluate {source}` chooses one on validation again."
+        )
     if evaluation.unknown:
         say(
             f"note: {evaluation.unknown} of {evaluation.n + evaluation.unknown} samples have no "
@@ -112,8 +149,3 @@ def evaluate(
         )
     if evaluation.only_answer:
         say(f"note: {ONE_ANSWER.format(evaluation.only_answer)}")
-    treatment = "left out of the gaps" if empty == "exclude" else "its rates count as 0"
-    for name, label in evaluation.empty_cells[:MAX_NOTES]:
-        say(f"note: no image of class '{label}' in group '{name}'; {treatment}")
-    if (more := len(evaluation.empty_cells) - MAX_NOTES) > 0:
-        say(f"note: {more:,} more classes are without an image in a group; {treatment}")

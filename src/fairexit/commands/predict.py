@@ -90,14 +90,20 @@ def _show_audit(run: Path, files: list[Path]) -> None:
     Without validation rows an audit cannot choose a threshold.
     """
     from fairexit.evaluation.policy import Policy
+    from fairexit.evaluation.theta import theta_text
+    from fairexit.predictions.confidence import MAX_PROBABILITY
     from fairexit.runs import open_run
 
     stored = open_run(run).policy
-    theta = Policy.load(stored).theta if stored.is_file() else None
-    if theta is not None:
-        thresholds = ",".join(map(str, theta)) if isinstance(theta, tuple) else str(theta)
+    policy = Policy.load(stored) if stored.is_file() else None
+    if policy is not None and policy.theta is not None:
+        options = f"--threshold {theta_text(policy.theta)}"
+        if policy.confidence_measure != MAX_PROBABILITY:
+            options += f" --confidence-measure {policy.confidence_measure}"
+        if policy.fallback != "final":
+            options += f" --fallback {policy.fallback}"
         for file in files:
             say(
-                f"to audit them under the run's policy: fairexit audit {file} --threshold "
-                f"{thresholds} --out audit.html"
+                f"to audit them under the run's policy: fairexit audit {file} {options} "
+                "--out audit.html"
             )

@@ -56,7 +56,8 @@ def report(
     choice_threshold = parse_threshold(threshold)
     from fairexit.config_files import build_section
     from fairexit.data.prepared import open_prepared
-    from fairexit.evaluation.assess import Choice, assess_as_stored
+    from fairexit.evaluation.assess import assess_as_stored
+    from fairexit.evaluation.choice import Choice
     from fairexit.predictions.reading import Reading
     from fairexit.report.page import write_page
 

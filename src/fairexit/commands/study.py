@@ -36,6 +36,14 @@ def study(
         bool,
         typer.Option("--collect", help="Only write the tables and verdicts of finished runs."),
     ] = False,
+    figure_row: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--figure-row",
+            help="A row with exits for Figures 2a and 2b; can be repeated.",
+            show_default="ME-FairPrune or ME-ERM if it was run, else the first row with exits",
+        ),
+    ] = None,
     plugins: Plugins = None,
 ) -> None:
     """Make every run of a grid, then tables, figures and verdicts on the paper's claims.
@@ -53,6 +61,9 @@ def study(
     from fairexit.study.load import load_study
 
     grid = load_study(plan_file)
+    from fairexit.study.figure_rows import check_figure_rows
+
+    check_figure_rows(grid, figure_row or [])
     from fairexit.study.engine import run_study
     from fairexit.study.folder import Folder
     from fairexit.study.overview import image_sentences, overview, share_threads
@@ -72,7 +83,7 @@ def study(
         raise UserError(f"{out} is not a study yet, so there is nothing to collect")
     else:
         failed = folder.refused(grid)
-    for table, note in write_results(grid, folder):
+    for table, note in write_results(grid, folder, figure_row or []):
         show(table)
         say(note)
     for name, error in failed.items():

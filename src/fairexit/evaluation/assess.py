@@ -4,57 +4,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from fairexit.errors import UserError, option, short
-from fairexit.evaluation.choose import DEFAULT_RULE, GRID, choose_theta
+from fairexit.evaluation.choice import Choice, choose_policy, stored_predictions
 from fairexit.evaluation.evaluate import Evaluation, evaluate
-from fairexit.evaluation.policy import Fallback, Policy, check_fallback, check_theta
-from fairexit.evaluation.rules import check_rule
+from fairexit.evaluation.policy import SINGLE_EXIT
 from fairexit.files import write_json
 from fairexit.metrics.rates import Empty
 from fairexit.predictions.data import Predictions
 from fairexit.predictions.files import read_predictions
 from fairexit.predictions.reading import Reading
 from fairexit.runs import Run, open_run
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How the threshold is chosen.
-
-    Attributes:
-        threshold: `auto` (by `rule`, on validation), `policy` (the one that the run has stored) or
-            numbers.
-        grid: the thresholds that `auto` tries.
-        rule: "f1" or the name of another metric, see `choose_theta`.
-        tolerance: the loss of F1 that the rule allows.
-        fallback: which exit answers when none reaches the threshold.
-    Raises:
-        UserError: the rule or fallback is unknown, or a value is out of range.
-    """
-
-    threshold: str | float | tuple[float, ...] = "auto"
-    grid: tuple[float, ...] = GRID
-    rule: str = DEFAULT_RULE
-    tolerance: float = 0.01
-    fallback: Fallback = "final"
-
-    def __post_init__(self) -> None:
-        check_fallback(self.fallback)
-        check_theta(self.grid)
-        check_rule(self.rule)
-        if not 0 <= self.tolerance <= 1:
-            raise UserError(
-                f"{option('tolerance')} is {self.tolerance}; it is a loss of F1 and must be "
-                "between 0 and 1"
-            )
-        if not isinstance(self.threshold, str):
-            check_theta(self.threshold)
-        elif self.threshold not in ("auto", "policy"):
-            raise UserError(
-                f"{option('threshold')} is '{short(self.threshold)}'; give auto, policy or a number"
-            )
 
 
 @dataclass(frozen=True)
@@ -66,12 +26,14 @@ class Assessment:
         group: the sensitive attribute.
         evaluation: the numbers.
         predictions: the predictions of the measured split.
+        policy_stored: whether the policy was stored as the run's own.
     """
 
     name: str
     group: str
     evaluation: Evaluation
     predictions: Predictions
+    policy_stored: bool = False
 
     def __repr__(self) -> str:
         return f"Assessment of {self.name} by {self.group}: {self.evaluation!r}"
@@ -89,8 +51,9 @@ def assess(
 ) -> Assessment:
     """Evaluate a run, a file of predictions, or predictions in memory.
 
-    The numbers of a run are stored in its metrics.json; a threshold chosen for the attribute that
-    the run was trained for is stored in its policy.json.
+    The numbers of a run are stored in its metrics.json. A threshold for the attribute that the run
+    was trained for, chosen on validation or set by hand, becomes its policy and is stored in its
+    policy.json, so that the numbers are those of the policy.
 
     Args:
         source: a run's folder, a file of predictions, or predictions.
@@ -145,13 +108,15 @@ def _assess_run(
     predictions = stored_predictions(run, split, reading)
     policy = choose_policy(choice, group, empty, predictions=predictions, run=run, reading=reading)
     evaluation = evaluate(predictions, group, policy, empty)
-    if store and reading == Reading():
-        chosen = policy.split is not None or policy.rule == "single exit"
-        # Evaluating another attribute must not change the predictions that the run makes.
-        if chosen and group == run.description["group"]:
-            policy.save(run.policy)
+    store = store and reading == Reading()
+    # Evaluating another attribute must not change the predictions that the run makes.
+    is_new = choice.threshold != "policy" or policy.rule == SINGLE_EXIT
+    policy_stored = store and is_new and group == run.description["group"]
+    if policy_stored:
+        policy.save(run.policy)
+    if store:
         _store(run, split, group, evaluation)
-    return Assessment(run.label, group, evaluation, predictions)
+    return Assessment(run.label, group, evaluation, predictions, policy_stored)
 
 
 def assess_as_stored(
@@ -167,80 +132,6 @@ def assess_as_stored(
     stored = path.is_dir() and Run(path).policy.is_file()
     choice = Choice("policy") if stored else default
     return assess(path, group=group, choice=choice, reading=reading, store=False)
-
-
-def stored_predictions(run: Run, split: str, reading: Reading | None = None) -> Predictions:
-    """The predictions of one split that a run has stored.
-
-    Args:
-        run: the run.
-        split: the split.
-        reading: how groups are made of the values of an attribute.
-    Raises:
-        UserError: the run has no predictions of this split, or the reading names columns, which
-            those of a run need not.
-    """
-    if changed := (reading or Reading()).changed():
-        raise UserError(f"{option(changed[0])} is about a table, but {run.path} is a run")
-    file = run.predictions(split)
-    if not file.is_file():
-        raise UserError(
-            f"{run.path} has no predictions for split '{short(split)}'; make them with "
-            "`fairexit predict`"
-        )
-    return read_predictions(file, reading=reading)
-
-
-def choose_policy(
-    choice: Choice,
-    group: str,
-    empty: Empty,
-    *,
-    predictions: Predictions,
-    run: Run | None,
-    reading: Reading | None = None,
-) -> Policy:
-    """The policy of a run or a table: given, stored, or chosen on validation.
-
-    Args:
-        choice: how the threshold is chosen.
-        group: the attribute for which it is chosen.
-        empty: value of a rate without samples, see `fairexit.metrics.rates`.
-        predictions: the rows; those of split "val" are used if there is no run.
-        run: the run that the predictions belong to, if any.
-        reading: how the groups of a run's validation rows are made.
-    Raises:
-        UserError: there is no stored policy, or there are no validation rows.
-    """
-    if len(predictions.exit_names) == 1:
-        return Policy(None, choice.fallback, "single exit")
-    if choice.threshold == "policy":
-        if run is None or not run.policy.is_file():
-            raise UserError(
-                f"there is no stored policy; set {option('threshold')} to auto to choose one"
-            )
-        return Policy.load(run.policy)
-    if choice.threshold != "auto":
-        return Policy(cast(float | tuple[float, ...], choice.threshold), choice.fallback)
-    if run is not None:
-        validation = stored_predictions(run, "val", reading)
-    elif "val" in predictions.splits:
-        validation = predictions.of_split("val")
-    else:
-        raise UserError(
-            "the threshold is chosen on validation, but this file has no rows of split 'val'; "
-            f"set {option('threshold')} to a number"
-        )
-    return choose_theta(
-        validation,
-        group,
-        thetas=choice.grid,
-        rule=choice.rule,
-        tolerance=choice.tolerance,
-        fallback=choice.fallback,
-        empty=empty,
-        costs=None if run is None else run.description.get("exit_costs"),
-    )
 
 
 def _store(run: Run, split: str, group: str, evaluation: Evaluation) -> None:

@@ -7,29 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, short
-from fairexit.evaluation.policy import (
-    Candidate,
-    Fallback,
-    Policy,
-    check_fallback,
-    check_theta,
-    theta_name,
-)
-from fairexit.evaluation.rules import (
-    DEFAULT_GAP,
-    ByF1,
-    ByMetric,
-    check_rule,
-    paired_errors,
-)
-from fairexit.evaluation.thresholds import select
+from fairexit.evaluation.candidate import Candidate
+from fairexit.evaluation.per_exit import AnyTheta, search_per_exit, standard_errors
+from fairexit.evaluation.policy import SINGLE_EXIT, Policy
+from fairexit.evaluation.rules import DEFAULT_GAP, ByF1, ByMetric, check_rule, paired_errors
+from fairexit.evaluation.theta import Fallback, check_fallback, check_thetas, theta_name
+from fairexit.evaluation.validation import Validation, usable
 from fairexit.metrics.collapse import COLLAPSED
 from fairexit.metrics.rates import Empty, Values
 from fairexit.metrics.record import METRICS
+from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
 from fairexit.predictions.data import Predictions
-from fairexit.stats.clusters import find_clusters
-from fairexit.stats.resampling import measure, named_measures, resample
-from fairexit.stats.sample import Sample
 from fairexit.types import UNKNOWN
 
 GRID = (0.8, 0.85, 0.9, 0.95, 0.99, 0.999)
@@ -37,9 +25,6 @@ GRID = (0.8, 0.85, 0.9, 0.95, 0.99, 0.999)
 
 DEFAULT_RULE = "f1"
 """The rule by which a threshold is chosen by default, see `choose_theta`."""
-
-N_RESAMPLES = 400
-"""Draws of validation behind standard errors and stability: errors are known to within 4 %."""
 
 SHOWN = ("f1", "eopp1", "eodd")
 """Metrics that are stored of every candidate."""
@@ -50,9 +35,11 @@ def choose_theta(
     group: str,
     *,
     thetas: Sequence[float] = GRID,
+    per_exit: bool = False,
     rule: str = DEFAULT_RULE,
     tolerance: float = 0.01,
     fallback: Fallback = "final",
+    confidence_measure: str = MAX_PROBABILITY,
     empty: Empty = "exclude",
     costs: Sequence[float] | None = None,
 ) -> Policy:
@@ -77,45 +64,57 @@ def choose_theta(
     clusters are drawn whole within groups. There the costs and the standard errors stay those of
     the whole validation set. The draws have a fixed seed.
 
+    With `per_exit` the candidates are those that a greedy search of a theta for each exit tries,
+    see `search_per_exit`. The search moves by the metrics on validation; whether a candidate is
+    shown to be fairer is tested once, among all candidates, at 5 % together. Resamples choose among
+    the same candidates, they do not search anew.
+
     Args:
         predictions: rows of the split "val" only.
         group: name of the sensitive attribute.
         thetas: the grid, each in (0, 1].
+        per_exit: whether each internal exit gets a theta of its own.
         rule: "f1", or another key of `fairexit.metrics.METRICS`.
         tolerance: allowed loss of macro F1, for "f1" and for rules that are gaps.
         fallback: as for `select`.
+        confidence_measure: what is compared with theta.
         empty: value of a rate without samples, see `fairexit.metrics.rates`.
         costs: cost of each exit, ascending, (E,); stored as shares of the full network's cost.
     Raises:
-        UserError: rows belong to another split, the rule is unknown, a theta is out of range, the
-            groups cannot be compared, or the number of costs is not that of the exits.
+        UserError: rows belong to another split, the rule or confidence measure is unknown, a theta
+            is out of range, the groups cannot be compared, or the number of costs is not that of
+            the exits.
     """
     _check_split(predictions)
     check_rule(rule)
     check_fallback(fallback)
+    check_confidence_measure(confidence_measure)
     groups, _ = predictions.group(group)  # raises if the groups cannot be compared
-    number = len(predictions.exit_names)
-    if number == 1:
-        return Policy(None, fallback, "single exit")
-    if costs is not None and len(costs) != number:
-        raise UserError(f"there are {len(costs)} exit costs, but {number} exits")
-    grid = np.unique(check_theta(thetas, np.float64))[::-1]
-    candidates: list[float | None] = [*grid.tolist(), None]
+    num_exits = len(predictions.exit_names)
+    if num_exits == 1:
+        return Policy(None, fallback, SINGLE_EXIT)
+    if costs is not None and len(costs) != num_exits:
+        raise UserError(f"there are {len(costs)} exit costs, but {num_exits} exits")
     known = predictions.take(groups != UNKNOWN)
-    # Until an exit is confident every exit is computed, whichever answers in the end.
-    depths = np.stack([select(known.confidence, theta) for theta in candidates])
-    answers = [known.answers_at(select(known.confidence, theta, fallback)) for theta in candidates]
-    values, draws = _measure(known, group, np.stack(answers), names={*SHOWN, rule}, empty=empty)
+    validation = Validation(known, group, fallback, confidence_measure, empty)
+    grid = np.unique(check_thetas(thetas, np.float64))[::-1].tolist()
+    candidates: list[AnyTheta] = [*grid, None]
+    if per_exit:
+        candidates = _search(validation, grid, num_exits - 1, rule=rule, tolerance=tolerance)
+    answers, depths = validation.answers(candidates), validation.depths(candidates)
+    values, draws = validation.draws(answers, {*SHOWN, rule})
     _check_defined(DEFAULT_GAP if rule == "f1" else rule, values, group)
-    errors = paired_errors(draws[DEFAULT_GAP])
-    usable = np.array([_main_share(answer) < COLLAPSED for answer in answers])
-    chooser = (
-        ByF1(candidates, tolerance, cost=depths.mean(1), errors=errors, usable=usable)
-        if rule == "f1"
-        else ByMetric(candidates, tolerance, rule, usable)
+    chooser = _chooser(
+        rule,
+        candidates,
+        tolerance,
+        cost=depths.mean(1),
+        errors=paired_errors(draws[DEFAULT_GAP]),
+        usable=usable(answers),
     )
-    picks = [chooser.choose({k: v[b] for k, v in draws.items()}) for b in range(N_RESAMPLES)]
-    shares = np.bincount(picks, minlength=len(candidates)) / N_RESAMPLES
+    number = len(draws[DEFAULT_GAP])
+    picks = [chooser.choose({k: v[b] for k, v in draws.items()}) for b in range(number)]
+    shares = np.bincount(picks, minlength=len(candidates)) / number
     return Policy(
         candidates[chooser.choose(values)],
         fallback,
@@ -123,17 +122,65 @@ def choose_theta(
         tolerance,
         "val",
         group,
-        chooser.reason(values) + _left_out(candidates, usable),
+        chooser.reason(values) + _left_out(candidates, chooser.usable),
         tuple(_candidates(candidates, values, shares, depths=depths, costs=costs)),
+        confidence_measure,
     )
 
 
-def _main_share(answers: NDArray[np.int64]) -> float:
-    """The largest share of answers (N,) that one class has; 0 without any."""
-    return float(np.bincount(answers).max() / len(answers)) if len(answers) else 0.0
+def _search(
+    validation: Validation,
+    grid: Sequence[float],
+    num_exits: int,
+    *,
+    rule: str,
+    tolerance: float,
+) -> list[AnyTheta]:
+    """The candidates of a search by exit; each is measured once.
+
+    Args:
+        validation: the samples.
+        grid: the thetas.
+        num_exits: number of internal exits.
+        rule: as for `choose_theta`.
+        tolerance: as for `choose_theta`.
+    """
+    measured: dict[AnyTheta, dict[str, Any]] = {}
+
+    def choose(candidates: Sequence[AnyTheta]) -> int:
+        if new := [theta for theta in candidates if theta not in measured]:
+            answers = validation.answers(new)
+            values: dict[str, NDArray[Any]] = {**validation.values(answers, {*SHOWN, rule})}
+            values |= {"cost": validation.depths(new).mean(1), "usable": usable(answers)}
+            for k, theta in enumerate(new):
+                measured[theta] = {key: value[k] for key, value in values.items()}
+        table = {key: np.array([measured[t][key] for t in candidates]) for key in measured[None]}
+        cost, ok = table.pop("cost"), table.pop("usable")
+        # Standard errors of 0 show nothing to be fairer.
+        errors = np.zeros((len(candidates),) * 2)
+        chooser = _chooser(rule, candidates, tolerance, cost=cost, errors=errors, usable=ok)
+        return chooser.choose(table)
+
+    return search_per_exit(grid, num_exits, choose)
 
 
-def _left_out(candidates: Sequence[float | None], usable: NDArray[np.bool_]) -> str:
+def _chooser(
+    rule: str,
+    candidates: Sequence[AnyTheta],
+    tolerance: float,
+    *,
+    cost: Values,
+    errors: Values,
+    usable: NDArray[np.bool_],
+) -> ByF1 | ByMetric:
+    """The rule of a name for K candidates; arguments as for `ByF1`."""
+    if rule != "f1":
+        return ByMetric(candidates, tolerance, rule, usable)
+    z = standard_errors(candidates)
+    return ByF1(candidates, tolerance, cost=cost, errors=errors, usable=usable, z=z)
+
+
+def _left_out(candidates: Sequence[AnyTheta], usable: NDArray[np.bool_]) -> str:
     """Which candidates are left out because one class answers, as a clause; "" for none."""
     names = [theta_name(theta) for theta, ok in zip(candidates, usable, strict=True) if not ok]
     if not names:
@@ -161,35 +208,8 @@ def _check_defined(name: str, values: Mapping[str, Values], group: str) -> None:
         )
 
 
-def _measure(
-    known: Predictions, group: str, answers: NDArray[np.int64], *, names: set[str], empty: Empty
-) -> tuple[dict[str, Values], dict[str, Values]]:
-    """Metrics of K candidates, (K,), and in each of B draws of whole clusters, (B, K).
-
-    Args:
-        known: N samples of known group.
-        group: name of the sensitive attribute.
-        answers: predicted classes under each candidate, (K, N).
-        names: of the metrics.
-        empty: as for `choose_theta`.
-    """
-    sample = Sample(
-        labels=known.labels,
-        answers=answers,
-        groups=known.attributes[group],
-        clusters=known.clusters,
-        num_classes=len(known.classes),
-        num_groups=len(known.group_names[group]),
-    )
-    clusters, measures = find_clusters(sample), named_measures(sorted(names), empty)
-    rng = np.random.default_rng(0)
-    draws = resample(clusters.number, clusters.group, N_RESAMPLES, rng, width=clusters.width)
-    values = measure(clusters, [clusters.number[None]], measures)
-    return {name: value[0] for name, value in values.items()}, measure(clusters, draws, measures)
-
-
 def _candidates(
-    thetas: Sequence[float | None],
+    thetas: Sequence[AnyTheta],
     values: Mapping[str, Values],
     shares: Values,
     *,

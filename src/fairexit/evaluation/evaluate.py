@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError
-from fairexit.evaluation.policy import Policy, Theta
-from fairexit.evaluation.thresholds import select, shares
+from fairexit.evaluation.policy import SINGLE_EXIT, Policy
+from fairexit.evaluation.theta import Theta
+from fairexit.evaluation.thresholds import answering_exits, shares
 from fairexit.files import json_text
 from fairexit.metrics.collapse import main_answer_share
 from fairexit.metrics.counts import Margins, count_margins, empty_cells
@@ -96,7 +97,7 @@ def evaluate(
     groups, names = predictions.group(group)
     known = predictions.take(groups != UNKNOWN)
     groups = known.attributes[group]
-    exits = select(known.confidence, policy.theta, policy.fallback)
+    exits = answering_exits(known, policy)
     num_exits = len(known.exit_names)
     # First the answers under the policy, then those of each exit.
     margins = count_margins(
@@ -186,7 +187,7 @@ def paper_table(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 def _policy(policy: Policy | Theta | None, predictions: Predictions) -> Policy:
     if len(predictions.exit_names) == 1:
-        return Policy(None, rule="single exit")
+        return Policy(None, rule=SINGLE_EXIT)
     if policy is None or isinstance(policy, Policy):
         return policy or Policy(None)
     return Policy(policy if isinstance(policy, float | int) else tuple(policy))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, option, short
-from fairexit.evaluation.policy import theta_name
+from fairexit.evaluation.theta import Theta, theta_name
 from fairexit.metrics.rates import Values
 from fairexit.metrics.record import METRICS, Metric
 
@@ -55,12 +55,12 @@ def best_option(metric: Metric, values: Values, f1: Values, min_f1: float) -> in
 
 
 def cheapest_or_fairer(
-    f1: Values, gap: Values, *, errors: Values, cost: Values, tolerance: float
+    f1: Values, gap: Values, *, errors: Values, cost: Values, tolerance: float, z: float = Z
 ) -> tuple[int, int]:
     """The cheapest option with nearly the best F1, or one that is shown to be fairer than that.
 
     Allowed are the options whose macro F1 is at most `tolerance` below the best. An allowed option
-    is shown to be fairer than the cheapest one if its gap is lower by more than `Z` standard errors
+    is shown to be fairer than the cheapest one if its gap is lower by more than `z` standard errors
     of the paired difference; of several the one with the lowest gap is chosen. A standard error of
     0 shows nothing: the resamples did not vary. Of equal options, within rounding, the first is
     chosen.
@@ -71,6 +71,7 @@ def cheapest_or_fairer(
         errors: standard error of the difference of each two gaps, (K, K).
         cost: what an image costs, (K,).
         tolerance: allowed loss of macro F1.
+        z: standard errors that a lower gap must exceed.
     Returns:
         Index of the chosen option, and of the cheapest allowed one.
     """
@@ -78,7 +79,7 @@ def cheapest_or_fairer(
     cheapest = _lowest(cost, allowed)
     error = errors[cheapest]
     lead = gap[cheapest] - gap
-    fairer = allowed & (lead > np.maximum(Z * error, ROUNDING)) & (error > ROUNDING)
+    fairer = allowed & (lead > np.maximum(z * error, ROUNDING)) & (error > ROUNDING)
     return (_lowest(gap, fairer) if fairer.any() else cheapest), cheapest
 
 
@@ -103,11 +104,12 @@ class ByF1:
     Candidates that are not `usable`, (K,), are chosen only if none is.
     """
 
-    thetas: Sequence[float | None]
+    thetas: Sequence[Theta | None]
     tolerance: float
     cost: Values
     errors: Values
     usable: NDArray[np.bool_]
+    z: float = Z
 
     def _pair(self, values: Mapping[str, Values]) -> tuple[int, int]:
         return cheapest_or_fairer(
@@ -116,6 +118,7 @@ class ByF1:
             errors=self.errors,
             cost=self.cost,
             tolerance=self.tolerance,
+            z=self.z,
         )
 
     def _f1(self, values: Mapping[str, Values]) -> Values:
@@ -152,7 +155,7 @@ class ByF1:
 class ByMetric:
     """A rule that is the name of a metric; thetas that are not `usable`, (K,), are never chosen."""
 
-    thetas: Sequence[float | None]
+    thetas: Sequence[Theta | None]
     tolerance: float
     rule: str
     usable: NDArray[np.bool_]
@@ -171,8 +174,8 @@ class ByMetric:
         if theta is None:
             return f"there is no theta whose {limit}"
         if metric.compares_groups:
-            return f"{theta:g} has the lowest {metric.label} of the thetas whose {limit}"
-        return f"{theta:g} has the best {metric.label} of all thetas"
+            return f"{theta_name(theta)} has the lowest {metric.label} of the thetas whose {limit}"
+        return f"{theta_name(theta)} has the best {metric.label} of all thetas"
 
 
 def _lowest(values: Values, allowed: NDArray[np.bool_]) -> int:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.errors import UserError
-from fairexit.evaluation.policy import Fallback, Theta, check_fallback, check_theta
+from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.theta import Fallback, Theta, check_fallback, check_thetas, exit_thetas
 from fairexit.metrics.counts import Margins
 from fairexit.metrics.rates import ratio_known
-from fairexit.predictions.files import Predictions
+from fairexit.predictions.confidence import MAX_PROBABILITY
+from fairexit.predictions.data import Predictions
 from fairexit.types import UNKNOWN
 
 
@@ -23,9 +24,9 @@ def select(
     equals that of early exit in the network.
 
     Args:
-        confidence: largest probability of each sample at each exit, (N, E), the final exit last.
-        theta: in (0, 1], one value or one for each of the E - 1 internal exits; with None every
-            sample leaves at the final exit.
+        confidence: of each sample at each exit, (N, E), the final exit last.
+        theta: in (0, 1], one value or one for each of the E - 1 internal exits, None where no
+            sample leaves; with None alone every sample leaves at the final exit.
         fallback: the exit that answers if no exit reaches theta, "final" or "most_confident".
     Returns:
         Exit indices, (N,).
@@ -36,20 +37,26 @@ def select(
     last = confidence.shape[1] - 1
     if theta is None or not last:
         return np.full(len(confidence), last)
-    thetas = check_theta(theta)
-    if thetas.ndim and len(thetas) != last:
-        raise UserError(
-            f"there are {len(thetas)} thresholds but {last} internal exits; give one for each"
-        )
     confidence = confidence.astype(np.float32)
-    confident = confidence[:, :-1] >= thetas
+    confident = confidence[:, :-1] >= exit_thetas(theta, last)
     fallback_exit = np.full(len(confidence), last) if fallback == "final" else confidence.argmax(1)
     first = np.pad(confident, ((0, 0), (0, 1)), constant_values=True).argmax(1)
     return np.where(first < last, first, fallback_exit)
 
 
+def answering_exits(predictions: Predictions, policy: Policy) -> NDArray[np.int64]:
+    """Index of the exit that answers for each sample under a policy, (N,)."""
+    confidence = predictions.confidence(policy.confidence_measure)
+    return select(confidence, policy.theta, policy.fallback)
+
+
 def sweep(
-    predictions: Predictions, group: str, thetas: Sequence[float], fallback: Fallback = "final"
+    predictions: Predictions,
+    group: str,
+    thetas: Sequence[float],
+    *,
+    fallback: Fallback = "final",
+    confidence_measure: str = MAX_PROBABILITY,
 ) -> tuple[Margins, NDArray[np.float64]]:
     """Margins of the counts, and exit shares, at many thresholds in one pass.
 
@@ -61,6 +68,7 @@ def sweep(
         group: name of the sensitive attribute.
         thetas: T thresholds in (0, 1], in any order.
         fallback: as for `select`.
+        confidence_measure: what is compared with theta.
     Returns:
         Margins (T, M, C), and the share of each group that leaves at each exit (T, M, E), NaN
         for a group without samples.
@@ -69,10 +77,11 @@ def sweep(
     """
     check_fallback(fallback)
     groups, names = predictions.group(group)
-    levels, level_index = np.unique(check_theta(thetas), return_inverse=True)
+    levels, level_index = np.unique(check_thetas(thetas), return_inverse=True)
     known = groups != UNKNOWN
     groups, labels = groups[known], predictions.labels[known]
-    confidence, answers = predictions.confidence[known], predictions.answers[known]
+    confidence = predictions.confidence(confidence_measure)[known]
+    answers = predictions.answers[known]
     num_classes, num_exits = len(predictions.classes), answers.shape[1]
     hits, predicted = np.zeros((2, len(levels) + 1, len(names) * num_classes), np.int64)
     exit_counts = np.zeros((len(levels) + 1, len(names) * num_exits), np.int64)

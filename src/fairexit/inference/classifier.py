@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fairexit.csv_files import write_csv
 from fairexit.evaluation.policy import Policy
-from fairexit.inference.early_exit import ANSWER, answer_table, early_exit
+from fairexit.evaluation.theta import theta_name
+from fairexit.inference.early_exit import ANSWER, answer_early, answer_table
 from fairexit.inference.images import AnyImage, as_list, name_of, to_network
 from fairexit.inference.inputs import images_at, stored_policy
 from fairexit.inference.predict import choose_device
@@ -43,10 +44,10 @@ class Classifier:
     fit: str
 
     def __repr__(self) -> str:
-        exits = ", ".join(self.net.exit_names)
+        exits, theta = ", ".join(self.net.exit_names), theta_name(self.policy.theta)
         return (
             f"Classifier({self.net.config['name']} with exits {exits}; "
-            f"{len(self.classes)} classes, images of {self.size} px, theta {self.policy.theta})"
+            f"{len(self.classes)} classes, images of {self.size} px, theta {theta})"
         )
 
     def __call__(
@@ -62,9 +63,10 @@ class Classifier:
             batch_size: images per batch; this changes only speed and memory.
         Returns:
             One row per image: `id` (the path, or the position of an image that is not a file),
-            `prediction`, `confidence`, `exit`, `cost` (multiply-adds as a share of the full
-            network's), `p/<class>` (the probabilities at that exit) and `problem`. If an image
-            cannot be read, `problem` says why, and the columns of the answer are empty.
+            `prediction`, `confidence` (what the policy compares with theta), `exit`, `cost`
+            (multiply-adds as a share of the full network's), `p/<class>` (the probabilities at that
+            exit) and `problem`. If an image cannot be read, `problem` says why, and the columns of
+            the answer are empty.
         Raises:
             UserError: an item is not an image.
         """
@@ -86,7 +88,7 @@ class Classifier:
             return table.reindex(columns=[*ANSWER, *scores, "problem"])
         device = next(self.net.parameters()).device
         batch = torch.stack(tensors).to(device)
-        answer = early_exit(self.net, batch, self.policy.theta, self.policy.fallback)
+        answer = answer_early(self.net, batch, self.policy)
         answers = answer_table([answer], self.classes, self.net.exit_names, self.costs)
         answers.index = table.index[table["problem"] == ""]
         return table.join(answers)[[*answers.columns, "problem"]]

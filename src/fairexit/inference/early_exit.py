@@ -1,6 +1,5 @@
 """Early exit: each image's prediction comes from the first exit that is confident enough."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fairexit.errors import UserError
-from fairexit.evaluation.policy import Fallback, Theta, check_fallback, check_theta
+from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.theta import Fallback, Theta, check_fallback, exit_thetas
 from fairexit.models.exitnet import unwrap, widen
+from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
 
 
 class EarlyExit(NamedTuple):
@@ -20,7 +21,7 @@ class EarlyExit(NamedTuple):
     Attributes:
         probabilities: class probabilities at the exit that answers, (B, C).
         exit: index of that exit, from 0, the final one last, (B,).
-        confidence: its largest class probability, (B,).
+        confidence: its confidence, by default its largest class probability, (B,).
     """
 
     probabilities: Tensor
@@ -34,6 +35,8 @@ def early_exit(
     x: Tensor,
     threshold: Theta | None,
     fallback: Fallback = "final",
+    *,
+    confidence_measure: str = MAX_PROBABILITY,
 ) -> EarlyExit:
     """Answer each sample at the earliest exit whose confidence is at least the threshold.
 
@@ -44,21 +47,24 @@ def early_exit(
         net: the network in evaluation mode, or a wrapper of it such as DataParallel or
             torch.compile, whose network then computes without the wrapper.
         x: images, (B, 3, H, W).
-        threshold: theta in (0, 1], or one for each internal exit; None: all samples are answered
-            at the final exit.
+        threshold: theta in (0, 1], or one for each internal exit, None where no sample leaves;
+            None alone: all samples are answered at the final exit.
         fallback: which exit answers when none reaches the threshold: `final`, or `most_confident`
             (the rule of the released scripts; of equally confident exits the earliest).
+        confidence_measure: what is compared with the threshold: `max_probability`, `margin` or
+            `entropy`, see `fairexit.predictions.confidence`.
     Returns:
         One row per sample, in the order of `x`.
     Raises:
-        UserError: the threshold or fallback is not valid, the network is in training mode or no
-            multi-exit network, or it cannot take images of this size.
+        UserError: the threshold, fallback or measure is not valid, the network is in training mode
+            or no multi-exit network, or it cannot take images of this size.
     """
     net = unwrap(net)
     if net.training:
         raise UserError("early exit needs the network in evaluation mode; call net.eval() first")
     check_fallback(fallback)
-    thresholds = _thresholds(threshold, net.num_exits - 1)
+    thresholds = exit_thetas(threshold, net.num_exits - 1, np.float64).tolist()
+    check_confidence_measure(confidence_measure)
     net.check_size(*x.shape[-2:])
     x = net.backbone.normalise(x)
 
@@ -71,7 +77,7 @@ def early_exit(
         exit = net.internal_exit(position, x)
         if exit is None:
             continue
-        current = _answer(exit.logits, number)
+        current = _answer(exit.logits, number, confidence_measure)
         leaves = current.confidence >= thresholds[number]
         number += 1
         if fallback == "most_confident":
@@ -84,28 +90,25 @@ def early_exit(
             return _in_order(answered)
         x, rows = x[remaining], rows[remaining]
         best = best and _pick(best, remaining)
-    final = _answer(net.backbone.head(x).logits, number)
+    final = _answer(net.backbone.head(x).logits, number, confidence_measure)
     answered.append((rows, _more_confident(best, final)))
     return _in_order(answered)
 
 
-def _thresholds(threshold: Theta | None, count: int) -> list[float]:
-    """One threshold for each internal exit, checked."""
-    if threshold is None:
-        return [math.inf] * count
-    thetas = check_theta(threshold, np.float64)
-    if thetas.ndim and len(thetas) != count:
-        raise UserError(
-            f"there are {len(thetas)} thresholds but {count} internal exits; give one for each"
-        )
-    return [float(theta) for theta in thetas] if thetas.ndim else [float(thetas)] * count
+def answer_early(net: nn.Module, x: Tensor, policy: Policy) -> EarlyExit:
+    """Answer each sample by a policy; arguments, result and errors as for `early_exit`."""
+    return early_exit(
+        net, x, policy.theta, policy.fallback, confidence_measure=policy.confidence_measure
+    )
 
 
-def _answer(logits: Tensor, number: int) -> EarlyExit:
+def _answer(logits: Tensor, number: int, confidence_measure: str) -> EarlyExit:
     """The answers of all samples (B, C) at the exit of index `number`."""
     probabilities = widen(logits).softmax(1)
     exits = torch.full((len(logits),), number, device=logits.device)
-    return EarlyExit(probabilities, exits, probabilities.amax(1))
+    # The function that measures stored predictions, so that both leave at the same exit.
+    confidence = check_confidence_measure(confidence_measure).function(probabilities.cpu().numpy())
+    return EarlyExit(probabilities, exits, torch.from_numpy(confidence).to(logits.device))
 
 
 def _more_confident(earlier: EarlyExit | None, later: EarlyExit) -> EarlyExit:

@@ -12,7 +12,7 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option, reason, short
-from fairexit.inference.early_exit import answer_table, early_exit
+from fairexit.inference.early_exit import answer_early, answer_table
 from fairexit.inference.inputs import open_request, stored_policy
 from fairexit.models import ExitNet
 from fairexit.predictions.files import Predictions, write_predictions
@@ -115,8 +115,9 @@ def classify(
 ) -> list[Path]:
     """Write the answers of a run's policy, computed with early exit.
 
-    A file has one row per image: id, prediction, confidence, exit, cost (the number of
-    multiply-adds as a share of the full network's) and `p/<class>`, the probabilities at that exit.
+    A file has one row per image: id, prediction, confidence (what the policy compares with theta),
+    exit, cost (the number of multiply-adds as a share of the full network's) and `p/<class>`, the
+    probabilities at that exit.
     Arguments, result and errors as for `predict`; the run must have a policy.
     """
     policy = stored_policy(run)
@@ -132,7 +133,7 @@ def classify(
             batch_size=batch_size,
             description=f"classifying {split}",
         )
-        answers = [early_exit(net, b.images, policy.theta, policy.fallback) for b in batches]
+        answers = [answer_early(net, batch.images, policy) for batch in batches]
         table = answer_table(answers, prepared.classes, net.exit_names, run.exit_costs)
         table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
         file = request.folder / f"{split}_answers.csv"

@@ -1,7 +1,7 @@
 """Predictions of any model for labelled samples."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, short
+from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
 from fairexit.types import PROBABILITY, RESERVED, UNKNOWN
 
 Names = NDArray[Any]
@@ -126,9 +127,7 @@ class Predictions:
         allowed = min(0.005 * len(self.classes), 0.05) + 1e-6
         off: NDArray[np.bool_] = np.zeros(self.probabilities.shape[:2], bool)
         wrong = np.zeros(len(self), bool)
-        step = max(1, BLOCK // math.prod(self.probabilities.shape[1:]))
-        for start in range(0, len(self), step):
-            rows = slice(start, start + step)
+        for rows in self._blocks(self.probabilities):
             block = self.probabilities[rows]
             wrong[rows] = ~(block >= 0).all((1, 2))
             off[rows] = np.abs(block.sum(-1, dtype=np.float64) - 1) > allowed
@@ -172,12 +171,32 @@ class Predictions:
         assert self.probabilities is not None
         return self.probabilities.argmax(-1)
 
+    def confidence(self, measure: str = MAX_PROBABILITY) -> NDArray[np.float32]:
+        """How sure each exit is of its answer, (N, E); 1 if no probability is known.
+
+        Args:
+            measure: a key of `fairexit.predictions.confidence.CONFIDENCE_MEASURES`.
+        Raises:
+            UserError: there is no such measure.
+        """
+        function = check_confidence_measure(measure).function
+        if measure not in self._confidence:
+            confidence = np.ones((len(self), len(self.exit_names)), np.float32)
+            if self.probabilities is not None:
+                for rows in self._blocks(self.probabilities):
+                    confidence[rows] = function(self.probabilities[rows])
+            self._confidence[measure] = confidence
+        return self._confidence[measure]
+
     @cached_property
-    def confidence(self) -> NDArray[np.float32]:
-        """The largest probability of each sample at each exit, (N, E); 1 if none is known."""
-        if self.probabilities is None:
-            return np.ones((len(self), 1), np.float32)
-        return self.probabilities.max(-1)
+    def _confidence(self) -> dict[str, NDArray[np.float32]]:
+        return {}
+
+    def _blocks(self, probabilities: NDArray[np.float32]) -> Iterator[slice]:
+        """Rows that are handled together, to save memory."""
+        step = max(1, BLOCK // math.prod(probabilities.shape[1:]))
+        for start in range(0, len(self), step):
+            yield slice(start, start + step)
 
     def answers_at(self, exits: NDArray[np.int64]) -> NDArray[np.int64]:
         """The answers at an exit for each sample, (N,)."""

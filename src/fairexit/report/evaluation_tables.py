@@ -7,8 +7,11 @@ from fairexit.data.prepared import Prepared
 from fairexit.data.records import SPLITS
 from fairexit.evaluation.assess import Assessment
 from fairexit.evaluation.evaluate import TABLE_GAPS, paper_table
+from fairexit.evaluation.policy import SINGLE_EXIT
+from fairexit.evaluation.theta import theta_name
 from fairexit.metrics.rates import AVERAGES
 from fairexit.metrics.record import METRICS, main_metrics
+from fairexit.predictions.confidence import MAX_PROBABILITY
 from fairexit.report.vocabulary import capital, metric_name
 from fairexit.tables import Table, number
 
@@ -61,11 +64,14 @@ def exit_table(assessment: Assessment) -> Table:
 def threshold_text(assessment: Assessment) -> str:
     """The threshold and how it was chosen."""
     policy = assessment.evaluation.policy
+    if policy.rule == SINGLE_EXIT:
+        return policy.rule
+    origin = f"by {policy.rule} on {policy.split}" if policy.split else policy.rule
     if policy.theta is None:
-        return policy.rule if policy.rule == "single exit" else "final exit only"
-    thetas = policy.theta if isinstance(policy.theta, tuple) else (policy.theta,)
-    chosen = f", by {policy.rule} on {policy.split}" if policy.split else ""
-    return f"threshold {', '.join(f'{t:g}' for t in thetas)}{chosen}"
+        return f"final exit only, {origin}"
+    name = policy.confidence_measure
+    measure = "" if name == MAX_PROBABILITY else f" of {name}"
+    return f"threshold {theta_name(policy.theta).strip('()')}{measure}, {origin}"
 
 
 def cell_table(data: Prepared, attribute: str, fold: int | None = None) -> Table:

@@ -24,6 +24,7 @@ from fairexit.metrics.record import METRICS, main_gaps, weighted_form
 from fairexit.report.answer import answers
 from fairexit.report.cohort_text import cohort_line
 from fairexit.report.shown_gaps import shown_gaps
+from fairexit.report.theta_text import measure_text
 from fairexit.report.vocabulary import (
     decimal,
     interval_text,
@@ -51,16 +52,22 @@ def policy_text(facts: Facts) -> str:
     if len(facts.exits) == 1:
         return "the model has one exit"
     policy = Policy.from_dict(facts.policy)
-    if policy.theta is None:
-        return "every sample leaves at the final exit"
     thetas = policy.theta if isinstance(policy.theta, tuple) else (policy.theta,)
+    if all(theta is None for theta in thetas):
+        return "every sample leaves at the final exit"
+    if len(thetas) == 1:
+        reached = f"is {thetas[0]:g} or more"
+    else:
+        levels = ("none leaves" if theta is None else f"{theta:g}" for theta in thetas)
+        by_exit = [f"exit {e}: {t}" for e, t in zip(facts.exits, levels, strict=False)]
+        reached = f"reaches the threshold of that exit ({'; '.join(by_exit)})"
     chosen = f", chosen by rule {policy.rule} on {policy.split}" if policy.split else ""
     fallback = (
         ", otherwise at the most confident exit" if policy.fallback == "most_confident" else ""
     )
-    levels = ", ".join(f"{t:g}" for t in thetas)
+    measure = measure_text(policy)
     return (
-        f"a sample leaves at the first exit whose confidence is {levels} or more{fallback}{chosen}"
+        f"a sample leaves at the first exit whose confidence{measure} {reached}{fallback}{chosen}"
     )
 
 

@@ -2,19 +2,36 @@
 
 from collections.abc import Iterator, Sequence
 
-from fairexit.evaluation.policy import Candidate, Policy, theta_name
+from fairexit.evaluation.candidate import Candidate
+from fairexit.evaluation.policy import BY_HAND, Policy
+from fairexit.evaluation.theta import theta_name
+from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
 from fairexit.report.vocabulary import decimal, label, listed, percent
 
 METRICS_SHOWN = ("f1", "eopp1", "eodd")
 
 
 def choice_lines(policy: Policy) -> Iterator[str]:
-    """Sentences about a theta that a rule chose; none where no rule did."""
+    """Sentences about where theta comes from; none for a plain network."""
+    if policy.rule == BY_HAND:
+        yield "Theta was set by hand, not chosen on validation."
     if not policy.candidates:
         return
     yield f"Theta was chosen by rule {policy.rule} on {policy.split}: {policy.reason}."
+    if any(isinstance(c.theta, tuple) for c in policy.candidates):
+        yield (
+            f"Each exit has a theta of its own: a greedy search, one exit after the other, tried "
+            f"{len(policy.candidates)} candidates, and may have missed a better one."
+        )
     yield stability_line(policy)
-    yield random_line([c for c in policy.candidates if c.theta is not None])
+    yield random_line([c for c in policy.candidates if isinstance(c.theta, float)])
+
+
+def measure_text(policy: Policy) -> str:
+    """A confidence measure other than the largest probability, in brackets; "" for that."""
+    if policy.confidence_measure == MAX_PROBABILITY:
+        return ""
+    return f" ({check_confidence_measure(policy.confidence_measure).label})"
 
 
 def stability_line(policy: Policy) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError
-from fairexit.evaluation.assess import stored_predictions
+from fairexit.evaluation.choice import stored_predictions
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.thresholds import select
+from fairexit.evaluation.thresholds import answering_exits
 from fairexit.files import read_json
 from fairexit.metrics.rates import AVERAGES, BY_GROUP
 from fairexit.metrics.record import METRICS, compute
@@ -86,15 +86,27 @@ class Pooled:
         Args:
             exit_rule: "policy", the name of an exit at which all images leave, or theta.
         """
-        parts = []
-        for p, policy in zip(self.predictions, self.policies, strict=True):
-            if isinstance(exit_rule, str) and exit_rule != POLICY:
-                exits: Any = np.full(len(p), p.exit_names.index(exit_rule))
-            else:
-                theta = policy.theta if exit_rule == POLICY else float(exit_rule)
-                exits = select(p.confidence, theta, policy.fallback)
-            parts.append(p.answers_at(exits))
+        parts = [
+            p.answers_at(self._exits(p, policy, exit_rule))
+            for p, policy in zip(self.predictions, self.policies, strict=True)
+        ]
         return np.concatenate(parts)[self.order]
+
+    def exits(self, exit_rule: str | float) -> NDArray[np.int64]:
+        """Index of the exit that answers in the order of ids, (N,); argument as for `answers`."""
+        pairs = zip(self.predictions, self.policies, strict=True)
+        parts = [self._exits(p, policy, exit_rule) for p, policy in pairs]
+        return np.concatenate(parts)[self.order]
+
+    def _exits(
+        self, predictions: Predictions, policy: Policy, exit_rule: str | float
+    ) -> NDArray[np.int64]:
+        """The exits of one run's predictions."""
+        if isinstance(exit_rule, str) and exit_rule != POLICY:
+            return np.full(len(predictions), predictions.exit_names.index(exit_rule))
+        if exit_rule != POLICY:
+            policy = replace(policy, theta=float(exit_rule), candidates=())
+        return answering_exits(predictions, policy)
 
     @cached_property
     def options(self) -> dict[str, int]:
@@ -189,9 +201,8 @@ def _stored_metrics(run: Run, group: str) -> dict[str, Any]:
     metrics = read_json(run.metrics, remedy).get(group)
     if metrics is None:
         raise UserError(f"{run.metrics} has no results for attribute '{group}'; {remedy}")
-    theta: Any = Policy.load(run.policy).theta
-    theta = list(theta) if isinstance(theta, tuple) else theta
-    if metrics["policy"]["theta"] != theta or metrics.get("empty", "exclude") != "exclude":
+    measured = Policy.from_dict(metrics["policy"])
+    if not measured.answers_as(Policy.load(run.policy)) or metrics.get("empty") == "zero":
         raise UserError(f"{run.metrics} was not evaluated under the run's stored policy; {remedy}")
     return cast(dict[str, Any], metrics)
 

@@ -86,25 +86,45 @@ def draw_study(pooled: Sequence[Pooled], claims: Sequence[Claim], paper: Printed
         paper: its groups, the privileged one first, are those of the seventh claim.
     """
     comparisons = [comparison for claim in claims for comparison in claim]
-    cells = {(common_name(cell.row), cell.seed): cell for cell in pooled}
-    sides = [Side(row) for row, _ in cells]
-    sides += [side for comparison in comparisons for side in comparison.sides]
-    answers: dict[tuple[str, int, str | float], NDArray[np.int64]] = {}
-    models: dict[tuple[Side, int], int] = {}
-    for side, ((row, seed), cell) in product(dict.fromkeys(sides), cells.items()):
-        if row == side.row and _has(cell, side.exit_rule):
-            # The final exit and the exit of its name are one model.
-            key = (row, seed, _exit_rule(cell, side.exit_rule))
-            answers.setdefault(key, cell.answers(key[2]))
-            models[side, seed] = [*answers].index(key)
+    sides = [side for comparison in comparisons for side in comparison.sides]
     names = dict.fromkeys([*main_metrics(), *(comparison.metric for comparison in comparisons)])
     measures = named_measures([name for name in names if name != GAP], "exclude")
     if GAP in names and paper is not None:
         first, second = (pooled[0].group_names.index(group) for group in paper.groups)
         measures[GAP] = _gap(first, second)
+    return draw_sides(pooled, sides, measures, plant=True)
+
+
+def draw_sides(
+    pooled: Sequence[Pooled],
+    sides: Sequence[Side],
+    measures: Mapping[str, Measure],
+    *,
+    plant: bool = False,
+) -> Drawn:
+    """Draw some sides, and every row of the study under its policy, together.
+
+    Draws depend on all that is drawn together.
+
+    Args:
+        pooled: the finished cells of the dataset.
+        sides: rows, and how their exits answer.
+        measures: name of a metric -> its function.
+        plant: whether gaps are planted, so that contrasts of gaps know their power.
+    """
+    cells = {(common_name(cell.row), cell.seed): cell for cell in pooled}
+    every = dict.fromkeys([*(Side(row) for row, _ in cells), *sides])
+    answers: dict[tuple[str, int, str | float], NDArray[np.int64]] = {}
+    models: dict[tuple[Side, int], int] = {}
+    for side, ((row, seed), cell) in product(every, cells.items()):
+        if row == side.row and _has(cell, side.exit_rule):
+            # The final exit and the exit of its name are one model.
+            key = (row, seed, _exit_rule(cell, side.exit_rule))
+            answers.setdefault(key, cell.answers(key[2]))
+            models[side, seed] = [*answers].index(key)
     sample = pooled[0].sample.with_answers(np.stack([*answers.values()]))
     pairs = draw_pairs(
-        sample, metrics=measures, n_resamples=DRAWS, n_gap_resamples=GAP_DRAWS, plant=True
+        sample, metrics=measures, n_resamples=DRAWS, n_gap_resamples=GAP_DRAWS, plant=plant
     )
     left_out, unchecked = rows_left_out(pooled)
     return Drawn(pairs, models, left_out, unchecked, len(sample))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fairexit.config import RunConfig
 from fairexit.errors import UserError, option
-from fairexit.evaluation.assess import Choice
+from fairexit.evaluation.choice import Choice
 from fairexit.files import read_json, write_atomically, write_json
 from fairexit.plugins import loaded_files
 from fairexit.runs import FORMAT, Run, check_same, open_run
@@ -154,7 +154,9 @@ class Folder:
         files = [run.predictions("val"), run.predictions("test"), run.metrics, run.policy]
         if _entangled(planned, study):
             files.append(run.path / "entanglement.json")
-        ready = all(f.is_file() for f in files) and status.get("choice") == _plain(study.choice)
+        # A choice of an earlier version lacks settings, which then had their defaults.
+        choice = _plain(Choice()) | status["choice"] if "choice" in status else None
+        ready = all(f.is_file() for f in files) and choice == _plain(study.choice)
         return State("done" if ready else "trained", status.get("error", ""), epochs)
 
     def states(self, study: Study) -> dict[str, State]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fairexit.config_files import build_config
 from fairexit.errors import UserError
-from fairexit.evaluation.assess import Choice, assess
+from fairexit.evaluation.assess import assess
+from fairexit.evaluation.choice import Choice
 from fairexit.plugins import load_plugins
 from fairexit.runs import Run, open_run
 from fairexit.study.folder import Job

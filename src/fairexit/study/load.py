@@ -12,11 +12,12 @@ from fairexit.config import RunConfig
 from fairexit.config_files import build_config, build_section, load_listed_plugins
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
-from fairexit.evaluation.assess import Choice
+from fairexit.evaluation.choice import Choice
 from fairexit.evaluation.choose import DEFAULT_RULE, GRID
-from fairexit.evaluation.policy import Fallback
+from fairexit.evaluation.theta import Fallback
 from fairexit.files import read_yaml
 from fairexit.plugins import load_plugins
+from fairexit.predictions.confidence import MAX_PROBABILITY
 from fairexit.study.folder import dataset_info
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 from fairexit.study.rows import merge, read_rows
@@ -43,7 +44,9 @@ class PolicySettings:
     rule: str = DEFAULT_RULE
     tolerance: float = 0.01
     grid: tuple[float, ...] | None = None
+    per_exit: bool = False
     fallback: str = "final"
+    confidence_measure: str = MAX_PROBABILITY
 
 
 def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
@@ -195,9 +198,11 @@ def _choice(values: Any) -> Choice:
     try:
         return Choice(
             grid=GRID if policy.grid is None else tuple(policy.grid),
+            per_exit=policy.per_exit,
             rule=policy.rule,
             tolerance=policy.tolerance,
             fallback=cast(Fallback, policy.fallback),
+            confidence_measure=policy.confidence_measure,
         )
     except UserError as error:
         raise UserError(error.render("policy.{}".format)) from None

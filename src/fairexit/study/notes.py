@@ -61,7 +61,9 @@ def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
         f"{over}; * marks the best mean of the rows that have all seeds, did not collapse and had "
         f"an effect; paper: the printed number. {len(pooled[0].ids)} "
         + (f"images, each answered out of fold ({folds} folds)." if folds > 1 else "test images."),
-        f"Each method: {_budget(pooled[0])} on validation, theta by rule {choice.rule} on "
+        f"Each method: {_budget(pooled[0])} on validation, theta"
+        + " of each exit" * choice.per_exit
+        + f" by rule {choice.rule} on "
         f"validation (tolerance {choice.tolerance:g}).",
         "Hyper-parameters as the study sets them"
         + "".join(f"; of {row} searched over {n} trials" for row, n in searched.items())

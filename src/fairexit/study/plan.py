@@ -10,7 +10,7 @@ from typing import Any
 from fairexit.config import RunConfig
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
-from fairexit.evaluation.assess import Choice
+from fairexit.evaluation.choice import Choice
 
 
 @dataclass(frozen=True)

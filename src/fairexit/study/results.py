@@ -46,11 +46,17 @@ SECONDARY = (
 )
 
 
-def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
+def write_results(
+    study: Study, folder: Folder, figure_rows: Sequence[str] = ()
+) -> list[tuple[Table, str]]:
     """Write `results.csv`, `exits.csv`, and for each dataset tables, figures and verdicts.
 
     Only the files of finished runs are read.
 
+    Args:
+        study: the study.
+        folder: its folder.
+        figure_rows: rows of Figures 2a and 2b; by default the first that the paper shows.
     Returns:
         The tables to show, each with the note under it.
     Raises:
@@ -69,7 +75,9 @@ def write_results(study: Study, folder: Folder) -> list[tuple[Table, str]]:
         shutil.rmtree(partial, ignore_errors=True)
         workers = min(len(study.datasets), os.cpu_count() or 1)
         parts = Parallel(n_jobs=workers, backend="loky")(
-            delayed(portable(_write_dataset))(study, folder, states, dataset)
+            delayed(portable(_write_dataset))(
+                study, folder, states, dataset, figure_rows=figure_rows
+            )
             for dataset in study.datasets
         )
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)
@@ -84,7 +92,12 @@ def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> Non
 
 
 def _write_dataset(
-    study: Study, folder: Folder, states: Mapping[str, State], dataset: str
+    study: Study,
+    folder: Folder,
+    states: Mapping[str, State],
+    dataset: str,
+    *,
+    figure_rows: Sequence[str],
 ) -> list[tuple[Table, str]]:
     out = folder.path / PARTIAL / dataset
     pooled = pool(study, folder, states, dataset)
@@ -94,7 +107,7 @@ def _write_dataset(
     paper = printed(data, pooled[0].group)
     note = print_note(pooled[0], paper) + settings_note(study, pooled)
     tables = write_tables(pooled, paper, folder=out, title=dataset, note=note)
-    write_figures(pooled, out, dataset)
+    write_figures(pooled, folder=out, title=dataset, rows=figure_rows)
     listed = claims(paper, data, exit_names(pooled))
     drawn = draw_study(pooled, listed, paper)
     note = left_out_note(drawn) + note

@@ -13,7 +13,7 @@ from fairexit.config import RunConfig
 from fairexit.config_files import build_config
 from fairexit.config_settings import setting_type
 from fairexit.errors import DivergedError, UserError, option
-from fairexit.evaluation.assess import Choice, stored_predictions
+from fairexit.evaluation.choice import stored_predictions
 from fairexit.evaluation.choose import choose_theta
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.rules import DEFAULT_GAP, check_rule
@@ -207,10 +207,7 @@ def _measure(run: Run, tolerance: float) -> Evaluation:
     validation = stored_predictions(run, "val")
     policy = None
     if len(validation.exit_names) > 1:
-        choice = Choice(tolerance=tolerance)
-        policy = choose_theta(
-            validation, group, thetas=choice.grid, rule=choice.rule, tolerance=choice.tolerance
-        )
+        policy = choose_theta(validation, group, tolerance=tolerance)
     return evaluate(validation, group, policy)
 
 

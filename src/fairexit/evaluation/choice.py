@@ -1,0 +1,157 @@
+"""How the threshold of a run or a table is chosen, and the policy that follows."""
+
+from dataclasses import dataclass
+
+from fairexit.errors import UserError, option, short
+from fairexit.evaluation.choose import DEFAULT_RULE, GRID, choose_theta
+from fairexit.evaluation.policy import SINGLE_EXIT, Policy
+from fairexit.evaluation.rules import check_rule
+from fairexit.evaluation.theta import Fallback, Theta, check_fallback, check_theta, check_thetas
+from fairexit.metrics.rates import Empty
+from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
+from fairexit.predictions.data import Predictions
+from fairexit.predictions.files import read_predictions
+from fairexit.predictions.reading import Reading
+from fairexit.runs import Run
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the threshold is chosen.
+
+    Attributes:
+        threshold: `auto` (by `rule`, on validation), `policy` (the one that the run has stored), or
+            a number, or one for each internal exit, None where no sample leaves; None alone is
+            `policy` where one is stored and `auto` otherwise.
+        grid: the thresholds that `auto` tries.
+        per_exit: whether `auto` searches a threshold for each internal exit.
+        rule: "f1" or the name of another metric, see `choose_theta`.
+        tolerance: the loss of F1 that the rule allows.
+        fallback: which exit answers when none reaches the threshold.
+        confidence_measure: what is compared with the threshold.
+    Raises:
+        UserError: the rule, fallback or confidence measure is unknown, a value is out of range, or
+            a threshold for each exit is to be searched, but one is given.
+    """
+
+    threshold: str | Theta | None = "auto"
+    grid: tuple[float, ...] = GRID
+    per_exit: bool = False
+    rule: str = DEFAULT_RULE
+    tolerance: float = 0.01
+    fallback: Fallback = "final"
+    confidence_measure: str = MAX_PROBABILITY
+
+    def __post_init__(self) -> None:
+        check_fallback(self.fallback)
+        check_confidence_measure(self.confidence_measure)
+        check_thetas(self.grid)
+        check_rule(self.rule)
+        if not 0 <= self.tolerance <= 1:
+            raise UserError(
+                f"{option('tolerance')} is {self.tolerance}; it is a loss of F1 and must be "
+                "between 0 and 1"
+            )
+        if isinstance(self.threshold, str):
+            if self.threshold not in ("auto", "policy"):
+                raise UserError(
+                    f"{option('threshold')} is '{short(self.threshold)}'; give auto, policy or a "
+                    "number"
+                )
+        elif self.threshold is not None:
+            check_theta(self.threshold)
+        if self.per_exit and self.threshold not in ("auto", None):
+            raise UserError(
+                f"{option('per_exit')} searches thresholds on validation, so that "
+                f"{option('threshold')} must be auto"
+            )
+
+    def check_stored(self, stored: Policy) -> None:
+        """Raise a UserError if a stored policy has another confidence measure than is asked for."""
+        if self.confidence_measure not in (MAX_PROBABILITY, stored.confidence_measure):
+            raise UserError(
+                f"{option('confidence_measure')} is {self.confidence_measure}, but that of the "
+                f"stored policy is {stored.confidence_measure}; leave it out, or set "
+                f"{option('threshold')} to auto to choose another policy"
+            )
+
+
+def choose_policy(
+    choice: Choice,
+    group: str,
+    empty: Empty,
+    *,
+    predictions: Predictions,
+    run: Run | None,
+    reading: Reading | None = None,
+) -> Policy:
+    """The policy of a run or a table: given, stored, or chosen on validation.
+
+    Args:
+        choice: how the threshold is chosen.
+        group: the attribute for which it is chosen.
+        empty: value of a rate without samples, see `fairexit.metrics.rates`.
+        predictions: the rows; those of split "val" are used if there is no run.
+        run: the run that the predictions belong to, if any.
+        reading: how the groups of a run's validation rows are made.
+    Raises:
+        UserError: there is no stored policy, or there are no validation rows.
+    """
+    if len(predictions.exit_names) == 1:
+        return Policy(None, choice.fallback, SINGLE_EXIT)
+    stored = run is not None and run.policy.is_file()
+    if choice.threshold == "policy" or (choice.threshold is None and stored):
+        if run is None or not stored:
+            raise UserError(
+                f"there is no stored policy; set {option('threshold')} to auto to choose one"
+            )
+        policy = Policy.load(run.policy)
+        choice.check_stored(policy)
+        return policy
+    theta = choice.threshold
+    if not isinstance(theta, str | None):
+        theta = theta if isinstance(theta, float | int) else tuple(theta)
+        return Policy(theta, choice.fallback, confidence_measure=choice.confidence_measure)
+    if run is not None:
+        validation = stored_predictions(run, "val", reading)
+    elif "val" in predictions.splits:
+        validation = predictions.of_split("val")
+    else:
+        raise UserError(
+            "the threshold is chosen on validation, but this file has no rows of split 'val'; "
+            f"set {option('threshold')} to a number"
+        )
+    return choose_theta(
+        validation,
+        group,
+        thetas=choice.grid,
+        per_exit=choice.per_exit,
+        rule=choice.rule,
+        tolerance=choice.tolerance,
+        fallback=choice.fallback,
+        confidence_measure=choice.confidence_measure,
+        empty=empty,
+        costs=None if run is None else run.description.get("exit_costs"),
+    )
+
+
+def stored_predictions(run: Run, split: str, reading: Reading | None = None) -> Predictions:
+    """The predictions of one split that a run has stored.
+
+    Args:
+        run: the run.
+        split: the split.
+        reading: how groups are made of the values of an attribute.
+    Raises:
+        UserError: the run has no predictions of this split, or the reading names columns, which
+            those of a run need not.
+    """
+    if changed := (reading or Reading()).changed():
+        raise UserError(f"{option(changed[0])} is about a table, but {run.path} is a run")
+    file = run.predictions(split)
+    if not file.is_file():
+        raise UserError(
+            f"{run.path} has no predictions for split '{short(split)}'; make them with "
+            "`fairexit predict`"
+        )
+    return read_predictions(file, reading=reading)
