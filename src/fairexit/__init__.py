@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairexit.api import predict as predict
     from fairexit.api import prepare as prepare
     from fairexit.api import prune as prune
+    from fairexit.api import refit as refit
     from fairexit.api import train as train
     from fairexit.errors import UserError as UserError
     from fairexit.inference.classifier import load_model as load_model
@@ -34,6 +35,7 @@ _HOMES = {
     "prepare": "fairexit.api",
     "prune": "fairexit.api",
     "read_predictions": "fairexit.predictions.files",
+    "refit": "fairexit.api",
     "train": "fairexit.api",
 }
 _NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model"}

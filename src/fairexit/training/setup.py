@@ -7,7 +7,7 @@ import torch
 
 from fairexit.config import RunConfig
 from fairexit.errors import UserError, short
-from fairexit.methods import Distilled, Method, methods
+from fairexit.methods import Distilled, Method, Refitted, methods
 from fairexit.metrics.record import METRICS
 from fairexit.models import ExitNet, backbone_family, create_model, heads
 from fairexit.plugin_records import checksums, require
@@ -118,7 +118,8 @@ def finetune_config(config: RunConfig) -> RunConfig:
     without warm-up and in one process, in which the pruning runs too.
 
     Raises:
-        UserError: the method trains heads outside the network, which a run does not store.
+        UserError: the method trains heads outside the network, which a run does not store, or it
+            refits last layers, which further training would undo.
     """
     prune, name = config.prune, config.method["name"]
     assert prune is not None
@@ -126,6 +127,11 @@ def finetune_config(config: RunConfig) -> RunConfig:
         raise UserError(
             f"method '{name}' cannot be fine-tuned, because its training heads are not stored; set "
             "prune.finetune to 0"
+        )
+    if issubclass(methods[name], Refitted):
+        raise UserError(
+            f"method '{name}' cannot be fine-tuned, because further training would undo its refit; "
+            "set prune.finetune to 0"
         )
     lr = prune.finetune_lr or config.train.lr / 10
     train = replace(config.train, epochs=prune.finetune, lr=lr, warmup=0.0, devices=1)
