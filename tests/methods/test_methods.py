@@ -155,7 +155,7 @@ def test_reversed_gradient():
 
 @pytest.mark.parametrize("name", ["advconf", "advrev"])
 def test_an_adversary_learns_and_the_trunk_resists(name):
-    method = build(name, exits="none", weight=1.0)
+    method = build(name, exits="none", weight=1.0, warmup=0.0)
     z = torch.randn(64, method.net.backbone.head.classifier.in_features, requires_grad=True)
     groups = (z[:, 0] > 0).long()
     adversary = method.adversaries[0]
@@ -177,7 +177,7 @@ def test_an_adversary_learns_and_the_trunk_resists(name):
 
 
 def test_confusion_leaves_the_adversary_alone():
-    method = build("advconf", exits="none")
+    method = build("advconf", exits="none", warmup=0.0)
     z = torch.randn(8, 512)
     groups = torch.arange(8) % 2
     adversary = method.adversaries[0]

@@ -55,7 +55,13 @@ def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
     data = open_training(config)
     config = record_plugins(config)
     task = data.task(config.data.group)
-    if issubclass(methods[config.method["name"]], Refitted):
+    kind = methods[config.method["name"]]
+    if issubclass(kind, Refitted | Upweighted) and config.train.devices > 1 and start is None:
+        raise UserError(
+            f"train.devices is {config.train.devices}, but method '{config.method['name']}' trains "
+            "another network first, which needs a single device; set train.devices to 1"
+        )
+    if issubclass(kind, Refitted):
         return _train_and_refit(config, data, task, out, start=start)
     fabric = _fabric(config)
     with folder_lock(out) if fabric.is_global_zero else nullcontext():
@@ -74,8 +80,6 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
                 f"method '{config.method['name']}' needs a teacher, and on several devices it must "
                 "be trained before; give its run as method.teacher"
             )
-    if isinstance(method, Upweighted) and fabric.world_size > 1:
-        raise _several_devices(config)
     if fabric.is_global_zero:
         run.start(config, data.info["checksums"])
     fabric.barrier()
@@ -99,11 +103,9 @@ def _train_and_refit(
     """Refit the last layers of a run by ERM, which is trained first where none is given."""
     run = Run(out)
     if start is not None:
-        # On the processes of this machine alone, however many have trained the run.
+        # The features take one device, however many have trained the run.
         device = _fabric(replace(config, train=replace(config.train, devices=1))).device
         return refit(open_run(start), out, config, data, device=device)
-    if config.train.devices > 1:
-        raise _several_devices(config)
     untrained = replace(config, model=replace(config.model, pretrained=False))
     build(untrained, task, data.size)  # refuses a network that cannot be refitted
     device = _fabric(config).device
@@ -112,13 +114,6 @@ def _train_and_refit(
         return run
     trained = train(replace(config, method={"name": "erm"}), out / "erm")
     return refit(trained, out, config, data, device=device)
-
-
-def _several_devices(config: RunConfig) -> UserError:
-    return UserError(
-        f"train.devices is {config.train.devices}, but method '{config.method['name']}' trains "
-        "another network first, which needs a single device; set train.devices to 1"
-    )
 
 
 def _set_errors(
