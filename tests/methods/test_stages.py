@@ -59,7 +59,12 @@ def test_errors_are_drawn_factor_times_as_often(tiny):
     wrong = torch.arange(len(rows)) % 5 == 0
     method.set_errors(wrong)
     loader = Loader(
-        tiny, rows, "skin_tone", batch_size=8, device=torch.device("cpu"), weights=method.draw_weights
+        tiny,
+        rows,
+        "skin_tone",
+        batch_size=8,
+        device=torch.device("cpu"),
+        weights=method.draw_weights,
     )
     counts = np.zeros(len(rows))
     for epoch in range(400):
@@ -207,6 +212,7 @@ def test_a_refit_of_another_network_is_refused(tiny, tiny_run, tmp_path, quick):
 def test_the_command(tiny_run, tmp_path, command, quick):
     status, out, _ = command("refit", tiny_run.path, "--out", tmp_path / "dfr", "--refits", 2)
     assert status == 0
+    assert "validation images to fit on" in out
     assert "exit 1: C 0.1" in out or "exit 1: C 1" in out
     assert out.endswith(f"refitted: {tmp_path / 'dfr'} (next: fairexit predict {tmp_path}/dfr)\n")
     status, _, err = command("refit", tiny_run.path, "--out", tmp_path / "x", "--balance", "cell")

@@ -21,8 +21,8 @@ def refit(
     balance: Annotated[
         str,
         typer.Option(
-            help="cells: the same number from each cell of class and group; groups: the same "
-            "number from each group of a class."
+            help="What is balanced: cells draws the same number from each cell of class and "
+            "group, groups the same number from each group of a class."
         ),
     ] = "cells",
     plugins: Plugins = None,
@@ -39,6 +39,10 @@ def refit(
     from fairexit.runs import RETRAIN
 
     record = read_json(refitted.refit, RETRAIN)
+    say(
+        f"{record['fitted']} validation images to fit on, {record['subsample']} in each balanced "
+        f"subsample; {record['choosing']} to choose C"
+    )
     for name, exit in record["exits"].items():
         score = exit["worst_group"][str(exit["C"])]
         say(f"exit {name}: C {exit['C']:g}, balanced accuracy of the worst group {score:.3f}")
