@@ -26,8 +26,8 @@ SMALL = {"model__exits": [3], "train__epochs": 1, "train__batch_size": 48}
 JTT = {"method": {"name": "jtt", "epochs": 2, "factor": 4}}
 
 
-def same_weights(one, two):
-    first, second = load_file(one), load_file(two)
+def same_weights(file, other):
+    first, second = load_file(file), load_file(other)
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
