@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fairexit.api import predict as predict
     from fairexit.api import prepare as prepare
     from fairexit.api import prune as prune
+    from fairexit.api import refit as refit
     from fairexit.api import train as train
     from fairexit.errors import UserError as UserError
     from fairexit.inference.classifier import load_model as load_model
@@ -37,11 +38,10 @@ _HOMES = {
     "prepare": "fairexit.api",
     "prune": "fairexit.api",
     "read_predictions": "fairexit.predictions.files",
+    "refit": "fairexit.api",
     "save_run": "fairexit.inference.own_loop",
     "train": "fairexit.api",
 }
-_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model", "save_run"}
-
 _NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model", "save_run"}
 
 

@@ -126,6 +126,32 @@ def train(
     return make_run(settings, Path(out))
 
 
+def refit(
+    run: str | Path | Run, out: str | Path, *, plugins: "Plugins" = (), **options: Any
+) -> Run:
+    """Refit the last layers of a finished run by ERM on group-balanced held-out data.
+
+    This is the method `dfr`; the result is the run that training with it would have made.
+
+        fairexit.refit("runs/me", "runs/me-dfr", balance="groups")
+
+    Args:
+        run: a finished run or its folder; it is not changed.
+        out: folder of the refitted run.
+        plugins: Python files that register methods, datasets, metrics and so on of your own.
+        options: `refits` and `balance`; see `fairexit.methods.dfr.Dfr`.
+    Raises:
+        UserError: the run was not trained by ERM or is pruned, its network cannot be refitted, or
+            the held-out images do not suffice.
+    """
+    require("train", "fairexit.refit")
+    load_plugins(plugins)
+    opened = _open(run)
+    from fairexit.pipeline import refit_run
+
+    return refit_run(opened, Path(out), options)
+
+
 def prune(
     run: str | Path | Run, out: str | Path, *, plugins: "Plugins" = (), **settings: Any
 ) -> Run:

@@ -34,6 +34,7 @@ COMMANDS = {
     "prepare": "Turn a download into a prepared dataset: decode, split, check for leaks.",
     "plant": "Plant a known cause of unfairness into a copy of a prepared dataset.",
     "train": "Train a run and, if its settings say so, prune it.",
+    "refit": "Refit the last layers of a finished run on group-balanced held-out data.",
     "prune": "Prune a finished run to make it fairer.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",

@@ -57,6 +57,16 @@ class Run:
         return self.path / "pruning.json"
 
     @property
+    def identified(self) -> Path:
+        """Record of the training images that the method draws more often."""
+        return self.path / "identified.json"
+
+    @property
+    def refit(self) -> Path:
+        """Record of the refit of the last layers."""
+        return self.path / "refit.json"
+
+    @property
     def policy(self) -> Path:
         return self.path / "policy.json"
 
@@ -94,6 +104,8 @@ class Run:
         ratio, marks = self.description.get("penalty_ratio"), []
         if ratio is not None and ratio < INACTIVE:
             marks.append("penalty inactive")
+        if self.identified.is_file() and not read_json(self.identified, RETRAIN).get("wrong"):
+            marks.append("nothing upweighted")
         if self.pruning.is_file():
             record = read_record(self)
             if record["path"][record["chosen"]]["fraction"] == 0:

@@ -180,3 +180,30 @@ def test_an_adversary_that_is_uniform_over_the_groups_it_sees_is_fully_confused(
     with torch.no_grad():
         loss = method.penalty(0, Exit(z, z), Batch(z, labels, groups))
     assert float(loss) == pytest.approx(60 / 64 * math.log(2), rel=1e-5)
+
+
+def test_mixup_over_many_small_batches():
+    """Partners are drawn evenly, and the mean image is half the own and half the partners' mean."""
+    labels, groups = split()
+    method = build("mixup", labels, groups, alpha=0.5)
+    images = torch.randn(64, 3, 2, 2, dtype=torch.float64)
+    loader = loader_of(labels, groups, 7)
+    residuals, unpaired = [], 0
+    for epoch in range(400):
+        order = torch.from_numpy(loader.order("natural", 0, epoch))
+        for rows in order.tensor_split(loader.steps()):
+            batch = Batch(images[rows], labels[rows], groups[rows])
+            expected = batch.images.clone()
+            for i, (label, group) in enumerate(zip(batch.labels, batch.groups, strict=True)):
+                others = (batch.labels == label) & (batch.groups != group) & (batch.groups >= 0)
+                if group >= 0 and others.any():
+                    expected[i] = (expected[i] + batch.images[others].mean(0)) / 2
+                else:
+                    unpaired += 1
+            residuals.append(method.mixed(batch) - expected)
+    residual = torch.cat(residuals)
+    error = residual.std(0) / len(residual) ** 0.5
+    assert (residual.mean(0).abs() < 5 * error).all()
+    assert error.max() < 0.02 * images.std(), "the simulation sees little"
+    assert method.left_out == unpaired
+    assert 0.1 < unpaired / len(residual) < 0.9

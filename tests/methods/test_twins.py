@@ -97,7 +97,7 @@ def adversary_logits(method, exit):
 
 
 def test_advconf():
-    method, exit, batch = setting("advconf", weight=0.7)
+    method, exit, batch = setting("advconf", weight=0.7, warmup=0.0)
     adversary, confusion = 0.0, 0.0
     for logits, (_, group) in zip(adversary_logits(method, exit).tolist(), BATCH, strict=True):
         if group >= 0:
@@ -109,7 +109,7 @@ def test_advconf():
 
 
 def test_advrev_and_its_gradients():
-    method, exit, batch = setting("advrev", weight=0.7)
+    method, exit, batch = setting("advrev", weight=0.7, warmup=0.0)
     logs = adversary_logits(method, exit).log_softmax(1)
     twin = -sum(logs[i, g] for i, (_, g) in enumerate(BATCH) if g >= 0) / len(BATCH)
     loss = method.penalty(0, exit, batch)
@@ -182,3 +182,75 @@ def test_snnl():
         terms.append(-math.log(partners / sum(near.values())))
     expected = -0.3 * sum(terms) / len(terms)
     assert method.penalty(0, exit, batch).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_reweight_with_a_smaller_power():
+    method, exit, batch = setting("reweight", power=0.5)
+    known = [cell for cell in TRAINED if cell[1] >= 0]
+    raw = {cell: (known.count(cell) / len(TRAINED)) ** -0.5 for cell in known}
+    mean = sum(raw[cell] for cell in known) / len(known)
+    total = 0.0
+    for loss, cell in zip(losses(exit), BATCH, strict=True):
+        total += (1 if cell[1] < 0 else raw[cell] / mean) * loss
+    expected = total / len(BATCH)
+    assert method.target_loss(0, exit, batch).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_fairdisco():
+    method, exit, batch = setting("fairdisco", weight=0.7, contrast=0.4, temperature=0.3)
+    method.eval()  # batch normalisation with fixed statistics
+    projected = method.projections[0](exit.features)
+    rows = [(row / row.norm()).tolist() for row in projected]
+    terms = []
+    for i, (label, _) in enumerate(BATCH):
+        similar = [sum(a * b for a, b in zip(rows[i], row, strict=True)) / 0.3 for row in rows]
+        others = sum(math.exp(similar[j]) for j, cell in enumerate(BATCH) if cell[0] != label)
+        for j, cell in enumerate(BATCH):
+            if j != i and cell[0] == label:
+                terms.append(math.log(math.exp(similar[j]) + others) - similar[j])
+    confusion = 0.0
+    for logits, (_, group) in zip(adversary_logits(method, exit).tolist(), BATCH, strict=True):
+        if group >= 0:
+            confusion += cross_entropy(logits, group)
+            uniform = sum(cross_entropy(logits, m) / 2 for m in range(2))
+            confusion += 0.7 * (uniform - math.log(2))
+    expected = confusion / len(BATCH) + 0.4 * sum(terms) / len(terms)
+    assert method.penalty(0, exit, batch).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_fairdisco_trains_the_trunk_by_confusion_and_the_classifier_by_itself():
+    method, exit, batch = setting("fairdisco", weight=0.7, contrast=0.0)
+    parameters = [exit.features, *method.adversaries[0].parameters()]
+    gradients = torch.autograd.grad(method.penalty(0, exit, batch), parameters)
+    known = [i for i, (_, group) in enumerate(BATCH) if group >= 0]
+    groups = [BATCH[i][1] for i in known]
+    logs = adversary_logits(method, exit).log_softmax(1)[known]
+    uniform = -logs.mean(1).sum() / len(BATCH)
+    reading = -logs[range(len(known)), groups].sum() / len(BATCH)
+    (of_trunk,) = torch.autograd.grad(uniform, parameters[:1], retain_graph=True)
+    of_classifier = torch.autograd.grad(reading, parameters[1:])
+    torch.testing.assert_close(gradients[0], 0.7 * of_trunk, rtol=1e-4, atol=1e-7)
+    for gradient, twin in zip(gradients[1:], of_classifier, strict=True):
+        torch.testing.assert_close(gradient, twin, rtol=1e-4, atol=1e-7)
+
+
+def test_mixup_mixes_each_image_with_the_one_that_was_drawn():
+    torch.manual_seed(0)
+    net = create_model("resnet18", 3, exits="none", image_size=28)
+    method = methods.create("mixup", net, TASK, [1.0], alpha=0.7).train()
+    labels, groups = torch.tensor(BATCH).T
+    images = torch.arange(float(len(BATCH)))[:, None, None, None].expand(-1, 3, 28, 28)
+    mixed = method.mixed(Batch(images, labels, groups))
+    assert torch.equal(mixed, mixed[:, :1, :1, :1].expand_as(mixed)), "one share per image"
+    for i, value in enumerate(mixed[:, 0, 0, 0].tolist()):
+        candidates = [
+            j
+            for j, (label, group) in enumerate(BATCH)
+            if label == BATCH[i][0] and group != BATCH[i][1] and min(group, BATCH[i][1]) >= 0
+        ]
+        if candidates:
+            assert min([i, *candidates]) <= value <= max([i, *candidates])
+            assert value != i
+        else:
+            assert value == i
+    assert method.left_out == 4  # those of unknown group, and class b has one group only

@@ -77,6 +77,20 @@ def test_shared_runs_that_are_no_row_are_added_once(study):
     assert runs["MFD-pruned"].start == "isic-MFD-seed0"
 
 
+def test_dfr_refits_the_run_by_erm(study):
+    rows = {
+        "DFR": {"method.name": "dfr"},
+        "DFR-groups": {"method": {"name": "dfr", "balance": "groups"}},
+        "DFR-pruned": {"method.name": "dfr", "prune": {"steps": 2}},
+    }
+    grid = study(rows=rows).runs
+    assert [run.name for run in grid if not run.row] == ["isic-DFR-seed0-erm"]
+    runs = {run.row: run for run in study(rows={"ResNet18": {}, **rows}).runs}
+    assert runs["DFR"].start == runs["DFR-groups"].start == "isic-ResNet18-seed0"
+    assert runs["DFR-pruned"].start == "isic-DFR-seed0"
+    assert runs["DFR"].epochs == 0
+
+
 def test_a_batch_needs_only_earlier_batches(study):
     for workers in (1, 3, 50):
         grid = study(seeds=[0, 1, 2])

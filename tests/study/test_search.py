@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairexit.errors import DivergedError, UserError
+from fairexit.search_space import Axis
 from fairexit.study import search as module
 from fairexit.study.search import search
-from fairexit.study.trials import Axis, Trial, best_trial, parse_axis, trial_table
+from fairexit.study.trials import Trial, best_trial, parse_axis, trial_table
 
 
 def test_axes():

@@ -16,13 +16,14 @@ def tune(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the trials.")],
     searched: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--search",
             metavar="KEY=VALUES",
             help="A setting to search, as LOW:HIGH, LOW:HIGH:log or A,B,C; can be repeated.",
+            show_default="the search space of the method, or of the pruning",
         ),
-    ],
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Number of trials.")] = 8,
     rule: Annotated[
         str,
@@ -40,6 +41,9 @@ def tune(
 ) -> None:
     """Search for the best settings of a run on validation.
 
+    Without --search, the settings that the method names are searched, see docs/methods.md. Give
+    every method that you compare the same number of trials.
+
     Resumes automatically if interrupted. The test split is never read. A trial that diverged, in
     which one class has 99 % or more of the answers, or whose method had no effect is never the
     best.
@@ -49,12 +53,16 @@ def tune(
     require("search", "fairexit tune")
     from fairexit.config_files import load_config
 
-    tree = load_config(config, changes or []).to_dict()
-    from fairexit.study.search import search
+    settings = load_config(config, changes or [])
+    from fairexit.study.search import default_axes, search
     from fairexit.study.trials import parse_axis, trial_table
 
-    axes = [parse_axis(text) for text in searched]
-    best, made = search(tree, axes, out, trials=trials, rule=rule, tolerance=tolerance, seed=seed)
+    axes = [parse_axis(text) for text in searched or []] or default_axes(settings)
+    if not searched:
+        say(f"searched by default: {', '.join(map(str, axes))}")
+    best, made = search(
+        settings.to_dict(), axes, out, trials=trials, rule=rule, tolerance=tolerance, seed=seed
+    )
     show(trial_table(best, made))
     if best is None:
         say(

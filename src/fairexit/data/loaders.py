@@ -42,6 +42,8 @@ class Loader:
         attribute: the sensitive attribute.
         batch_size: largest number of images in a batch.
         device: device on which the batches are placed.
+        weights: factor on each row's probability to be drawn in training, (N,); None for equal
+            ones.
         rank: index of this process.
         world: number of processes; each gets its own part of the rows, without padding. For
             `evaluation` it is drawn at random: every second row may be of the same group.
@@ -55,12 +57,14 @@ class Loader:
         *,
         batch_size: int,
         device: torch.device,
+        weights: Tensor | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.rows = rows
         self.batch_size = batch_size
         self.device = device
+        self._weights = None if weights is None else weights.numpy()
         self.rank, self.world = rank, world
         self._images = data.images
         self._labels = torch.from_numpy(data.labels)
@@ -96,8 +100,9 @@ class Loader:
             yield self._batch(rows, np.arange(len(rows)), augment, epoch=0)
 
     def training(self, augment: Augment, sampling: str, seed: int, epoch: int) -> Iterator[Batch]:
-        """One epoch in random order; rows are drawn with replacement unless sampling is natural.
+        """One epoch in random order.
 
+        Rows are drawn with replacement, unless sampling is natural and all weights are equal.
         The order depends on seed and epoch only, so a resumed run sees the same batches.
 
         Args:
@@ -119,7 +124,7 @@ class Loader:
     def order(self, sampling: str, seed: int, epoch: int) -> NDArray[np.int64]:
         """The rows of one training epoch, in order, (N,)."""
         rng = np.random.default_rng([seed, epoch])
-        if sampling == "natural":
+        if sampling == "natural" and self._weights is None:
             return rng.permutation(self.rows)
         return rng.choice(self.rows, len(self.rows), p=self._draw_probabilities(sampling))
 
@@ -133,7 +138,11 @@ class Loader:
         if sampling == "group-balanced":
             # An unknown group is -1; it is a further stratum of each class.
             strata = strata * (int(self.groups.max()) + 2) + self.groups.numpy() + 1
-        return balancing_weights(strata, POWERS[sampling])
+        probabilities = balancing_weights(strata, POWERS[sampling])
+        if self._weights is None:
+            return probabilities
+        weighted = probabilities * self._weights
+        return weighted / weighted.sum()
 
     def _batch(
         self, rows: NDArray[np.int64], positions: NDArray[np.int64], augment: Augment, epoch: int

@@ -1,5 +1,6 @@
 """Fairness methods: the loss that each exit minimises."""
 
-from fairexit.methods.base import Distilled, Losses, Method, methods
+from fairexit.methods.base import Losses, Method, methods
+from fairexit.methods.stages import Distilled, HeldOut, Refitted, Upweighted
 
-__all__ = ["Distilled", "Losses", "Method", "methods"]
+__all__ = ["Distilled", "HeldOut", "Losses", "Method", "Refitted", "Upweighted", "methods"]

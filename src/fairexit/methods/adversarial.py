@@ -3,16 +3,17 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from fairexit.methods.base import Method, groups_with_samples, methods
 from fairexit.models import ExitNet
+from fairexit.search_space import Axis
 from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
@@ -26,10 +27,15 @@ class Adversarial(Method, ABC):
     Args:
         weight: strength of the adversary's effect on the trunk.
         hidden: width of the adversary's hidden layer.
-        warmup: whether the strength rises with the factor 2 / (1 + exp(-10 t)) - 1 while training
-            goes from t = 0 to t = 1 (Ganin and Lempitsky 2015).
+        warmup: share of the training over which the strength rises from 0, by the factor
+            2 / (1 + exp(-10 t)) - 1 at the share t of the warm-up; 1 is the schedule of Ganin and
+            Lempitsky 2015, and 0 has the whole strength at once.
     """
 
+    search_space = (
+        Axis("method.weight", (0.1, 30.0), log=True),
+        Axis("method.warmup", (0.0, 1.0), log=False),
+    )
     trained_groups: Tensor
 
     def __init__(
@@ -38,9 +44,9 @@ class Adversarial(Method, ABC):
         task: Task,
         exit_weights: Sequence[float],
         *,
-        weight: NonNegativeFloat = 0.1,
+        weight: NonNegativeFloat = 1.0,
         hidden: PositiveInt = 64,
-        warmup: bool = False,
+        warmup: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__(net, task, exit_weights)
         self.weight, self.warmup = weight, warmup
@@ -62,8 +68,9 @@ class Adversarial(Method, ABC):
     @property
     def strength(self) -> float:
         """Current strength of the adversary's effect on the trunk."""
-        rise = 2 / (1 + math.exp(-10 * self.time)) - 1 if self.warmup else 1.0
-        return self.weight * rise
+        if self.warmup == 0:
+            return self.weight
+        return self.weight * (2 / (1 + math.exp(-10 * self.time / self.warmup)) - 1)
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         known = batch.groups != UNKNOWN

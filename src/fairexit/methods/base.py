@@ -5,16 +5,15 @@ A new method is a subclass of `Method` in a file of its own, registered in `meth
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fairexit.errors import UserError
 from fairexit.models import ExitNet
 from fairexit.registry import Registry
+from fairexit.search_space import Axis
 from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 SCALE = 2.0**10
@@ -65,9 +64,15 @@ class Method(nn.Module):
         time: progress of training, from 0 to 1; set by the training loop.
         left_out: number of terms in this epoch that could not be computed, for example because of
             too few samples; the training loop logs and resets it.
+        draw_weights: factor on the probability with which an epoch draws each training image, (N,);
+            None if `data.sampling` alone decides.
     """
 
+    search_space: ClassVar[tuple[Axis, ...]] = ()
+    """The settings that `fairexit tune` searches by default."""
+
     left_out: Tensor
+    draw_weights: Tensor | None = None
 
     def __init__(self, net: ExitNet, task: Task, exit_weights: Sequence[float]) -> None:
         super().__init__()
@@ -158,49 +163,6 @@ class Method(nn.Module):
         Called before each validation. Predictions come from the network only, which therefore
         never needs the attribute.
         """
-
-
-class Distilled(Method):
-    """A method with a frozen teacher of the same architecture, which the training setup provides.
-
-    Attributes:
-        teacher_run: folder of the teacher's run; None if a teacher has to be trained first.
-    """
-
-    teacher_run: Path | None = None
-    _teacher: tuple[ExitNet] | None = None
-
-    @property
-    def teacher(self) -> ExitNet:
-        """The frozen teacher."""
-        assert self._teacher is not None, "no teacher has been set"
-        return self._teacher[0]
-
-    def set_teacher(self, teacher: ExitNet) -> None:
-        """Set a trained network as the teacher and freeze it.
-
-        Raises:
-            UserError: the teacher's classes, exits or architecture differ from the student's.
-        """
-        if teacher.num_classes != self.net.num_classes:
-            raise UserError(
-                f"the teacher has {teacher.num_classes} classes, but the student has "
-                f"{self.net.num_classes}; train a teacher on the same data"
-            )
-        expected, actual = self.net.config, teacher.config
-        for key in ("name", "head", "stem"):
-            if actual[key] != expected[key]:
-                raise UserError(
-                    f"the teacher's {key} is {actual[key]}, but the student's is {expected[key]}; "
-                    "train a teacher with the same network"
-                )
-        if teacher.exit_names != self.net.exit_names:
-            raise UserError(
-                f"the teacher has the exits {', '.join(teacher.exit_names)}, but the student has "
-                f"{', '.join(self.net.exit_names)}; train a teacher with the same exits"
-            )
-        # The tuple hides it from the module tree: it is not trained, saved or set to training mode.
-        self._teacher = (teacher.eval().requires_grad_(False),)
 
 
 methods: Registry[Method] = Registry(

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from fairexit.methods.base import Method, groups_with_samples, methods
 from fairexit.models import ExitNet
 from fairexit.models.heads import Mixture
+from fairexit.search_space import Axis
 from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
@@ -26,6 +27,8 @@ class DomainIndep(Method):
         answer: which mean is the prediction: `logits`, the softmax of the heads' mean logits, which
             equals a single linear head; or `probabilities`, the mean of the heads' softmaxes.
     """
+
+    search_space = (Axis("method.answer", ("logits", "probabilities")),)
 
     trained_groups: Tensor
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from fairexit.losses.snnl import snnl
 from fairexit.methods.base import Method, methods
 from fairexit.models import ExitNet
+from fairexit.search_space import Axis
 from fairexit.types import Batch, Exit, Task
 
 
@@ -24,6 +25,11 @@ class Entangle(Method):
         weight: weight of the penalty, which is minus that loss.
         temperature: T, in units of the mean squared distance.
     """
+
+    search_space = (
+        Axis("method.weight", (0.01, 100.0), log=True),
+        Axis("method.temperature", (0.01, 1.0), log=True),
+    )
 
     def __init__(
         self,

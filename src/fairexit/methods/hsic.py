@@ -8,6 +8,7 @@ from torch import Tensor
 from fairexit.losses.hsic import hsic_by_class
 from fairexit.methods.base import Method, methods
 from fairexit.models import ExitNet
+from fairexit.search_space import Axis
 from fairexit.types import Batch, Exit, Task
 
 
@@ -23,6 +24,8 @@ class Hsic(Method):
     Args:
         weight: lambda; the paper's 0.01 may have no effect, as the log's penalty ratio shows.
     """
+
+    search_space = (Axis("method.weight", (0.01, 1000.0), log=True),)
 
     def __init__(
         self,

@@ -8,8 +8,10 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from fairexit.losses.mmd import mmd_by_cell
-from fairexit.methods.base import Distilled, methods
+from fairexit.methods.base import methods
+from fairexit.methods.stages import Distilled
 from fairexit.models import ExitNet
+from fairexit.search_space import Axis
 from fairexit.types import Batch, Exit, Task
 
 
@@ -29,6 +31,8 @@ class Mfd(Distilled):
         teacher: folder of a finished run of the same network; by default a teacher is first
             trained by ERM with the same seed and settings.
     """
+
+    search_space = (Axis("method.weight", (0.01, 100.0), log=True),)
 
     def __init__(
         self,

@@ -1,15 +1,17 @@
 """Weights for the cells of class and group: balanced once, or adapted to the losses."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.distributed as distributed
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
 from fairexit.methods.base import Method, methods
 from fairexit.models import ExitNet
+from fairexit.search_space import Axis
 from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
@@ -42,20 +44,32 @@ class Reweight(Method):
     The totals are over the samples that an epoch draws. The weights are fixed, with mean one, and
     a batch's loss is divided by its number of samples, not by its own weights: many small batches
     have the same mean loss and gradient as a large one. A sample of unknown group has weight one.
+
+    Args:
+        power: a cell that has the share p of the drawn samples gets a weight proportional to
+            p^-power: 1 makes all cells equal, 0 is plain training.
     """
 
+    search_space = (Axis("method.power", (0.2, 1.0), log=False),)
     cell_weights: Tensor
 
-    def __init__(self, net: ExitNet, task: Task, exit_weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        net: ExitNet,
+        task: Task,
+        exit_weights: Sequence[float],
+        *,
+        power: Annotated[float, Field(ge=0, le=1)] = 1.0,
+    ) -> None:
         super().__init__(net, task, exit_weights)
+        self.power = power
         cells = task.num_classes * task.num_groups
         self.register_buffer("cell_weights", torch.ones(cells), persistent=False)
 
     def begin(self, labels: Tensor, groups: Tensor, draws: Tensor | None = None) -> None:
         shares = cell_shares(labels, groups, draws, self.task)
-        present = shares > 0
-        weights = shares.sum() / (present.sum() * shares)
-        self.cell_weights.copy_(torch.where(present, weights, 0))
+        weights = torch.where(shares > 0, shares**-self.power, 0)
+        self.cell_weights.copy_(weights * (shares.sum() / (shares * weights).sum()))
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
@@ -81,6 +95,8 @@ class GroupDro(Method):
     Args:
         step: step size of the weights' updates.
     """
+
+    search_space = (Axis("method.step", (0.001, 1.0), log=True),)
 
     q: Tensor
     shares: Tensor

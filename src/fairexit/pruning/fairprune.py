@@ -87,7 +87,7 @@ def _finish(run: Run, pruned: Run, full: RunConfig, *, data: Prepared, net: Exit
     masks = load_masks(pruned, net)
     zero(dict(net.named_parameters()), masks)
     if full.prune is not None and full.prune.finetune:
-        finetune(pruned, full, net, masks, teacher=run.path / "teacher")
+        finetune(pruned, full, net, masks, unpruned=run)
         return
     for file in (pruned.last_weights, pruned.weights):
         write_atomically(file, save_tensors(net.state_dict()))

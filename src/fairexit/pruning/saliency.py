@@ -15,6 +15,16 @@ from fairexit.models import ExitNet
 from fairexit.plugins import portable
 from fairexit.pruning.curvature import CurvatureEstimate, curvature_sums
 from fairexit.pruning.groups import Rows
+from fairexit.search_space import Axis
+
+_RATIO = Axis("prune.ratio", (0.05, 0.9), log=False)
+
+SEARCH_SPACES = {
+    "fairprune": (_RATIO, Axis("prune.beta", (0.0, 1.0), log=False)),
+    "magnitude": (_RATIO,),
+    "random": (_RATIO,),
+}
+"""Ranking -> the settings that `fairexit tune` searches by default in a run that is pruned."""
 
 
 @dataclass(kw_only=True)

@@ -50,7 +50,7 @@ class Job:
         out: the run's folder.
         log: file for the output of its process.
         config: the settings, see `RunConfig.to_dict`.
-        start: folder of the run that it prunes.
+        start: folder of the run that it prunes or refits.
         choice: how theta is chosen, see `Choice`.
         entangle: whether entanglement is measured.
         threads: CPU threads.

@@ -92,7 +92,7 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
     from fairexit.data.loaders import Loader
     from fairexit.data.prepared import open_prepared
     from fairexit.inference.predict import choose_device
-    from fairexit.methods.base import Distilled
+    from fairexit.methods import Distilled
     from fairexit.training.optim import build_optimizer
     from fairexit.training.setup import build
 

@@ -1,4 +1,4 @@
-"""The runs of a study and their dependencies: teachers, and networks to prune."""
+"""The runs of a study and their dependencies: teachers, and networks to prune or refit."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ class Planned:
             because other runs need it.
         config: its settings.
         teacher: name of the run that is its teacher.
-        start: name of the run that it prunes.
+        start: name of the run that it prunes or refits.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Planned:
 
     @property
     def epochs(self) -> int:
-        """Number of epochs to train; 0 for a pruned run, which starts from a trained one."""
+        """Number of epochs to train; 0 for a run that starts from a trained one."""
         return self.config.train.epochs if self.start is None else 0
 
 
@@ -153,6 +153,9 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
         config = run.config
         if config.prune is not None:
             return replace(run, start=shared(run, replace(config, prune=None), "unpruned"))
+        if is_refitted(config):
+            erm = record_plugins(replace(config, method={"name": "erm"}))
+            return replace(run, start=shared(run, erm, "erm"))
         teacher = config.method.get("teacher")
         if teacher is not None and str(teacher) in rows:
             return replace(run, teacher=by_cell[str(teacher), run.fold])
@@ -177,6 +180,13 @@ def _has_teacher(config: RunConfig) -> bool:
     from fairexit.methods import methods
 
     return "teacher" in methods.options(config.method["name"])
+
+
+def is_refitted(config: RunConfig) -> bool:
+    """Whether the method refits a network that ERM has trained."""
+    from fairexit.methods import Refitted, methods
+
+    return issubclass(methods[config.method["name"]], Refitted)
 
 
 def _key(config: RunConfig) -> str:

@@ -22,8 +22,10 @@ from fairexit.files import read_json, write_atomically, write_json
 from fairexit.metrics.collapse import COLLAPSED, MARK
 from fairexit.metrics.record import METRICS
 from fairexit.runs import Run
+from fairexit.search_space import Axis
+from fairexit.study.plan import is_refitted
 from fairexit.study.rows import merge
-from fairexit.study.trials import DIVERGED, Axis, Trial, best_trial, criteria
+from fairexit.study.trials import DIVERGED, Trial, best_trial, criteria
 from fairexit.study.wording import run_setting
 from fairexit.terminal import note
 
@@ -47,8 +49,8 @@ def search(
     Optuna's TPE proposes from the seed and the earlier trials alone, so an interrupted search
     resumes with the same proposals, and one with more trials continues from fewer. Settings that
     were proposed before use the earlier run. A trial that diverges, collapses or has no effect
-    counts as a trial and is never the best. Where only settings of `prune` are searched, all
-    trials prune the same network. Settings that are whole numbers stay whole.
+    counts as a trial and is never the best. Where only settings of `prune` or of a refit are
+    searched, all trials start from the same network. Settings that are whole numbers stay whole.
 
     Args:
         tree: the settings that are not searched.
@@ -115,6 +117,29 @@ def search(
 
 def _direction(name: str) -> Literal["maximize", "minimize"]:
     return "maximize" if METRICS[name].higher_is_better else "minimize"
+
+
+def default_axes(config: RunConfig) -> list[Axis]:
+    """The settings that are searched where none are named.
+
+    They are those of the pruning if the run is pruned, so that all trials prune the same network,
+    and those of the method otherwise.
+
+    Raises:
+        UserError: the method does not say what to search.
+    """
+    from fairexit.methods import methods
+    from fairexit.pruning.saliency import SEARCH_SPACES
+
+    if config.prune is not None:
+        return [*SEARCH_SPACES[config.prune.method]]
+    name = config.method["name"]
+    if not methods[name].search_space:
+        raise UserError(
+            f"method '{name}' does not say which of its settings to search; name them with "
+            f"{option('axes')}"
+        )
+    return [*methods[name].search_space]
 
 
 def _spaces(tree: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
@@ -188,13 +213,21 @@ def _trial(
 
 
 def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> Run:
-    """Train a trial and predict validation; trials that differ in pruning alone share a network."""
+    """Make the run of a trial and predict validation.
+
+    Trials that differ in their pruning alone prune the same network, and those that differ in their
+    refit alone refit the same one.
+    """
     from fairexit.inference.predict import predict
     from fairexit.pipeline import make_run
 
-    start = None
-    if config.prune is not None and all(key.startswith("prune.") for key in searched):
-        start = make_run(replace(config, prune=None), out / "unpruned").path
+    section, shared, start = "", config, None
+    if config.prune is not None:
+        section, shared = "prune", replace(config, prune=None)
+    elif is_refitted(config):
+        section, shared = "method", replace(config, method={"name": "erm"})
+    if section and all(key.startswith(f"{section}.") for key in searched):
+        start = make_run(shared, out / ("unpruned" if section == "prune" else "erm")).path
     run = make_run(config, out / name, start=start)
     if not run.predictions("val").is_file():
         predict(run, ["val"], device=config.train.device)

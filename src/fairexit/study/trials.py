@@ -11,25 +11,11 @@ import yaml
 from fairexit.errors import UserError, option, short
 from fairexit.evaluation.rules import DEFAULT_GAP, best_option, check_rule
 from fairexit.report.vocabulary import metric_name
+from fairexit.search_space import Axis
 from fairexit.tables import Table, number
 
 DIVERGED = "diverged"
 """Mark of a trial whose loss was no longer finite."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A setting that is searched.
-
-    Attributes:
-        key: name of the setting, such as `method.weight`.
-        values: the values to try, or the two ends of a range.
-        log: whether a range is searched on a logarithmic scale; None where the values are a list.
-    """
-
-    key: str
-    values: tuple[Any, ...]
-    log: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,41 @@
-"""Train a run, or fine-tune a pruned one: check, set up, and call the training loop."""
+"""Train a run, refit one, or fine-tune a pruned one: check, set up, and call the loop."""
 
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
 from fairexit.config import RunConfig
+from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, short
 from fairexit.files import folder_lock
-from fairexit.methods import Distilled
+from fairexit.methods import Distilled, Refitted, Upweighted, methods
 from fairexit.models import ExitNet
 from fairexit.runs import Run, open_run
 from fairexit.terminal import note
 from fairexit.training.freeze import check_freeze
+from fairexit.training.identify import (
+    find_errors,
+    identification_config,
+    read_errors,
+    write_errors,
+)
 from fairexit.training.inputs import open_training
-from fairexit.training.setup import build, finetune_config, record_plugins, teach
+from fairexit.training.refit import refit
+from fairexit.training.setup import build, finetune_config, record_plugins, teach, untrained
 from fairexit.training.start import other_division
 from fairexit.training.trainer import Trainer, seed_epoch
 from fairexit.types import Task
 
 
-def train(config: RunConfig, out: Path) -> Run:
+def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
     """Train a run. Resumes automatically if interrupted.
+
+    A method that refits is trained by ERM in the folder `erm` of `out`, and refitted afterwards.
 
     All random numbers of an epoch depend only on the seed and the epoch's number. So a resumed run
     ends with the same weights as an uninterrupted one, bit for bit on a CPU.
@@ -32,6 +43,7 @@ def train(config: RunConfig, out: Path) -> Run:
     Args:
         config: the settings.
         out: the run's folder.
+        start: a finished run by ERM, for a method that refits; it is trained first by default.
     Returns:
         The finished run.
     Raises:
@@ -46,13 +58,21 @@ def train(config: RunConfig, out: Path) -> Run:
     data = open_training(config)
     config = record_plugins(config)
     task = data.task(config.data.group)
+    kind = methods[config.method["name"]]
+    if issubclass(kind, Refitted | Upweighted) and config.train.devices > 1 and start is None:
+        raise UserError(
+            f"train.devices is {config.train.devices}, but method '{config.method['name']}' trains "
+            "another network first, which needs a single device; set train.devices to 1"
+        )
+    if issubclass(kind, Refitted):
+        return _train_and_refit(config, data, task, out, start=start)
     fabric = _fabric(config)
     with folder_lock(out) if fabric.is_global_zero else nullcontext():
         return _train(config, data, task, Run(out), fabric=fabric)
 
 
 def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: Fabric) -> Run:
-    """Train a run whose folder is locked, after its teacher if the method needs one."""
+    """Train a run whose folder is locked, after the run that the method needs, if any."""
     seed_epoch(config.seed, 0)
     method = build(config, task, data.size)
     if isinstance(method, Distilled):
@@ -75,14 +95,56 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
         teacher = run.path / "teacher"
         note(f"{run.path}: the method needs a teacher, in {teacher}")
         teach(method, train(replace(config, method={"name": "erm"}), teacher))
+    if isinstance(method, Upweighted):
+        _set_errors(method, config, data, task, run=run, device=fabric.device)
     trainer = Trainer(config, data, task, run, fabric=fabric, method=method)
     trainer.fit()
     trainer.finish(config)
     return run
 
 
+def _train_and_refit(
+    config: RunConfig, data: Prepared, task: Task, out: Path, *, start: Path | None
+) -> Run:
+    """Refit the last layers of a run by ERM, which is trained first where none is given."""
+    run = Run(out)
+    if start is not None:
+        # The features take one device, however many have trained the run.
+        device = _fabric(replace(config, train=replace(config.train, devices=1))).device
+        return refit(open_run(start), out, config, data, device=device)
+    build(untrained(config), task, data.size)  # refuses a network that cannot be refitted
+    device = _fabric(config).device
+    run.start(config, data.info["checksums"])
+    if run.finished:
+        return run
+    trained = train(replace(config, method={"name": "erm"}), out / "erm")
+    return refit(trained, out, config, data, device=device)
+
+
+def _set_errors(
+    method: Upweighted,
+    config: RunConfig,
+    data: Prepared,
+    task: Task,
+    *,
+    run: Run,
+    device: torch.device,
+) -> None:
+    """Let the method draw more often what its identification network gets wrong."""
+    rows = data.rows("train", config.data.fold)
+    if not run.identified.is_file():
+        folder = run.path / "identification"
+        note(f"{run.path}: the method needs an identification network, in {folder}")
+        network = train(identification_config(config, method.identification_epochs), folder)
+        loader = Loader(data, rows, task.group, batch_size=config.train.batch_size, device=device)
+        write_errors(run, data, rows, find_errors(network, loader))
+    wrong = read_errors(run, data, rows)
+    note(f"{run.path}: {wrong.sum()} of {len(rows)} training images are drawn more often")
+    method.set_errors(torch.from_numpy(wrong))
+
+
 def finetune(
-    run: Run, config: RunConfig, net: ExitNet, masks: dict[str, Tensor], *, teacher: Path
+    run: Run, config: RunConfig, net: ExitNet, masks: dict[str, Tensor], *, unpruned: Run
 ) -> None:
     """Fine-tune a pruned network while its zeros stay zero. Resumes if interrupted.
 
@@ -91,7 +153,8 @@ def finetune(
         config: its settings, with those of the pruning.
         net: the pruned network.
         masks: parameter name -> True where a parameter is kept, of the parameter's shape.
-        teacher: folder of the unpruned run's teacher, for a method that has one.
+        unpruned: the run that was pruned, which has the teacher or the errors that its method
+            needs.
     Raises:
         UserError: as for `train`.
     """
@@ -106,7 +169,10 @@ def finetune(
     method = build(settings, task, data.size)
     method.net.load_state_dict(net.state_dict())
     if isinstance(method, Distilled):
-        teach(method, open_run(method.teacher_run or teacher))
+        teach(method, open_run(method.teacher_run or unpruned.path / "teacher"))
+    if isinstance(method, Upweighted):
+        rows = data.rows("train", settings.data.fold)
+        method.set_errors(torch.from_numpy(read_errors(unpruned, data, rows)))
     trainer = Trainer(settings, data, task, run, fabric=fabric, method=method, masks=masks)
     trainer.fit()
     trainer.finish(config)

@@ -8,7 +8,7 @@ import torch
 
 from fairexit.config import RunConfig
 from fairexit.errors import UserError, short
-from fairexit.methods import Distilled, Method, methods
+from fairexit.methods import Distilled, Method, Refitted, methods
 from fairexit.metrics.record import METRICS
 from fairexit.models import ExitNet, backbone_family, heads
 from fairexit.plugin_records import checksums, require
@@ -64,6 +64,12 @@ def build(config: RunConfig, task: Task, image_size: int) -> Method:
     if config.model.start is not None and config.train.freeze == "backbone":
         _check_final(method, config, loaded)
     return method
+
+
+def untrained(config: RunConfig) -> RunConfig:
+    """The settings of the same network with random weights, which reads no file."""
+    train = replace(config.train, freeze="none")
+    return replace(config, model=config.model.untrained, train=train)
 
 
 def _check_final(method: Method, config: RunConfig, loaded: tuple[str, ...]) -> None:
@@ -132,7 +138,8 @@ def finetune_config(config: RunConfig) -> RunConfig:
     without warm-up and in one process, in which the pruning runs too.
 
     Raises:
-        UserError: the method trains heads outside the network, which a run does not store.
+        UserError: the method trains heads outside the network, which a run does not store, or it
+            refits last layers, which further training would undo.
     """
     prune, name = config.prune, config.method["name"]
     assert prune is not None
@@ -140,6 +147,11 @@ def finetune_config(config: RunConfig) -> RunConfig:
         raise UserError(
             f"method '{name}' cannot be fine-tuned, because its training heads are not stored; set "
             "prune.finetune to 0"
+        )
+    if issubclass(methods[name], Refitted):
+        raise UserError(
+            f"method '{name}' cannot be fine-tuned, because further training would undo its refit; "
+            "set prune.finetune to 0"
         )
     lr = prune.finetune_lr or config.train.lr / 10
     freeze = "none" if isinstance(config.train.freeze, int) else config.train.freeze

@@ -66,7 +66,7 @@ class Trainer:
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
         fold = config.data.fold
-        self.training = self._loader(data.rows("train", fold))
+        self.training = self._loader(data.rows("train", fold), method.draw_weights)
         self.validation = self._loader(data.rows("val", fold))
         self.fit_probes = fitting_half(
             self.validation.evaluated_groups, self.validation.evaluated_clusters, config.seed
@@ -95,7 +95,7 @@ class Trainer:
         self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
         self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
 
-    def _loader(self, rows: NDArray[np.int64]) -> Loader:
+    def _loader(self, rows: NDArray[np.int64], weights: Tensor | None = None) -> Loader:
         """Batches of rows of the data, of which each process loads its share."""
         return Loader(
             self.data,
@@ -103,6 +103,7 @@ class Trainer:
             self.task.group,
             batch_size=self.config.train.batch_size,
             device=self.fabric.device,
+            weights=weights,
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
         )
