@@ -1,10 +1,11 @@
 """Make a run from a configuration: train, or train and then prune."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fairexit.config import RunConfig
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.inference.predict import choose_device
 from fairexit.pruning.fairprune import prune
 from fairexit.pruning.groups import check_task
@@ -12,7 +13,7 @@ from fairexit.pruning.layers import choose_layers
 from fairexit.runs import Run, open_run
 from fairexit.training.fit import train
 from fairexit.training.inputs import open_training
-from fairexit.training.setup import build, finetune_config, record_plugins
+from fairexit.training.setup import build, finetune_config, resolve
 
 
 def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
@@ -34,9 +35,37 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         return train(config, out)
     if start is not None:
         return prune(open_run(start), out, config.prune)
-    unpruned = record_plugins(replace(config, prune=None))
+    unpruned = resolve(replace(config, prune=None))
     _check(config, unpruned, out)
     return prune(train(unpruned, out / "unpruned"), out, config.prune)
+
+
+def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
+    """Make one run for each of several seeds, in the folders `seed<n>` of `out`.
+
+    Finished runs with the same settings are kept as they are.
+
+    Args:
+        configs: settings that differ in their seeds.
+        out: the common folder.
+    Raises:
+        UserError: `out` is a run itself, the settings need several devices, or as for `make_run`.
+    """
+    if (out / "started.json").is_file():
+        raise UserError(f"{out} is a run itself; choose another {option('out')} for several seeds")
+    if configs[0].train.devices > 1:
+        raise UserError(
+            f"train.devices is {configs[0].train.devices}, but several seeds need a single device; "
+            "train each seed by itself"
+        )
+    runs = []
+    for config in configs:
+        folder = out / f"seed{config.seed}"
+        try:
+            runs.append(make_run(config, folder))
+        except UserError as error:
+            raise error.at(str(folder)) from None
+    return runs
 
 
 def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:

@@ -108,6 +108,14 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         ) from None
 
 
+def whole_numbers(option: str, text: str) -> list[int]:
+    """Parse the whole numbers of an option such as `0,1,2`; raises a UserError as `numbers`."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"{option} is '{short(text)}'; give whole numbers such as 0,1,2") from None
+
+
 def parse_threshold(text: str) -> str | float | tuple[float, ...]:
     """Parse `auto`, `policy`, a number, or one number for each internal exit."""
     if text in ("auto", "policy"):

@@ -6,7 +6,6 @@ import torch
 import torch.distributed as distributed
 from pydantic import NonNegativeFloat
 from torch import Tensor
-from torch.nn import functional as F
 
 from fairexit.methods.base import Method, methods
 from fairexit.models import ExitNet
@@ -58,7 +57,7 @@ class Reweight(Method):
         self.cell_weights.copy_(torch.where(present, weights, 0))
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
+        losses = self.cross_entropy(exit.logits, batch.labels)
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         weights = torch.where(cells == UNKNOWN, 1, self.cell_weights[cells.clamp_min(0)])
         return (weights * losses).mean()
@@ -105,7 +104,7 @@ class GroupDro(Method):
         self.q.copy_((shares > 0) / (shares > 0).sum())
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
+        losses = self.cross_entropy(exit.logits, batch.labels)
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         known = cells != UNKNOWN
         self.left_out += (~known).sum()

@@ -15,14 +15,17 @@ from fairexit.methods import Distilled
 from fairexit.models import ExitNet
 from fairexit.runs import Run, open_run
 from fairexit.terminal import note
+from fairexit.training.extend import extend
 from fairexit.training.inputs import open_training
-from fairexit.training.setup import build, finetune_config, record_plugins, teach
+from fairexit.training.setup import build, finetune_config, resolve, teach
 from fairexit.training.trainer import Trainer, seed_epoch
 from fairexit.types import Task
 
 
 def train(config: RunConfig, out: Path) -> Run:
     """Train a run. Resumes automatically if interrupted.
+
+    If the folder holds the same run with fewer epochs, it is extended, see `extend`.
 
     All random numbers of an epoch depend only on the seed and the epoch's number. So a resumed run
     ends with the same weights as an uninterrupted one, bit for bit on a CPU.
@@ -41,7 +44,7 @@ def train(config: RunConfig, out: Path) -> Run:
             "out, or call fairexit.train"
         )
     data = open_training(config)
-    config = record_plugins(config)
+    config = resolve(config)
     task = data.task(config.data.group)
     fabric = _fabric(config)
     with folder_lock(out) if fabric.is_global_zero else nullcontext():
@@ -61,7 +64,10 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
                 "be trained before; give its run as method.teacher"
             )
     if fabric.is_global_zero:
-        run.start(config, data.info["checksums"])
+        checksums = data.info["checksums"]
+        images = len(data.rows("train", config.data.fold))
+        extend(run, config, checksums, -(-images // config.train.images_per_step))
+        run.start(config, checksums)
     fabric.barrier()
     if run.finished:
         return run

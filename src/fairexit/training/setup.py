@@ -14,6 +14,8 @@ from fairexit.plugin_records import checksums, require
 from fairexit.plugins import loaded_files
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
+from fairexit.training.optimizers import with_optimizer
+from fairexit.training.targets import listed_weights
 from fairexit.types import Task
 
 PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
@@ -63,7 +65,19 @@ def build(config: RunConfig, task: Task, image_size: int) -> Method:
     )
     options = {k: v for k, v in config.method.items() if k != "name"}
     weights = exit_weights(net, config.train.exit_weights)
-    return methods.create(config.method["name"], net, task, weights, **options)
+    listed_weights(config.train.class_weights, task)  # refused before the training
+    method = methods.create(config.method["name"], net, task, weights, **options)
+    method.label_smoothing = config.train.label_smoothing
+    return method
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """The settings with everything filled in that depends on names: optimiser and plugins.
+
+    Raises:
+        UserError: as for `record_plugins` and `with_optimizer`.
+    """
+    return with_optimizer(record_plugins(config))
 
 
 def record_plugins(config: RunConfig) -> RunConfig:
@@ -115,7 +129,7 @@ def finetune_config(config: RunConfig) -> RunConfig:
     """The settings of further training after pruning.
 
     They are the settings of the run, but for `prune.finetune` epochs at `prune.finetune_lr`,
-    without warm-up and in one process, in which the pruning runs too.
+    without warm-up, restarts and early stopping, and in one process, in which the pruning runs too.
 
     Raises:
         UserError: the method trains heads outside the network, which a run does not store.
@@ -127,6 +141,18 @@ def finetune_config(config: RunConfig) -> RunConfig:
             f"method '{name}' cannot be fine-tuned, because its training heads are not stored; set "
             "prune.finetune to 0"
         )
-    lr = prune.finetune_lr or config.train.lr / 10
-    train = replace(config.train, epochs=prune.finetune, lr=lr, warmup=0.0, devices=1)
+    before = with_optimizer(config).train
+    assert before.lr is not None
+    lr = prune.finetune_lr or before.lr / 10
+    train = replace(
+        before,
+        epochs=prune.finetune,
+        lr=lr,
+        head_lr=before.head_lr and before.head_lr * lr / before.lr,
+        warmup=0.0,
+        restarts=[],
+        restart_lr=None,
+        early_stopping=None,
+        devices=1,
+    )
     return replace(config, model=replace(config.model, pretrained=False), train=train)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -21,14 +22,21 @@ from fairexit.methods import Distilled, Method
 from fairexit.progress import Bar
 from fairexit.runs import Run
 from fairexit.terminal import note
+from fairexit.training.average import create_average
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
 from fairexit.training.criteria import undefined
 from fairexit.training.log import csv_text, main_numbers, summary
-from fairexit.training.optim import build_optimizer, learning_rate
+from fairexit.training.optim import learning_rate, parameter_groups
+from fairexit.training.optimizers import build_optimizer
 from fairexit.training.probe import fitting_half
 from fairexit.training.setup import slow_precision
+from fairexit.training.stopping import RAW_LOSS, stop_reason
+from fairexit.training.targets import class_weights
 from fairexit.training.validate import validate
 from fairexit.types import Batch, Task
+
+REFRESHING_IMAGES = 4096
+"""Training images from which the statistics of batch normalisation of an average are computed."""
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
@@ -65,8 +73,9 @@ class Trainer:
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
         fold = config.data.fold
-        self.training = self._loader(data.rows("train", fold))
-        self.validation = self._loader(data.rows("val", fold))
+        train = config.train
+        self.training = self._loader(data.rows("train", fold), train.images_per_step)
+        self.validation = self._loader(data.rows("val", fold), train.batch_size)
         self.fit_probes = fitting_half(
             self.validation.evaluated_groups, self.validation.evaluated_clusters, config.seed
         )
@@ -75,7 +84,10 @@ class Trainer:
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
         draws = self.training.expected_draws(config.data.sampling)
         method.begin(self.training.labels, self.training.groups, draws)
-        optimizer = build_optimizer(method.parameters(), config.train, fabric.device)
+        weights = class_weights(train.class_weights, task, self.training.labels, draws)
+        method.class_weights.copy_(weights)
+        optimizer = build_optimizer(parameter_groups(method, train), train, fabric.device)
+        self.average = create_average(method, train)
         # For 16-mixed, the precision has the state of the gradient scaler.
         precision = fabric.strategy.precision
         parts: dict[str, Stateful] = {
@@ -83,7 +95,9 @@ class Trainer:
             "optimizer": optimizer,
             "precision": precision,
         }
-        self.checkpoints = Checkpoints(run, parts, config.train.select)
+        if self.average is not None:
+            parts["average"] = self.average
+        self.checkpoints = Checkpoints(run, parts, train.select, train.save_every)
         self.progress = self.checkpoints.load()
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
@@ -91,54 +105,94 @@ class Trainer:
         parameters = dict(method.net.named_parameters())
         self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
         self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
+        # Enough batches for the statistics of batch normalisation.
+        self.refreshing = -(-REFRESHING_IMAGES // train.images_per_step)
 
-    def _loader(self, rows: NDArray[np.int64]) -> Loader:
+    @property
+    def validated(self) -> Method:
+        """The method that is validated and stored: the averaged one if there is an average."""
+        return self.method if self.average is None else self.average.method
+
+    def _loader(self, rows: NDArray[np.int64], batch_size: int) -> Loader:
         """Batches of rows of the data, of which each process loads its share."""
         return Loader(
             self.data,
             rows,
             self.task.group,
-            batch_size=self.config.train.batch_size,
+            batch_size=batch_size,
             device=self.fabric.device,
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
         )
 
     def fit(self) -> None:
-        """Train all epochs that are not done yet."""
-        epochs, steps = self.config.train.epochs, self.training.steps()
-        done, board = self.progress.epoch, None
-        if done < epochs and self.fabric.is_global_zero and (slow := slow_precision(self.config)):
+        """Train the epochs that are not done yet, unless training ends early."""
+        train, steps = self.config.train, self.training.steps()
+        done, rows, board = self.progress.epoch, self.progress.rows, None
+        is_first, reason = self.fabric.is_global_zero, stop_reason(rows, train)
+        if done < train.epochs and is_first and (slow := slow_precision(self.config)):
             note(slow)
-        with Bar("training", epochs * steps, done * steps) as bar:
-            for epoch in range(done, epochs):
-                row = {"epoch": float(epoch + 1)}
-                row |= self._train_epoch(epoch, bar)
-                self._share_buffers()
-                row |= validate(
-                    self.method,
-                    self.validation.evaluation(Augment("none", 0)),
-                    self.fit_probes,
-                    autocast=self.fabric.autocast,
-                    add_up=self._add_up,
-                )
-                if self.fabric.is_global_zero:
+        with Bar("training", train.epochs * steps, done * steps) as bar:
+            for epoch in range(done, train.epochs):
+                if reason is not None:
+                    break
+                row = {"epoch": float(epoch + 1)} | self._train_epoch(epoch, bar)
+                row |= self._validate_epoch(epoch)
+                rows.append(row)
+                reason = stop_reason(rows, train)
+                if is_first:
                     if board is None:
                         folder = self.run.path / "tensorboard"
                         # A resumed run may repeat an epoch, whose earlier events are removed.
                         board = SummaryWriter(folder, purge_step=epoch + 1)
-                    self._store(epoch, row, board)
-                    bar.line(f"{self.run.path}: {summary(row, epochs)}")
+                    is_last = epoch + 1 == train.epochs or reason is not None
+                    self._store(epoch, row, board, is_last=is_last)
+                    bar.line(f"{self.run.path}: {summary(row, train.epochs)}")
                 self.fabric.barrier()
+        if reason is not None and is_first:
+            note(f"{self.run.path}: training ended after epoch {len(rows)}: {reason}")
         if board is not None:
             board.close()
 
-    def _share_buffers(self) -> None:
+    def _validate_epoch(self, epoch: int) -> dict[str, float]:
+        """Metrics on validation after an epoch, for the log; completes the average first.
+
+        Args:
+            epoch: its number, from 0.
+        """
+        average, raw = self.average, {}
+        self._share_buffers(self.method)
+        if average is not None:
+            if average.needs_losses:
+                raw = {RAW_LOSS: self._validate(self.method)["val_loss"]}
+            losses = [row[RAW_LOSS] for row in (*self.progress.rows, raw) if RAW_LOSS in row]
+            average.after_epoch(losses)
+            batches = self._training_batches(epoch)
+            with self.fabric.autocast():
+                average.refresh(batch.images for batch in islice(batches, self.refreshing))
+            self._share_buffers(average.method)
+        return raw | self._validate(self.validated)
+
+    def _validate(self, method: Method) -> dict[str, float]:
+        return validate(
+            method,
+            self.validation.evaluation(Augment("none", 0)),
+            self.fit_probes,
+            autocast=self.fabric.autocast,
+            add_up=self._add_up,
+        )
+
+    def _training_batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, each of which is one step of the optimiser."""
+        data = self.config.data
+        return self.training.training(self.augment, data.sampling, self.config.seed, epoch)
+
+    def _share_buffers(self, method: Method) -> None:
         """Average the statistics of batch normalisation over all processes.
 
         Each process has seen other images; afterwards all have the same network.
         """
-        for buffer in self.method.buffers():
+        for buffer in method.buffers():
             if buffer.is_floating_point():
                 buffer.copy_(cast(Tensor, self.fabric.all_reduce(buffer, reduce_op="mean")))
 
@@ -165,26 +219,16 @@ class Trainer:
         self.method.left_out.zero_()
         sums = torch.zeros(1 + 2 * self.method.net.num_exits, device=self.fabric.device)
         ratios, waited, began = [], 0.0, time.perf_counter()
-        batches = self.training.training(
-            self.augment, self.config.data.sampling, self.config.seed, epoch
-        )
-        for step, (batch, seconds) in enumerate(_timed(batches)):
+        for step, (batch, seconds) in enumerate(_timed(self._training_batches(epoch))):
             waited += seconds
             self.method.time = (epoch + step / steps) / train.epochs
+            rate = learning_rate(train, epoch, step, steps)
             for settings in self.optimizer.param_groups:
-                settings["lr"] = learning_rate(train, epoch, step, steps)
-            losses = self.forward(batch, measure=step in (steps // 2, steps - 1))
-            if losses.ratio is not None:
-                ratios.append(losses.ratio)
-            self.optimizer.zero_grad()
-            self.fabric.backward(losses.total)
-            if train.clip is not None:
-                self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
-            self.optimizer.step()
-            # Momentum and weight decay have moved the pruned parameters.
-            for parameter, zeros in self.zeros:
-                parameter.detach().masked_fill_(zeros, 0.0)
-            sums += torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
+                settings["lr"] = rate * settings["lr_scale"]
+            values, ratio = self._step(batch, measure=step in (steps // 2, steps - 1))
+            if ratio is not None:
+                ratios.append(ratio)
+            sums += values
             # Reading the loss waits for the GPU.
             is_shown = bar.is_terminal and step % 10 == 0
             bar.advance(self._text(epoch, sums, step) if is_shown else None)
@@ -203,6 +247,41 @@ class Trainer:
         row["terms_left_out"] = float(self.method.left_out)
         return row | {"seconds": time.perf_counter() - began, "data_seconds": waited}
 
+    def _step(self, batch: Batch, measure: bool) -> tuple[Tensor, float | None]:
+        """Take a step of the optimiser, with `train.accumulate` over parts of the batch.
+
+        Each part counts with its share of the images, so that the gradient is that of the whole
+        batch, but for what a part decides alone: batch normalisation, and losses that are not means
+        over the images.
+
+        Args:
+            batch: the images of the step.
+            measure: whether to measure the penalty's ratio, on the first part.
+        Returns:
+            The total loss, and the target losses and penalties of the exits, (1 + 2 E,); the ratio.
+        """
+        train, values, ratio = self.config.train, torch.zeros(()), None
+        parts = _divided(batch, train.accumulate)
+        self.optimizer.zero_grad()
+        for number, part in enumerate(parts, start=1):
+            share = len(part.labels) / len(batch.labels)
+            # With several processes, gradients are exchanged once.
+            with self.fabric.no_backward_sync(self.forward, enabled=number < len(parts)):
+                losses = self.forward(part, measure=measure and number == 1)
+                self.fabric.backward(losses.total * share)
+            ratio = losses.ratio if number == 1 else ratio
+            means = torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
+            values = values.to(means.device) + share * means
+        if train.clip is not None:
+            self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
+        self.optimizer.step()
+        # Momentum and weight decay have moved the pruned parameters.
+        for parameter, zeros in self.zeros:
+            parameter.detach().masked_fill_(zeros, 0.0)
+        if self.average is not None:
+            self.average.after_step()
+        return values, ratio
+
     def _text(self, epoch: int, sums: Tensor, step: int) -> str:
         """The description of the progress bar: mean loss so far, and the last validation."""
         text = f"epoch {epoch + 1}/{self.config.train.epochs} loss {sums[0] / (step + 1):.3f}"
@@ -211,8 +290,10 @@ class Trainer:
             text += f" val {main_numbers(last)}"
         return text
 
-    def _store(self, epoch: int, row: dict[str, float], board: SummaryWriter) -> None:
-        """Add a row to the log, and store the epoch.
+    def _store(
+        self, epoch: int, row: dict[str, float], board: SummaryWriter, *, is_last: bool
+    ) -> None:
+        """Store an epoch, whose row the log has already.
 
         Raises:
             UserError: `train.select` is not defined on validation, or the folder cannot be written.
@@ -221,12 +302,10 @@ class Trainer:
         if np.isnan(row[f"val_{criterion}"]):
             raise undefined(criterion, self.task.group, "train.select")
         progress.epoch = epoch + 1
-        progress.rows.append(row)
-        last = progress.epoch == self.config.train.epochs
         try:
             # Before the checkpoint, so that the log of a finished run has all epochs.
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
-            self.checkpoints.store(self.method.net, progress, now=last)
+            self.checkpoints.store(self.validated.net, progress, now=is_last)
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
@@ -245,14 +324,25 @@ class Trainer:
         """
         if self.fabric.is_global_zero:
             best = self.checkpoints.best(self.progress)
-            write_atomically(self.run.last_weights, save_tensors(self.method.net.state_dict()))
+            write_atomically(self.run.last_weights, save_tensors(self.validated.net.state_dict()))
             write_atomically(self.run.weights, best.read_bytes())
             ratios = [row["penalty_ratio"] for row in self.progress.rows]
             ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
             describe(
-                self.run, config, self.data, self.method.net, task=self.task, penalty_ratio=ratio
+                self.run,
+                config,
+                self.data,
+                self.method.net,
+                task=self.task,
+                penalty_ratio=ratio,
+                stopped=stop_reason(self.progress.rows, self.config.train),
             )
         self.fabric.barrier()
+
+
+def _divided(batch: Batch, number: int) -> list[Batch]:
+    """A batch in parts of nearly equal size, in order."""
+    return [Batch(*part) for part in zip(*(t.tensor_split(number) for t in batch), strict=True)]
 
 
 def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
