@@ -49,8 +49,9 @@ class TrainConfig:
         accumulate: number of batches whose gradients are added up for one step of the optimiser, so
             that a step has `batch_size` x `accumulate` images.
         optimizer: `sgd`, `adamw`, or the name of another optimiser of torch or timm. By default
-            `adamw` for a backbone with layer normalisation and without batch normalisation (such as
-            ViT and ConvNeXt), and `sgd` for all others.
+            `adamw` for a backbone with layer or RMS normalisation and without batch normalisation
+            (such as ViT and ConvNeXt), and `sgd` for all others (such as ResNet, VGG and
+            EfficientNet).
         optimizer_options: further options of that optimiser, such as `{betas: [0.9, 0.95]}`.
         lr: highest learning rate; by default 0.01 for `sgd`, else the optimiser's own default
             (0.001 for `adamw`).

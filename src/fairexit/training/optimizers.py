@@ -67,7 +67,7 @@ def filled(train: TrainConfig, name: str) -> TrainConfig:
 
 @lru_cache
 def default_optimizer(backbone: str, stem: str) -> str:
-    """`adamw` for a backbone with layer and without batch normalisation, `sgd` for all others."""
+    """`adamw` for layer (or RMS) and without batch normalisation, `sgd` for all other backbones."""
     family = backbone_family(backbone)
     try:
         with torch.device("meta"):  # layers without storage
@@ -79,7 +79,11 @@ def default_optimizer(backbone: str, stem: str) -> str:
         ) from None
     layers = [*network.modules()]
     has_batch_norm = any(isinstance(layer, _BatchNorm) for layer in layers)
-    has_layer_norm = any(isinstance(layer, nn.LayerNorm) for layer in layers)
+    # timm has root mean square normalisation under several names.
+    has_layer_norm = any(
+        isinstance(layer, nn.LayerNorm) or "rmsnorm" in type(layer).__name__.lower()
+        for layer in layers
+    )
     return "adamw" if has_layer_norm and not has_batch_norm else SGD
 
 

@@ -30,6 +30,7 @@ from fairexit.training.optim import learning_rate, parameter_groups
 from fairexit.training.optimizers import build_optimizer
 from fairexit.training.probe import fitting_half
 from fairexit.training.setup import slow_precision
+from fairexit.training.step import Stepper, divided
 from fairexit.training.stopping import RAW_LOSS, stop_reason
 from fairexit.training.targets import class_weights
 from fairexit.training.validate import validate
@@ -103,10 +104,15 @@ class Trainer:
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
         module, wrapped = fabric.setup(method, optimizer)
         parameters = dict(method.net.named_parameters())
-        self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
-        self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
-        # Enough batches for the statistics of batch normalisation.
-        self.refreshing = -(-REFRESHING_IMAGES // train.images_per_step)
+        self.stepper = Stepper(
+            fabric=fabric,
+            module=module,
+            optimizer=wrapped,
+            accumulate=train.accumulate,
+            clip=train.clip,
+            average=self.average,
+            zeros=[(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()],
+        )
 
     @property
     def validated(self) -> Method:
@@ -167,9 +173,8 @@ class Trainer:
                 raw = {RAW_LOSS: self._validate(self.method)["val_loss"]}
             losses = [row[RAW_LOSS] for row in (*self.progress.rows, raw) if RAW_LOSS in row]
             average.after_epoch(losses)
-            batches = self._training_batches(epoch)
             with self.fabric.autocast():
-                average.refresh(batch.images for batch in islice(batches, self.refreshing))
+                average.refresh(self._training_images(epoch))
             self._share_buffers(average.method)
         return raw | self._validate(self.validated)
 
@@ -186,6 +191,13 @@ class Trainer:
         """The batches of an epoch, each of which is one step of the optimiser."""
         data = self.config.data
         return self.training.training(self.augment, data.sampling, self.config.seed, epoch)
+
+    def _training_images(self, epoch: int) -> Iterator[Tensor]:
+        """Images of an epoch for the statistics of batch normalisation, as many as suffice."""
+        train = self.config.train
+        steps = -(-REFRESHING_IMAGES // train.images_per_step)
+        for batch in islice(self._training_batches(epoch), steps):
+            yield from (part.images for part in divided(batch, train.accumulate))
 
     def _share_buffers(self, method: Method) -> None:
         """Average the statistics of batch normalisation over all processes.
@@ -215,7 +227,7 @@ class Trainer:
         """
         train, steps = self.config.train, self.training.steps()
         seed_epoch(self.config.seed, epoch + 1)
-        self.forward.train()
+        self.stepper.module.train()
         self.method.left_out.zero_()
         sums = torch.zeros(1 + 2 * self.method.net.num_exits, device=self.fabric.device)
         ratios, waited, began = [], 0.0, time.perf_counter()
@@ -223,9 +235,8 @@ class Trainer:
             waited += seconds
             self.method.time = (epoch + step / steps) / train.epochs
             rate = learning_rate(train, epoch, step, steps)
-            for settings in self.optimizer.param_groups:
-                settings["lr"] = rate * settings["lr_scale"]
-            values, ratio = self._step(batch, measure=step in (steps // 2, steps - 1))
+            is_measured = step in (steps // 2, steps - 1)
+            values, ratio = self.stepper.take(batch, rate, measure=is_measured)
             if ratio is not None:
                 ratios.append(ratio)
             sums += values
@@ -246,41 +257,6 @@ class Trainer:
         row["penalty_ratio"] = float(np.mean(ratios)) if ratios else float("nan")
         row["terms_left_out"] = float(self.method.left_out)
         return row | {"seconds": time.perf_counter() - began, "data_seconds": waited}
-
-    def _step(self, batch: Batch, measure: bool) -> tuple[Tensor, float | None]:
-        """Take a step of the optimiser, with `train.accumulate` over parts of the batch.
-
-        Each part counts with its share of the images, so that the gradient is that of the whole
-        batch, but for what a part decides alone: batch normalisation, and losses that are not means
-        over the images.
-
-        Args:
-            batch: the images of the step.
-            measure: whether to measure the penalty's ratio, on the first part.
-        Returns:
-            The total loss, and the target losses and penalties of the exits, (1 + 2 E,); the ratio.
-        """
-        train, values, ratio = self.config.train, torch.zeros(()), None
-        parts = _divided(batch, train.accumulate)
-        self.optimizer.zero_grad()
-        for number, part in enumerate(parts, start=1):
-            share = len(part.labels) / len(batch.labels)
-            # With several processes, gradients are exchanged once.
-            with self.fabric.no_backward_sync(self.forward, enabled=number < len(parts)):
-                losses = self.forward(part, measure=measure and number == 1)
-                self.fabric.backward(losses.total * share)
-            ratio = losses.ratio if number == 1 else ratio
-            means = torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
-            values = values.to(means.device) + share * means
-        if train.clip is not None:
-            self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
-        self.optimizer.step()
-        # Momentum and weight decay have moved the pruned parameters.
-        for parameter, zeros in self.zeros:
-            parameter.detach().masked_fill_(zeros, 0.0)
-        if self.average is not None:
-            self.average.after_step()
-        return values, ratio
 
     def _text(self, epoch: int, sums: Tensor, step: int) -> str:
         """The description of the progress bar: mean loss so far, and the last validation."""
@@ -338,11 +314,6 @@ class Trainer:
                 stopped=stop_reason(self.progress.rows, self.config.train),
             )
         self.fabric.barrier()
-
-
-def _divided(batch: Batch, number: int) -> list[Batch]:
-    """A batch in parts of nearly equal size, in order."""
-    return [Batch(*part) for part in zip(*(t.tensor_split(number) for t in batch), strict=True)]
 
 
 def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
