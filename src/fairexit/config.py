@@ -159,7 +159,8 @@ class RunConfig:
         method: `name`, and the options of that method.
         train: how the network is trained.
         prune: how the network is pruned after training; None does not prune.
-        seed: seed of the weights, sampling, augmentation and pruning.
+        seed: seed of the weights, sampling, augmentation and pruning; `fairexit train` also takes a
+            list, with one run for each.
         plugins: Python files with a method, head, backbone or metric of your own, relative to the
             folder of the configuration. In the config.yaml of a run: file name -> SHA-256 of those
             that define its method, head and backbone.

@@ -138,7 +138,9 @@ def test_the_averaged_network_is_stored_and_not_the_last_one(small, tmp_path, mo
     ends, finish = [], Trainer.finish
 
     def watched(self, config):
-        ends.append((copy.deepcopy(self.method.net), copy.deepcopy(self.average.method.net)))
+        ends.append(
+            (copy.deepcopy(self.method.net), copy.deepcopy(self.validator.average.method.net))
+        )
         finish(self, config)
 
     monkeypatch.setattr(Trainer, "finish", watched)

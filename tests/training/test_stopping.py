@@ -87,9 +87,19 @@ def test_every_metric_can_select(name):
     assert kept_epoch(rows, name) == 1
 
 
-@pytest.mark.parametrize("name", ["eodd_weighted", "worst_group_recall", "stopping_own_metric"])
-def test_runs_select_by_weighted_metrics_and_by_those_of_plugins(small, tmp_path, name):
-    plugin = tmp_path / "own_metric.py"
+def check_selection(data, folder, name):
+    run = train(quick(data, select=name, early_stopping={"patience": 2}), folder)
+    assert f"val_{name}" in pd.read_csv(run.path / "log.csv")
+    assert run.config.train.select == name
+
+
+@pytest.mark.parametrize("name", ["eodd_weighted", "worst_group_recall"])
+def test_runs_select_by_weighted_and_by_further_metrics(small, tmp_path, name):
+    check_selection(small, tmp_path / "r", name)
+
+
+def test_runs_select_by_the_metric_of_a_plugin(small, tmp_path):
+    plugin = tmp_path / "stopping_own_metric.py"
     plugin.write_text(
         "from fairexit.metrics.record import metric\n"
         '@metric("stopping_own_metric", label="own")\n'
@@ -99,11 +109,7 @@ def test_runs_select_by_weighted_metrics_and_by_those_of_plugins(small, tmp_path
     )
     try:
         load_plugins([plugin])
-        config = quick(small, select=name, early_stopping={"patience": 2})
-        run = train(config, tmp_path / "r")
-        log = pd.read_csv(run.path / "log.csv")
-        assert f"val_{name}" in log
-        assert run.config.train.select == name
+        check_selection(small, tmp_path / "r", "stopping_own_metric")
     finally:
         METRICS.registry._remove("stopping_own_metric")
 

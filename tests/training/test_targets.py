@@ -95,7 +95,7 @@ def test_balanced_weights_are_those_of_the_drawn_images():
         ([0.0, 0.0, 0.0], "give 3 weights"),
         ([1.0, -1.0, 1.0], "give 3 weights"),
         ([1.0, float("nan"), 1.0], "give 3 weights"),
-        ({"aa": 1.0}, "names the class 'aa', which the data lack; available: a, b, c"),
+        ({"aa": 1.0}, "names the class 'aa', which the data lack; did you mean 'a'"),
     ],
 )
 def test_weights_that_do_not_fit(setting, message):

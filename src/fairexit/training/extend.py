@@ -10,7 +10,7 @@ from fairexit.config_train import TrainConfig
 from fairexit.errors import UserError, option
 from fairexit.files import read_json, write_atomically, write_json
 from fairexit.methods import methods
-from fairexit.runs import FORMAT, RETRAIN, Run
+from fairexit.runs import FORMAT, RETRAIN, Run, check_same
 from fairexit.terminal import note
 from fairexit.training.checkpoint import best_file, read_progress
 from fairexit.training.optim import learning_rate
@@ -21,26 +21,28 @@ MAY_CHANGE = ("epochs", "restarts", "restart_lr", "early_stopping")
 
 
 def extend(run: Run, config: RunConfig, checksums: dict[str, str], steps: int) -> None:
-    """Open a run for more epochs, if that is all that the settings change.
+    """Open a run for more epochs, if the settings have more.
 
     It then ends as if it had been trained with the new settings from the start. Predictions and
     evaluations of the shorter training are removed.
 
     Args:
-        run: the run, finished or not; without its folder, or with other changes, nothing is done.
+        run: the run, finished or not; without its folder, or without more epochs, nothing is done.
         config: the new settings.
         checksums: checksums of the data.
         steps: number of steps in an epoch.
     Raises:
-        UserError: the past epochs would have been trained otherwise, or no state is stored.
+        UserError: other settings or the data differ, the past epochs would have been trained
+            otherwise, or no state is stored.
     """
     file = run.path / "started.json"
     if not file.is_file():
         return
     stamp = read_json(file, RETRAIN)
     new = json.loads(json.dumps({"format": FORMAT, "run": config.to_dict(), "data": checksums}))
-    if not _only_longer(stamp, new):
+    if not _is_longer(stamp, new):
         return
+    check_same(run.path, _adapted(stamp, new), new)
     before = build_config(stamp["run"]).train
     _check_past(run, before, config, steps)
     if run.finished:
@@ -62,16 +64,18 @@ def extend(run: Run, config: RunConfig, checksums: dict[str, str], steps: int) -
     )
 
 
-def _only_longer(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether two stamps of a run differ only in settings of `MAY_CHANGE`, with more epochs."""
+def _is_longer(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether the new stamp of a run has more epochs than the old one."""
     try:
-        old_train, new_train = old["run"]["train"], new["run"]["train"]
-        longer = new_train["epochs"] > old_train["epochs"]
+        return new["run"]["train"]["epochs"] > old["run"]["train"]["epochs"]
     except (LookupError, TypeError):
-        return False  # the comparison with the stamp says what is wrong
-    unchanged = {key: new_train[key] for key in MAY_CHANGE}
-    adapted = {**old, "run": {**old["run"], "train": {**old_train, **unchanged}}}
-    return longer and adapted == new
+        return False  # the run's own check of its stamp says what is damaged
+
+
+def _adapted(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The old stamp with the new values of the settings that may change."""
+    changed = {key: new["run"]["train"][key] for key in MAY_CHANGE}
+    return {**old, "run": {**old["run"], "train": {**old["run"]["train"], **changed}}}
 
 
 def _check_past(run: Run, before: TrainConfig, config: RunConfig, steps: int) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import cast
 
 import numpy as np
 import torch
@@ -28,12 +27,11 @@ from fairexit.training.criteria import undefined
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import learning_rate, parameter_groups
 from fairexit.training.optimizers import build_optimizer
-from fairexit.training.probe import fitting_half
 from fairexit.training.setup import slow_precision
 from fairexit.training.step import Stepper, divided
-from fairexit.training.stopping import RAW_LOSS, stop_reason
+from fairexit.training.stopping import stop_reason
 from fairexit.training.targets import class_weights
-from fairexit.training.validate import validate
+from fairexit.training.validate import Validator
 from fairexit.types import Batch, Task
 
 REFRESHING_IMAGES = 4096
@@ -73,13 +71,8 @@ class Trainer:
         masks: dict[str, Tensor] | None = None,
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
-        fold = config.data.fold
-        train = config.train
+        fold, train = config.data.fold, config.train
         self.training = self._loader(data.rows("train", fold), train.images_per_step)
-        self.validation = self._loader(data.rows("val", fold), train.batch_size)
-        self.fit_probes = fitting_half(
-            self.validation.evaluated_groups, self.validation.evaluated_clusters, config.seed
-        )
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
@@ -88,7 +81,9 @@ class Trainer:
         weights = class_weights(train.class_weights, task, self.training.labels, draws)
         method.class_weights.copy_(weights)
         optimizer = build_optimizer(parameter_groups(method, train), train, fabric.device)
-        self.average = create_average(method, train)
+        average = create_average(method, train)
+        validation = self._loader(data.rows("val", fold), train.batch_size)
+        self.validator = Validator(fabric, validation, method, average, seed=config.seed)
         # For 16-mixed, the precision has the state of the gradient scaler.
         precision = fabric.strategy.precision
         parts: dict[str, Stateful] = {
@@ -96,8 +91,8 @@ class Trainer:
             "optimizer": optimizer,
             "precision": precision,
         }
-        if self.average is not None:
-            parts["average"] = self.average
+        if average is not None:
+            parts["average"] = average
         self.checkpoints = Checkpoints(run, parts, train.select, train.save_every)
         self.progress = self.checkpoints.load()
         if isinstance(method, Distilled):
@@ -110,14 +105,9 @@ class Trainer:
             optimizer=wrapped,
             accumulate=train.accumulate,
             clip=train.clip,
-            average=self.average,
+            average=average,
             zeros=[(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()],
         )
-
-    @property
-    def validated(self) -> Method:
-        """The method that is validated and stored: the averaged one if there is an average."""
-        return self.method if self.average is None else self.average.method
 
     def _loader(self, rows: NDArray[np.int64], batch_size: int) -> Loader:
         """Batches of rows of the data, of which each process loads its share."""
@@ -143,7 +133,7 @@ class Trainer:
                 if reason is not None:
                     break
                 row = {"epoch": float(epoch + 1)} | self._train_epoch(epoch, bar)
-                row |= self._validate_epoch(epoch)
+                row |= self.validator.after_epoch(rows, self._training_images(epoch))
                 rows.append(row)
                 reason = stop_reason(rows, train)
                 if is_first:
@@ -160,33 +150,6 @@ class Trainer:
         if board is not None:
             board.close()
 
-    def _validate_epoch(self, epoch: int) -> dict[str, float]:
-        """Metrics on validation after an epoch, for the log; completes the average first.
-
-        Args:
-            epoch: its number, from 0.
-        """
-        average, raw = self.average, {}
-        self._share_buffers(self.method)
-        if average is not None:
-            if average.needs_losses:
-                raw = {RAW_LOSS: self._validate(self.method)["val_loss"]}
-            losses = [row[RAW_LOSS] for row in (*self.progress.rows, raw) if RAW_LOSS in row]
-            average.after_epoch(losses)
-            with self.fabric.autocast():
-                average.refresh(self._training_images(epoch))
-            self._share_buffers(average.method)
-        return raw | self._validate(self.validated)
-
-    def _validate(self, method: Method) -> dict[str, float]:
-        return validate(
-            method,
-            self.validation.evaluation(Augment("none", 0)),
-            self.fit_probes,
-            autocast=self.fabric.autocast,
-            add_up=self._add_up,
-        )
-
     def _training_batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, each of which is one step of the optimiser."""
         data = self.config.data
@@ -198,20 +161,6 @@ class Trainer:
         steps = -(-REFRESHING_IMAGES // train.images_per_step)
         for batch in islice(self._training_batches(epoch), steps):
             yield from (part.images for part in divided(batch, train.accumulate))
-
-    def _share_buffers(self, method: Method) -> None:
-        """Average the statistics of batch normalisation over all processes.
-
-        Each process has seen other images; afterwards all have the same network.
-        """
-        for buffer in method.buffers():
-            if buffer.is_floating_point():
-                buffer.copy_(cast(Tensor, self.fabric.all_reduce(buffer, reduce_op="mean")))
-
-    def _add_up(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, on the CPU."""
-        total = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
-        return cast(Tensor, total).cpu()
 
     def _train_epoch(self, epoch: int, bar: Bar) -> dict[str, float]:
         """Train one epoch.
@@ -281,7 +230,7 @@ class Trainer:
         try:
             # Before the checkpoint, so that the log of a finished run has all epochs.
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
-            self.checkpoints.store(self.validated.net, progress, now=is_last)
+            self.checkpoints.store(self.validator.method.net, progress, now=is_last)
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
@@ -300,7 +249,9 @@ class Trainer:
         """
         if self.fabric.is_global_zero:
             best = self.checkpoints.best(self.progress)
-            write_atomically(self.run.last_weights, save_tensors(self.validated.net.state_dict()))
+            write_atomically(
+                self.run.last_weights, save_tensors(self.validator.method.net.state_dict())
+            )
             write_atomically(self.run.weights, best.read_bytes())
             ratios = [row["penalty_ratio"] for row in self.progress.rows]
             ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
