@@ -121,6 +121,25 @@ def test_the_statistics_of_batch_normalisation_are_those_of_the_averaged_weights
     assert not torch.allclose(first.running_mean, raw.running_mean)
 
 
+def test_a_frozen_teacher_is_not_copied():
+    net, teacher = (create_model("timm/test_vit", 3, exits="none", image_size=32) for _ in "ab")
+    method = methods.create("mfd", net, TASK, [1.0])
+    method.set_teacher(teacher)
+    assert Ema(method, 0.9).method.teacher is teacher
+
+
+def test_the_averaged_heads_of_the_groups_are_folded():
+    net = create_model("timm/test_vit", 3, exits="none", image_size=32)
+    method = methods.create("domainindep", net, TASK, [1.0])
+    average, generator = Ema(method, 0.5), torch.Generator().manual_seed(0)
+    for _ in range(3):
+        move(method, generator)
+        average.after_step()
+    average.method.fold()
+    heads = average.method.group_heads[0].weight.view(2, 3, -1)
+    assert torch.allclose(average.method.net.exit_heads[0].classifier.weight, heads.mean(0))
+
+
 @pytest.mark.parametrize("average", ["ema", "swad"])
 @pytest.mark.parametrize("backbone", [WITHOUT_BATCH_NORM, WITH_BATCH_NORM])
 def test_resumed_equals_uninterrupted(small, tmp_path, monkeypatch, average, backbone):
