@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 
-from fairexit.config import TrainConfig
+from fairexit.config_train import TrainConfig
 from fairexit.data.augment import POLICIES, Augment
 from fairexit.data.datasets import datasets
 from fairexit.data.loaders import Loader
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.methods import methods
 from fairexit.models import create_model
-from fairexit.training.optim import build_optimizer
+from fairexit.training.optim import parameter_groups
+from fairexit.training.optimizers import build_optimizer, filled
 from timing import machine, table
 
 SIZE, BATCH = 84, 128
@@ -27,7 +28,8 @@ def measure(loader: Loader, policy: str, steps: int, device: torch.device) -> li
     net = create_model("resnet18", 5, exits="none", image_size=SIZE)
     method = methods.create("erm", net, None, [1.0]).to(device)
     method.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(method.parameters(), TrainConfig(), device)
+    train = filled(TrainConfig(), "sgd")
+    optimizer = build_optimizer(parameter_groups(method, train), train, device)
     batches = loader.training(Augment(policy, 0), "natural", 0, 0)
     waited, worked = [], []
     for _ in range(steps + 1):

@@ -24,10 +24,10 @@ def measure(data: Path, exits: str, epochs: int, measured: int) -> list[str]:
     config = {"data": {"path": str(data)}, "model": {"exits": exits}}
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        run = train(config, Path(folder) / "erm", {**SETTINGS, "train.epochs": measured})
+        train(config, Path(folder) / "erm", {**SETTINGS, "train.epochs": measured})
         trained = (time.process_time() - began) * epochs / measured
         began = time.process_time()
-        refitted = refit(run, Path(folder) / "dfr")
+        refitted = refit(Path(folder) / "erm", Path(folder) / "dfr")
         seconds = time.process_time() - began
         record = read_json(refitted.refit, RETRAIN)
     share = f"{seconds / trained:.2f}"

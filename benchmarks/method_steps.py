@@ -6,10 +6,11 @@ from statistics import median
 
 import torch
 
-from fairexit.config import TrainConfig
+from fairexit.config_train import TrainConfig
 from fairexit.methods import Distilled, methods
 from fairexit.models import ExitNet, create_model
-from fairexit.training.optim import build_optimizer
+from fairexit.training.optim import parameter_groups
+from fairexit.training.optimizers import build_optimizer, filled
 from fairexit.types import Batch, Task
 from timing import alternate, machine, ratio, table
 
@@ -26,7 +27,8 @@ def training_step(name: str, device: torch.device) -> Callable[[], None]:
     method = methods.create(name, net(), TASK, [0.3, 0.45, 0.6, 0.75, 0.9]).to(device).train()
     if isinstance(method, Distilled):
         method.set_teacher(net())
-    optimizer = build_optimizer(method.parameters(), TrainConfig(), device)
+    train = filled(TrainConfig(), "sgd")
+    optimizer = build_optimizer(parameter_groups(method, train), train, device)
     images = torch.rand(BATCH, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
     labels, groups = torch.randint(len(TASK.classes), (BATCH,)), torch.randint(2, (BATCH,))
     batch = Batch(images.to(device), labels.to(device), groups.to(device))

@@ -44,6 +44,14 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A prepared synthetic dataset of 90 images of 32 px, the least that every backbone takes."""
+    out = tmp_path_factory.mktemp("small") / "data"
+    drawn = datasets.create("synthetic", images=90, seed=1, dark_share=0.4)
+    return prepare("synthetic", drawn, None, out, options=PrepareOptions(size=32, workers=1))
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tiny, tmp_path_factory):
     """A finished and predicted multi-exit run on it; tests must not change it."""
     run = train(settings(tiny.path), tmp_path_factory.mktemp("runs") / "me")

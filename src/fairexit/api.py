@@ -97,8 +97,9 @@ def train(
     out: str | Path,
     changes: Mapping[str, Any] | Sequence[str] = (),
     *,
+    seeds: Sequence[int] | None = None,
     plugins: "Plugins" = (),
-) -> Run:
+) -> Run | list[Run]:
     """Train a run and, if its settings have `prune`, prune it. Resumes if it was interrupted.
 
         fairexit.train("configs/small_resnet18.yaml", "runs/me", {"train.epochs": 10})
@@ -108,21 +109,27 @@ def train(
         out: the run's folder.
         changes: settings that replace those of the configuration: `{"train.epochs": 10}`, or
             `["train.epochs=10"]` as on the command line.
+        seeds: seeds in place of that of the configuration, each with a run in the folder `seed<n>`
+            of `out`; finished ones are not trained again. The setting `seed` can also be a list.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
+    Returns:
+        The run, or the runs of all seeds if there is a list of seeds.
     Raises:
         UserError: settings that do not fit the data or the machine, a folder that holds another
             run, or a loss that diverges.
     """
     require("train", "fairexit.train")
     load_plugins(plugins)
-    from fairexit.config_files import resolve_config
+    from fairexit.config_files import resolve_seeds
 
-    settings = resolve_config(config, changes)
+    settings = resolve_seeds(config, changes, seeds)
     from fairexit.training.inputs import open_training
 
-    open_training(settings)
-    from fairexit.pipeline import make_run
+    open_training(settings[0] if isinstance(settings, list) else settings)
+    from fairexit.pipeline import make_run, make_runs
 
+    if isinstance(settings, list):
+        return make_runs(settings, Path(out))
     return make_run(settings, Path(out))
 
 

@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
-from fairexit.errors import UserError, nearest
-from fairexit.metrics.record import METRICS
-from fairexit.registry import UnknownNameError
-
-STRICT = ConfigDict(extra="forbid")
+from fairexit.config_train import STRICT, TrainConfig
+from fairexit.errors import UserError
 
 
 @checked(frozen=True, config=STRICT)
@@ -75,77 +71,6 @@ class ModelConfig:
     def untrained(self) -> "ModelConfig":
         """The same network with random weights."""
         return replace(self, pretrained=False, start=None)
-
-
-@checked(frozen=True, config=STRICT)
-class TrainConfig:
-    """How the network is trained.
-
-    Attributes:
-        epochs: number of epochs; each draws as many images as the training split has.
-        batch_size: largest number of images per step, over all devices. An epoch is divided into
-            batches of equal size, so that there is no small last batch.
-        lr: highest learning rate.
-        momentum: Nesterov momentum of SGD; 0 for plain SGD.
-        weight_decay: weight decay of SGD.
-        schedule: `step` (x 0.1 after each epoch of `milestones`), `cosine` to zero, `constant`.
-        milestones: epochs after which `step` lowers the learning rate.
-        warmup: epochs over which the learning rate rises linearly from zero to `lr`, rounded to
-            whole steps; `cosine` starts at its end, and `step` counts from the start of training.
-        clip: largest norm of the gradient; None does not clip.
-        freeze: what keeps its trained weights and its statistics of batch normalisation: `none`;
-            `trunk`, all stages; `backbone`, the stages and the final exit, so that only the
-            internal exits learn; or a number of epochs for which the trunk is frozen at first.
-        exit_weights: the weight of each exit's loss: `paper` (0.3, 0.45, 0.6, 0.75 after the
-            stages, 0.9 for the final exit), `equal`, or a list. A plain network has weight 1.
-        precision: `32-true`, `bf16-mixed` or `16-mixed`.
-        select: the criterion that decides which epoch's weights are kept: `loss` or the name of a
-            metric, at the final exit on validation. For a gap such as `eodd`, the lowest gap of all
-            epochs whose macro F1 is at most 0.01 below the best.
-        device: `auto`, `cpu`, `cuda` and so on.
-        devices: number of devices, with one process on each.
-    """
-
-    epochs: int = 200
-    batch_size: int = 256
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-5
-    schedule: Literal["step", "cosine", "constant"] = "step"
-    milestones: list[int] = field(default_factory=lambda: [100])
-    warmup: float = 0.0
-    clip: float | None = None
-    freeze: Literal["none", "trunk", "backbone"] | int = "none"
-    exit_weights: Literal["paper", "equal"] | list[float] = "paper"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    select: str = "f1"
-    device: str = "auto"
-    devices: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr", "devices"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise UserError(f"train.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("momentum", "weight_decay", "warmup"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"train.{name} is {getattr(self, name)}; it cannot be negative")
-        if self.warmup > self.epochs:
-            raise UserError(
-                f"train.warmup is {self.warmup:g} epochs, but train.epochs is {self.epochs}, so "
-                "the learning rate would never reach train.lr; give a shorter warm-up"
-            )
-        if isinstance(self.freeze, int) and not 0 < self.freeze < self.epochs:
-            raise UserError(
-                f"train.freeze is {self.freeze}, but train.epochs is {self.epochs}; give a smaller "
-                "number of at least 1, or trunk to freeze the trunk in all epochs"
-            )
-        if self.select != "loss" and self.select not in METRICS:
-            hint = nearest(self.select, [*METRICS, "loss"])
-            raise UnknownNameError(f"train.select is '{self.select}', which is no metric; {hint}")
-        if self.clip is not None and not self.clip > 0:
-            raise UserError(
-                f"train.clip is {self.clip}; it must be positive, or null for no clipping"
-            )
 
 
 @checked(frozen=True, config=STRICT)
@@ -254,7 +179,8 @@ class RunConfig:
         method: `name`, and the options of that method.
         train: how the network is trained.
         prune: how the network is pruned after training; None does not prune.
-        seed: seed of the weights, sampling, augmentation and pruning.
+        seed: seed of the weights, sampling, augmentation and pruning; `fairexit train` also takes a
+            list, with one run for each.
         plugins: Python files with a method, head, backbone or metric of your own, relative to the
             folder of the configuration. In the config.yaml of a run: file name -> SHA-256 of those
             that define its method, head and backbone.

@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from fairexit.config import DataConfig, ModelConfig, PruneConfig, RunConfig, TrainConfig
+from fairexit.config import DataConfig, ModelConfig, PruneConfig, RunConfig
+from fairexit.config_train import TrainConfig
 from fairexit.errors import UserError, nearest, option, problem, short
 from fairexit.files import read_yaml
 from fairexit.plugins import load_plugins
@@ -36,9 +37,7 @@ def load_config(
             fit, or a plugin cannot be imported.
     """
     load_plugins(plugins)
-    tree = read_yaml(path)
-    load_listed_plugins(tree, path.parent)
-    return _build_with_changes(tree, changes)
+    return build_config(_changed_tree(path, changes))
 
 
 def resolve_config(
@@ -53,11 +52,49 @@ def resolve_config(
     Raises:
         UserError: as for `load_config`.
     """
+    return build_config(_changed_tree(config, changes))
+
+
+def resolve_seeds(
+    config: str | Path | Mapping[str, Any] | RunConfig,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+) -> RunConfig | list[RunConfig]:
+    """As `resolve_config`, but one configuration for each of several seeds.
+
+    Args:
+        config: the settings before the changes; its `seed` may be a list.
+        changes: as for `resolve_config`.
+        seeds: the seeds, in place of those of the configuration.
+    Returns:
+        A single configuration if neither `seeds` nor the setting `seed` is a list.
+    Raises:
+        UserError: as for `load_config`, or a seed occurs twice.
+    """
+    tree = _changed_tree(config, changes)
+    listed = tree.get("seed") if seeds is None else list(seeds)
+    if not isinstance(listed, list):
+        return build_config(tree)
+    configs = [build_config(tree | {"seed": seed}) for seed in listed]
+    if not listed or len(set(listed)) < len(listed):
+        shown = "seed" if seeds is None else option("seeds")
+        raise UserError(f"{shown} is {short(listed)}; give different seeds, as [0, 1, 2]")
+    return configs
+
+
+def _changed_tree(
+    config: str | Path | Mapping[str, Any] | RunConfig,
+    changes: Mapping[str, Any] | Sequence[str],
+) -> dict[str, Any]:
+    """The settings as nested dictionaries, with changes; the plugins that they list are loaded."""
     if isinstance(config, str | Path):
-        return load_config(Path(config), changes)
-    tree = config.to_dict() if isinstance(config, RunConfig) else deepcopy(dict(config))
-    load_listed_plugins(tree, Path())
-    return _build_with_changes(tree, changes)
+        tree, folder = read_yaml(Path(config)), Path(config).parent
+    else:
+        plain = config.to_dict() if isinstance(config, RunConfig) else dict(config)
+        tree, folder = deepcopy(plain), Path()
+    load_listed_plugins(tree, folder)
+    _change(tree, changes)
+    return tree
 
 
 def load_listed_plugins(tree: dict[str, Any], folder: Path) -> None:
@@ -116,7 +153,10 @@ def build_config(tree: dict[str, Any]) -> RunConfig:
         raise UserError(f"method needs a name, as in method: {{name: erm}}{keys}")
     seed = tree.get("seed", 0)
     if type(seed) is not int or seed < 0:
-        raise UserError(f"seed is {short(repr(seed))}; it must be a whole number of at least 0")
+        several = "; several seeds are for `fairexit train`" if isinstance(seed, list) else ""
+        raise UserError(
+            f"seed is {short(repr(seed))}; it must be a whole number of at least 0{several}"
+        )
     plugins = tree.get("plugins") or {}
     if not isinstance(plugins, dict):
         raise UserError(
@@ -152,6 +192,7 @@ def build_section(name: str, kind: type, values: Any) -> Any:
     if not isinstance(values, dict):
         raise UserError(f"{name} must be a section with keys, as in {name}: {{...}}")
     known = {f.name: str(f.type) for f in dataclasses.fields(kind)}
+    values = dict(values)
     for key, value in values.items():
         if key not in known:
             what = f"key '{shown(key)}'" if name else f"option {shown(key)}"
@@ -162,6 +203,9 @@ def build_section(name: str, kind: type, values: Any) -> Any:
             raise UserError(
                 f"{shown(key)} is '{short(value)}'; write a list in brackets, {short(f'[{value}]')}"
             )
+        part = subsection(get_type_hints(kind)[key])
+        if part is not None and value is not None:
+            values[key] = build_section(shown(key), part, value)
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
@@ -177,16 +221,20 @@ def build_section(name: str, kind: type, values: Any) -> Any:
         ) from None
 
 
-def _build_with_changes(
-    tree: dict[str, Any], changes: Mapping[str, Any] | Sequence[str]
-) -> RunConfig:
+def subsection(hint: Any) -> type | None:
+    """The dataclass of a setting that is a section itself, None for other settings."""
+    kinds = (kind for kind in get_args(hint) if isinstance(kind, type))
+    return next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
+
+
+def _change(tree: dict[str, Any], changes: Mapping[str, Any] | Sequence[str]) -> None:
+    """Apply changes to nested dictionaries, in place."""
     if isinstance(changes, Mapping):
         for key, value in changes.items():
             _set(tree, str(key), value, f"change '{short(key)}'")
     else:
         for change in changes:
             _apply(tree, change)
-    return build_config(tree)
 
 
 def _apply(tree: dict[str, Any], change: str) -> None:
@@ -206,7 +254,9 @@ def _set(tree: dict[str, Any], key: str, value: Any, shown: str) -> None:
     """Set a key like `a.b` in nested dictionaries; messages show the change as `shown`."""
     *path, last = key.split(".")
     for step in path:
-        tree = tree.setdefault(step, {})
+        if tree.get(step) is None:
+            tree[step] = {}
+        tree = tree[step]
         if not isinstance(tree, dict):
             raise UserError(f"{shown}: '{short(step)}' is not a section, so it has no keys")
     tree[last] = value

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import yaml
 
-from fairexit.config import DataConfig, ModelConfig, PruneConfig, RunConfig, TrainConfig
+from fairexit.config import DataConfig, ModelConfig, PruneConfig, RunConfig
+from fairexit.config_files import subsection
+from fairexit.config_train import TrainConfig
 from fairexit.docstrings import explanations
 from fairexit.errors import UserError, nearest, short
 from fairexit.extras import is_installed
@@ -124,6 +126,9 @@ def setting_type(tree: dict[str, Any], key: str) -> Any:
             raise UserError(f"method '{method}' has no option '{short(name)}'; {hint}")
         return options[name].hint
     kind, field = (SECTIONS[section], name) if section in SECTIONS else (RunConfig, key)
+    outer, _, inner = field.partition(".")
+    if inner and (part := subsection(get_type_hints(kind).get(outer))) is not None:
+        kind, field = part, inner
     hints = get_type_hints(kind)
     if field not in hints:
         raise UserError(f"unknown key '{short(key)}'; {nearest(field, hints)}")
@@ -156,7 +161,10 @@ def _of_class(section: str, kind: type) -> Iterator[Setting]:
             yield Setting("plugins", "", list[Path], [], texts["plugins"])
             continue
         key = f"{section}.{field.name}" if section else field.name
-        yield Setting(key, "", hints[field.name], default, texts[field.name].replace("`", ""))
+        hint = hints[field.name]
+        yield Setting(key, "", hint, default, texts[field.name].replace("`", ""))
+        if (part := subsection(hint)) is not None:
+            yield from _of_class(key, part)
 
 
 def _of_methods() -> Iterator[Setting]:
@@ -207,6 +215,8 @@ def _words(hint: Any) -> Iterator[str]:
         yield "section"
     elif origin is list:
         yield f"list of {_NAMES[arguments[0]][1]}"
+    elif origin is dict or dataclasses.is_dataclass(hint):
+        yield "section"
     else:
         yield _NAMES[hint][0] if hint in _NAMES else str(getattr(hint, "__name__", hint))
 

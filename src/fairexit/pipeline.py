@@ -1,11 +1,12 @@
 """Make a run from a configuration: train, train and then prune, or refit a finished run."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fairexit.config import RunConfig
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import choose_device
 from fairexit.pruning.fairprune import prune
@@ -16,7 +17,7 @@ from fairexit.training.fit import train
 from fairexit.training.freeze import check_freeze
 from fairexit.training.inputs import open_training
 from fairexit.training.refit import check_trunk
-from fairexit.training.setup import build, finetune_config, record_plugins, untrained
+from fairexit.training.setup import build, finetune_config, resolve, untrained
 from fairexit.training.start import start_network
 
 
@@ -39,7 +40,7 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         return train(config, out, start=start)
     if start is not None:
         return prune(open_run(start), out, config.prune)
-    unpruned = record_plugins(replace(config, prune=None))
+    unpruned = resolve(replace(config, prune=None))
     _check(config, unpruned, out)
     return prune(train(unpruned, out / "unpruned"), out, config.prune)
 
@@ -57,6 +58,34 @@ def refit_run(run: Run, out: Path, options: dict[str, Any]) -> Run:
     check_trunk(run)
     open_data(run)
     return train(replace(run.config, method={"name": "dfr", **options}), out, start=run.path)
+
+
+def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
+    """Make one run for each of several seeds, in the folders `seed<n>` of `out`.
+
+    Finished runs with the same settings are kept as they are.
+
+    Args:
+        configs: settings that differ in their seeds.
+        out: the common folder.
+    Raises:
+        UserError: `out` is a run itself, the settings need several devices, or as for `make_run`.
+    """
+    if (out / "started.json").is_file():
+        raise UserError(f"{out} is a run itself; choose another {option('out')} for several seeds")
+    if configs[0].train.devices > 1:
+        raise UserError(
+            f"train.devices is {configs[0].train.devices}, but several seeds need a single device; "
+            "train each seed by itself"
+        )
+    runs = []
+    for config in configs:
+        folder = out / f"seed{config.seed}"
+        try:
+            runs.append(make_run(config, folder))
+        except UserError as error:
+            raise error.at(str(folder)) from None
+    return runs
 
 
 def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from conftest import settings as run_settings
 from fairexit.config import PruneConfig, RunConfig
 from fairexit.config_settings import SECTIONS, setting_type, settings
+from fairexit.config_train import EarlyStopping
 from fairexit.docstrings import explanations
 from fairexit.errors import UserError
 from fairexit.methods import methods
@@ -26,14 +27,16 @@ def test_the_page_of_the_docs_is_what_the_command_prints(command):
 
 def test_every_setting_of_a_configuration_is_there():
     tree = run_settings("d", prune={"ratio": 0.2}).to_dict()
-    names = {"method.name"}
+    names = {"method.name"} | {
+        f"train.early_stopping.{field.name}" for field in dataclasses.fields(EarlyStopping)
+    }
     for key, value in tree.items():
         if key != "method":
             names |= {f"{key}.{name}" for name in value} if key in SECTIONS else {key}
     assert {s.key for s in settings() if not s.method} == names
 
 
-@pytest.mark.parametrize("kind", [RunConfig, *SECTIONS.values()])
+@pytest.mark.parametrize("kind", [RunConfig, EarlyStopping, *SECTIONS.values()])
 def test_the_docstring_of_a_section_explains_its_fields_and_no_others(kind):
     assert set(explanations(kind)) == {field.name for field in dataclasses.fields(kind)}
 

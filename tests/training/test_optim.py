@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from fairexit.config import TrainConfig
+from fairexit.config_train import TrainConfig
 from fairexit.training.optim import learning_rate
 
 

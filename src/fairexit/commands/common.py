@@ -109,6 +109,14 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         ) from None
 
 
+def whole_numbers(option: str, text: str) -> list[int]:
+    """Parse the whole numbers of an option such as `0,1,2`; raises a UserError as `numbers`."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"{option} is '{short(text)}'; give whole numbers such as 0,1,2") from None
+
+
 def parse_threshold(text: str) -> "str | Theta":
     """Parse `auto`, `policy`, a number, or for each internal exit a number or `none`."""
     if text in ("auto", "policy"):

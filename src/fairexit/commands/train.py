@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Changes, Configuration, Plugins
+from fairexit.commands.common import Changes, Configuration, Plugins, whole_numbers
 from fairexit.terminal import say
 
 EXAMPLE = "fairexit train configs/small_resnet18.yaml --out runs/me --set seed=1"
@@ -16,16 +16,26 @@ def train(
     config: Configuration,
     *,
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Several seeds such as 0,1,2, each with a run in the folder seedN of --out; "
+            "finished runs are not trained again.",
+            show_default="the configuration's seed",
+        ),
+    ] = None,
     changes: Changes = None,
     plugins: Plugins = None,
 ) -> None:
     """Train a run and, if its settings say so, prune it.
 
-    Resumes automatically if interrupted.
+    Resumes automatically if interrupted. A larger train.epochs continues a finished run.
     """
+    numbers = None if seeds is None else whole_numbers("--seeds", seeds)
     from fairexit.api import train as train_run
 
-    run = train_run(config, out, changes or [])
+    runs = train_run(config, out, changes or [], seeds=numbers)
     # With several devices, each process runs this command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        say(f"trained: {run.path} (next: fairexit predict {run.path})")
+        for run in runs if isinstance(runs, list) else [runs]:
+            say(f"trained: {run.path} (next: fairexit predict {run.path})")

@@ -62,6 +62,9 @@ class Method(nn.Module):
 
     Attributes:
         time: progress of training, from 0 to 1; set by the training loop.
+        label_smoothing: share of each label that is spread evenly over all classes.
+        class_weights: weight of each class in the target loss, (C,), with mean one over the images
+            that an epoch draws.
         left_out: number of terms in this epoch that could not be computed, for example because of
             too few samples; the training loop logs and resets it.
         draw_weights: factor on the probability with which an epoch draws each training image, (N,);
@@ -71,6 +74,7 @@ class Method(nn.Module):
     search_space: ClassVar[tuple[Axis, ...]] = ()
     """The settings that `fairexit tune` searches by default."""
 
+    class_weights: Tensor
     left_out: Tensor
     draw_weights: Tensor | None = None
 
@@ -80,6 +84,8 @@ class Method(nn.Module):
         self.task = task
         self.exit_weights = tuple(exit_weights)
         self.time = 0.0
+        self.label_smoothing = 0.0
+        self.register_buffer("class_weights", torch.ones(net.num_classes), persistent=False)
         self.register_buffer("left_out", torch.zeros((), dtype=torch.long), persistent=False)
 
     def forward(self, batch: Batch, measure: bool = False) -> Losses:
@@ -143,7 +149,22 @@ class Method(nn.Module):
         Returns:
             Scalar, in nats for cross-entropy, without the exit's weight, which `forward` applies.
         """
-        return F.cross_entropy(exit.logits, batch.labels)
+        return self.cross_entropy(exit.logits, batch.labels).mean()
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of each sample with the settings' class weights and label smoothing, (B,).
+
+        The mean over a batch is not divided by the batch's own weights, so that many small batches
+        have the same mean loss and gradient as a large one.
+
+        Args:
+            logits: (B, C).
+            labels: class indices, (B,).
+        """
+        losses = F.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=self.label_smoothing
+        )
+        return self.class_weights[labels] * losses
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor | None:
         """The fairness penalty of exit k.

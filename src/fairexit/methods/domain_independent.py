@@ -5,7 +5,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fairexit.methods.base import Method, groups_with_samples, methods
 from fairexit.models import ExitNet
@@ -74,7 +73,7 @@ class DomainIndep(Method):
         own_group = by_group[rows, batch.groups.clamp_min(0)]
         unknown = (batch.groups == UNKNOWN)[:, None]
         mean = by_group[:, self.trained_groups].mean(1)
-        return F.cross_entropy(torch.where(unknown, mean, own_group), batch.labels)
+        return self.cross_entropy(torch.where(unknown, mean, own_group), batch.labels).mean()
 
     @torch.no_grad()
     def fold(self) -> None:

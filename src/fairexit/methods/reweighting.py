@@ -7,7 +7,6 @@ import torch
 import torch.distributed as distributed
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
-from torch.nn import functional as F
 
 from fairexit.methods.base import Method, methods
 from fairexit.models import ExitNet
@@ -72,7 +71,7 @@ class Reweight(Method):
         self.cell_weights.copy_(weights * (shares.sum() / (shares * weights).sum()))
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
+        losses = self.cross_entropy(exit.logits, batch.labels)
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         weights = torch.where(cells == UNKNOWN, 1, self.cell_weights[cells.clamp_min(0)])
         return (weights * losses).mean()
@@ -121,7 +120,7 @@ class GroupDro(Method):
         self.q.copy_((shares > 0) / (shares > 0).sum())
 
     def target_loss(self, k: int, exit: Exit, batch: Batch) -> Tensor:
-        losses = F.cross_entropy(exit.logits, batch.labels, reduction="none")
+        losses = self.cross_entropy(exit.logits, batch.labels)
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         known = cells != UNKNOWN
         self.left_out += (~known).sum()

@@ -130,7 +130,7 @@ def _planned(
     dataset: str, row: str, *, seed: int, fold: int | None, parts: tuple[Mapping[str, Any], ...]
 ) -> Planned:
     """A run of the grid; `parts` are the settings of the base, the dataset and the row."""
-    from fairexit.training.setup import record_plugins
+    from fairexit.training.setup import resolve
 
     name = f"{dataset}-{row}-seed{seed}" + (f"-fold{fold}" if fold is not None else "")
     tree: dict[str, Any] = {}
@@ -146,7 +146,7 @@ def _planned(
     try:
         config = build_config(tree)
         _check_method(config)
-        config = record_plugins(config)
+        config = resolve(config)
     except UserError as error:
         raise error.at(f"run {name}") from None
     return Planned(name, dataset, row, seed, fold, config)

@@ -93,7 +93,8 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
     from fairexit.data.prepared import open_prepared
     from fairexit.inference.predict import choose_device
     from fairexit.methods import Distilled
-    from fairexit.training.optim import build_optimizer
+    from fairexit.training.optim import parameter_groups
+    from fairexit.training.optimizers import build_optimizer
     from fairexit.training.setup import build
 
     data = open_prepared(config.data.path)
@@ -106,7 +107,7 @@ def seconds_per_epoch(config: RunConfig, threads: int) -> float:
         method.set_teacher(build(config, task, data.size).net.to(device))
     batches = loader.training(Augment(config.data.augment, 0), config.data.sampling, 0, 0)
     method.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(method.parameters(), config.train, device)
+    optimizer = build_optimizer(parameter_groups(method, config.train), config.train, device)
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(config.train.precision)
     began, steps, threads_before = time.perf_counter(), 0, torch.get_num_threads()
     torch.set_num_threads(threads)

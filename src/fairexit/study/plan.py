@@ -134,7 +134,7 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
     Raises:
         UserError: a teacher that is neither a row nor a folder.
     """
-    from fairexit.training.setup import record_plugins
+    from fairexit.training.setup import resolve
 
     names = {_key(run.config): run.name for run in reversed(grid)}
     by_cell = {(run.row, run.fold): run.name for run in grid}
@@ -154,7 +154,7 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
         if config.prune is not None:
             return replace(run, start=shared(run, replace(config, prune=None), "unpruned"))
         if is_refitted(config):
-            erm = record_plugins(replace(config, method={"name": "erm"}))
+            erm = resolve(replace(config, method={"name": "erm"}))
             return replace(run, start=shared(run, erm, "erm"))
         teacher = config.method.get("teacher")
         if teacher is not None and str(teacher) in rows:
@@ -165,7 +165,7 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
                 f"the folder of a run; {nearest(str(teacher), rows)}"
             )
         if teacher is None and _has_teacher(config):
-            erm = record_plugins(replace(config, method={"name": "erm"}))
+            erm = resolve(replace(config, method={"name": "erm"}))
             return replace(run, teacher=shared(run, erm, "teacher"))
         return run
 

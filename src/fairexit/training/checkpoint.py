@@ -2,9 +2,8 @@
 
 import io
 import math
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,11 +82,13 @@ class Checkpoints:
         run: the run; the files are written to its folder.
         parts: as for `save_checkpoint`.
         select: the setting `train.select`.
+        save_every: the setting `train.save_every`.
     """
 
     run: Run
     parts: Mapping[str, Stateful]
     select: str
+    save_every: int | None = None
     _unstored: dict[str, Tensor] | None = field(default=None, init=False)
     _stored_at: float = field(default=-math.inf, init=False)
 
@@ -106,18 +107,20 @@ class Checkpoints:
 
     def best(self, progress: Progress) -> Path:
         """The file with the weights of the best epoch."""
-        epoch = kept_epoch(progress.rows, self.select)
-        return self.run.checkpoints / f"best-{epoch}.safetensors"
+        return best_file(self.run, progress.rows, self.select)
 
     def store(self, net: ExitNet, progress: Progress, now: bool) -> None:
         """Store an epoch that is done.
 
         Args:
-            net: the network after the epoch.
+            net: the network after the epoch, averaged if the settings say so.
             progress: the state of the run.
             now: whether to write at once; if not, only if the last checkpoint is older than
                 `STORE_EVERY` seconds.
         """
+        if self.save_every is not None and progress.epoch % self.save_every == 0:
+            file = self.run.checkpoints / f"epoch-{progress.epoch}.safetensors"
+            write_atomically(file, save_tensors(net.state_dict()))
         if kept_epoch(progress.rows, self.select) == progress.epoch:
             self._unstored = {k: v.detach().clone() for k, v in net.state_dict().items()}
         if not now and time.monotonic() - self._stored_at < STORE_EVERY:
@@ -130,6 +133,26 @@ class Checkpoints:
         for outdated in set(self.run.checkpoints.glob("best-*.safetensors")) - {best}:
             outdated.unlink()
         self._stored_at = time.monotonic()
+
+
+def best_file(run: Run, rows: Sequence[Mapping[str, float]], select: str) -> Path:
+    """The file with the weights of the best epoch of a run in training.
+
+    Args:
+        run: the run.
+        rows: the log, one row per epoch.
+        select: the setting `train.select`.
+    """
+    return run.checkpoints / f"best-{kept_epoch(rows, select)}.safetensors"
+
+
+def read_progress(run: Run) -> Progress:
+    """The state of the last stored epoch; that of the start without a checkpoint.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
+    return load_checkpoint(run, {})
 
 
 def load_checkpoint(run: Run, parts: Mapping[str, Stateful]) -> Progress:
@@ -164,8 +187,12 @@ def describe(
     task: Task,
     penalty_ratio: float | None,
     own_loop: bool = False,
+    stopped: str | None = None,
 ) -> None:
-    """Write config.json, which marks the run as finished, and remove the checkpoints.
+    """Write config.json, which marks the run as finished, and remove what only resuming needs.
+
+    The last checkpoint of a training stays, so that more epochs can follow, and so do the epochs
+    that `train.save_every` keeps.
 
     Args:
         run: the run; its weights have been written.
@@ -177,6 +204,7 @@ def describe(
             for a method without a penalty.
         own_loop: whether the network was trained outside this package, so that settings of the
             training may be missing.
+        stopped: why training ended before `train.epochs`; None if it did not.
     """
     info = {
         "format": FORMAT,
@@ -197,13 +225,19 @@ def describe(
         "data": {"name": data.name, "checksums": data.info["checksums"]},
         "exit_costs": net.exit_costs(data.size),
         "penalty_ratio": penalty_ratio,
+        "stopped": stopped,
         # The batch over which a penalty is computed.
         "batch_per_process": config.train.batch_size // config.train.devices,
         "own_loop": own_loop,
         "run": config.to_dict(),
     }
     write_json(run.path / "config.json", info)
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    kept = ["epoch-*.safetensors"] + (["last.ckpt"] if config.prune is None else [])
+    stay = {file for pattern in kept for file in run.checkpoints.glob(pattern)}
+    for file in {*run.checkpoints.glob("*")} - stay:
+        file.unlink(missing_ok=True)
+    if not stay and run.checkpoints.is_dir():
+        run.checkpoints.rmdir()
 
 
 def _normalisation(net: ExitNet) -> dict[str, Any] | None:

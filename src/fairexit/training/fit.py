@@ -17,6 +17,7 @@ from fairexit.methods import Distilled, Refitted, Upweighted, methods
 from fairexit.models import ExitNet
 from fairexit.runs import Run, open_run
 from fairexit.terminal import note
+from fairexit.training.extend import extend
 from fairexit.training.freeze import check_freeze
 from fairexit.training.identify import (
     find_errors,
@@ -26,7 +27,7 @@ from fairexit.training.identify import (
 )
 from fairexit.training.inputs import open_training
 from fairexit.training.refit import refit
-from fairexit.training.setup import build, finetune_config, record_plugins, teach, untrained
+from fairexit.training.setup import build, finetune_config, resolve, teach, untrained
 from fairexit.training.start import other_division
 from fairexit.training.trainer import Trainer, seed_epoch
 from fairexit.types import Task
@@ -35,7 +36,8 @@ from fairexit.types import Task
 def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
     """Train a run. Resumes automatically if interrupted.
 
-    A method that refits is trained by ERM in the folder `erm` of `out`, and refitted afterwards.
+    If the folder holds the same run with fewer epochs, it is extended, see `extend`. A method that
+    refits is trained by ERM in the folder `erm` of `out`, and refitted afterwards.
 
     All random numbers of an epoch depend only on the seed and the epoch's number. So a resumed run
     ends with the same weights as an uninterrupted one, bit for bit on a CPU.
@@ -56,7 +58,7 @@ def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         )
     check_freeze(config)
     data = open_training(config)
-    config = record_plugins(config)
+    config = resolve(config)
     task = data.task(config.data.group)
     kind = methods[config.method["name"]]
     if issubclass(kind, Refitted | Upweighted) and config.train.devices > 1 and start is None:
@@ -84,10 +86,12 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
                 "be trained before; give its run as method.teacher"
             )
     if fabric.is_global_zero:
-        start = config.model.start
+        start, checksums = config.model.start, data.info["checksums"]
         if start and (warning := other_division(start, data, config.data.fold)):
             note(warning)
-        run.start(config, data.info["checksums"])
+        images = len(data.rows("train", config.data.fold))
+        extend(run, config, checksums, -(-images // config.train.images_per_step))
+        run.start(config, checksums)
     fabric.barrier()
     if run.finished:
         return run

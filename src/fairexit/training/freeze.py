@@ -1,7 +1,6 @@
 """Freezing: parts of a network whose weights and statistics do not change in training."""
 
 import math
-from typing import Any
 
 from torch import nn
 
@@ -30,20 +29,12 @@ class Freeze:
         if self.part is not None and self.until == math.inf:
             self.part.requires_grad_(False)
 
-    def parameter_groups(self, method: nn.Module) -> list[dict[str, Any]]:
-        """The parameters that are trained, as groups for an optimizer.
-
-        Those that are frozen only at first are a group of their own: a fused optimizer needs the
-        parameters of a group to take their first step together.
-        """
-        later = set()
-        if self.part is not None and self.until < math.inf:
-            later = {id(parameter) for parameter in self.part.parameters()}
-        learning = [p for p in method.parameters() if p.requires_grad]
-        groups = [
-            [p for p in learning if (id(p) in later) is is_later] for is_later in (False, True)
-        ]
-        return [{"params": group} for group in groups if group]
+    @property
+    def late(self) -> set[int]:
+        """Identities of the parameters that are frozen at first and learn later."""
+        if self.part is None or self.until == math.inf:
+            return set()
+        return {id(parameter) for parameter in self.part.parameters()}
 
     def begin(self, epoch: int) -> None:
         """Prepare an epoch, from 0; the network has just been set to training mode."""

@@ -18,13 +18,19 @@ from fairexit.training.checkpoint import load_net
 
 def identification_config(config: RunConfig, epochs: int) -> RunConfig:
     """The settings of an identification network: ERM at a constant learning rate."""
-    warmup, freeze = min(config.train.warmup, epochs), config.train.freeze
+    train = config.train
+    is_thawed_later = isinstance(train.freeze, int) and train.freeze >= epochs
     train = replace(
-        config.train,
+        train,
         epochs=epochs,
         schedule="constant",
-        warmup=warmup,
-        freeze=min(freeze, epochs - 1) if isinstance(freeze, int) else freeze,
+        warmup=min(train.warmup, epochs),
+        restarts=[],
+        restart_lr=None,
+        early_stopping=None,
+        average="none",
+        save_every=None,
+        freeze="trunk" if is_thawed_later else train.freeze,
     )
     return replace(config, method={"name": "erm"}, train=train)
 

@@ -24,11 +24,12 @@ def open_training(config: RunConfig) -> Prepared:
         if (present != UNKNOWN).sum() < 2:
             raise UserError(f"split '{split}' of {data.path} has fewer than two groups of {group}")
     images, settings = len(data.rows("train", config.data.fold)), config.train
-    steps = -(-images // settings.batch_size)
-    smallest = images // steps // settings.devices
+    steps = -(-images // settings.images_per_step)
+    smallest = images // steps // settings.accumulate // settings.devices
     if smallest < 2:
+        parts = f" and train.accumulate {settings.accumulate}" if settings.accumulate > 1 else ""
         raise UserError(
-            f"train.batch_size is {settings.batch_size}, which divides {images} images into "
+            f"train.batch_size is {settings.batch_size}{parts}, which divides {images} images into "
             f"batches of as few as {smallest} on a device; batch normalisation needs at least 2"
         )
     check_defined(settings.select, data, config.data, setting="train.select")

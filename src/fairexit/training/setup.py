@@ -16,7 +16,9 @@ from fairexit.plugins import loaded_files
 from fairexit.runs import Run
 from fairexit.terminal import note
 from fairexit.training.checkpoint import load_net
+from fairexit.training.optimizers import with_optimizer
 from fairexit.training.start import start_network
+from fairexit.training.targets import listed_weights
 from fairexit.types import Task
 
 PAPER_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
@@ -60,7 +62,9 @@ def build(config: RunConfig, task: Task, image_size: int) -> Method:
         note(text)
     options = {k: v for k, v in config.method.items() if k != "name"}
     weights = exit_weights(net, config.train.exit_weights)
+    listed_weights(config.train.class_weights, task)  # refused before the training
     method = methods.create(config.method["name"], net, task, weights, **options)
+    method.label_smoothing = config.train.label_smoothing
     if config.model.start is not None and config.train.freeze == "backbone":
         _check_final(method, config, loaded)
     return method
@@ -84,6 +88,15 @@ def _check_final(method: Method, config: RunConfig, loaded: tuple[str, ...]) -> 
             f"train.freeze is backbone, but method '{config.method['name']}' trains a classifier "
             "of its own at the final exit; freeze only the trunk"
         )
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """The settings with everything filled in that depends on names: optimiser and plugins.
+
+    Raises:
+        UserError: as for `record_plugins` and `with_optimizer`.
+    """
+    return with_optimizer(record_plugins(config))
 
 
 def record_plugins(config: RunConfig) -> RunConfig:
@@ -135,7 +148,7 @@ def finetune_config(config: RunConfig) -> RunConfig:
     """The settings of further training after pruning.
 
     They are the settings of the run, but for `prune.finetune` epochs at `prune.finetune_lr`,
-    without warm-up and in one process, in which the pruning runs too.
+    without warm-up, restarts and early stopping, and in one process, in which the pruning runs too.
 
     Raises:
         UserError: the method trains heads outside the network, which a run does not store, or it
@@ -153,9 +166,20 @@ def finetune_config(config: RunConfig) -> RunConfig:
             f"method '{name}' cannot be fine-tuned, because further training would undo its refit; "
             "set prune.finetune to 0"
         )
-    lr = prune.finetune_lr or config.train.lr / 10
-    freeze = "none" if isinstance(config.train.freeze, int) else config.train.freeze
+    before = with_optimizer(config).train
+    freeze = "none" if isinstance(before.freeze, int) else before.freeze
+    assert before.lr is not None
+    lr = prune.finetune_lr or before.lr / 10
     train = replace(
-        config.train, epochs=prune.finetune, lr=lr, warmup=0.0, devices=1, freeze=freeze
+        before,
+        epochs=prune.finetune,
+        lr=lr,
+        head_lr=before.head_lr and before.head_lr * lr / before.lr,
+        warmup=0.0,
+        restarts=[],
+        restart_lr=None,
+        early_stopping=None,
+        devices=1,
+        freeze=freeze,
     )
     return replace(config, model=config.model.untrained, train=train)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import cast
+from itertools import islice
 
 import numpy as np
 import torch
@@ -21,15 +21,22 @@ from fairexit.methods import Distilled, Method
 from fairexit.progress import Bar
 from fairexit.runs import Run
 from fairexit.terminal import note
+from fairexit.training.average import create_average
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
 from fairexit.training.criteria import undefined
 from fairexit.training.freeze import Freeze
 from fairexit.training.log import csv_text, main_numbers, summary
-from fairexit.training.optim import build_optimizer, learning_rate
-from fairexit.training.probe import fitting_half
+from fairexit.training.optim import learning_rate, parameter_groups
+from fairexit.training.optimizers import build_optimizer
 from fairexit.training.setup import slow_precision
-from fairexit.training.validate import validate
+from fairexit.training.step import Stepper, divided
+from fairexit.training.stopping import stop_reason
+from fairexit.training.targets import class_weights
+from fairexit.training.validate import Validator
 from fairexit.types import Batch, Task
+
+REFRESHING_IMAGES = 4096
+"""Training images from which the statistics of batch normalisation of an average are computed."""
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
@@ -65,20 +72,22 @@ class Trainer:
         masks: dict[str, Tensor] | None = None,
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
-        fold = config.data.fold
-        self.training = self._loader(data.rows("train", fold), method.draw_weights)
-        self.validation = self._loader(data.rows("val", fold))
-        self.fit_probes = fitting_half(
-            self.validation.evaluated_groups, self.validation.evaluated_clusters, config.seed
-        )
+        fold, train = config.data.fold, config.train
+        rows = data.rows("train", fold)
+        self.training = self._loader(rows, train.images_per_step, method.draw_weights)
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
         draws = self.training.expected_draws(config.data.sampling)
         method.begin(self.training.labels, self.training.groups, draws)
-        self.freeze = Freeze(method.net, config.train.freeze)
-        groups = self.freeze.parameter_groups(method)
-        optimizer = build_optimizer(groups, config.train, fabric.device)
+        weights = class_weights(train.class_weights, task, self.training.labels, draws)
+        method.class_weights.copy_(weights)
+        self.freeze = Freeze(method.net, train.freeze)
+        groups = parameter_groups(method, train, late=self.freeze.late)
+        optimizer = build_optimizer(groups, train, fabric.device)
+        average = create_average(method, train)
+        validation = self._loader(data.rows("val", fold), train.batch_size)
+        self.validator = Validator(fabric, validation, method, average, seed=config.seed)
         # For 16-mixed, the precision has the state of the gradient scaler.
         precision = fabric.strategy.precision
         parts: dict[str, Stateful] = {
@@ -86,22 +95,33 @@ class Trainer:
             "optimizer": optimizer,
             "precision": precision,
         }
-        self.checkpoints = Checkpoints(run, parts, config.train.select)
+        if average is not None:
+            parts["average"] = average
+        self.checkpoints = Checkpoints(run, parts, train.select, train.save_every)
         self.progress = self.checkpoints.load()
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
         module, wrapped = fabric.setup(method, optimizer)
         parameters = dict(method.net.named_parameters())
-        self.zeros = [(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()]
-        self.forward, self.optimizer = module, cast(torch.optim.Optimizer, wrapped)
+        self.stepper = Stepper(
+            fabric=fabric,
+            module=module,
+            optimizer=wrapped,
+            accumulate=train.accumulate,
+            clip=train.clip,
+            average=average,
+            zeros=[(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()],
+        )
 
-    def _loader(self, rows: NDArray[np.int64], weights: Tensor | None = None) -> Loader:
+    def _loader(
+        self, rows: NDArray[np.int64], batch_size: int, weights: Tensor | None = None
+    ) -> Loader:
         """Batches of rows of the data, of which each process loads its share."""
         return Loader(
             self.data,
             rows,
             self.task.group,
-            batch_size=self.config.train.batch_size,
+            batch_size=batch_size,
             device=self.fabric.device,
             weights=weights,
             rank=self.fabric.global_rank,
@@ -109,47 +129,45 @@ class Trainer:
         )
 
     def fit(self) -> None:
-        """Train all epochs that are not done yet."""
-        epochs, steps = self.config.train.epochs, self.training.steps()
-        done, board = self.progress.epoch, None
-        if done < epochs and self.fabric.is_global_zero and (slow := slow_precision(self.config)):
+        """Train the epochs that are not done yet, unless training ends early."""
+        train, steps = self.config.train, self.training.steps()
+        done, rows, board = self.progress.epoch, self.progress.rows, None
+        is_first, reason = self.fabric.is_global_zero, stop_reason(rows, train)
+        if done < train.epochs and is_first and (slow := slow_precision(self.config)):
             note(slow)
-        with Bar("training", epochs * steps, done * steps) as bar:
-            for epoch in range(done, epochs):
-                row = {"epoch": float(epoch + 1)}
-                row |= self._train_epoch(epoch, bar)
-                self._share_buffers()
-                row |= validate(
-                    self.method,
-                    self.validation.evaluation(Augment("none", 0)),
-                    self.fit_probes,
-                    autocast=self.fabric.autocast,
-                    add_up=self._add_up,
-                )
-                if self.fabric.is_global_zero:
+        with Bar("training", train.epochs * steps, done * steps) as bar:
+            for epoch in range(done, train.epochs):
+                if reason is not None:
+                    break
+                row = {"epoch": float(epoch + 1)} | self._train_epoch(epoch, bar)
+                row |= self.validator.after_epoch(rows, self._training_images(epoch))
+                rows.append(row)
+                reason = stop_reason(rows, train)
+                if is_first:
                     if board is None:
                         folder = self.run.path / "tensorboard"
                         # A resumed run may repeat an epoch, whose earlier events are removed.
                         board = SummaryWriter(folder, purge_step=epoch + 1)
-                    self._store(epoch, row, board)
-                    bar.line(f"{self.run.path}: {summary(row, epochs)}")
+                    is_last = epoch + 1 == train.epochs or reason is not None
+                    self._store(epoch, row, board, is_last=is_last)
+                    bar.line(f"{self.run.path}: {summary(row, train.epochs)}")
                 self.fabric.barrier()
+        if reason is not None and is_first:
+            note(f"{self.run.path}: training ended after epoch {len(rows)}: {reason}")
         if board is not None:
             board.close()
 
-    def _share_buffers(self) -> None:
-        """Average the statistics of batch normalisation over all processes.
+    def _training_batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, each of which is one step of the optimiser."""
+        data = self.config.data
+        return self.training.training(self.augment, data.sampling, self.config.seed, epoch)
 
-        Each process has seen other images; afterwards all have the same network.
-        """
-        for buffer in self.method.buffers():
-            if buffer.is_floating_point():
-                buffer.copy_(cast(Tensor, self.fabric.all_reduce(buffer, reduce_op="mean")))
-
-    def _add_up(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, on the CPU."""
-        total = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
-        return cast(Tensor, total).cpu()
+    def _training_images(self, epoch: int) -> Iterator[Tensor]:
+        """Images of an epoch for the statistics of batch normalisation, as many as suffice."""
+        train = self.config.train
+        steps = -(-REFRESHING_IMAGES // train.images_per_step)
+        for batch in islice(self._training_batches(epoch), steps):
+            yield from (part.images for part in divided(batch, train.accumulate))
 
     def _train_epoch(self, epoch: int, bar: Bar) -> dict[str, float]:
         """Train one epoch.
@@ -165,31 +183,20 @@ class Trainer:
         """
         train, steps = self.config.train, self.training.steps()
         seed_epoch(self.config.seed, epoch + 1)
-        self.forward.train()
+        self.stepper.module.train()
         self.freeze.begin(epoch)
         self.method.left_out.zero_()
         sums = torch.zeros(1 + 2 * self.method.net.num_exits, device=self.fabric.device)
         ratios, waited, began = [], 0.0, time.perf_counter()
-        batches = self.training.training(
-            self.augment, self.config.data.sampling, self.config.seed, epoch
-        )
-        for step, (batch, seconds) in enumerate(_timed(batches)):
+        for step, (batch, seconds) in enumerate(_timed(self._training_batches(epoch))):
             waited += seconds
             self.method.time = (epoch + step / steps) / train.epochs
-            for settings in self.optimizer.param_groups:
-                settings["lr"] = learning_rate(train, epoch, step, steps)
-            losses = self.forward(batch, measure=step in (steps // 2, steps - 1))
-            if losses.ratio is not None:
-                ratios.append(losses.ratio)
-            self.optimizer.zero_grad()
-            self.fabric.backward(losses.total)
-            if train.clip is not None:
-                self.fabric.clip_gradients(self.forward, self.optimizer, max_norm=train.clip)
-            self.optimizer.step()
-            # Momentum and weight decay have moved the pruned parameters.
-            for parameter, zeros in self.zeros:
-                parameter.detach().masked_fill_(zeros, 0.0)
-            sums += torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
+            rate = learning_rate(train, epoch, step, steps)
+            is_measured = step in (steps // 2, steps - 1)
+            values, ratio = self.stepper.take(batch, rate, measure=is_measured)
+            if ratio is not None:
+                ratios.append(ratio)
+            sums += values
             # Reading the loss waits for the GPU.
             is_shown = bar.is_terminal and step % 10 == 0
             bar.advance(self._text(epoch, sums, step) if is_shown else None)
@@ -216,8 +223,10 @@ class Trainer:
             text += f" val {main_numbers(last)}"
         return text
 
-    def _store(self, epoch: int, row: dict[str, float], board: SummaryWriter) -> None:
-        """Add a row to the log, and store the epoch.
+    def _store(
+        self, epoch: int, row: dict[str, float], board: SummaryWriter, *, is_last: bool
+    ) -> None:
+        """Store an epoch, whose row the log has already.
 
         Raises:
             UserError: `train.select` is not defined on validation, or the folder cannot be written.
@@ -226,12 +235,10 @@ class Trainer:
         if np.isnan(row[f"val_{criterion}"]):
             raise undefined(criterion, self.task.group, "train.select")
         progress.epoch = epoch + 1
-        progress.rows.append(row)
-        last = progress.epoch == self.config.train.epochs
         try:
             # Before the checkpoint, so that the log of a finished run has all epochs.
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
-            self.checkpoints.store(self.method.net, progress, now=last)
+            self.checkpoints.store(self.validator.method.net, progress, now=is_last)
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
@@ -250,12 +257,20 @@ class Trainer:
         """
         if self.fabric.is_global_zero:
             best = self.checkpoints.best(self.progress)
-            write_atomically(self.run.last_weights, save_tensors(self.method.net.state_dict()))
+            write_atomically(
+                self.run.last_weights, save_tensors(self.validator.method.net.state_dict())
+            )
             write_atomically(self.run.weights, best.read_bytes())
             ratios = [row["penalty_ratio"] for row in self.progress.rows]
             ratio = float(np.mean(ratios)) if np.isfinite(ratios).all() else None
             describe(
-                self.run, config, self.data, self.method.net, task=self.task, penalty_ratio=ratio
+                self.run,
+                config,
+                self.data,
+                self.method.net,
+                task=self.task,
+                penalty_ratio=ratio,
+                stopped=stop_reason(self.progress.rows, self.config.train),
             )
         self.fabric.barrier()
 

@@ -1,19 +1,96 @@
 """Evaluation on the validation split after each epoch of training."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import cast
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
+from fairexit.data.augment import Augment
+from fairexit.data.loaders import Loader
 from fairexit.methods import Method
 from fairexit.metrics.collapse import main_answer_share
 from fairexit.metrics.counts import count
 from fairexit.metrics.record import compute, main_metrics
-from fairexit.training.probe import probe_accuracy
+from fairexit.training.average import Average
+from fairexit.training.probe import fitting_half, probe_accuracy
+from fairexit.training.stopping import RAW_LOSS
 from fairexit.types import Batch
+
+
+class Validator:
+    """Validates a method after each epoch: with the averaged weights if there is an average.
+
+    Args:
+        fabric: the devices, processes and precision.
+        loader: the validation split.
+        source: the method in training.
+        average: its average, or None.
+        seed: seed of the halves on which the probes are fitted and tested.
+
+    Attributes:
+        method: the method that is validated and stored.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        loader: Loader,
+        source: Method,
+        average: Average | None,
+        *,
+        seed: int,
+    ) -> None:
+        self.fabric, self.loader, self.source, self.average = fabric, loader, source, average
+        self.method = source if average is None else average.method
+        self.fit = fitting_half(loader.evaluated_groups, loader.evaluated_clusters, seed)
+
+    def after_epoch(
+        self, rows: Sequence[Mapping[str, float]], images: Iterable[Tensor]
+    ) -> dict[str, float]:
+        """Metrics on validation after an epoch, for the log; completes the average first.
+
+        Args:
+            rows: the log so far, without this epoch.
+            images: batches of training images, for the average.
+        """
+        raw: dict[str, float] = {}
+        self._share_buffers(self.source)
+        if self.average is not None:
+            if self.average.needs_losses:
+                raw = {RAW_LOSS: self._validate(self.source)["val_loss"]}
+            self.average.after_epoch([row[RAW_LOSS] for row in (*rows, raw) if RAW_LOSS in row])
+            with self.fabric.autocast():
+                self.average.refresh(images)
+            self._share_buffers(self.method)
+        return raw | self._validate(self.method)
+
+    def _validate(self, method: Method) -> dict[str, float]:
+        return validate(
+            method,
+            self.loader.evaluation(Augment("none", 0)),
+            self.fit,
+            autocast=self.fabric.autocast,
+            add_up=self._add_up,
+        )
+
+    def _share_buffers(self, method: Method) -> None:
+        """Average the statistics of batch normalisation over all processes.
+
+        Each process has seen other images; afterwards all have the same network.
+        """
+        for buffer in method.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(cast(Tensor, self.fabric.all_reduce(buffer, reduce_op="mean")))
+
+    def _add_up(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, on the CPU."""
+        total = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
+        return cast(Tensor, total).cpu()
 
 
 @torch.no_grad()

@@ -1,0 +1,77 @@
+"""One step of the optimiser: gradients of a batch, or of its parts one after the other."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from fairexit.training.average import Average
+from fairexit.types import Batch
+
+
+@dataclass(kw_only=True)
+class Stepper:
+    """Takes steps of the optimiser.
+
+    Args:
+        fabric: the devices, processes and precision.
+        module: the method as Fabric has wrapped it.
+        optimizer: the optimiser as Fabric has wrapped it; its groups have a `lr_scale`.
+        accumulate: number of parts of a batch whose gradients are added up.
+        clip: largest norm of the gradient; None does not clip.
+        average: takes in the weights after each step; None if there is none.
+        zeros: pairs of a parameter and True where it is held at zero.
+    """
+
+    fabric: Fabric
+    module: Any
+    optimizer: Any
+    accumulate: int = 1
+    clip: float | None = None
+    average: Average | None = None
+    zeros: list[tuple[nn.Parameter, Tensor]] = field(default_factory=list)
+
+    def take(self, batch: Batch, rate: float, *, measure: bool) -> tuple[Tensor, float | None]:
+        """Take a step.
+
+        Each part counts with its share of the images, so that the gradient is that of the whole
+        batch, but for what a part decides alone: batch normalisation, and losses that are not means
+        over the images.
+
+        Args:
+            batch: the images of the step.
+            rate: the learning rate.
+            measure: whether to measure the penalty's ratio, on the first part.
+        Returns:
+            The total loss, and the target losses and penalties of the exits, (1 + 2 E,); the ratio.
+        """
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = rate * settings["lr_scale"]
+        self.optimizer.zero_grad()
+        values, ratio = torch.zeros((), device=self.fabric.device), None
+        parts = divided(batch, self.accumulate)
+        for number, part in enumerate(parts, start=1):
+            share = len(part.labels) / len(batch.labels)
+            # With several processes, gradients are exchanged once.
+            with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
+                losses = self.module(part, measure=measure and number == 1)
+                self.fabric.backward(losses.total * share)
+            ratio = losses.ratio if number == 1 else ratio
+            means = torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
+            values = values + share * means
+        if self.clip is not None:
+            self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.clip)
+        self.optimizer.step()
+        # Momentum and weight decay have moved the pruned parameters.
+        for parameter, zeros in self.zeros:
+            parameter.detach().masked_fill_(zeros, 0.0)
+        if self.average is not None:
+            self.average.after_step()
+        return values, ratio
+
+
+def divided(batch: Batch, number: int) -> list[Batch]:
+    """A batch in parts of nearly equal size, in order."""
+    return [Batch(*part) for part in zip(*(t.tensor_split(number) for t in batch), strict=True)]
