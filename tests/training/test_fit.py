@@ -20,6 +20,7 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader, balancing_weights
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
+from fairexit.methods import methods
 from fairexit.runs import FORMAT, Run, open_run
 from fairexit.training import checkpoint, fit, trainer
 from fairexit.training.checkpoint import load_net
@@ -428,3 +429,9 @@ def test_a_criterion_without_a_value_is_refused_before_training(tiny, tmp_path, 
         train(config, tmp_path / "r")
     assert not (tmp_path / "r").exists()
     assert train(settings(tiny.path, train__epochs=1), tmp_path / "r").finished
+
+
+def test_a_run_says_all_options_of_its_method(tiny, tmp_path):
+    run = train(settings(tiny.path, method={"name": "hsic"}, train__epochs=1), tmp_path / "r")
+    assert run.config.method["name"] == "hsic"
+    assert run.config.method.keys() == {"name", *methods.options("hsic")}

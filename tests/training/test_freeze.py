@@ -62,7 +62,7 @@ def test_the_optimizer_has_no_frozen_parameters(tiny_run, tmp_path, monkeypatch)
 
     def inspect(trainer):
         frozen = {id(p) for p in trainer.method.net.backbone.stages.parameters()}
-        groups = trainer.optimizer.param_groups
+        groups = trainer.stepper.optimizer.param_groups
         held["frozen"] = [p for g in groups for p in g["params"] if id(p) in frozen]
         held["all"] = [p for g in groups for p in g["params"]]
         fit(trainer)

@@ -91,12 +91,18 @@ def _check_final(method: Method, config: RunConfig, loaded: tuple[str, ...]) -> 
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """The settings with everything filled in that depends on names: optimiser and plugins.
+    """The settings with everything filled in that depends on names: method, optimiser, plugins.
+
+    So a run says what it was trained with, whatever the defaults of later versions are.
 
     Raises:
         UserError: as for `record_plugins` and `with_optimizer`.
     """
-    return with_optimizer(record_plugins(config))
+    config = record_plugins(config)
+    name = config.method["name"]
+    defaults = {k: o.default for k, o in methods.options(name).items() if not o.required}
+    method = {"name": name, **defaults, **config.method}
+    return with_optimizer(replace(config, method=method))
 
 
 def record_plugins(config: RunConfig) -> RunConfig:
