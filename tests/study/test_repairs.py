@@ -333,5 +333,5 @@ def test_a_study_of_planted_images_from_yaml_to_words(command, tiny, tmp_path):
     assert list(frame["probe_first"]) == pytest.approx(
         [*policy[["probe_first"] * 2], *policy[["probe_last"]]]
     )
-    assert "representation was planted with strength 0.5" in (out / "repairs.md").read_text()
+    assert "Planted cause: representation of strength 0.5" in (out / "repairs.md").read_text()
     assert r"\begin{table}" in (out / "repairs.tex").read_text()

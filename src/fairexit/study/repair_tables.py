@@ -31,7 +31,8 @@ RULE = (
     "seed, a network that answers one class, a method without effect, and a gap of plain training "
     f"that is less than {DECIDED:g} times the distance to the lower end of its interval. Intervals "
     "are of 95 %, over images and seeds; with one seed over images alone. p: corrected by Holm's "
-    "method. Closed: share of the gap of plain training."
+    "method. Closed: the share of the gap of plain training that is gone, of which 'repairs' does "
+    "not say how large it is."
 )
 CAUTIONS = {
     "prevalence": "",
@@ -77,7 +78,7 @@ def write_repairs(
     if results:
         write_csv(folder / "repairs.csv", repair_frame(results, guess))
     labels = [f"tab:{folder.name}-repairs-{k}" for k, _ in enumerate(tables, start=1)]
-    latex = [t.to_latex(label, n or head) for label, (t, n) in zip(labels, tables, strict=True)]
+    latex = [t.to_latex(k, f"{head} {n}") for k, (t, n) in zip(labels, tables, strict=True)]
     write_atomically(folder / "repairs.tex", "\n".join(latex))
     return [(tables[0][0], head)]
 
@@ -109,8 +110,8 @@ def heading(
         readable: balanced accuracy of telling it from the class, NaN where it is not known.
     """
     cause, attribute, affected = (planted[key] for key in ("cause", "attribute", "affected"))
-    strength = f"strength {planted['strength']:g}"
-    sentences = [f"{cause} was planted with {strength} ({attribute} '{affected}')."]
+    strength = f"{planted['strength']:g}"
+    sentences = [f"Planted cause: {cause} of strength {strength} ({attribute} '{affected}')."]
     for baseline in plain:
         text = (
             f"{metric_name(PRIMARY)} of {baseline.row} is {baseline.gap:.3f} "
@@ -142,8 +143,10 @@ def word_table(results: Sequence[Repair], title: str) -> Table:
         numbers = [cell for change in (accuracy, f1, gap) for cell in _cells(change)]
         end = [closed, p_value(r.p_value), _probe_text(r.probes)]
         rows.append([_name(r), r.word, r.baseline.row, str(r.seeds), *numbers, *end])
-    columns = ["Method", "Word", "against", "seeds", "Accuracy", "change", "F1", "change"]
-    columns += [metric_name(PRIMARY), "change", "closed", "p", "Attribute read"]
+    columns = ["Method", "Word", "Against", "Seeds"]
+    for name in ("accuracy", "f1", PRIMARY):
+        columns += [metric_name(name), f"{metric_name(name)}, change"]
+    columns += ["Closed", "p", "Attribute read"]
     return Table(title, columns, rows, 3)
 
 
@@ -153,7 +156,7 @@ def gap_table(results: Sequence[Repair], groups: Sequence[str], title: str) -> T
     names |= {accuracy_of(group): f"Accuracy, {group}" for group in groups}
     columns = ["Method"]
     for label in names.values():
-        columns += [label, "change"]
+        columns += [label, f"{label}, change"]
     rows = []
     for result in results:
         cells = [cell for name in names for cell in _cells(result.changes[name])]
