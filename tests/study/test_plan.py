@@ -1,6 +1,8 @@
 """From YAML to runs: names, order, what is shared, and what is refused."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -187,6 +189,49 @@ def test_searched_settings_come_with_their_number_of_trials(study, tmp_path):
         study(rows=rows)
 
 
+def test_searched_settings_can_differ_by_dataset(study, tmp_path):
+    for dataset, weight in (("a", 1.5), ("b", 2.5)):
+        (tmp_path / dataset).mkdir()
+        best = {"trials": 8, "settings": {"method.weight": weight}}
+        (tmp_path / dataset / "ME-HSIC.yaml").write_text(yaml.safe_dump(best))
+    changes = {
+        "rows": {"ME-HSIC": {"method.name": "hsic", "best": "{dataset}/{row}.yaml"}, "ERM": {}},
+        "datasets": {"a": {"data.path": "x"}, "b": {"data.path": "y"}},
+    }
+    grid = study(**changes)
+    weights = {run.dataset: run.config.method["weight"] for run in grid.runs if run.row != "ERM"}
+    assert weights == {"a": 1.5, "b": 2.5}
+    assert grid.trials == {"ME-HSIC": 8}
+    (tmp_path / "b" / "ME-HSIC.yaml").write_text(yaml.safe_dump(best | {"trials": 4}))
+    with pytest.raises(UserError, match=r"8 trials, but row 'ME-HSIC' over 4 \(.*b.ME-HSIC.yaml\)"):
+        study(**changes)
+
+
+def test_every_row_of_the_study_of_causes_can_be_tuned(tmp_path):
+    configs = Path(__file__).parents[2] / "configs"
+    shutil.copy(configs / "small_resnet18.yaml", tmp_path)
+    text = (configs / "studies" / "causes.yaml").read_text()
+    for exits in ("none", "all"):
+        tuned = f'{{model.exits: {exits}, best: "tuned/{{dataset}}/{{row}}.yaml"}}'
+        assert text.count(f"{{model.exits: {exits}}}") == 1
+        text = text.replace(f"{{model.exits: {exits}}}", tuned)
+    file = tmp_path / "studies" / "causes.yaml"
+    file.parent.mkdir()
+    file.write_text(text)
+    plain = load_study(configs / "studies" / "causes.yaml")
+    for dataset in plain.datasets:
+        (file.parent / "tuned" / dataset).mkdir(parents=True)
+        for row in plain.rows:
+            best = {"trials": 8, "settings": {"train.lr": 0.07}}
+            (file.parent / "tuned" / dataset / f"{row}.yaml").write_text(yaml.safe_dump(best))
+    grid = load_study(file)
+    assert [run.name for run in grid.runs] == [run.name for run in plain.runs]
+    assert {run.config.train.lr for run in grid.runs} == {0.07}
+    assert set(grid.trials) == set(plain.rows)
+    assert len(plain.rows) == 28
+    assert plain.datasets[0] == "prevalence"
+
+
 TWICE = """
 base: {train: {epochs: 1}}
 datasets: {isic: {data.path: d}}
@@ -235,6 +280,10 @@ rows:
             "'ERM' and 'ResNet18' are the same row of the paper",
         ),
         ({"rows": {"HSIC": {"best": "best.yaml"}}}, "best.yaml.trials is missing"),
+        (
+            {"rows": {"HSIC": {"best": "{row}.yaml"}}},
+            "row 'HSIC' takes its settings from .*HSIC.yaml, which does not exist; search them",
+        ),
         ({"policy": {"rul": "f1"}}, "unknown key 'policy.rul'; did you mean 'rule'"),
         ({"policy": {"grid": 0.9}}, "policy.grid is 0.9"),
         ({"policy": {"tolerance": "abc"}}, "policy.tolerance is 'abc'"),
@@ -288,8 +337,6 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_the_studies_of_the_repository_are_sound():
-    from pathlib import Path
-
     files = sorted((Path(__file__).parents[2] / "configs" / "studies").glob("*.yaml"))
     assert len(files) >= 4
     for file in files:

@@ -41,16 +41,11 @@ def against_others(
     features of the first and of the final exit, on validation), their `_sd`, and for each main
     metric the difference, `<metric>_low` and `<metric>_high`.
     """
-    rows: dict[str, list[Pooled]] = {}
-    for cell in pooled:
-        rows.setdefault(cell.row, []).append(cell)
-    plain: dict[str, str] = {}
-    for name, seeds in rows.items():
-        if _is_plain(seeds[0]):
-            plain.setdefault(_exits(seeds[0]), name)
+    rows = cells_by_row(pooled)
+    plain = plain_rows(rows)
     records = []
     for name, seeds in rows.items():
-        baseline = named.get(name) or plain.get(_exits(seeds[0]), name)
+        baseline = named.get(name) or plain.get(exits_of(seeds), name)
         marks = [inactive([run for cell in seeds for run in cell.runs])]
         marks.append(drawn.left_out.get(common_name(name), ""))
         compared = baseline != name and baseline in rows
@@ -90,13 +85,42 @@ def kept_row(run: Run) -> dict[str, float]:
     return rows[epoch - 1] if epoch else {}
 
 
-def _exits(cell: Pooled) -> str:
-    return str(cell.runs[0].config.model.exits)
+def cells_by_row(pooled: Sequence[Pooled]) -> dict[str, list[Pooled]]:
+    """Row -> its cells, one for each seed."""
+    rows: dict[str, list[Pooled]] = {}
+    for cell in pooled:
+        rows.setdefault(cell.row, []).append(cell)
+    return rows
 
 
-def _is_plain(cell: Pooled) -> bool:
-    config = cell.runs[0].config
-    return config.method["name"] == "erm" and config.prune is None
+def plain_rows(rows: Mapping[str, Sequence[Pooled]]) -> dict[str, str]:
+    """Exits as the settings have them -> the first row of plain training with these exits."""
+    plain: dict[str, str] = {}
+    for name, cells in rows.items():
+        config = cells[0].runs[0].config
+        if config.method["name"] == "erm" and config.prune is None:
+            plain.setdefault(exits_of(cells), name)
+    return plain
+
+
+def exits_of(cells: Sequence[Pooled]) -> str:
+    """The setting `model.exits` of a row."""
+    return str(cells[0].runs[0].config.model.exits)
+
+
+def exit_probes(cells: Sequence[Pooled]) -> dict[str, list[float]]:
+    """Exit -> how well the attribute is read from its features on validation, one for each seed.
+
+    Balanced accuracies at the kept epoch, mean over folds; NaN where a run has no log.
+    """
+    epochs = [[kept_row(run) for run in cell.runs] for cell in cells]
+    return {
+        exit: [
+            float(np.mean([epoch.get(f"val_probe{exit}", np.nan) for epoch in folds]))
+            for folds in epochs
+        ]
+        for exit in cells[0].exit_names
+    }
 
 
 def _penalty_and_probes(seeds: Sequence[Pooled]) -> dict[str, float]:
@@ -104,10 +128,8 @@ def _penalty_and_probes(seeds: Sequence[Pooled]) -> dict[str, float]:
     ratios = [run.description.get("penalty_ratio") for cell in seeds for run in cell.runs]
     known = [ratio for ratio in ratios if ratio is not None]
     record = {"penalty": float(np.mean(known)) if known else np.nan}
-    epochs = [[kept_row(run) for run in cell.runs] for cell in seeds]
-    for end, exit in (("first", seeds[0].exit_names[0]), ("final", seeds[0].exit_names[-1])):
-        key = f"val_probe{exit}"
-        probes = [np.mean([epoch.get(key, np.nan) for epoch in folds]) for folds in epochs]
+    by_exit = [*exit_probes(seeds).values()]
+    for end, probes in (("first", by_exit[0]), ("final", by_exit[-1])):
         record[f"probe_{end}"] = float(np.mean(probes))
         record[f"probe_{end}_sd"] = float(np.std(probes, ddof=1)) if len(probes) > 1 else np.nan
     return record

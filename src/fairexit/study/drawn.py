@@ -77,22 +77,31 @@ class Drawn:
         return list(rows.values())
 
 
-def draw_study(pooled: Sequence[Pooled], claims: Sequence[Claim], paper: Printed | None) -> Drawn:
+def draw_study(
+    pooled: Sequence[Pooled],
+    claims: Sequence[Claim],
+    paper: Printed | None,
+    *,
+    further_sides: Sequence[Side] = (),
+    further_measures: Mapping[str, Measure] | None = None,
+) -> Drawn:
     """Draw every row of a dataset's study, and every side of the claims, together.
 
     Args:
         pooled: the finished cells of the dataset.
         claims: give the sides and the metrics.
         paper: its groups, the privileged one first, are those of the seventh claim.
+        further_sides: sides that no claim has.
+        further_measures: name of a measure that no claim has -> its function.
     """
     comparisons = [comparison for claim in claims for comparison in claim]
-    sides = [side for comparison in comparisons for side in comparison.sides]
+    sides = [side for comparison in comparisons for side in comparison.sides] + [*further_sides]
     names = dict.fromkeys([*main_metrics(), *(comparison.metric for comparison in comparisons)])
     measures = named_measures([name for name in names if name != GAP], "exclude")
     if GAP in names and paper is not None:
         first, second = (pooled[0].group_names.index(group) for group in paper.groups)
         measures[GAP] = _gap(first, second)
-    return draw_sides(pooled, sides, measures, plant=True)
+    return draw_sides(pooled, sides, measures | dict(further_measures or {}), plant=True)
 
 
 def draw_sides(

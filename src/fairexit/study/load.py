@@ -76,22 +76,23 @@ def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
         for name, changes in datasets.items()
         if "prepare" in changes
     }
-    rows, trials = read_rows(tree, path)
+    rows, trials = read_rows(tree, path, datasets)
     runs: list[Planned] = []
     for dataset, seed in product(datasets, distinct_integers(tree, "seeds", [base.get("seed", 0)])):
         changes = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
         grid = [
             _planned(dataset, row, seed=seed, fold=fold, parts=(base, changes, row_changes))
-            for row, row_changes in rows.items()
+            for row, row_changes in rows[dataset].items()
             for fold in _folds(tree, (base, changes, row_changes), prepare.get(dataset))
         ]
-        runs += linked(grid, rows)
+        runs += linked(grid, rows[dataset])
     _check_runs(runs, path)
     choice = _choice(tree.get("policy") or {})
     entangle = tree.get("entangle", False)
     if not isinstance(entangle, bool):
         raise UserError(f"entangle is '{short(entangle)}'; it must be true or false")
-    return Study(tuple(runs), choice, prepare, trials, entangle, _against(tree, rows))
+    against = _against(tree, rows[next(iter(datasets))])
+    return Study(tuple(runs), choice, prepare, trials, entangle, against)
 
 
 def _base(base: Any, path: Path) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from fairexit.study.outcomes import ClaimOutcome
 from fairexit.study.paper import printed
 from fairexit.study.paper_tables import write_tables
 from fairexit.study.plan import Study
+from fairexit.study.repair_tables import write_repairs
+from fairexit.study.repairs import further_draws, planted_cause
 from fairexit.study.verdict_tables import chance_table, claim_table, outcome_table, verdict_frame
 from fairexit.study.verdicts import design_of, judge
 from fairexit.tables import Table
@@ -109,7 +111,9 @@ def _write_dataset(
     tables = write_tables(pooled, paper, folder=out, title=dataset, note=note)
     write_figures(pooled, folder=out, title=dataset, rows=figure_rows)
     listed = claims(paper, data, exit_names(pooled))
-    drawn = draw_study(pooled, listed, paper)
+    planted = planted_cause(pooled)
+    sides, measures = further_draws(pooled) if planted else ((), {})
+    drawn = draw_study(pooled, listed, paper, further_sides=sides, further_measures=measures)
     note = left_out_note(drawn) + note
     against = against_others(pooled, study.against, drawn)
     write_csv(out / "against.csv", against)
@@ -117,6 +121,8 @@ def _write_dataset(
     text = f"# {dataset}: {table.title}\n\n{table.to_markdown()}\n{note}"
     write_atomically(out / "against.md", text)
     write_atomically(out / "against.tex", table.to_latex(f"tab:{dataset}-against", note))
+    if planted:
+        tables += write_repairs(pooled, drawn, planted, folder=out, note=note)
     results = judge(pooled, listed, drawn, paper=paper, design=design_of(pooled))
     verdicts = _write_verdicts(results, pooled, out, title=dataset, note=note)
     remark = f"{left_out_note(drawn)}Comparisons: {TABLES}/{dataset}/verdicts.md"

@@ -1,6 +1,6 @@
 """The rows of a study: the settings that each changes, from its `rows` and `axes`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -59,34 +59,49 @@ def merge(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def read_rows(
-    tree: Mapping[str, Any], path: Path
-) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    tree: Mapping[str, Any], path: Path, datasets: Iterable[str]
+) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, int]]:
     """Read the rows of a study.
 
     Args:
         tree: the study's file.
         path: its path; the files of searched settings are relative to its folder.
+        datasets: names of the datasets. `{dataset}` and `{row}` in the path of searched settings
+            stand for the names of the dataset and the row.
     Returns:
-        Row -> changed settings, and row -> number of trials for the rows that were searched.
+        Dataset -> row -> changed settings, and row -> number of trials for the rows that were
+        searched.
     Raises:
-        UserError: no rows, two rows of one name, or different numbers of trials.
+        UserError: no rows, two rows of one name, no file of searched settings, or different numbers
+            of trials.
     """
-    named = [*_crossed(tree), *mapping(tree.get("rows") or {}, "rows").items()]
+    named: dict[str, dict[str, Any]] = {}
+    for name, changes in (*_crossed(tree), *mapping(tree.get("rows") or {}, "rows").items()):
+        _check_row_name(name, named)
+        named[name] = changes
     if not named:
         raise UserError(f"{path} has no rows; give 'rows' or 'axes', see docs/studies.md")
-    rows: dict[str, dict[str, Any]] = {}
+    rows = {dataset: dict(named) for dataset in datasets}
     trials: dict[str, int] = {}
-    for name, changes in named:
-        _check_row_name(name, rows)
-        rows[name] = changes
+    for dataset, (name, changes) in product(rows, named.items()):
         if "best" in changes:
-            file = path.parent / str(changes["best"])
-            best = build_section(str(file), Best, read_yaml(file))
+            place = str(changes["best"]).replace("{dataset}", dataset).replace("{row}", name)
+            file = path.parent / place
+            best = _read_best(file, name)
+            _check_trials(name, best.trials, trials, file)
             trials[name] = best.trials
             own = {key: value for key, value in changes.items() if key != "best"}
-            rows[name] = own | best.settings
-    _check_trials(trials)
+            rows[dataset][name] = own | best.settings
     return rows, trials
+
+
+def _read_best(file: Path, row: str) -> Best:
+    if not file.is_file():
+        raise UserError(
+            f"row '{row}' takes its settings from {file}, which does not exist; search them with "
+            "`fairexit tune` and copy its best.yaml there, or remove 'best' from the row"
+        )
+    return build_section(str(file), Best, read_yaml(file))
 
 
 def _crossed(tree: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -111,12 +126,11 @@ def _check_row_name(name: str, rows: Mapping[str, Any]) -> None:
             )
 
 
-def _check_trials(trials: Mapping[str, int]) -> None:
-    """Raise a UserError where two rows were searched over different numbers of trials."""
-    if len(set(trials.values())) > 1:
-        first = next(iter(trials))
-        second = next(name for name in trials if trials[name] != trials[first])
-        raise UserError(
-            f"row '{first}' was searched over {trials[first]} trials, but row '{second}' over "
-            f"{trials[second]}; every method must have the same number of trials"
-        )
+def _check_trials(row: str, number: int, trials: Mapping[str, int], file: Path) -> None:
+    """Raise a UserError where a row was searched over another number of trials than others."""
+    for other, earlier in trials.items():
+        if earlier != number:
+            raise UserError(
+                f"row '{other}' was searched over {earlier} trials, but row '{row}' over {number} "
+                f"({file}); every method must have the same number of trials"
+            )
