@@ -72,7 +72,7 @@ def exit_thetas(
 
 
 def theta_text(theta: Theta) -> str:
-    """Theta as the option --threshold takes it.
+    """Theta as the option `threshold` takes it.
 
     >>> theta_text(0.85), theta_text((0.8, None))
     ('0.85', '0.8,none')
