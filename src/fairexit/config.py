@@ -96,7 +96,8 @@ class PruneConfig:
         parameters: prune the weights of convolutions and linear layers, or biases and normalisation
             too.
         tolerance: largest loss of macro F1 on validation that is allowed.
-        patience: stop after this many steps in a row without a lower Eodd on validation.
+        patience: end the walk after this many steps in a row without a lower Eodd on validation, or
+            when F1 has fallen by more than the tolerance; null walks all steps.
         stop: let validation end the pruning and choose a step, or prune to the full ratio and keep
             it.
         finetune: epochs of further training, on one device; the zeros stay zero.
@@ -121,7 +122,7 @@ class PruneConfig:
     layers: list[str] | None = None
     parameters: Literal["weights", "all"] = "weights"
     tolerance: float = 0.02
-    patience: int = 1
+    patience: int | None = None
     stop: bool = True
     finetune: int = 0
     finetune_lr: float | None = None
@@ -153,8 +154,9 @@ class PruneConfig:
                     allowed = "from 0 to below 1" if end == 1 else "0 or more, and finite"
                     raise UserError(f"prune.{name} is {value}; it must be {allowed}")
         for name in ("steps", "draws", "images", "patience", "chunk", "devices"):
-            if getattr(self, name) < 1:
-                raise UserError(f"prune.{name} is {getattr(self, name)}; it must be positive")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"prune.{name} is {value}; it must be positive")
         if self.steps > 255:
             raise UserError(f"prune.steps is {self.steps}; it must be at most 255")
         for name in ("tolerance", "finetune"):

@@ -101,9 +101,10 @@ def test_a_walk_reaches_its_ratio_in_equal_nested_steps():
 @pytest.mark.parametrize(
     ("answers", "config", "length", "ended"),
     [
-        ([(0.5, 0.2)], {}, 1, "Eodd has not fallen for 1 step"),
+        ([(0.1, 0.9)] * 5, {}, 5, "the ratio is reached"),
+        ([(0.5, 0.2)], {"patience": 1}, 1, "Eodd has not fallen for 1 step"),
         ([(0.5, 0.2), (0.5, 0.05), (0.5, 0.05), (0.5, 0.06)], {"patience": 2}, 4, "for 2 step"),
-        ([(0.5, 0.05), (0.47, 0.01)], {}, 2, "F1 fell by more than 0.02"),
+        ([(0.5, 0.05), (0.47, 0.01)], {"patience": 1}, 2, "F1 fell by more than 0.02"),
         ([(0.1, 0.9)] * 5, {"stop": False}, 5, "the ratio is reached"),
     ],
 )

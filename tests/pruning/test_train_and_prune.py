@@ -19,6 +19,7 @@ from fairexit.runs import Run, open_run
 from fairexit.training import checkpoint, fit
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
+from fairexit.training.setup import resolve
 
 WHOLE = {
     **{"method": "magnitude", "steps": 2, "stop": False, "device": "cpu"},
@@ -77,9 +78,9 @@ def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
     assert Run(tmp_path / "r" / "unpruned").finished
     monkeypatch.setattr(fit, "Trainer", None)
     run = make_run(config, tmp_path / "r")
-    assert run.config == config
+    assert run.config == resolve(config)
     plain = open_run(run.path / "unpruned")
-    assert plain.config == replace(config, prune=None)
+    assert plain.config == resolve(replace(config, prune=None))
     assert make_run(config, tmp_path / "r").finished
     with pytest.raises(UserError, match="is already pruned"):
         prune(run, tmp_path / "again", PruneConfig())

@@ -213,11 +213,12 @@ def masks_of(removed: Tensor, parameters: Mapping[str, Tensor], number: int = 25
 def ending(steps: list[Step], config: PruneConfig) -> str:
     """Why a trail ends at its last step; empty if it does not end there."""
     last, start = steps[-1], steps[0]
-    if config.stop and last.f1 < start.f1 - config.tolerance:
-        return f"F1 fell by more than {config.tolerance:g}"
-    best = int(np.argmin([step.gap for step in steps]))
-    if config.stop and len(steps) - 1 - best >= config.patience:
-        return f"{METRICS[CRITERION].label} has not fallen for {config.patience} step(s)"
+    if config.stop and config.patience is not None:
+        if last.f1 < start.f1 - config.tolerance:
+            return f"F1 fell by more than {config.tolerance:g}"
+        best = int(np.argmin([step.gap for step in steps]))
+        if len(steps) - 1 - best >= config.patience:
+            return f"{METRICS[CRITERION].label} has not fallen for {config.patience} step(s)"
     return "the ratio is reached" if last.number == config.steps else ""
 
 
