@@ -31,7 +31,7 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
 
     status, printed, err = command(*words, "--threads", 1)
     assert (status, "failed" in printed) == (0, False), err
-    for word in ("ME-FairPrune", "One seed; * marks", "Verdict", "not decided"):
+    for word in ("ME-FairPrune", "One seed. ", "* marks: the best mean", "Verdict", "not decided"):
         assert word in printed
     assert "synthetic-ME-FairPrune-seed0: done (2 of 2 runs" in err
     out = tmp_path / "s" / "tables" / "synthetic"
@@ -58,7 +58,7 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     assert "1 of 1" not in printed
     header = (out / "methods.csv").read_text().splitlines()[0].split(",")
     assert {"eopp1", "eopp1_weighted"} <= set(header)
-    assert "| Eopp1 by images |" in (out / "methods.md").read_text()
+    assert "| Eopp1 by images ↓ |" in (out / "methods.md").read_text()
     results = (tmp_path / "s" / "results.csv").read_text().splitlines()[0].split(",")
     assert {"eopp1", "eopp1_weighted", "eodd", "eodd_weighted"} <= set(results)
     tex = (out / "methods.tex").read_text()
