@@ -1,13 +1,10 @@
 """Tables in LaTeX: their text, and whether pdflatex makes pages of them."""
 
 import re
-import shutil
-import subprocess
-
-import pytest
 
 from fairexit.latex import PACKAGES, WIDEST, latex
 from fairexit.tables import Table
+from latex_pages import compiled, needs_pdflatex, overfull
 
 NUMBER = "0.500 ± 0.100 (0.400)"
 LONG_TEXT = "a text that is too long for a column of its own width, so that it is wrapped"
@@ -71,7 +68,7 @@ def test_in_a_table_wider_than_a_page_brackets_stand_under_their_number():
     assert text.count(r"\\ (0.400)}") == width - 2
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
+@needs_pdflatex
 def test_tables_compile_and_fit_their_pages(tmp_path):
     odd = [r"50% a_b \x ~ ^ {} # $ & < > |", "[in brackets]", "* a star", "ü"]
     tables = {
@@ -83,19 +80,5 @@ def test_tables_compile_and_fit_their_pages(tmp_path):
     for name, table in tables.items():
         (tmp_path / f"{name}.tex").write_text(latex(table, f"tab:{name}", [LONG_TEXT]))
     log = compiled(tmp_path, list(tables))
-    too_wide = [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
-    assert max(too_wide, default=0) < 2, "in points"
+    assert max(overfull(log), default=0) < 2
     assert int(re.search(r"\((\d+) pages", log)[1]) > len(tables)
-
-
-def compiled(folder, names):
-    """The log of pdflatex for the tables of a folder."""
-    lines = [r"\documentclass{article}", r"\usepackage[margin=2.5cm]{geometry}"]
-    lines += [rf"\usepackage{{{PACKAGES}}}", r"\begin{document}"]
-    lines += [rf"\input{{{name}}}\clearpage\ref{{tab:{name}}}" for name in names]
-    (folder / "all.tex").write_text("\n".join([*lines, r"\end{document}"]))
-    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
-    for _ in range(3):  # widths and references need several runs
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stdout[-2000:]
-    return (folder / "all.log").read_text(errors="replace")

@@ -24,7 +24,10 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     words = ("study", tmp_path / "s.yaml", "--out", tmp_path / "s")
     status, printed, _ = command(*words, "--plan", "--calibrate")
     assert status == 0
-    assert "0 of 2 runs done" in printed
+    last = printed.splitlines()[-1]
+    assert last.startswith("0 of 2 runs done, 2 waiting; ")
+    assert "time unknown for 1 run to prune or refit until one of the row is done" in last
+    assert "--calibrate" not in last, "it was used"
     assert "synthetic-ME-FairPrune-seed0" in printed
     assert "synthetic: one test split; data in folds would test every image" in printed
     assert not (tmp_path / "s").exists()
@@ -80,7 +83,7 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     assert command(*words, "--collect")[0] == 0
     assert before == {f: f.read_bytes() for f in before}
     status, printed, _ = command(*words, "--plan")
-    assert "2 of 2 runs done; 0 s left" in printed
+    assert "2 of 2 runs done, 0 waiting; 0 s left" in printed
 
 
 def test_a_bad_study_is_one_line(command, tmp_path):
