@@ -65,7 +65,8 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     results = (tmp_path / "s" / "results.csv").read_text().splitlines()[0].split(",")
     assert {"eopp1", "eopp1_weighted", "eodd", "eodd_weighted"} <= set(results)
     tex = (out / "methods.tex").read_text()
-    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 1
+    assert tex.count(r"\begin{xltabular}") == tex.count(r"\end{xltabular}") == 1
+    assert "in nats" in page[page.index("## Entanglement by depth") :]
     assert r"skin\_tone" in tex
 
     for row, message in (
