@@ -1,4 +1,4 @@
-"""A table as data, and its forms for a terminal, Markdown, HTML and LaTeX."""
+"""A table as data, and its forms for a terminal, Markdown and HTML."""
 
 import math
 import re
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 # An underscore inside a word is harmless; every other character here may begin markup.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~]|(?<![^\W_])_|_(?![^\W_])")
 
-_TEX = str.maketrans(
-    {char: f"\\{char}" for char in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-    | {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
-)
 BEST = "*"
 """Ends a cell with the best value of its column."""
 
@@ -64,47 +58,6 @@ class Table:
         ruler = "| " + " | ".join(marks) + " |"
         return "\n".join([line(self.columns), ruler, *map(line, self.rows)]) + "\n"
 
-    def to_latex(self, label: str, notes: str = "") -> str:
-        """The table as LaTeX, for the packages adjustbox, booktabs and threeparttable.
-
-        A table that is wider than the text is shrunk.
-        Cells that end with `BEST` are bold. A rule stands above each row whose first cell is not
-        empty, if other rows continue the one above with an empty cell.
-
-        Args:
-            label: what `\\ref` refers to, such as `tab:methods`.
-            notes: text under the table, which may mark words with two asterisks.
-        """
-        grouped = any(not row[0] for row in self.rows)
-        body = []
-        for i, row in enumerate(self.rows):
-            if i and grouped and row[0]:
-                body.append(r"\midrule")
-            body.append(" & ".join(map(_tex_cell, row)) + r" \\")
-        text = tex(notes.strip().replace("**", ""))
-        under = [r"\begin{tablenotes}", r"\footnotesize", rf"\item {text}", r"\end{tablenotes}"]
-        lines = [
-            r"% Needs \usepackage{adjustbox,booktabs,threeparttable}.",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{tex(self.title)}}}",
-            rf"\label{{{label}}}",
-            r"\begin{adjustbox}{max width=\linewidth}",
-            r"\begin{threeparttable}",
-            rf"\begin{{tabular}}{{{'l' * self.names}{'r' * (len(self.columns) - self.names)}}}",
-            r"\toprule",
-            " & ".join(map(tex, self.columns)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *(under if text else []),
-            r"\end{threeparttable}",
-            r"\end{adjustbox}",
-            r"\end{table}",
-        ]
-        return "\n".join(lines) + "\n"
-
     def to_html(self) -> str:
         """The table as HTML; every text is escaped."""
         word = ' class="word"'
@@ -132,22 +85,6 @@ def number(value: float | None, digits: int = 3) -> str:
     if value is None:
         return ""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _tex_cell(text: str) -> str:
-    """A cell in LaTeX; bold where it ends with `BEST`."""
-    if text.endswith(f" {BEST}"):
-        return rf"\textbf{{{tex(text.removesuffix(BEST).rstrip())}}}"
-    return tex(text)
-
-
-def tex(text: str) -> str:
-    r"""Escape text so that LaTeX shows it unchanged, on one line.
-
-    >>> tex(r"50% a_b \x ~ ^ ±")
-    '50\\% a\\_b \\textbackslash{}x \\textasciitilde{} \\textasciicircum{} $\\pm$'
-    """
-    return printable(" ".join(text.split())).translate(_TEX)
 
 
 def markdown(text: str) -> str:

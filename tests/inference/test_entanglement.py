@@ -142,7 +142,7 @@ def depth_of(z, labels, index, **options):
     found = [exact_snnl(one, [labels], [4.0], **options) for one in z]
     values = np.array([float(one.value[0, 0]) for one in found])
     influence = np.stack([one.influence[0, 0].numpy() for one in found])
-    return depth_table(values, influence, index, ["1", "2"])
+    return depth_table(values, influence, index, ["1", "2"], independent=values)
 
 
 def test_standard_errors_are_near_those_of_leaving_each_cluster_out():
@@ -174,32 +174,41 @@ def test_whole_clusters_count_once():
 def test_changes_and_their_mean():
     values = np.array([0.8, 0.6, 0.9])
     influence = np.random.default_rng(0).normal(size=(3, 6)) / 100
-    table = depth_table(values, influence, np.arange(6), ["1", "2", "f"])
+    independent = np.array([0.9, 0.95, 0.8])
+    table = depth_table(values, influence, np.arange(6), ["1", "2", "f"], independent=independent)
     assert table["position"].tolist() == ["1", "2", "f", "mean"]
-    assert table["change"].tolist()[1:] == pytest.approx([-0.25, 0.5, 0.125])
+    assert table["change"].tolist()[1:] == pytest.approx([-0.2, 0.3, 0.05])
+    assert table["independent"].tolist() == pytest.approx([*independent, independent.mean()])
+    assert table["independent_change"].tolist()[1:] == pytest.approx([0.05, -0.15, -0.05])
+    assert np.isnan(table["independent_change"][0])
     assert np.isnan(table["change"][0])
     assert table["snnl"][3] == pytest.approx(values.mean())
     # The derivative of the mean change, by small steps of each weight.
     steps = np.empty(6)
     for k in range(6):
         moved = values + 1e-6 * influence[:, k]
-        steps[k] = ((moved[1:] / moved[:-1]).mean() - (values[1:] / values[:-1]).mean()) / 1e-6
+        steps[k] = (np.diff(moved).mean() - np.diff(values).mean()) / 1e-6
     assert table["change_se"][3] == pytest.approx(np.sqrt((steps**2).sum() * 6 / 5), rel=1e-4)
     assert table["snnl_high"][0] - table["snnl_low"][0] == pytest.approx(
         3.91993 * table["snnl_se"][0]
     )
 
 
-def test_no_change_is_known_from_zero_or_from_one_position():
-    table = depth_table(np.array([0.0, 0.6]), np.zeros((2, 3)), np.arange(3), ["1", "2"])
-    assert table["change"].isna().all()
-    alone = depth_table(np.array([0.5]), np.zeros((1, 3)), np.arange(3), ["f"])
-    assert alone["position"].tolist() == ["f", "mean"]
-    assert alone["change"].isna().all()
+def test_no_change_is_known_from_one_position():
+    value = np.array([0.5])
+    table = depth_table(value, np.zeros((1, 3)), np.arange(3), ["f"], independent=value)
+    assert table["position"].tolist() == ["f", "mean"]
+    assert table[["change", "change_se", "independent_change"]].isna().all(axis=None)
 
 
 def one_result(values, error=0.01, name="run", **changes):
-    table = depth_table(np.array(values), np.zeros((len(values), 4)), np.arange(4), ["1", "2"])
+    table = depth_table(
+        np.array(values),
+        np.zeros((len(values), 4)),
+        np.arange(4),
+        ["1", "2"],
+        independent=np.array(values) + 0.1,
+    )
     table["snnl_se"], table["change_se"] = error, [np.nan, error, error]
     table.insert(0, "of", "sex")
     table.insert(1, "temperature", 0.1)
@@ -211,7 +220,9 @@ def test_the_mean_over_runs():
     runs = [one_result(v, e) for v, e in (([0.6, 0.3], 0.01), ([0.8, 0.6], 0.03))]
     mean = mean_over_runs(runs)
     assert mean.rows["snnl"].tolist() == pytest.approx([0.7, 0.45, 0.575])
-    assert mean.rows["change"].tolist()[1:] == pytest.approx([-0.375, -0.375])
+    assert mean.rows["change"].tolist()[1:] == pytest.approx([-0.25, -0.25])
+    assert mean.rows["independent"].tolist() == pytest.approx([0.8, 0.55, 0.675])
+    assert mean.rows["independent_change"].tolist()[1:] == pytest.approx([-0.25, -0.25])
     spread = np.std([0.6, 0.8], ddof=1)
     assert mean.rows["snnl_sd"][0] == pytest.approx(spread)
     assert mean.rows["snnl_se"][0] == pytest.approx(np.sqrt(0.02**2 + spread**2 / 2))
@@ -256,7 +267,7 @@ def test_files_hold_all_and_read_back(measured, tmp_path):
     assert table["position"].tolist() == measured.rows["position"].tolist()
     assert (table["unit"] == "T in mean squared distances").all()
     (tmp_path / "entanglement.json").write_text(json.dumps({"name": "x"}))
-    with pytest.raises(UserError, match="is damaged; make it again with `fairexit entangle`"):
+    with pytest.raises(UserError, match="is damaged or of an earlier version; make it again"):
         read_entanglement(tmp_path / "entanglement.json")
     with pytest.raises(UserError, match=r"cannot read .*nowhere.json: No such file"):
         read_entanglement(tmp_path / "nowhere.json")
@@ -268,7 +279,11 @@ def test_table_and_figure_say_temperature_and_scale(measured, tmp_path):
     assert "unscaled features" in table.title
     assert [row[1] for row in table.rows] == ["0.1", "0.3", "1"] * 2
     first = measured.rows.iloc[1]
-    assert table.rows[0][4] == f"{first.snnl:.4f} ({100 * first.change:+.1f} %)"
+    assert table.rows[0][4] == f"{first.snnl:.4f} ({first.change:+.4f})"
+    assert "entanglement in nats" in table.title
+    mean = measured.rows.query("position == 'mean'").iloc[0]
+    assert table.columns[-2:] == ["Change if independent", "SNNL if independent"]
+    assert table.rows[0][-2:] == [f"{mean.independent_change:+.4f}", f"{mean.independent:.4f}"]
     figure = entanglement_figure(measured)
     assert "T in mean squared distances" in figure.get_suptitle()
     assert [panel.get_title() for panel in figure.axes] == ["SNNL of skin_tone", "SNNL of target"]
@@ -278,7 +293,11 @@ def test_table_and_figure_say_temperature_and_scale(measured, tmp_path):
     single = measured.rows[measured.rows["temperature"] == 1]
     many = [single.assign(temperature=float(t)) for t in range(1, 10)]
     crowded = entanglement_figure(replace(measured, rows=pd.concat(many)))
-    assert len(crowded.axes[0].get_lines()) == 9 + 1  # the entropy
+    # Each temperature has a dashed line for independence, of which the legend shows one more.
+    assert len(crowded.axes[0].get_lines()) == 2 * 9 + 1 + 1  # and the entropy
+    drawn = measured.rows.query("of == 'target' and temperature == 0.1 and position != 'mean'")
+    dashed = [line for line in figure.axes[1].get_lines() if line.get_linestyle() == "--"]
+    assert dashed[0].get_ydata() == pytest.approx(drawn["independent"].to_numpy())
     files = save_figure(entanglement_figure(measured), tmp_path / "a")
     again = save_figure(entanglement_figure(measured), tmp_path / "b")
     assert [file.name for file in files] == ["a.png", "a.svg"]

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -125,6 +126,27 @@ def test_influence_is_the_derivative_by_the_weights(temperature):
         assert float(found.value[k, 0]) == pytest.approx(float(value.detach()), rel=1e-10)
         torch.testing.assert_close(found.influence[k, 0], weights.grad, atol=1e-12, rtol=1e-9)
     assert float(found.influence.sum(2).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 0.5])
+def test_independence_is_the_mean_loss_of_the_permuted_labels(temperature):
+    z, groups, classes = many()
+    generator = torch.Generator().manual_seed(1)
+    permuted = [
+        torch.stack([label[torch.randperm(60, generator=generator)] for _ in range(3)])
+        for label in (groups, classes)
+    ]
+    found = exact_snnl(
+        z, [groups, classes], [temperature, 2.0], relative=False, permuted=permuted, block=13
+    )
+    for k, drawn in enumerate(permuted):
+        for t, value in enumerate((temperature, 2.0)):
+            each = [float(snnl(z, labels, value, relative=False).value) for labels in drawn]
+            assert float(found.independent[k, t]) == pytest.approx(np.mean(each), rel=1e-10)
+    without = exact_snnl(z, [groups, classes], [temperature, 2.0], relative=False)
+    assert without.independent.isnan().all()
+    torch.testing.assert_close(without.value, found.value)
+    torch.testing.assert_close(without.influence, found.influence)
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e-2, 0.1])

@@ -11,6 +11,7 @@ from fairexit.study.claims import claims
 from fairexit.study.collect import Pooled
 from fairexit.study.deciding import Design
 from fairexit.study.drawn import draw_study, exit_names
+from fairexit.study.paper import row_names
 from fairexit.study.verdicts import judge
 
 IMAGES = 900
@@ -24,9 +25,13 @@ def pooled(row, seed, skill, exits=("f",), theta=None, drawn_as=None, images=IMA
     return Pooled(row, seed, (Run(Path(row)),), (predictions,), (Policy(theta),), order, "sex")
 
 
+def names_in(study):
+    return row_names(cell.row for cell in study)
+
+
 def drawn_from(study, paper=None, dataset="isic2019"):
     """The claims, and the draws of a study."""
-    listed = claims(paper, dataset, exit_names(study))
+    listed = claims(paper, dataset, exit_names(study), names_in(study))
     return listed, draw_study(study, listed, paper)
 
 
@@ -34,7 +39,7 @@ def judged(study, paper=None, dataset="isic2019", total=None, drawn=None):
     """Number of a claim -> its outcome; `total` is the number of all images, if at hand."""
     listed, drawn = drawn or drawn_from(study, paper, dataset)
     design = Design(len(study[0].ids), total, len(study[0].runs))
-    results = judge(study, listed, drawn, paper=paper, design=design)
+    results = judge(study, listed, drawn, paper=paper, design=design, names=names_in(study))
     return {v.claim.number: v for v in results}
 
 

@@ -5,13 +5,13 @@ from fake_runs import EXITS
 
 from fairexit.study.claims import FORMS, MARGINS, claims, printed_difference
 from fairexit.study.comparisons import Comparison, Side
-from fairexit.study.paper import printed
+from fairexit.study.paper import printed, row_names
 
 FAIRNESS = {"eopp1", "eopp1_weighted", "eodd", "eodd_weighted", "eodd_paper"}
 
 
 def numbered(paper, dataset="isic2019"):
-    return {claim.number: claim for claim in claims(paper, dataset, EXITS)}
+    return {claim.number: claim for claim in claims(paper, dataset, EXITS, row_names(()))}
 
 
 def test_the_primary_comparisons_are_those_that_were_written_down():

@@ -2,16 +2,18 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from networks import pooled
+from networks import names_in, pooled
 
 from fairexit.runs import Run
 from fairexit.stats.seeds import half_width
 from fairexit.study.collect import Pooled
 from fairexit.study.deciding import Design
 from fairexit.study.depth import entanglement_verdict, mean_change
+from fairexit.study.paper import printed
 
 
 def entangled(folder, row, changes, error):
@@ -20,13 +22,15 @@ def entangled(folder, row, changes, error):
     for seed, change in enumerate(changes):
         run = Run(folder / f"{row}-{seed}")
         run.path.mkdir()
-        place = {"temperature": 0.3, "position": "mean", "change": change, "change_se": error}
-        columns = ("snnl", "snnl_se", "entropy", "raw_temperature")
+        place = {"temperature": 0.3, "change": change, "change_se": error}
+        columns = ("snnl_se", "entropy", "raw_temperature", "independent")
         ends = [f"{name}_{end}" for name in ("snnl", "change") for end in ("low", "high")]
-        values = dict.fromkeys([*columns, *ends], 0.5)
+        values = dict.fromkeys([*columns, *ends], 0.5) | {"independent_change": 0.02 * seed}
         rows = [
-            {"of": of, **place, **values, "images": 9, "without_partner": 0}
+            {"of": of, "position": position, "snnl": snnl, **place, **values, "images": 9}
+            | {"without_partner": 0}
             for of in ("sex", "target")
+            for position, snnl in (("1", 0.7), ("2", 0.5), ("3", 0.1), ("mean", 0.5))
         ]
         tree = {
             "name": row,
@@ -49,8 +53,8 @@ def as_folds(seeds):
     )
 
 
-def sixth(study):
-    return entanglement_verdict(study, None, Design(900, None, 1))
+def sixth(study, paper=None):
+    return entanglement_verdict(study, paper, Design(900, None, 1), names_in(study))
 
 
 def test_entanglement_holds_only_where_both_networks_were_measured(tmp_path):
@@ -61,6 +65,20 @@ def test_entanglement_holds_only_where_both_networks_were_measured(tmp_path):
     both = plain + entangled(tmp_path, "ME-ResNet18", [-0.10, -0.11, -0.12], 0.001)
     assert sixth(both).verdict == "holds"
     assert sixth([pooled("ResNet18", 0, 2.0)]).verdict == "not run"
+
+
+def test_the_change_stands_in_nats_beside_independence_and_the_papers(tmp_path, monkeypatch):
+    config = SimpleNamespace(model=SimpleNamespace(backbone="resnet18"))
+    monkeypatch.setattr(Run, "config", config)
+    study = entangled(tmp_path, "ME-ResNet18", [-1.5, -1.6, -1.7], 0.001)
+    sex, target = sixth(study, printed("isic2019", "sex")).outcomes[2:]
+    assert str(sex.comparison) == "SNNL of sex, change per position in nats, T 0.3: ME-ResNet18 < 0"
+    assert sex.independent == pytest.approx(0.02)
+    # The paper prints -1.1 % of the position before; SNNL is 0.6 before, on average.
+    assert sex.paper == pytest.approx(-0.011 * 0.6)
+    assert target.paper is None
+    assert sex.difference == pytest.approx(-1.6)
+    assert sex.low < -1.6, "a change in nats can exceed 1"
 
 
 def test_entanglement_of_another_split_or_attribute_does_not_count(tmp_path):

@@ -26,6 +26,7 @@ from fairexit.study.folder import Folder
 from fairexit.study.load import load_study
 from fairexit.study.overview import overview
 from fairexit.study.results import write_results, write_runs
+from fairexit.study.run_groups import by_reason
 from waiting import wait_until
 
 ROWS = {
@@ -188,7 +189,7 @@ def test_errors_of_a_run_name_its_settings(load, tmp_path, monkeypatch, capsys):
 def test_data_that_are_not_there_are_named_before_anything_is_made(load, tmp_path):
     places = {"here": {"data.path": str(tmp_path / "data")}, "gone": {"data.path": "nowhere"}}
     study, folder = load({"ResNet18": {}}, datasets=places), Folder(tmp_path / "s")
-    rows = overview(study, folder, 1).rows
+    rows = overview(study, folder, 1).table.rows
     assert [row[2] for row in rows] == ["to do", "to do: there are no data at nowhere"]
     with pytest.raises(
         UserError, match="dataset 'gone' of the study: there are no data at nowhere"
@@ -352,18 +353,65 @@ def test_every_backend_of_joblib_runs_jobs(backend):
 
 def test_the_plan_says_what_is_done_and_what_the_rest_costs(load, tmp_path):
     study, folder = load(seeds=[0, 1]), Folder(tmp_path / "s")
-    table = overview(study, folder, 1)
-    assert table.title.startswith("0 of 10 runs done; 10 runs of unknown cost left")
-    for run in study.runs[:1]:
-        write_run(folder.run(run.name).path, run.config.to_dict())
-    table = overview(study, folder, 1)
-    rows = {row[0]: row for row in table.rows}
-    assert rows["isic-ResNet18-seed0"][2:] == ["trained", ""]
+    view = overview(study, folder, 1)
+    assert view.total == (
+        "0 of 10 runs done, 10 waiting; time unknown for 6 runs to train, as none like that has "
+        "begun; time unknown for 4 runs to prune or refit until one of the row is done"
+    )
+    assert view.can_calibrate
+    [row] = view.table.rows
+    assert (row[0], row[2:]) == ("10 runs of all rows (seeds 0, 1)", ["to do", "unknown"])
+    write_run(folder.run(study.runs[0].name).path, study.runs[0].config.to_dict())
+    view = overview(study, folder, 2)
+    rows = {row[0]: row[1:] for row in view.table.rows}
+    assert rows["isic-ResNet18-seed0"] == ["", "trained", ""]
     # 3 epochs of 2 s and a tenth for validation: measured on the same row, and on the same exits.
-    assert rows["isic-ResNet18-seed1"][3] == rows["isic-MFD-seed0"][3] == "7 s"
-    assert rows["isic-MFD-seed0"][1] == "isic-ResNet18-seed0"
-    assert rows["isic-ME-FairPrune-seed0"][3] == "unknown"
+    assert rows["isic-ResNet18-seed1"] == ["", "to do", "7 s"]
+    assert rows["2 runs of MFD (seeds 0, 1)"] == ["ResNet18", "to do", "13 s"]
+    unknown = "6 runs of ME-ResNet18, ME-FairPrune, MFD-FairPrune (seeds 0, 1)"
+    assert rows[unknown] == ["ME-ResNet18, ResNet18, MFD", "to do", "unknown"]
+    assert "0 of 10 runs done, 10 waiting; 10 s left with 2 at a time; time unknown" in view.total
     assert time_left([4000.0, 8000.0], 2) == "about 1 h 40 min"
+
+
+def test_many_runs_of_an_unknown_time_are_one_line(load, tmp_path):
+    (tmp_path / "more").mkdir()
+    places = {n: {"data.path": str(tmp_path / n)} for n in ("data", "more")}
+    rows = {f"row{i}": {"train.lr": (i + 1) / 100} for i in range(7)}
+    study = load(rows, datasets=places, seeds=[0, 1, 2], folds=[0, 1])
+    view = overview(study, Folder(tmp_path / "s"), 4)
+    assert [row[0] for row in view.table.rows] == [
+        "84 runs of all rows on data, more (seeds 0, 1, 2; folds 0, 1)"
+    ]
+    assert view.total.count("unknown") == 1
+
+
+def test_a_changed_setting_is_refused_once_with_its_rows(load, tmp_path, capsys):
+    rows = {"ResNet18": {}, "HSIC": {"method.name": "hsic"}, "ME-ResNet18": {"model.exits": "all"}}
+    study, folder = load(rows, seeds=[0, 1]), Folder(tmp_path / "s")
+    for run in study.runs:
+        write_run(folder.run(run.name).path, run.config.to_dict())
+    rows["HSIC"] |= {"train.lr": 0.5}
+    rows["ME-ResNet18"] |= {"train.lr": 0.5}
+    changed = load(rows, seeds=[0, 1])
+    view = overview(changed, folder, 1)
+    assert "0 of 6 runs done, 2 waiting; 4 refused; 0 s left" in view.total
+    [refused] = [row for row in view.table.rows if row[2].startswith("refused")]
+    who = "4 runs of HSIC, ME-ResNet18 (seeds 0, 1)"
+    why = "its folder holds a run with train.lr = 0.01, but this one has 0.5; choose another folder"
+    assert (refused[0], refused[2]) == (who, f"refused: {why}")
+    failed = run_study(changed, folder, 1, 1)
+    assert by_reason(changed, failed) == [f"{who}: {why}"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "refused" in line] == [f"refused: {who}"]
+    assert not any("train.lr" in line for line in lines)
+
+
+def test_failures_of_different_reasons_stay_apart(load):
+    study = load({"A": {}, "B": {"method.name": "hsic"}, "C": {"method.name": "snnl"}})
+    failed = dict(zip([run.name for run in study.runs], ["x", "y", "x"], strict=True))
+    assert by_reason(study, failed) == ["2 runs of A, C (seed 0): x", "isic-B-seed0: y"]
+    assert by_reason(study, {}) == []
 
 
 def test_a_cost_is_known_from_the_same_images_under_another_split(load, tmp_path):

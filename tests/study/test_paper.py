@@ -10,8 +10,8 @@ from networks import pooled
 
 from fairexit.metrics.rates import average, difference
 from fairexit.runs import Run
-from fairexit.study.paper import COPIED, METHODS, common_name, paper_tables, printed
-from fairexit.study.paper_tables import COLUMNS, PRINTED, latex, markdown_table, paper_frame
+from fairexit.study.paper import COPIED, METHODS, common_name, paper_tables, printed, row_names
+from fairexit.study.paper_tables import COLUMNS, PRINTED, legend, paper_frame, paper_table
 
 KNOWN_ERRORS = {("2", "HSIC", "diff"), ("S1", "HSIC", "diff")}
 
@@ -71,23 +71,50 @@ def test_no_number_is_missing_where_the_paper_prints_one():
 
 
 def test_what_the_paper_does_not_print_stands_beside_it_without_a_number_of_the_papers():
-    row = {"method": "HSIC", "row": "female"}
+    row = {"row": "HSIC", "mark": "", "printed_as": "HSIC", "group": "female"}
     for metric in COLUMNS:
         row |= {metric: 0.5, f"{metric}_sd": 0.1, f"{metric}_best": False}
     row |= {f"{metric}_paper": 0.4 for metric in PRINTED}
-    table = markdown_table(pd.DataFrame([row]), "title", "sex")
-    assert table.columns[-2:] == ["paper", "Eopp1 by images"]
+    table = paper_table(pd.DataFrame([row]), "title", "sex")
+    assert table.columns[-2:] == ["paper", "Eopp1 by images ↓"]
     assert table.columns.count("paper") == len(PRINTED)
     assert table.rows[0][-2:] == ["0.400", "0.500 ± 0.100"]
-    text = latex(pd.DataFrame([row]), "title", "sex", label="tab:x", note="**Note** of 5 %.")
-    assert r"(0.400) & 0.500 $\pm$ 0.100 \\" in text
-    assert r"F1 $\uparrow$" in text
-    assert r"Eopp1 $\downarrow$" in text
-    assert r"\label{tab:x}" in text
-    assert r"Note of 5 \%." in text
-    row |= {"f1_best": True}
-    text = latex(pd.DataFrame([row]), "title", "sex", label="tab:x", note="")
-    assert text.count(r"\textbf{0.500 $\pm$ 0.100 (0.400)}") == 1
+    frame = pd.DataFrame([row | {"f1_best": True}])
+    table = paper_table(frame, "title", "sex", brackets=True)
+    assert table.columns[2:5] == ["Precision ↑", "Recall ↑", "F1 ↑"]
+    assert table.rows[0][2:5] == ["0.500 ± 0.100 (0.400)"] * 2 + ["0.500 ± 0.100 (0.400) *"]
+    assert table.rows[0][-1] == "0.500 ± 0.100"
+    assert "In brackets: the printed number" in legend(frame, brackets=True)
+    without = frame.drop(columns=[f"{metric}_paper" for metric in PRINTED])
+    assert "printed" not in legend(without)
+
+
+def test_the_papers_name_of_a_row_stands_beside_the_studys():
+    isic = printed("isic2019", "sex")
+    names = {"ERM": "ResNet18", "ME-ERM": "ME-ResNet18", "HSIC": "HSIC", "ME-AdvRev": ""}
+    assert {name: isic.name(name) for name in names} == names
+    values = dict.fromkeys([f"{m}{part}" for m in COLUMNS for part in ("", "_sd")], 0.5)
+    values |= {f"{metric}_best": False for metric in COLUMNS}
+    rows = [
+        {"row": row, "mark": mark, "printed_as": paper, "group": "avg"}
+        for row, mark, paper in (
+            ("ERM", "", "ResNet18"), ("ResNet18", "", "ResNet18"), ("other", "", ""),
+            ("ME-ERM", "one class answers", "ME-ResNet18"),
+        )
+    ]  # fmt: skip
+    table = paper_table(pd.DataFrame([row | values for row in rows]), "title", "sex")
+    assert [row[0] for row in table.rows] == [
+        "ERM (paper: ResNet18)",
+        "ResNet18",
+        "other",
+        "ME-ERM (paper: ME-ResNet18, one class answers)",
+    ]
+
+
+def test_a_studys_own_names_are_kept():
+    names = row_names(["ME-VGG-11", "HSIC", "my own"])
+    assert (names["ME-ERM"], names["HSIC"], names["my own"]) == ("ME-VGG-11", "HSIC", "my own")
+    assert names["FairPrune"] == "FairPrune", "the study lacks it"
 
 
 def study_of(*rows):
@@ -107,16 +134,16 @@ def without_effect(cell):
 
 
 def best_rows(study):
-    """Metric -> methods with the mark of the best mean."""
+    """Metric -> rows with the mark of the best mean."""
     frame = paper_frame(study, None)
     assert "is_compared" not in frame
-    return {m: set(frame.loc[frame[f"{m}_best"], "method"]) for m in COLUMNS}
+    return {m: set(frame.loc[frame[f"{m}_best"], "row"]) for m in COLUMNS}
 
 
 def highest_f1(study):
-    """Methods with the mark of the best mean F1."""
+    """Rows with the mark of the best mean F1."""
     frame = paper_frame(study, None)
-    return set(frame.loc[frame["f1_best"] & (frame["row"] == "avg"), "method"])
+    return set(frame.loc[frame["f1_best"] & (frame["group"] == "avg"), "row"])
 
 
 @pytest.fixture
@@ -133,10 +160,11 @@ def test_a_row_in_which_one_class_answers_is_marked_and_never_the_best(plain_run
     assert all(best.values())
     assert set().union(*best.values()) <= {"A", "B"}
     frame = paper_frame(study, None)
-    assert "C (one class answers)" in set(frame["method"])
-    assert (frame.loc[frame["method"].str.startswith("C"), "eopp1"].dropna() == 0).all()
+    assert set(frame.loc[frame["row"] == "C", "mark"]) == {"one class answers"}
+    assert (frame.loc[frame["row"] == "C", "eopp1"].dropna() == 0).all()
     once = [*study[:5], pooled("C", 1, 3.0)]
-    assert "C (one class answers in seed 0)" in set(paper_frame(once, None)["method"])
+    frame = paper_frame(once, None)
+    assert set(frame.loc[frame["row"] == "C", "mark"]) == {"one class answers in seed 0"}
     assert set().union(*best_rows(once).values()) <= {"A", "B"}
 
 

@@ -218,7 +218,7 @@ def test_rows_are_judged_against_plain_training_with_their_exits(cell, tmp_path)
     ]
     assert row["against_gap_decided"]
     tex = (tmp_path / "repairs.tex").read_text()
-    assert tex.count(r"\begin{table}") == page.count("\n## ") == 4
+    assert tex.count(r"\begin{ThreePartTable}") == page.count("\n## ") == 4
     assert len(table.rows) == 7
 
 
@@ -334,4 +334,4 @@ def test_a_study_of_planted_images_from_yaml_to_words(command, tiny, tmp_path):
         [*policy[["probe_first"] * 2], *policy[["probe_last"]]]
     )
     assert "Planted cause: representation of strength 0.5" in (out / "repairs.md").read_text()
-    assert r"\begin{table}" in (out / "repairs.tex").read_text()
+    assert r"\begin{ThreePartTable}" in (out / "repairs.tex").read_text()

@@ -24,14 +24,17 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     words = ("study", tmp_path / "s.yaml", "--out", tmp_path / "s")
     status, printed, _ = command(*words, "--plan", "--calibrate")
     assert status == 0
-    assert "0 of 2 runs done" in printed
+    last = printed.splitlines()[-1]
+    assert last.startswith("0 of 2 runs done, 2 waiting; ")
+    assert "time unknown for 1 run to prune or refit until one of the row is done" in last
+    assert "--calibrate" not in last, "it was used"
     assert "synthetic-ME-FairPrune-seed0" in printed
     assert "synthetic: one test split; data in folds would test every image" in printed
     assert not (tmp_path / "s").exists()
 
     status, printed, err = command(*words, "--threads", 1)
     assert (status, "failed" in printed) == (0, False), err
-    for word in ("ME-FairPrune", "One seed; * marks", "Verdict", "not decided"):
+    for word in ("ME-FairPrune", "One seed. ", "* marks: the best mean", "Verdict", "not decided"):
         assert word in printed
     assert "synthetic-ME-FairPrune-seed0: done (2 of 2 runs" in err
     out = tmp_path / "s" / "tables" / "synthetic"
@@ -58,11 +61,12 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     assert "1 of 1" not in printed
     header = (out / "methods.csv").read_text().splitlines()[0].split(",")
     assert {"eopp1", "eopp1_weighted"} <= set(header)
-    assert "| Eopp1 by images |" in (out / "methods.md").read_text()
+    assert "| Eopp1 by images ↓ |" in (out / "methods.md").read_text()
     results = (tmp_path / "s" / "results.csv").read_text().splitlines()[0].split(",")
     assert {"eopp1", "eopp1_weighted", "eodd", "eodd_weighted"} <= set(results)
     tex = (out / "methods.tex").read_text()
-    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 1
+    assert tex.count(r"\begin{xltabular}") == tex.count(r"\end{xltabular}") == 1
+    assert "in nats" in page[page.index("## Entanglement by depth") :]
     assert r"skin\_tone" in tex
 
     for row, message in (
@@ -80,7 +84,7 @@ def test_a_study_from_yaml_to_verdicts(command, tiny, tmp_path):
     assert command(*words, "--collect")[0] == 0
     assert before == {f: f.read_bytes() for f in before}
     status, printed, _ = command(*words, "--plan")
-    assert "2 of 2 runs done; 0 s left" in printed
+    assert "2 of 2 runs done, 0 waiting; 0 s left" in printed
 
 
 def test_a_bad_study_is_one_line(command, tmp_path):

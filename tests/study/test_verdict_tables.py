@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from fairexit.stats.contrasts import Needed
-from fairexit.study.claims import FORMS
+from fairexit.study.claims import FORMS, claims
 from fairexit.study.comparisons import Claim, Comparison, Side
 from fairexit.study.deciding import Design, decides
 from fairexit.study.outcomes import ClaimOutcome, Outcome
-from fairexit.study.verdict_tables import claim_table, outcome_table, verdict_frame
+from fairexit.study.paper import printed, row_names
+from fairexit.study.verdict_tables import claim_table, depth_table, outcome_table, verdict_frame
 
 PAIR = ((Side("ME-FairPrune"), Side("FairPrune")),)
 WAY = decides(Needed(4.15, 8.2), Design(1000, 5000, 1), seeds=3, rows=2)
@@ -58,8 +59,8 @@ def test_the_first_line_of_a_verdict_is_word_interval_and_power():
         "2",
         "exits lower gaps",
         "not decided",
-        "Eopp1 -0.005 (-0.020, +0.010); Eopp1 by images -0.005 (-0.020, +0.010)",
-        "F1 +0.004 (-0.003, +0.011)",
+        "Eopp1 ↓ -0.005 (-0.020, +0.010); Eopp1 by images ↓ -0.005 (-0.020, +0.010)",
+        "F1 ↑ +0.004 (-0.003, +0.011)",
         "0.040; 0.011",
         "Eopp1 -0.030, shown in 60 of 100 studies, left out by the interval, which holds 0",
         "9 seeds or 5 folds at 3 seeds or 4,200 test images; cheapest: 9 seeds (12 runs more)",
@@ -126,14 +127,47 @@ def test_every_comparison_has_a_role_and_its_numbers():
     assert first["images_needed"] == pytest.approx(4150)
     assert bool(first["leaves_out_paper"])
     assert pd.isna(frame.iloc[3]["low"])
-    rows = outcome_table(frame, ("secondary",), "x").rows
-    assert rows[0][1] == "eodd: ME-FairPrune < FairPrune (nothing pruned)"
+    rows = outcome_table(frame[frame["role"] == "secondary"], "x").rows
+    assert rows[0][1] == "Eodd ↓: ME-FairPrune < FairPrune (nothing pruned)"
     assert "< 0.001" in rows[0]
     assert rows[1][2] == "not run"
     assert len({len(row) for row in rows}) == 1
-    (primary,) = outcome_table(frame, ("primary",), "x").rows
+    table = outcome_table(frame[frame["role"] == "primary"], "x")
+    (primary,) = table.rows
     assert "-0.020, +0.010 (97.5 %)" in primary
-    assert len(primary) == len(outcome_table(frame, ("primary",), "x").columns)
+    assert len(primary) == len(rows[1]) == len(table.columns)
+
+
+def test_a_change_of_entanglement_stands_beside_what_independence_gives():
+    pairs = ((Side("ME-ResNet18"), None),)
+    metric = "SNNL of sex, change per position in nats, T 0.3"
+    numbers = {"difference": -0.0084, "smallest": 0.0011, "paper": -0.0076, "independent": 0.0021}
+    comparison = Comparison(metric, pairs, -1)
+    fall = outcome(metric, -0.0123, -0.0045, comparison=comparison, b=np.nan, **numbers)
+    claim = Claim(6, "x", (fall.comparison, Comparison(metric, ((Side("ResNet18"), None),), -1)))
+    frame = verdict_frame([ClaimOutcome(claim, "not decided", (fall, None))], {})
+    assert frame["independent"].tolist()[:1] == [0.0021]
+    table = depth_table(frame, "Entanglement")
+    shown = dict(zip(table.columns, table.rows[0], strict=True))
+    assert shown["Comparison"] == f"{metric}: ME-ResNet18 < 0"
+    assert (shown["Change"], shown["Change if independent"]) == ("-0.0084", "+0.0021")
+    assert shown["Interval"] == "-0.0123, -0.0045 (97.5 %)"
+    assert (shown["Smallest shown"], shown["paper"]) == ("0.0011", "-0.0076")
+    assert table.rows[1][2] == "not run"
+    assert set(table.rows[1][3:]) == {""}
+
+
+def test_labels_of_all_metrics_of_claims_have_arrows():
+    isic = printed("isic2019", "sex")
+    listed = claims(isic, "isic2019", ("1", "f"), row_names(()))
+    nothing = [
+        ClaimOutcome(c, "not run", (None,) * len(c.comparisons), (None,) * len(c.primary))
+        for c in listed
+    ]
+    frame = verdict_frame(nothing, {})
+    labels = {row[1].split(":")[0] for row in outcome_table(frame, "x").rows}
+    assert {"F1 ↑", "Eopp1 ↓", "Difference in recall ↓", "F1 gap"} <= labels
+    assert {label[-1] for label in labels - {"F1 gap"}} == {"↑", "↓"}
 
 
 def test_a_mark_that_is_true_of_some_runs_is_left_to_the_note():
@@ -144,5 +178,5 @@ def test_a_mark_that_is_true_of_some_runs_is_left_to_the_note():
 def test_an_undefined_number_is_blank():
     undefined = outcome(p_value=math.nan, smallest=math.nan, b=np.nan, paper=None, decides=None)
     frame = verdict_frame([result([undefined])], {})
-    (row,) = outcome_table(frame, ("primary",), "x").rows
+    (row,) = outcome_table(frame, "x").rows
     assert row[5] == row[8] == row[9] == row[10] == ""

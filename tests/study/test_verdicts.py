@@ -54,8 +54,8 @@ def test_the_numbers_are_those_of_the_answers(study, results):
     outcomes = by_text(results)
     for text, metric, a, b in (
         ("f1: ME-FairPrune > FairPrune", "f1", "ME-FairPrune", "FairPrune"),
-        ("eodd_paper: ME-FairPrune < ERM", "eodd_paper", "ME-FairPrune", "ResNet18"),
-        ("eodd_weighted: ME-ERM < ERM", "eodd_weighted", "ME-ResNet18", "ResNet18"),
+        ("eodd_paper: ME-FairPrune < ResNet18", "eodd_paper", "ME-FairPrune", "ResNet18"),
+        ("eodd_weighted: ME-ResNet18 < ResNet18", "eodd_weighted", "ME-ResNet18", "ResNet18"),
     ):
         outcome = outcomes[text]
         assert (outcome.a, outcome.b) == pytest.approx(
@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_the_answers(study, results):
         )
         assert outcome.difference == pytest.approx(outcome.a - outcome.b)
         assert outcome.seeds == 3
-    f1 = outcomes["f1: ME-ERM at final exit > ME-ERM at first exit"]
+    f1 = outcomes["f1: ME-ResNet18 at final exit > ME-ResNet18 at first exit"]
     assert f1.b == pytest.approx(value(study, "ME-ResNet18", "f1", exit_rule="1"))
     assert outcomes["f1: ME-FairPrune > FairPrune"].direction == "for"
     assert outcomes["eopp1: ME-HSIC < HSIC"] is None
@@ -75,13 +75,13 @@ def test_the_numbers_are_those_of_the_answers(study, results):
 def test_a_mean_over_methods_is_the_mean_of_its_single_comparisons(results):
     singles = by_text(results)
     for form, outcome in zip(FORMS, results[2].primary, strict=True):
-        parts = [singles[f"{form}: ME-{name} < {name}"] for name in ("ERM", "FairPrune")]
+        parts = [singles[f"{form}: ME-{name} < {name}"] for name in ("ResNet18", "FairPrune")]
         assert outcome.difference == pytest.approx(np.mean([o.difference for o in parts]))
         assert str(outcome.comparison) == (
-            f"{form}: mean of ME-ERM, ME-FairPrune < mean of ERM, FairPrune"
+            f"{form}: mean of ME-ResNet18, ME-FairPrune < mean of ResNet18, FairPrune"
         )
         best = results[4].primary[FORMS.index(form)]
-        parts = [singles[f"{form}: ME-FairPrune < {name}"] for name in ("ERM", "FairPrune")]
+        parts = [singles[f"{form}: ME-FairPrune < {name}"] for name in ("ResNet18", "FairPrune")]
         assert best.difference == pytest.approx(np.mean([o.difference for o in parts]))
 
 
@@ -128,7 +128,7 @@ def test_a_p_value_below_5_percent_goes_with_an_interval_on_one_side(results):
 
 def test_a_margin_moves_the_tested_value(drawn):
     _, drawn = drawn
-    weights = {Side("ME-ERM"): 1.0, Side("ME-FairPrune"): -1.0}
+    weights = {Side("ME-ResNet18"): 1.0, Side("ME-FairPrune"): -1.0}
     contrast = drawn.contrast("f1", weights)
     low = float(contrast.interval(0.95).low)
     # An interval that ends at the margin has the p-value 5 %, on this side of it less.
@@ -157,7 +157,9 @@ def test_a_claim_against_the_data_is_contradicted():
         cell.predictions[0].probabilities[:] = cell.predictions[0].probabilities[:, ::-1]
     # Now the first exit is the most able, so F1 falls with depth.
     result = judged(study)[1]
-    assert str(result.condition.comparison) == f"f1: ME-ERM at {FINAL} > ME-ERM at {FIRST}"
+    assert (
+        str(result.condition.comparison) == f"f1: ME-ResNet18 at {FINAL} > ME-ResNet18 at {FIRST}"
+    )
     assert result.condition.direction == "against"
     assert result.verdict == "contradicted"
     assert "f1" in result.forms
@@ -174,7 +176,7 @@ def test_one_seed_decides_nothing_of_a_method():
 def test_sides_are_compared_over_the_seeds_that_all_have():
     study = [pooled("ResNet18", s, 3.0) for s in (0, 1, 2)]
     study += [pooled("ME-ResNet18", s, 3.0, EXITS, 0.9) for s in (1, 2, 3)]
-    outcome = by_text(judged(study))["f1: ME-ERM not below ERM (margin 0.02)"]
+    outcome = by_text(judged(study))["f1: ME-ResNet18 not below ResNet18 (margin 0.02)"]
     assert outcome.seeds == 2
     assert outcome.a == pytest.approx(
         np.mean([value(study, "ME-ResNet18", "f1", s) for s in (1, 2)])
@@ -198,7 +200,7 @@ def test_two_collapsed_models_decide_nothing():
     assert all(o is None for r in results.values() for o in (*r.outcomes, *r.primary))
     reasons, _ = rows_left_out(study)
     assert reasons == dict.fromkeys(
-        ("ERM", "ME-ERM"), "it answers one class for 100.0 % of the images in seed 0"
+        ("ResNet18", "ME-ResNet18"), "it answers one class for 100.0 % of the images in seed 0"
     )
 
 
@@ -210,7 +212,7 @@ def test_a_row_that_collapses_in_one_seed_takes_no_part(share, out):
     probabilities[:] = (0, 1, 0)
     probabilities[: round(share * len(probabilities))] = (1, 0, 0)
     reasons, _ = rows_left_out([*study, last])
-    assert ("seed 2" in reasons.get("ERM", "")) == out
+    assert ("seed 2" in reasons.get("ResNet18", "")) == out
 
 
 def test_a_row_that_loses_f1_takes_no_part_and_no_seeds_variance(study):
@@ -220,13 +222,13 @@ def test_a_row_that_loses_f1_takes_no_part_and_no_seeds_variance(study):
     listed, drawn = drawn_from(more, ISIC)
     assert [*drawn.left_out] == ["HSIC"]
     loss = value(more, "ResNet18", "f1") - value(more, "HSIC", "f1")
-    assert drawn.left_out["HSIC"] == f"its F1 is {loss:.3f} below that of ERM"
+    assert drawn.left_out["HSIC"] == f"its F1 is {loss:.3f} below that of ResNet18"
     results = judged(more, ISIC, drawn=(listed[3:4], drawn))
     outcomes = by_text(results)
     assert outcomes["eopp1: ME-FairPrune < HSIC"] is None
     assert outcomes["eopp1: ME-FairPrune < MFD"] is not None
     best = results[4].primary[0]
-    assert str(best.comparison) == "eopp1: ME-FairPrune < mean of ERM, MFD, FairPrune"
+    assert str(best.comparison) == "eopp1: ME-FairPrune < mean of ResNet18, MFD, FairPrune"
     # Its seeds are not among those over which variances are pooled.
     pooled_models = {model for row in drawn._rows() for model in row}
     assert not {m for (side, _), m in drawn.models.items() if side.row == "HSIC"} & pooled_models
@@ -242,11 +244,11 @@ def test_f1_is_not_compared_without_erm_of_the_same_exits():
 
 def test_more_seeds_of_identical_networks_do_not_widen():
     def width(seeds):
-        study = [pooled("ResNet18", s, 3.0, drawn_as="ERM") for s in range(seeds)]
+        study = [pooled("ResNet18", s, 3.0, drawn_as="ResNet18") for s in range(seeds)]
         study += [
-            pooled("ME-ResNet18", s, 3.0, EXITS, 0.9, drawn_as="ME-ERM") for s in range(seeds)
+            pooled("ME-ResNet18", s, 3.0, EXITS, 0.9, drawn_as="ME-ResNet18") for s in range(seeds)
         ]
-        outcome = by_text(judged(study))["f1: ME-ERM not below ERM (margin 0.02)"]
+        outcome = by_text(judged(study))["f1: ME-ResNet18 not below ResNet18 (margin 0.02)"]
         return outcome.high - outcome.low
 
     assert width(6) == pytest.approx(width(3)) == pytest.approx(width(1))

@@ -64,17 +64,21 @@ def study(
     from fairexit.study.figure_rows import check_figure_rows
 
     check_figure_rows(grid, figure_row or [])
+    from fairexit.study.calibration import share_threads
     from fairexit.study.engine import run_study
     from fairexit.study.folder import Folder
-    from fairexit.study.overview import image_sentences, overview, share_threads
+    from fairexit.study.overview import image_sentences, overview
     from fairexit.study.results import write_results
+    from fairexit.study.run_groups import by_reason
 
     folder = Folder(out)
     started = folder.check()
     if plan:
-        show(overview(grid, folder, workers, threads, calibrate=calibrate))
+        view = overview(grid, folder, workers, threads, calibrate=calibrate)
+        show(view.table)
         for sentence in image_sentences(grid):
             say(sentence)
+        say(view.total + "; --calibrate times a few steps" * view.can_calibrate)
         return
     failed: dict[str, str] = {}
     if not collect:
@@ -86,8 +90,8 @@ def study(
     for table, note in write_results(grid, folder, figure_row or []):
         show(table)
         say(note)
-    for name, error in failed.items():
-        say(f"failed: {name}: {error}")
+    for line in by_reason(grid, failed):
+        say(f"failed: {line}")
     runs = f"{len(failed)} run{'s' * (len(failed) > 1)}"
     say(f"study: {out} ({runs} failed)" if failed else f"study: {out}")
     if failed:

@@ -19,6 +19,7 @@ MEAN = "mean"
 """The `position` of a row that holds the mean over the positions."""
 KEY = ["of", "temperature", "position"]
 INTERVALS = ("snnl", "change")
+AVERAGED = ("independent", "independent_change", "entropy", "raw_temperature")
 
 Array = NDArray[np.float64]
 
@@ -34,9 +35,11 @@ class Entanglement:
         interval: the sources of variation that the intervals include.
         rows: one row per label (`of`: the attribute or "target"), `temperature` and `position`
             (the stage from "1", "f" for the final features, "mean" for the mean over positions).
-            Columns: `snnl` in nats and `change`, the relative change from the previous position,
-            each with its standard error `_se` and 95 % interval `_low`, `_high`; `entropy` of the
-            label, the value of SNNL for features without information on it; `raw_temperature`;
+            Columns, in nats: `snnl` and `change`, its difference from the previous position, each
+            with its standard error `_se` and 95 % interval `_low`, `_high`; `independent` and
+            `independent_change`, the same for labels that are independent of the features, as the
+            mean over permutations of the labels; `entropy` of the label, which `independent`
+            approaches if every image has many neighbours. Others: `raw_temperature`;
             `images`, the number used; `without_partner`, the number of images left out because
             no other image has their label.
     """
@@ -78,7 +81,9 @@ def read_entanglement(path: Path) -> Entanglement:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise UserError(f"{path} is damaged; make it again with `fairexit entangle`") from None
+        raise UserError(
+            f"{path} is damaged or of an earlier version; make it again with `fairexit entangle`"
+        ) from None
 
 
 def _rows(records: Any) -> pd.DataFrame:
@@ -90,7 +95,7 @@ def _rows(records: Any) -> pd.DataFrame:
     rows = pd.DataFrame(records)
     texts = ["of", "position"]
     measured = [f"{name}{part}" for name in INTERVALS for part in ("", "_se", "_low", "_high")]
-    numbers = ["temperature", *measured, "entropy", "raw_temperature", "images", "without_partner"]
+    numbers = ["temperature", *measured, *AVERAGED, "images", "without_partner"]
     if rows.empty or not rows[texts].map(lambda value: isinstance(value, str)).all(axis=None):
         raise ValueError
     positions = rows.groupby(["of", "temperature"])["position"].agg(lambda p: tuple(sorted(p)))
@@ -100,45 +105,53 @@ def _rows(records: Any) -> pd.DataFrame:
 
 
 def depth_table(
-    values: Array, influence: Array, clusters: NDArray[np.int64], positions: Sequence[str]
+    values: Array,
+    influence: Array,
+    clusters: NDArray[np.int64],
+    positions: Sequence[str],
+    *,
+    independent: Array,
 ) -> pd.DataFrame:
     """Values by position, their changes with depth, and 95 % intervals over clusters.
 
     The standard error is that of the infinitesimal jackknife (Efron 1982): influences are summed
     within each of the C clusters, and the variance is the sum of their squares times C / (C - 1).
-    Changes are ratios of values on the same images, so their influences follow by the chain rule.
+    Changes are differences of values on the same images, and so are their influences.
 
     Args:
         values: SNNL at each position, (P,).
         influence: derivatives of the values with respect to the samples' weights, (P, N).
         clusters: index of each sample's cluster from 0, (N,).
         positions: P names.
+        independent: SNNL at each position if the labels were independent of the features, (P,).
     Returns:
-        P + 1 rows, of which the last holds the means: `position`, and `snnl` and `change` with
-        `_se`, `_low` and `_high`. The first position has no change.
+        P + 1 rows, of which the last holds the means: `position`, `snnl` and `change` with `_se`,
+        `_low` and `_high`, `independent` and `independent_change`. The first position has no
+        change.
     """
-    before, after = values[:-1], values[1:]
-    ratio = np.divide(after, before, out=np.full_like(after, np.nan), where=before > 0)
-    steps = np.divide(
-        influence[1:] - ratio[:, None] * influence[:-1],
-        before[:, None],
-        out=np.full_like(influence[1:], np.nan),
-        where=before[:, None] > 0,
-    )
-    undefined = np.full((1, influence.shape[1]), np.nan)
-    mean_step = steps.mean(0, keepdims=True) if len(steps) else undefined
-    columns = {
-        "snnl": ([*values, values.mean()], [influence, influence.mean(0, keepdims=True)]),
-        "change": (
-            [np.nan, *(ratio - 1), (ratio - 1).mean() if len(ratio) else np.nan],
-            [undefined, steps, mean_step],
-        ),
-    }
     table = pd.DataFrame({"position": [*positions, MEAN]})
-    for name, (value, parts) in columns.items():
-        table[name] = value
-        table[f"{name}_se"] = cluster_error(np.concatenate(parts), clusters)
-    return _with_intervals(table, {name: half_width(table[f"{name}_se"]) for name in columns})
+    for name, rows, parts in (
+        ("snnl", _with_mean(values), _with_mean(influence)),
+        ("change", _changes(values), _changes(influence)),
+    ):
+        table[name] = rows
+        table[f"{name}_se"] = cluster_error(parts, clusters)
+    table["independent"] = _with_mean(independent)
+    table["independent_change"] = _changes(independent)
+    return _with_intervals(table, {name: half_width(table[f"{name}_se"]) for name in INTERVALS})
+
+
+def _with_mean(values: Array) -> Array:
+    """Values at P positions, (P, ...), and their mean."""
+    return np.concatenate([values, values.mean(0, keepdims=True)])
+
+
+def _changes(values: Array) -> Array:
+    """Differences from the previous position and their mean, (P + 1, ...); NaN where undefined."""
+    undefined = np.full_like(values[:1], np.nan)
+    steps = np.diff(values, axis=0)
+    mean = steps.mean(0, keepdims=True) if len(steps) else undefined
+    return np.concatenate([undefined, steps, mean])
 
 
 def cluster_error(influence: Array, clusters: NDArray[np.int64]) -> Array:
@@ -165,7 +178,7 @@ def mean_over_folds(results: Sequence[Entanglement]) -> Entanglement:
         rows[name] = stacked[name].mean(0)
         rows[f"{name}_se"] = np.sqrt((stacked[f"{name}_se"] ** 2).sum(0)) / len(results)
     rows = _with_intervals(rows, {name: half_width(rows[f"{name}_se"]) for name in INTERVALS})
-    for name in ("entropy", "raw_temperature"):
+    for name in AVERAGED:
         rows[name] = stacked[name].mean(0)
     for name in ("images", "without_partner"):
         rows[name] = stacked[name].sum(0)
@@ -197,7 +210,7 @@ def mean_over_runs(results: Sequence[Entanglement]) -> Entanglement:
         rows[f"{name}_se"] = np.sqrt(images**2 + rows[f"{name}_sd"] ** 2 / len(results))
         halves[name] = half_width(images, rows[f"{name}_sd"], len(results))
     rows = _with_intervals(rows, halves)
-    for name in ("entropy", "raw_temperature", "images", "without_partner"):
+    for name in (*AVERAGED, "images", "without_partner"):
         rows[name] = stacked[name].mean(0)
     name = f"Mean of {first.name} and {len(results) - 1} more"
     return Entanglement(name, first.settings, f"{first.interval} and {len(results)} runs", rows)

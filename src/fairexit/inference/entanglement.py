@@ -15,6 +15,7 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.errors import UserError, option
 from fairexit.evaluation.entanglement import Entanglement, depth_table
+from fairexit.evaluation.independence import permuted_labels
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import choose_device
 from fairexit.losses.snnl import ExactSnnl, exact_snnl
@@ -29,6 +30,8 @@ SCALES = {"none": "unscaled features", "unit": "features of unit length"}
 UNITS = {True: "T in mean squared distances", False: "raw T"}
 TEMPERATURES = (0.1, 0.3, 1.0)
 TARGET = "target"
+PERMUTATIONS = 10
+"""Permutations of the labels that show what independence of the features gives."""
 
 Features = Literal["pooled", "exits"]
 FeatureScale = Literal["none", "unit"]
@@ -102,13 +105,18 @@ def measure_entanglement(
     _check_labels(loader.labels, source, "label")
     batches = track(loader.evaluation(Augment("none", 0)), run.path.name, loader.steps())
     depth = features_by_depth(net, batches, features)
+    clusters = pd.factorize(prepared.clusters[rows])[0]
+    labels = [depth.groups, depth.labels]
+    permuted = [
+        torch.from_numpy(permuted_labels(label.cpu().numpy(), clusters, PERMUTATIONS)).to(label)
+        for label in labels
+    ]
     losses = []
     for name, z in depth.features.items():
         if not z.isfinite().all():
             raise UserError(f"{run.path}: the features at position {name} are not finite")
         z = F.normalize(z) if scale == "unit" else z
-        losses.append(exact_snnl(z, [depth.groups, depth.labels], temperatures, relative=relative))
-    clusters = pd.factorize(prepared.clusters[rows])[0]
+        losses.append(exact_snnl(z, labels, temperatures, relative=relative, permuted=permuted))
     names = {task.group: depth.groups, TARGET: depth.labels}
     return Entanglement(
         run.label,
@@ -183,13 +191,20 @@ def _rows(
     """
     values = torch.stack([loss.value for loss in losses], -1).cpu().numpy()
     influence = torch.stack([loss.influence for loss in losses], -2).cpu().numpy()
+    independent = torch.stack([loss.independent for loss in losses], -1).cpu().numpy()
     units = np.array([loss.unit for loss in losses])
     tables = []
     for s, (name, labels) in enumerate(labelings.items()):
         known = labels[labels != UNKNOWN]
         shares = known.bincount() / len(known)
         for t, temperature in enumerate(temperatures):
-            table = depth_table(values[s, t], influence[s, t], clusters, positions)
+            table = depth_table(
+                values[s, t],
+                influence[s, t],
+                clusters,
+                positions,
+                independent=independent[s, t],
+            )
             table.insert(0, "of", name)
             table.insert(1, "temperature", temperature)
             table["entropy"] = float(torch.special.entr(shares).sum())

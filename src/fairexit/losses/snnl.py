@@ -29,6 +29,7 @@ class ExactSnnl(NamedTuple):
         counted: (S,), number of samples in the mean.
         without_partner: (S,), number of samples left out because no other has their label.
         unit: unit of the temperatures; 1 if they are not relative.
+        independent: (S, T), the mean value over the permuted labels; NaN without any.
     """
 
     value: Tensor
@@ -36,6 +37,7 @@ class ExactSnnl(NamedTuple):
     counted: Tensor
     without_partner: Tensor
     unit: float
+    independent: Tensor
 
 
 def snnl(z: Tensor, labels: Tensor, temperature: float, relative: bool = True) -> Snnl:
@@ -71,6 +73,7 @@ def exact_snnl(
     temperatures: Sequence[float],
     *,
     relative: bool = True,
+    permuted: Sequence[Tensor] = (),
     block: int = 256,
 ) -> ExactSnnl:
     """Exact soft nearest neighbour loss of a whole set, for several labels and temperatures.
@@ -85,6 +88,8 @@ def exact_snnl(
         temperatures: T temperatures, above zero.
         relative: whether the temperatures are in units of the mean squared distance of all pairs
             of the N samples.
+        permuted: for each of the S labels K permutations of it, (K, N), whose mean loss is what
+            independence of the features gives.
         block: number of rows in a block; affects speed and memory only.
     Returns:
         Loss and influences of every label at every temperature.
@@ -99,6 +104,10 @@ def exact_snnl(
     # The norm of the row's sample is the same in all its columns, so it cancels in every ratio.
     norms = z.square().sum(1) / -2
     sums = [[_Sums(label, t, z.dtype) for t in temperatures] for label in labels]
+    null = [
+        [[_Sums(label, t, z.dtype, influence=False) for label in drawn] for t in temperatures]
+        for drawn in permuted
+    ]
     buffers = z.new_empty(2, min(block, len(z)), len(z))
     for start in range(0, len(z), block):
         rows = slice(start, min(start + block, len(z)))
@@ -110,13 +119,18 @@ def exact_snnl(
             torch.mul(closeness, 1 / temperature, out=kernel).exp_()
             for of_label in sums:
                 of_label[k].add(rows, closeness, kernel)
-    results = [[s.result() for s in of_label] for of_label in sums]
+            for at_temperatures in null:
+                for of_permutation in at_temperatures[k]:
+                    of_permutation.add(rows, closeness, kernel)
+    value = torch.stack([torch.stack([s.value() for s in of_label]) for of_label in sums])
+    independent = [[torch.stack([s.value() for s in drawn]).mean() for drawn in n] for n in null]
     return ExactSnnl(
-        torch.stack([torch.stack([value for value, _ in row]) for row in results]),
-        torch.stack([torch.stack([influence for _, influence in row]) for row in results]),
+        value,
+        torch.stack([torch.stack([s.influence() for s in of_label]) for of_label in sums]),
         torch.stack([of_label[0].paired.sum() for of_label in sums]),
         torch.stack([(of_label[0].known & ~of_label[0].paired).sum() for of_label in sums]),
         float(unit),
+        torch.tensor(independent).to(value) if null else torch.full_like(value, torch.nan),
     )
 
 
@@ -127,16 +141,19 @@ class _Sums:
         labels: indices from 0 or UNKNOWN, (N,).
         temperature: above zero.
         dtype: floating-point type of the features.
+        influence: whether influences are summed too.
     """
 
-    def __init__(self, labels: Tensor, temperature: float, dtype: torch.dtype) -> None:
+    def __init__(
+        self, labels: Tensor, temperature: float, dtype: torch.dtype, *, influence: bool = True
+    ) -> None:
         self.temperature = temperature
         self.known = labels != UNKNOWN
         self.labels = labels.clamp_min(0)
         self.members = (F.one_hot(self.labels).T * self.known).to(dtype).contiguous()
         self.paired = self.known & (self.members.sum(1)[self.labels] > 1)
         self.terms = self.members.new_zeros(len(labels))
-        self.column_influence = torch.zeros_like(self.members)
+        self.column_influence = torch.zeros_like(self.members) if influence else None
         # Terms that underflow are far below a sum of this size.
         self.smallest = torch.finfo(dtype).tiny * 1e12
 
@@ -153,8 +170,9 @@ class _Sums:
         partners, everyone = by_label.gather(0, self.labels[None, rows])[0], by_label.sum(0)
         accurate = self.paired[rows] & (partners > self.smallest)
         self.terms[rows] = torch.where(accurate, (everyone / partners).log(), 0)
-        slope = torch.where(accurate, 1 / everyone - self.members[:, rows] / partners, 0)
-        self.column_influence.addmm_(slope, kernel)
+        if self.column_influence is not None:
+            slope = torch.where(accurate, 1 / everyone - self.members[:, rows] / partners, 0)
+            self.column_influence.addmm_(slope, kernel)
         underflowing = (self.paired[rows] & ~accurate).nonzero()[:, 0]
         if len(underflowing):
             self._add_by_logsumexp(
@@ -166,16 +184,20 @@ class _Sums:
         others = self.known.expand_as(closeness)
         partners = (self.labels[rows, None] == self.labels) & self.known
         self.terms[rows] = _log_ratio(closeness, others, partners)
-        everyone, partner = (_mask(closeness, m).softmax(1).sum(0) for m in (others, partners))
-        self.column_influence += everyone - partner
+        if self.column_influence is not None:
+            everyone, partner = (_mask(closeness, m).softmax(1).sum(0) for m in (others, partners))
+            self.column_influence += everyone - partner
 
-    def result(self) -> tuple[Tensor, Tensor]:
-        """The loss (scalar) and each sample's influence on it (N,)."""
-        terms, count = self.terms.double(), self.paired.sum()
-        value = terms.sum() / count
-        by_row = torch.where(self.paired, terms - value, 0)
+    def value(self) -> Tensor:
+        """The loss, a scalar."""
+        return self.terms.double().sum() / self.paired.sum()
+
+    def influence(self) -> Tensor:
+        """Each sample's influence on the loss, (N,)."""
+        assert self.column_influence is not None, "influences were not summed"
+        by_row = torch.where(self.paired, self.terms.double() - self.value(), 0)
         by_column = self.column_influence.gather(0, self.labels[None])[0].double()
-        return value, (by_row + torch.where(self.known, by_column, 0)) / count
+        return (by_row + torch.where(self.known, by_column, 0)) / self.paired.sum()
 
 
 def _centre(z: Tensor) -> Tensor:

@@ -22,25 +22,31 @@ def settings_text(entanglement: Entanglement) -> str:
 
 
 def entanglement_table(entanglement: Entanglement) -> Table:
-    """SNNL by position with its change in percent, one row for each label and temperature."""
+    """SNNL by position with its change in nats, one row for each label and temperature."""
     rows = []
     names = [name for name in entanglement.rows["position"].unique() if name != MEAN]
     for (of, temperature), part in entanglement.rows.groupby(["of", "temperature"], sort=False):
         at = part.set_index("position")
         cells = [f"{at['snnl'][names[0]]:.4f}"]
-        cells += [f"{at['snnl'][n]:.4f} ({_percent(at['change'][n])} %)" for n in names[1:]]
+        cells += [f"{at['snnl'][n]:.4f} ({at['change'][n]:+.4f})" for n in names[1:]]
         mean = at.loc[MEAN]
-        low, high = _percent(mean["change_low"]), _percent(mean["change_high"])
-        change = f"{_percent(mean['change'])} % [{low}, {high}]"
-        rows.append([str(of), f"{temperature:g}", f"{mean['entropy']:.4f}", *cells, change])
+        cells.append(
+            f"{mean['change']:+.4f} [{mean['change_low']:+.4f}, {mean['change_high']:+.4f}]"
+        )
+        cells += [f"{mean['independent_change']:+.4f}", f"{mean['independent']:.4f}"]
+        rows.append([str(of), f"{temperature:g}", f"{mean['entropy']:.4f}", *cells])
     columns = ["SNNL of", "T", "Entropy", *map(_position, names), "Change per position"]
+    columns += ["Change if independent", "SNNL if independent"]
     settings = f"{settings_text(entanglement)}; 95 % over {entanglement.interval}"
-    title = f"{entanglement.name}: entanglement ({settings})"
+    title = f"{entanglement.name}: entanglement in nats ({settings})"
     return Table(title, columns, rows, 2)
 
 
 def entanglement_figure(entanglement: Entanglement) -> "Figure":
-    """SNNL over depth with 95 % bands, one panel per label and one line per temperature."""
+    """SNNL over depth with 95 % bands, one panel per label and one line per temperature.
+
+    Dashed lines show what independence of features and label would give.
+    """
     from matplotlib.figure import Figure
 
     labels = list(entanglement.rows["of"].unique())
@@ -70,17 +76,13 @@ def _panel(panel: "Axes", part: pd.DataFrame) -> None:
         panel.plot(
             x, line["snnl"], color=colour, marker=marker, markersize=4, label=f"T = {temperature:g}"
         )
+        panel.plot(x, line["independent"], color=colour, ls="--", lw=1)
+    panel.plot([], color="grey", ls="--", lw=1, label="same T, labels permuted: independence")
     entropy = part["entropy"].iloc[0]
-    panel.axhline(
-        entropy, color="grey", ls=":", lw=1, label="entropy: features without information"
-    )
+    panel.axhline(entropy, color="grey", ls=":", lw=1, label="entropy of the label")
     panel.set_xticks(x, [_position(name) for name in names])
     panel.spines[["top", "right"]].set_visible(False)
 
 
 def _position(name: str) -> str:
     return "final" if name == "f" else f"stage {name}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:+.1f}"

@@ -108,6 +108,15 @@ def metric_name(key: str) -> str:
     return capital(label(key))
 
 
+def metric_heading(key: str) -> str:
+    """The label of a metric with an arrow that says whether higher or lower is better.
+
+    >>> metric_heading("f1"), metric_heading("eopp1")
+    ('F1 ↑', 'Eopp1 ↓')
+    """
+    return f"{metric_name(key)} {'↑' if METRICS[key].higher_is_better else '↓'}"
+
+
 def label(key: str) -> str:
     """The label of a measure within a sentence.
 

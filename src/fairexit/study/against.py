@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 
 from fairexit.metrics.record import main_metrics
-from fairexit.report.vocabulary import metric_name
+from fairexit.report.vocabulary import metric_heading
 from fairexit.runs import Run
 from fairexit.study.collect import Pooled
 from fairexit.study.comparisons import Side
 from fairexit.study.drawn import Drawn
 from fairexit.study.folder import read_log
 from fairexit.study.outcomes import clipped_ends
-from fairexit.study.paper import common_name
 from fairexit.study.paper_tables import inactive, marked
 from fairexit.tables import Table, number
 from fairexit.training.log import kept_epoch
@@ -47,7 +46,7 @@ def against_others(
     for name, seeds in rows.items():
         baseline = named.get(name) or plain.get(exits_of(seeds), name)
         marks = [inactive([run for cell in seeds for run in cell.runs])]
-        marks.append(drawn.left_out.get(common_name(name), ""))
+        marks.append(drawn.left_out.get(name, ""))
         compared = baseline != name and baseline in rows
         record: dict[str, object] = {"row": name, "mark": ", ".join(filter(None, marks))}
         record |= {"against": baseline if compared else "", "seeds": len(seeds)}
@@ -73,9 +72,10 @@ def against_table(frame: pd.DataFrame) -> Table:
             for metric in main_metrics()
         ]
         rows.append([marked(row["row"], row["mark"]), row["against"], ratio, *probes, *differences])
-    columns = ["Method", "against", "Penalty / target", "Attribute read, first exit", "final exit"]
+    columns = ["Row", "against", "Penalty / target"]
+    columns += ["Attribute read, first exit", "Attribute read, final exit"]
     title = "Row against row, paired over seeds and test images (95 % intervals)"
-    return Table(title, [*columns, *map(metric_name, main_metrics())], rows, 2)
+    return Table(title, [*columns, *map(metric_heading, main_metrics())], rows, 2)
 
 
 def kept_row(run: Run) -> dict[str, float]:
@@ -137,7 +137,7 @@ def _penalty_and_probes(seeds: Sequence[Pooled]) -> dict[str, float]:
 
 def _differences(row: str, baseline: str, drawn: Drawn) -> dict[str, float]:
     """Metric -> mean difference over the common seeds, with the ends of its interval."""
-    weights = {Side(common_name(row)): 1.0, Side(common_name(baseline)): -1.0}
+    weights = {Side(row): 1.0, Side(baseline): -1.0}
     record: dict[str, float] = {}
     for metric in main_metrics() if drawn.seeds(weights) else ():
         interval = drawn.contrast(metric, weights).interval()

@@ -3,7 +3,7 @@
 They were written down before any answer was judged by them; docs/studies.md describes them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from fairexit.evaluation.evaluate import PRINTED_GAPS
 from fairexit.metrics.rates import AVERAGES
 from fairexit.study.collect import POLICY
 from fairexit.study.comparisons import FINAL, FIRST, Claim, Comparison, Pair, Side
-from fairexit.study.paper import COPIED, METHODS, Printed
+from fairexit.study.paper import COPIED, METHODS, Printed, common_name
 
 MARGINS = {
     "f1": 0.02,
@@ -35,25 +35,29 @@ GAP = "f1_gap"
 """F1 of the group that the paper calls privileged, minus that of the other."""
 
 
-def claims(paper: Printed | None, dataset: str, exits: Sequence[str]) -> list[Claim]:
+def claims(
+    paper: Printed | None, dataset: str, exits: Sequence[str], names: Mapping[str, str]
+) -> list[Claim]:
     """The claims for one dataset, except the sixth, which is about features.
 
     Args:
         paper: the printed numbers of the dataset; they give the direction of the seventh claim.
         dataset: name of the prepared data.
         exits: names of the exits of the multi-exit networks, the final one last.
+        names: common name of a row -> its name in the study, see `row_names`.
     """
     trusted = [name for name in METHODS if (dataset, name) not in COPIED]
-    listed = [_depth(), _exits(trusted), _unawareness(), _best(trusted), _theta(exits)]
+    listed = [_depth(names), _exits(trusted, names), _unawareness(names), _best(trusted, names)]
+    listed.append(_theta(exits, names))
     if paper is not None:
-        text = f"{paper.groups[0]} is the privileged group under ERM"
-        privilege = Comparison(GAP, ((Side("ERM"), None),), 1)
+        text = f"{paper.groups[0]} is the privileged group under {names['ERM']}"
+        privilege = Comparison(GAP, ((Side(names["ERM"]), None),), 1)
         listed.append(Claim(7, text, (privilege,), (privilege,)))
     return listed
 
 
-def _depth() -> Claim:
-    pair = (Side("ME-ERM", FINAL), Side("ME-ERM", FIRST))
+def _depth(names: Mapping[str, str]) -> Claim:
+    pair = (Side(names["ME-ERM"], FINAL), Side(names["ME-ERM"], FIRST))
     return Claim(
         1,
         "with depth accuracy rises and fairness falls",
@@ -63,14 +67,14 @@ def _depth() -> Claim:
     )
 
 
-def _exits(trusted: Sequence[str]) -> Claim:
-    names = [name for name in ("ERM", "HSIC", "MFD", "FairPrune") if name in trusted]
-    pairs = [(Side(f"ME-{name}"), Side(name)) for name in names]
-    pruned = [(Side("ME-FairPrune"), Side("FairPrune"))]
+def _exits(trusted: Sequence[str], names: Mapping[str, str]) -> Claim:
+    methods = [name for name in ("ERM", "HSIC", "MFD", "FairPrune") if name in trusted]
+    pairs = [(Side(names[f"ME-{name}"]), Side(names[name])) for name in methods]
+    pruned = [(Side(names["ME-FairPrune"]), Side(names["FairPrune"]))]
     return Claim(
         2,
-        "exits lower Eopp1 and Eodd at similar F1, raise FairPrune's accuracy scores and shrink "
-        "its group differences",
+        f"exits lower Eopp1 and Eodd at similar F1, raise {names['FairPrune']}'s accuracy scores "
+        "and shrink its group differences",
         (
             *_each(_lower, pairs, *FAIRNESS),
             *_each(_as_high, pairs, "f1"),
@@ -82,29 +86,30 @@ def _exits(trusted: Sequence[str]) -> Claim:
     )
 
 
-def _unawareness() -> Claim:
-    pair = (Side("ME-ERM"), Side("FairPrune"))
+def _unawareness(names: Mapping[str, str]) -> Claim:
+    pair = (Side(names["ME-ERM"]), Side(names["FairPrune"]))
     return Claim(
         3,
-        "ME-ERM, trained without the attribute, is as fair as FairPrune",
+        f"{names['ME-ERM']}, trained without the attribute, is as fair as {names['FairPrune']}",
         (*_each(_as_low, [pair], *FAIRNESS),),
         tuple(_as_low(metric, pair) for metric in FORMS),
     )
 
 
-def _best(trusted: Sequence[str]) -> Claim:
-    pairs = [(Side("ME-FairPrune"), Side(name)) for name in trusted if name != "ME-FairPrune"]
+def _best(trusted: Sequence[str], names: Mapping[str, str]) -> Claim:
+    best = names["ME-FairPrune"]
+    pairs = [(Side(best), Side(names[name])) for name in trusted if name != "ME-FairPrune"]
     return Claim(
         4,
-        "ME-FairPrune has the best Eopp1 and Eodd of all eight methods",
+        f"{best} has the best Eopp1 and Eodd of all eight methods",
         (*_each(_lower, pairs, *FAIRNESS),),
         # Better than one other method is not the best of all.
         tuple(replace(_lower(metric, *pairs), least=2) for metric in FORMS),
     )
 
 
-def _theta(exits: Sequence[str]) -> Claim:
-    policy = Side("ME-FairPrune")
+def _theta(exits: Sequence[str], names: Mapping[str, str]) -> Claim:
+    policy = Side(names["ME-FairPrune"])
     low, high, final = (policy._replace(exit_rule=r) for r in (LOW_THETA, HIGH_THETA, FINAL))
     single = [policy._replace(exit_rule=name) for name in exits]
     return Claim(
@@ -150,10 +155,10 @@ def _printed(paper: Printed, metric: str, a: Side, b: Side | None) -> float | No
     """The paper's a - b of one pair."""
     average = metric.removesuffix("_diff")
     if b is None:
-        first, second = (paper.value(a.row, group, "f1") for group in paper.groups)
+        first, second = (paper.value(common_name(a.row), g, "f1") for g in paper.groups)
     elif a.exit_rule == b.exit_rule == POLICY and average in (*AVERAGES, *PRINTED_GAPS):
         row = "avg" if metric == average else "diff"
-        first, second = (paper.value(side.row, row, average) for side in (a, b))
+        first, second = (paper.value(common_name(side.row), row, average) for side in (a, b))
     else:
         return None
     return None if first is None or second is None else first - second

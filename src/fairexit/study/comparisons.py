@@ -14,7 +14,7 @@ class Side(NamedTuple):
     """One side of a comparison: a row of the study, and how its exits answer.
 
     Attributes:
-        row: common name of the row.
+        row: its name in the study.
         exit_rule: "policy", "first exit", "final exit", an exit's name, or theta.
     """
 
@@ -54,10 +54,15 @@ class Comparison:
     least: int = 1
 
     def __str__(self) -> str:
+        return f"{self.metric}: {self.relation}"
+
+    @property
+    def relation(self) -> str:
+        """What is claimed of a and b, such as "HSIC < ERM"."""
         relation = RELATIONS[self.sign, self.margin > 0]
         within = f" (margin {self.margin:g})" if self.margin else ""
         first, second = (_mean_of([pair[i] for pair in self.pairs]) for i in (0, 1))
-        return f"{self.metric}: {first} {relation} {second}{within}"
+        return f"{first} {relation} {second}{within}"
 
     @property
     def sides(self) -> list[Side]:

@@ -1,8 +1,10 @@
 """The sixth claim: entanglement falls with depth."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,45 +23,67 @@ from fairexit.study.collect import Pooled
 from fairexit.study.comparisons import Claim, Comparison, Side
 from fairexit.study.deciding import Design
 from fairexit.study.outcomes import ClaimOutcome, Outcome, clipped_ends, corrected, outcome_of
-from fairexit.study.paper import ENTANGLED, FALLS, Printed, common_name
+from fairexit.study.paper import ENTANGLED, FALLS, Printed
 from fairexit.study.words import Direction, direction_of, word_of_all
+
+
+class Fall(NamedTuple):
+    """The change of SNNL with depth in S seeds, in nats.
+
+    Attributes:
+        change: mean change per position, (S,).
+        error: its standard error over images, (S,).
+        independent: the change that independence of features and label would give, (S,).
+        before: mean SNNL of all positions but the last, (S,).
+    """
+
+    change: NDArray[np.float64]
+    error: NDArray[np.float64]
+    independent: NDArray[np.float64]
+    before: NDArray[np.float64]
+
 
 NORMAL = ndtri((np.arange(1000) + 0.5) / 1000)
 """Draws of the standard normal distribution."""
 
 
 def entanglement_verdict(
-    pooled: Sequence[Pooled], paper: Printed | None, design: Design
+    pooled: Sequence[Pooled], paper: Printed | None, design: Design, names: Mapping[str, str]
 ) -> ClaimOutcome:
     """The verdict on the sixth claim, from the results of `fairexit entangle` in the runs."""
-    changes = {
-        row: _changes([cell for cell in pooled if common_name(cell.row) == row])
-        for row in ENTANGLED
-    }
-    keys = list(dict.fromkeys(key for by_key in changes.values() for key in by_key))
-    falls: dict[str, float | None] = {}
+    rows = [names[name] for name in ENTANGLED]
+    falls = {row: _falls([cell for cell in pooled if cell.row == row]) for row in rows}
+    keys = list(dict.fromkeys(key for by_key in falls.values() for key in by_key))
+    printed: dict[str, float | None] = {}
     if keys and paper is not None:
         backbone = pooled[0].runs[0].config.model.backbone
-        falls = {pooled[0].group: FALLS.get((paper.dataset, backbone))}
-    strict_level = 1 - (1 - LEVEL) / max(1, len(keys) * len(ENTANGLED))
+        printed = {pooled[0].group: FALLS.get((paper.dataset, backbone))}
+    strict_level = 1 - (1 - LEVEL) / max(1, len(keys) * len(rows))
     comparisons: list[Comparison] = []
     outcomes: list[Outcome | None] = []
     strict: list[Direction | None] = []
-    for row, (of, temperature) in product(ENTANGLED, keys):
-        metric = f"SNNL of {of}, change per stage, T {temperature:g}"
+    for row, (of, temperature) in product(rows, keys):
+        metric = f"SNNL of {of}, change per position in nats, T {temperature:g}"
         comparison = Comparison(metric, ((Side(row), None),), -1)
         comparisons.append(comparison)
-        if (of, temperature) not in changes[row]:
+        if (of, temperature) not in falls[row]:
             outcomes.append(None)
             strict.append(None)
             continue
-        change = mean_change(*changes[row][of, temperature])
-        means = (float(change.point), math.nan)
-        outcomes.append(
-            outcome_of(comparison, change, means=means, printed=falls.get(of), design=design)
+        fall = falls[row][of, temperature]
+        change, relative = mean_change(fall.change, fall.error), printed.get(of)
+        outcome = outcome_of(
+            comparison,
+            change,
+            means=(float(change.point), math.nan),
+            # The paper prints the change relative to the position before.
+            printed=None if relative is None else relative * float(fall.before.mean()),
+            design=design,
+            limit=math.inf,
         )
+        outcomes.append(replace(outcome, independent=float(fall.independent.mean())))
         decided = change.variance.number > 1
-        ends = clipped_ends(change.interval(strict_level))
+        ends = clipped_ends(change.interval(strict_level), math.inf)
         strict.append(direction_of(*ends, sign=-1) if decided else "open")
     text = "SNNL of the attribute, and of the target, falls with depth"
     verdict = word_of_all([o.direction if o else None for o in outcomes], strict)
@@ -86,18 +110,24 @@ def measured(seeds: Sequence[Pooled]) -> list[Entanglement]:
     return entanglements
 
 
-def _changes(
-    seeds: Sequence[Pooled],
-) -> dict[tuple[str, float], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """(Label, temperature) -> mean change per stage of each seed and its standard error, (S,)."""
+def _falls(seeds: Sequence[Pooled]) -> dict[tuple[str, float], Fall]:
+    """(Label, temperature) -> the change of SNNL with depth in each seed."""
     entanglements = measured(seeds)
     if not entanglements:
         return {}
     mean_over_runs(entanglements)  # refuses runs that were measured with different settings
-    means = [e.rows[e.rows["position"] == MEAN] for e in entanglements]
-    values = [np.stack([rows[key] for rows in means], 1) for key in ("change", "change_se")]
-    keys = zip(means[0]["of"], means[0]["temperature"], strict=True)
-    return {key: (values[0][i], values[1][i]) for i, key in enumerate(keys)}
+    falls = {}
+    for key in entanglements[0].rows.groupby(["of", "temperature"], sort=False).groups:
+        parts = [e.rows.groupby(["of", "temperature"]).get_group(key) for e in entanglements]
+        means = [part[part["position"] == MEAN].iloc[0] for part in parts]
+        before = [part.loc[part["position"] != MEAN, "snnl"].iloc[:-1].mean() for part in parts]
+        falls[key] = Fall(
+            np.array([mean["change"] for mean in means]),
+            np.array([mean["change_se"] for mean in means]),
+            np.array([mean["independent_change"] for mean in means]),
+            np.array(before),
+        )
+    return falls
 
 
 def mean_change(changes: NDArray[np.float64], errors: NDArray[np.float64]) -> Contrast:
@@ -107,7 +137,7 @@ def mean_change(changes: NDArray[np.float64], errors: NDArray[np.float64]) -> Co
     in both the errors and the spread over seeds, as in `fairexit.stats.seeds.half_width`.
 
     Args:
-        changes: mean change per stage of each seed, (S,).
+        changes: mean change per position of each seed, (S,).
         errors: their standard errors over images, which the seeds share, (S,).
     """
     number, error = len(changes), float(errors.mean())

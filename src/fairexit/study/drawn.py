@@ -17,7 +17,7 @@ from fairexit.study.claims import GAP
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.comparisons import FINAL, FIRST, Claim, Side
 from fairexit.study.left_out import rows_left_out
-from fairexit.study.paper import Printed, common_name
+from fairexit.study.paper import Printed
 
 DRAWS = 2000
 GAP_DRAWS = 400
@@ -30,7 +30,7 @@ class Drawn:
     Attributes:
         pairs: the draws; a model is a side of a comparison with one seed.
         models: (side, seed) -> its model.
-        left_out: common name of a row that takes no part in any claim -> the reason.
+        left_out: a row that takes no part in any claim -> the reason.
         unchecked: rows whose F1 could not be compared, as ERM with the same exits was not run.
         images: number of test images.
     """
@@ -121,7 +121,7 @@ def draw_sides(
         measures: name of a metric -> its function.
         plant: whether gaps are planted, so that contrasts of gaps know their power.
     """
-    cells = {(common_name(cell.row), cell.seed): cell for cell in pooled}
+    cells = {(cell.row, cell.seed): cell for cell in pooled}
     every = dict.fromkeys([*(Side(row) for row, _ in cells), *sides])
     answers: dict[tuple[str, int, str | float], NDArray[np.int64]] = {}
     models: dict[tuple[Side, int], int] = {}

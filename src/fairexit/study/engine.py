@@ -19,6 +19,7 @@ from fairexit.files import folder_lock
 from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
 from fairexit.study.plan import Planned, Study
+from fairexit.study.run_groups import describe
 from fairexit.study.wording import preparation_setting
 
 T = TypeVar("T")
@@ -83,6 +84,9 @@ def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict
     with _Progress(study, folder, workers) as progress:
         states = folder.states(study)
         done = [name for name, state in states.items() if state.phase == "done"]
+        refused = [run for run in study.runs if states[run.name].phase == "refused"]
+        if refused:
+            progress.line(f"refused: {describe(refused, study)}")
         for warning in _warnings(run for run in study.runs if states[run.name].phase in TO_TRAIN):
             progress.line(warning)
         for batch in study.batches(workers, done):
@@ -96,7 +100,7 @@ def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict
                     failed[run.name] = f"not run, it needs {missing[0]}"
                 elif state.phase != "done":
                     jobs.append(folder.job(run, study, threads))
-                if run.name in failed:
+                if run.name in failed and run not in refused:
                     progress.line(f"{run.name}: {failed[run.name]}")
             for job, error, seconds in map_runs(call, jobs, workers):
                 values: dict[str, Any] = {"error": error}

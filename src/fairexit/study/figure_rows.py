@@ -49,9 +49,9 @@ def figure_sides(pooled: Sequence[Pooled], rows: Sequence[str] = ()) -> list[Sid
     """What Figures 2a and 2b compare: each theta, each exit and the policy of their rows."""
     sides = []
     for row in figure_rows(pooled, rows):
-        name, exits = common_name(row), cells_of(pooled, row)[0].exit_names
+        exits = cells_of(pooled, row)[0].exit_names
         rules: list[str | float] = [*THETAS, *exits[:-1], FINAL]
-        sides += [Side(name), *(Side(name, rule) for rule in rules)]
+        sides += [Side(row), *(Side(row, rule) for rule in rules)]
     return sides
 
 

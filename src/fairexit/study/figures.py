@@ -19,7 +19,6 @@ from fairexit.study.depth import measured
 from fairexit.study.drawn import Drawn, draw_sides
 from fairexit.study.figure_rows import THETAS, cells_of, figure_rows, figure_sides, measure_of
 from fairexit.study.figure_text import caption
-from fairexit.study.paper import common_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,8 +77,8 @@ def theta_figure(cells: Sequence[Pooled], drawn: Drawn, title: str) -> "Figure":
         drawn: draws of the sides of the figure, see `figure_sides`.
         title: name of the dataset.
     """
-    row = common_name(cells[0].row)
-    figure, panels = _panels(f"{title}: {cells[0].row} over theta", caption(cells, over_theta=True))
+    row = cells[0].row
+    figure, panels = _panels(f"{title}: {row} over theta", caption(cells, over_theta=True))
     x = _position(THETAS)
     final = x[-1] + GAP_TO_FINAL
     for panel, names in zip(panels, _panel_metrics(), strict=True):
@@ -103,8 +102,8 @@ def theta_figure(cells: Sequence[Pooled], drawn: Drawn, title: str) -> "Figure":
 
 def exit_figure(cells: Sequence[Pooled], drawn: Drawn, title: str) -> "Figure":
     """Each exit alone, and the policy (Fig. 2b), with intervals; arguments as for 2a."""
-    row, names = common_name(cells[0].row), cells[0].exit_names
-    figure, panels = _panels(f"{title}: {cells[0].row} by exit", caption(cells, over_theta=False))
+    row, names = cells[0].row, cells[0].exit_names
+    figure, panels = _panels(f"{title}: {row} by exit", caption(cells, over_theta=False))
     sides = [Side(row, FINAL if name == names[-1] else name) for name in names]
     sides.append(Side(row, POLICY))
     labels = [

@@ -145,7 +145,9 @@ class Folder:
             if run.finished:
                 _check(open_run(run.path), self.config(planned))
         except UserError as error:
-            return State("refused", error.render(run_setting), epochs)
+            # Runs that are refused for the same reason have the same note.
+            note = error.render(run_setting).replace(f"{run.path} ", "its folder ")
+            return State("refused", note, epochs)
         if not run.finished:
             done, note = len(read_log(run)), status.get("error", "")
             if not planned.config.data.path.is_dir() and planned.dataset not in study.prepare:

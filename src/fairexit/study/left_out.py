@@ -7,7 +7,7 @@ import numpy as np
 from fairexit.metrics.collapse import COLLAPSED, MARK, main_answer_share
 from fairexit.study.claims import MARGINS
 from fairexit.study.collect import POLICY, Pooled
-from fairexit.study.paper import common_name
+from fairexit.study.paper import row_names
 
 
 def rows_left_out(pooled: Sequence[Pooled]) -> tuple[dict[str, str], list[str]]:
@@ -19,15 +19,15 @@ def rows_left_out(pooled: Sequence[Pooled]) -> tuple[dict[str, str], list[str]]:
     Args:
         pooled: the cells of one dataset.
     Returns:
-        Common name of the row -> the reason, and the rows whose F1 could not be compared because
+        Row -> the reason, and the rows whose F1 could not be compared because
         ERM with the same exits was not run.
     """
     rows: dict[str, dict[int, Pooled]] = {}
     for cell in pooled:
-        rows.setdefault(common_name(cell.row), {})[cell.seed] = cell
-    reasons, unchecked = {}, []
+        rows.setdefault(cell.row, {})[cell.seed] = cell
+    names, reasons, unchecked = row_names(rows), {}, []
     for name, cells in rows.items():
-        erm = "ME-ERM" if name.startswith("ME-") else "ERM"
+        erm = names["ME-ERM" if name.startswith("ME-") else "ERM"]
         loss = _f1_loss(cells, rows.get(erm, {}))
         reason = _collapse(cells.values())
         if not reason and loss is None:

@@ -58,8 +58,7 @@ def settings_note(study: Study, pooled: Sequence[Pooled]) -> str:
     listed, folds = ", ".join(map(str, seeds)), len(pooled[0].runs)
     over = f"Mean ± standard deviation over the seeds {listed}" if len(seeds) > 1 else "One seed"
     sentences = [
-        f"{over}; * marks the best mean of the rows that have all seeds, did not collapse and had "
-        f"an effect; paper: the printed number. {len(pooled[0].ids)} "
+        f"{over}. {len(pooled[0].ids)} "
         + (f"images, each answered out of fold ({folds} folds)." if folds > 1 else "test images."),
         f"Each method: {_budget(pooled[0])} on validation, theta"
         + " of each exit" * choice.per_exit

@@ -34,6 +34,8 @@ class Outcome:
         power: the share of studies of this design that show the printed difference; None where
             nothing is printed, or it is within the margin or in the other direction.
         decides: what would show the printed difference; None likewise.
+        independent: of the entanglement with a label, the change that independence of features and
+            label would give; None for other metrics.
     """
 
     comparison: Comparison
@@ -49,6 +51,7 @@ class Outcome:
     paper: float | None
     power: float | None
     decides: Decides | None
+    independent: float | None = None
 
     @property
     def direction(self) -> Direction:
@@ -106,6 +109,7 @@ def outcome_of(
     means: tuple[float, float] = (math.nan, math.nan),
     printed: float | None,
     design: Design,
+    limit: float = 1.0,
 ) -> Outcome:
     """The outcome of a comparison.
 
@@ -116,9 +120,10 @@ def outcome_of(
         means: a and b.
         printed: the paper's a - b.
         design: the study's data.
+        limit: the largest possible difference.
     """
     sign, seeds = comparison.sign, contrast.variance.number
-    low, high = clipped_ends(contrast.interval(level))
+    low, high = clipped_ends(contrast.interval(level), limit)
     power, way = None, None
     effect = math.nan if printed is None else sign * printed + comparison.margin
     if effect > 0:
@@ -148,9 +153,9 @@ def corrected(outcomes: Iterable[Outcome | None]) -> tuple[Outcome | None, ...]:
     return tuple(o and replace(o, p_value=float(p)) for o, p in zip(parts, p_values, strict=True))
 
 
-def clipped_ends(interval: Interval) -> tuple[float, float]:
-    """The ends of an interval, limited to [-1, 1].
+def clipped_ends(interval: Interval, limit: float = 1.0) -> tuple[float, float]:
+    """The ends of an interval, limited to [-limit, limit].
 
-    A difference of two metrics lies in this range; Student's t with few seeds exceeds it.
+    A difference of two metrics lies in [-1, 1]; Student's t with few seeds exceeds it.
     """
-    return max(float(interval.low), -1.0), min(float(interval.high), 1.0)
+    return max(float(interval.low), -limit), min(float(interval.high), limit)

@@ -1,16 +1,31 @@
 """The plan of a study: its runs, their states, and the time that they still take."""
 
-import os
-import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from fairexit.config import RunConfig
+from fairexit.study.calibration import calibrated, share_threads
 from fairexit.study.engine import time_left
-from fairexit.study.folder import VALIDATION, Folder
-from fairexit.study.plan import Study
+from fairexit.study.folder import Folder, State
+from fairexit.study.plan import Planned, Study
+from fairexit.study.run_groups import describe, grouped
 from fairexit.tables import Table
 
-WARM, TIMED = 1, 3
-"""Training steps before the timing starts, and timed steps."""
+
+@dataclass(frozen=True)
+class Overview:
+    """The plan of a study.
+
+    Attributes:
+        table: a line for each group of runs of the same row, state and notes; runs whose time is
+            unknown are one group, and so are those that are refused for the same reason.
+        total: runs that are done and that wait, and the time left, or why it is unknown.
+        can_calibrate: whether timing a few training steps would tell an unknown time.
+    """
+
+    table: Table
+    total: str
+    can_calibrate: bool
 
 
 def overview(
@@ -20,8 +35,8 @@ def overview(
     threads: int | None = None,
     *,
     calibrate: bool = False,
-) -> Table:
-    """A table of all runs, each with its state and the time that it still takes.
+) -> Overview:
+    """All runs, their states, and the time that they still take.
 
     Args:
         study: the study.
@@ -32,28 +47,76 @@ def overview(
     """
     states = [*folder.states(study).values()]
     costs = folder.costs(study.runs, states)
-    timed: dict[tuple[str, str], float] = {}
-    rows = []
-    for i, (run, state) in enumerate(zip(study.runs, states, strict=True)):
-        if calibrate and costs[i] is None and run.start is None:
-            key = (run.dataset, run.row)
-            if key not in timed:
-                timed[key] = seconds_per_epoch(run.config, share_threads(workers, threads))
-            costs[i] = timed[key] * (run.epochs - state.epochs)
-        progress = (
-            f"started ({state.epochs} of {run.epochs} epochs)"
-            if state.phase == "started"
-            else state.phase
+    if calibrate:
+        costs = calibrated(study, states, costs, share_threads(workers, threads))
+    notes = [_note(run, state) for run, state in zip(study.runs, states, strict=True)]
+    groups = grouped(
+        note if cost is None or state.phase == "refused" else (run.dataset, run.row, note)
+        for run, state, note, cost in zip(study.runs, states, notes, costs, strict=True)
+    )
+    rows = [
+        _line([study.runs[i] for i in at], [costs[i] for i in at], notes[at[0]], study)
+        for at in groups.values()
+    ]
+    unknown = [run for run, cost in zip(study.runs, costs, strict=True) if cost is None]
+    return Overview(
+        Table("Runs of the study", ["Runs", "Need", "State", "Time left"], rows, 3),
+        _total(states, costs, unknown, workers),
+        any(run.start is None for run in unknown),
+    )
+
+
+def _note(run: Planned, state: State) -> str:
+    progress = (
+        f"started ({state.epochs} of {run.epochs} epochs)"
+        if state.phase == "started"
+        else state.phase
+    )
+    return f"{progress}: {state.note}" if state.note else progress
+
+
+def _line(
+    runs: Sequence[Planned], costs: Sequence[float | None], note: str, study: Study
+) -> list[str]:
+    """The cells of a group of runs."""
+    rows = {run.name: run.row for run in study.runs}
+    needed = dict.fromkeys(rows[name] or name for run in runs for name in run.needs)
+    known = [cost for cost in costs if cost is not None]
+    left = time_left(known, 1) if any(known) else ""
+    return [
+        describe(runs, study),
+        ", ".join(needed),
+        note,
+        left if len(known) == len(costs) else "unknown",
+    ]
+
+
+def _total(
+    states: Sequence[State],
+    costs: Sequence[float | None],
+    unknown: Sequence[Planned],
+    workers: int,
+) -> str:
+    """Runs that are done and that wait, and the time left, or why it is unknown."""
+    phases = Counter(state.phase for state in states)
+    done, refused = phases["done"], phases["refused"]
+    parts = [f"{done} of {len(states)} runs done, {len(states) - done - refused} waiting"]
+    parts += [f"{refused} refused"] if refused else []
+    known = [cost for cost in costs if cost is not None]
+    if any(known) or not unknown:
+        parts.append(f"{time_left(known, workers)} left with {workers} at a time")
+    trainings = sum(run.start is None for run in unknown)
+    if trainings:
+        parts.append(f"time unknown for {_count(trainings)} to train, as none like that has begun")
+    if others := len(unknown) - trainings:
+        parts.append(
+            f"time unknown for {_count(others)} to prune or refit until one of the row is done"
         )
-        note = f"{progress}: {state.note}" if state.note else progress
-        cost = costs[i]
-        left = "unknown" if cost is None else time_left([cost], 1) if cost else ""
-        rows.append([run.name, ", ".join(run.needs), note, left])
-    done, refused = (sum(state.phase == phase for state in states) for phase in ("done", "refused"))
-    total = time_left(costs, workers)
-    title = f"{done} of {len(rows)} runs done; {total} left with {workers} at a time"
-    title += f"; {refused} refused" if refused else ""
-    return Table(title, ["Run", "needs", "State", "Time left"], rows, 3)
+    return "; ".join(parts)
+
+
+def _count(number: int) -> str:
+    return f"{number} run{'s' * (number > 1)}"
 
 
 def image_sentences(study: Study) -> list[str]:
@@ -67,61 +130,3 @@ def image_sentences(study: Study) -> list[str]:
             else f"{dataset}: one test split; data in folds would test every image"
         )
     return sentences
-
-
-def share_threads(workers: int, threads: int | None) -> int:
-    """CPU threads of each run: those given, else an equal share of all."""
-    return threads or max(1, (os.cpu_count() or 1) // workers)
-
-
-def seconds_per_epoch(config: RunConfig, threads: int) -> float:
-    """Seconds of a training epoch, estimated from a few steps.
-
-    A method's teacher is an untrained network. Nothing runs at the same time, so on a CPU several
-    workers take a little longer than this.
-
-    Args:
-        config: a run's settings.
-        threads: CPU threads.
-    Raises:
-        UserError: the data are absent.
-    """
-    import torch
-
-    from fairexit.data.augment import Augment
-    from fairexit.data.loaders import Loader
-    from fairexit.data.prepared import open_prepared
-    from fairexit.inference.predict import choose_device
-    from fairexit.methods import Distilled
-    from fairexit.training.optim import parameter_groups
-    from fairexit.training.optimizers import build_optimizer
-    from fairexit.training.setup import build
-
-    data = open_prepared(config.data.path)
-    task, device = data.task(config.data.group), choose_device(config.train.device)
-    method = build(config, task, data.size).to(device)
-    rows = data.rows("train", config.data.fold)
-    loader = Loader(data, rows, task.group, batch_size=config.train.batch_size, device=device)
-    method.begin(loader.labels, loader.groups, loader.expected_draws(config.data.sampling))
-    if isinstance(method, Distilled):
-        method.set_teacher(build(config, task, data.size).net.to(device))
-    batches = loader.training(Augment(config.data.augment, 0), config.data.sampling, 0, 0)
-    method.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(parameter_groups(method, config.train), config.train, device)
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(config.train.precision)
-    began, steps, threads_before = time.perf_counter(), 0, torch.get_num_threads()
-    torch.set_num_threads(threads)
-    for step, batch in zip(range(WARM + TIMED), batches, strict=False):
-        if step == WARM:
-            began, steps = time.perf_counter(), 0
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            total = method(batch).total
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        steps += 1
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    seconds = (time.perf_counter() - began) / steps
-    torch.set_num_threads(threads_before)
-    return seconds * loader.steps() * VALIDATION

@@ -1,5 +1,6 @@
-"""The printed numbers of Chiu et al. 2023."""
+"""The printed numbers of Chiu et al. 2023, and how the rows of a study are matched to them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,6 +12,8 @@ from fairexit.evaluation.evaluate import PRINTED_GAPS
 ERM_NAMES = ("ResNet18", "VGG-11")
 METHODS = ("ERM", "AdvConf", "AdvRev", "DomainIndep", "HSIC", "MFD", "FairPrune", "ME-FairPrune")
 """The eight rows of Tables 1 and 2; ERM is printed under the backbone's name."""
+CLAIMED = (*METHODS, "ME-ERM", "ME-HSIC", "ME-MFD")
+"""Common names of the rows that the claims compare."""
 COPIED = {("fitzpatrick17k", "MFD")}
 """Printed rows that repeat another method's numbers; no claim is judged by them."""
 ENTANGLED = ("ERM", "ME-ERM")
@@ -35,7 +38,8 @@ class Printed:
         backbone: name as in `create_model`.
         tables: numbers of the table of methods and of the table of pairs.
         groups: the privileged group first.
-        frame: rows of `paper_tables.csv`, methods under their common names.
+        frame: rows of `paper_tables.csv`: `printed_as` is the method as the paper prints it, and
+            `method` its common name.
     """
 
     dataset: str
@@ -56,17 +60,10 @@ class Printed:
         rows = self.frame[(self.frame["method"] == method) & (self.frame["row"] == printed_row)]
         return float(rows[metric].iloc[0]) if len(rows) else None
 
-
-def paper_name(row: str, backbone: str) -> str:
-    """A row's name as the paper prints it.
-
-    >>> paper_name("ME-ERM", "vgg11")
-    'ME-VGG-11'
-    """
-    names = {"resnet18": "ResNet18", "vgg11": "VGG-11"}
-    if row.removeprefix("ME-") != "ERM" or backbone not in names:
-        return row
-    return row.replace("ERM", names[backbone])
+    def name(self, method: str) -> str:
+        """The paper's name of a method (common name); "" for one without printed numbers."""
+        names = self.frame.loc[self.frame["method"] == method, "printed_as"]
+        return str(names.iloc[0]) if len(names) else ""
 
 
 def common_name(row: str) -> str:
@@ -77,6 +74,17 @@ def common_name(row: str) -> str:
     """
     exits, name = ("ME-", row[3:]) if row.startswith("ME-") else ("", row)
     return exits + ("ERM" if name in ERM_NAMES else name)
+
+
+def row_names(rows: Iterable[str]) -> dict[str, str]:
+    """Common name -> the row's name in the study, by which all of its results call it.
+
+    A row of the claims that the study lacks keeps its common name.
+
+    >>> row_names(["ResNet18"])["ERM"], row_names(["ResNet18"])["ME-ERM"]
+    ('ResNet18', 'ME-ERM')
+    """
+    return {name: name for name in CLAIMED} | {common_name(row): row for row in rows}
 
 
 @cache
@@ -94,5 +102,5 @@ def printed(dataset: str, attribute: str) -> Printed | None:
         return None
     tables = tuple(frame["table"].unique())
     groups = tuple(row for row in frame["row"].unique() if row not in ("avg", "diff"))
-    frame = frame.assign(method=frame["method"].map(common_name))
+    frame = frame.assign(printed_as=frame["method"], method=frame["method"].map(common_name))
     return Printed(dataset, frame["backbone"].iloc[0], (tables[0], tables[1]), groups, frame)

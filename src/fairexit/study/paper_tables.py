@@ -11,13 +11,13 @@ import pandas as pd
 from fairexit.csv_files import write_csv
 from fairexit.evaluation.evaluate import PRINTED_GAPS, TABLE_GAPS
 from fairexit.files import write_atomically
+from fairexit.latex import latex
 from fairexit.metrics.rates import AVERAGES
-from fairexit.metrics.record import METRICS
-from fairexit.report.vocabulary import metric_name
+from fairexit.report.vocabulary import metric_heading
 from fairexit.runs import Run
 from fairexit.study.collect import Pooled
 from fairexit.study.left_out import collapse_mark
-from fairexit.study.paper import Printed, common_name, paper_name
+from fairexit.study.paper import Printed, common_name
 from fairexit.tables import BEST, Table
 
 PRINTED = (*AVERAGES, *PRINTED_GAPS)
@@ -29,36 +29,38 @@ DIGITS = {"eopp0": 4}
 
 
 def paper_frame(pooled: Sequence[Pooled], printed: Printed | None) -> pd.DataFrame:
-    """The paper's table: for each method a row for each group, avg and diff.
+    """The paper's table: for each row of the study a line for each group, avg and diff.
 
-    Columns: `method` (as the study calls it), `row`, `seeds`, and for each metric `<metric>`,
+    Columns: `row`, `mark` (see `row_mark`), `printed_as` (the paper's name of the row, if the paper
+    has a table), `group` (a group, avg or diff), `seeds`, and for each metric `<metric>`,
     `<metric>_sd`, `<metric>_paper` (if the paper prints it), `<metric>_best` (whether it is the
-    best mean of the compared methods). The gaps are in the first row of a method. Methods are
-    compared if they have all seeds of the table, and are neither collapsed nor inactive in all
-    runs; with fewer than two of them none is the best.
+    best mean of the compared rows). The gaps are in the first line of a row. Rows are compared if
+    they have all seeds of the table, and are neither collapsed nor inactive in all runs; with fewer
+    than two of them none is the best.
     """
     by_row: dict[str, list[Pooled]] = {}
     for cell in pooled:
         by_row.setdefault(cell.row, []).append(cell)
-    rows = []
+    lines = []
     compared = {name for name, cells in by_row.items() if _is_compared(cells, pooled)}
     for name, seeds in by_row.items():
         groups = seeds[0].group_names
         if printed is not None:
             groups = tuple(sorted(groups, key=printed.groups.index))
-        label = paper_name(name, seeds[0].runs[0].config.model.backbone)
-        label = marked(label, row_mark(seeds))
-        for row in (*groups, "avg", "diff"):
-            record: dict[str, object] = {"method": label, "row": row, "seeds": len(seeds)}
-            for metric in COLUMNS if row == groups[0] else AVERAGES:
-                key = metric if row == "avg" or metric in TABLE_GAPS else f"{metric}/{row}"
-                values = [s.values[f"{metric}_diff" if row == "diff" else key][0] for s in seeds]
+        names: dict[str, object] = {"row": name, "mark": row_mark(seeds)}
+        if printed is not None:
+            names["printed_as"] = printed.name(common_name(name))
+        for group in (*groups, "avg", "diff"):
+            record = {**names, "group": group, "seeds": len(seeds)}
+            for metric in COLUMNS if group == groups[0] else AVERAGES:
+                key = metric if group == "avg" or metric in TABLE_GAPS else f"{metric}/{group}"
+                values = [s.values[f"{metric}_diff" if group == "diff" else key][0] for s in seeds]
                 record[metric] = np.mean(values)
                 record[f"{metric}_sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
                 if printed is not None and metric in PRINTED:
-                    record[f"{metric}_paper"] = printed.value(common_name(name), row, metric)
-            rows.append(record | {"is_compared": len(compared) > 1 and name in compared})
-    return _with_best(pd.DataFrame(rows))
+                    record[f"{metric}_paper"] = printed.value(common_name(name), group, metric)
+            lines.append(record | {"is_compared": len(compared) > 1 and name in compared})
+    return _with_best(pd.DataFrame(lines))
 
 
 def row_mark(cells: Sequence[Pooled]) -> str:
@@ -88,15 +90,15 @@ def marked(name: str, mark: str) -> str:
 
 
 def _with_best(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mark the best mean of the compared methods: highest avg, lowest diff and gaps."""
+    """Mark the best mean of the compared rows: highest avg, lowest diff and gaps."""
     compared = frame.pop("is_compared")
     for metric in COLUMNS:
         best = pd.Series(False, index=frame.index)
         if metric in TABLE_GAPS:
             best |= compared & (frame[metric] == frame.loc[compared, metric].min())
         else:
-            for row, pick in (("avg", "max"), ("diff", "min")):
-                selected = compared & (frame["row"] == row)
+            for group, pick in (("avg", "max"), ("diff", "min")):
+                selected = compared & (frame["group"] == group)
                 best |= selected & (frame[metric] == getattr(frame.loc[selected, metric], pick)())
         frame[f"{metric}_best"] = best
     return frame
@@ -131,7 +133,7 @@ def write_tables(
         title: begins the title of each table.
         note: text under each table.
     Returns:
-        The tables, and the notes under them.
+        The tables, and the texts under them.
     """
     names = [f"table{t}" for t in printed.tables] if printed else ["methods", "exits"]
     subjects = ("methods", "with and without exits", "other rows")
@@ -142,73 +144,76 @@ def write_tables(
             frame = paper_frame(part, paper)
             number = f" (paper: Table {name.removeprefix('table')})" if paper else ""
             heading = f"{title}: {subject}{number}"
-            table = markdown_table(frame, heading, part[0].group)
-            text = f"# {heading}\n\n{table.to_markdown()}\n{note}\n"
+            table = paper_table(frame, heading, part[0].group)
+            under = f"{legend(frame)} {note}"
+            text = f"# {heading}\n\n{table.to_markdown()}\n{under}"
             write_atomically(folder / f"{name}.md", text)
-            label = f"tab:{folder.name}-{name}"
-            text = latex(frame, heading, part[0].group, label=label, note=note)
+            printable = paper_table(frame, heading, part[0].group, brackets=True)
+            notes = [legend(frame, brackets=True), note]
+            text = latex(printable, f"tab:{folder.name}-{name}", notes)
             write_atomically(folder / f"{name}.tex", text)
             write_csv(folder / f"{name}.csv", frame)
-            written.append((table, note))
+            written.append((table, under))
     return written
 
 
-def markdown_table(frame: pd.DataFrame, title: str, group: str) -> Table:
-    """The frame as a table for Markdown and terminals; each printed number follows ours."""
-    columns = ["Method", group]
-    for metric in COLUMNS:
-        name = metric_name(metric)
-        columns += [name, "paper"] if f"{metric}_paper" in frame else [name]
-    rows = []
-    for _, first, row in _lines(frame):
-        pairs = [_pair(row, metric, " ± ") for metric in COLUMNS]
-        cells = [cell for pair in pairs for cell in pair]
-        rows.append([row["method"] if first else "", row["row"], *cells])
-    return Table(title, columns, rows, 2)
-
-
-def latex(frame: pd.DataFrame, title: str, group: str, *, label: str, note: str) -> str:
-    """The frame as a LaTeX table: best values are bold, printed ones in brackets.
+def paper_table(frame: pd.DataFrame, title: str, group: str, *, brackets: bool = False) -> Table:
+    """The frame as a table.
 
     Args:
         frame: as `paper_frame` returns it.
-        title: the caption.
+        title: the title.
         group: name of the sensitive attribute.
-        label: what `\\ref` refers to.
-        note: text under the table.
+        brackets: whether a printed number stands in brackets behind ours, or in a column of its
+            own.
     """
+    columns = ["Row", group]
+    for metric in COLUMNS:
+        apart = f"{metric}_paper" in frame and not brackets
+        columns += [metric_heading(metric), "paper"] if apart else [metric_heading(metric)]
     rows = []
-    for _, first, row in _lines(frame):
-        cells = [row["method"] if first else "", row["row"]]
+    for cells, line in _lines(frame):
         for metric in COLUMNS:
-            ours, *paper = _pair(row, metric, " ± ")
-            printed = f" ({paper[0]})" if paper and paper[0] else ""
-            is_best = ours.endswith(BEST)
-            cells.append(ours.removesuffix(BEST).rstrip() + printed + f" {BEST}" * is_best)
+            ours, *paper = _pair(line, metric)
+            if brackets:
+                bold = ours.endswith(BEST)
+                ours = ours.removesuffix(BEST).rstrip()
+                ours += f" ({paper[0]})" if paper and paper[0] else ""
+                cells.append(f"{ours} {BEST}" if bold else ours)
+            else:
+                cells += [ours, *paper]
         rows.append(cells)
-    columns = ["Method", group]
-    columns += [f"{metric_name(m)} {'↑' if METRICS[m].higher_is_better else '↓'}" for m in COLUMNS]
-    legend = (
-        "Bold: the best mean. Arrows: whether higher or lower is better; of a row diff lower is "
-        "always better. In brackets: the printed number. "
+    return Table(title, columns, rows, 2)
+
+
+def legend(frame: pd.DataFrame, *, brackets: bool = False) -> str:
+    """What the marks of a table say; arguments as for `paper_table`."""
+    best = "In bold" if brackets else f"{BEST} marks"
+    text = (
+        f"{best}: the best mean of the rows that have all seeds, did not collapse and had an "
+        "effect. Arrows: whether higher or lower is better; of a line diff lower is always better."
     )
-    table = Table(title, columns, rows, 2)
-    return table.to_latex(label, legend + note.replace("* marks", "bold is"))
+    if "f1_paper" in frame:
+        text += f" {'In brackets' if brackets else 'paper'}: the printed number."
+    return text
 
 
-def _lines(frame: pd.DataFrame) -> Iterator[tuple[int, bool, "pd.Series[Any]"]]:
-    """Each row, with whether it is its method's first."""
-    first = frame["method"].ne(frame["method"].shift())
-    for i, row in frame.iterrows():
-        yield i, bool(first[i]), row
+def _lines(frame: pd.DataFrame) -> Iterator[tuple[list[str], "pd.Series[Any]"]]:
+    """Each line with its first two cells: the row, where it begins, and the group."""
+    first = frame["row"].ne(frame["row"].shift())
+    for i, line in frame.iterrows():
+        printed_as = line.get("printed_as", "")
+        paper = f"paper: {printed_as}" if printed_as not in ("", line["row"]) else ""
+        notes = ", ".join(filter(None, (paper, line["mark"])))
+        yield [marked(line["row"], notes) if first[i] else "", line["group"]], line
 
 
-def _pair(row: "pd.Series[Any]", metric: str, plus: str) -> list[str]:
+def _pair(row: "pd.Series[Any]", metric: str) -> list[str]:
     """Our number as text, and the printed one if the frame has printed numbers."""
     digits = DIGITS.get(metric, 3)
     ours, spread = row[metric], row[f"{metric}_sd"]
     text = "" if np.isnan(ours) else f"{ours:.{digits}f}"
-    text += "" if np.isnan(spread) else f"{plus}{spread:.{digits}f}"
+    text += "" if np.isnan(spread) else f" ± {spread:.{digits}f}"
     text += f" {BEST}" if row[f"{metric}_best"] else ""
     if f"{metric}_paper" not in row:
         return [text]

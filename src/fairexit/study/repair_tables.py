@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pandas as pd
 
 from fairexit.csv_files import write_csv
 from fairexit.files import write_atomically
-from fairexit.report.vocabulary import metric_name, p_value
+from fairexit.latex import latex
+from fairexit.report.vocabulary import metric_heading, metric_name, p_value
 from fairexit.study.against import cells_by_row
 from fairexit.study.cifar10s import agreement, orders, ranking_table
 from fairexit.study.claims import MARGINS
@@ -78,8 +80,10 @@ def write_repairs(
     if results:
         write_csv(folder / "repairs.csv", repair_frame(results, guess))
     labels = [f"tab:{folder.name}-repairs-{k}" for k, _ in enumerate(tables, start=1)]
-    latex = [t.to_latex(k, f"{head} {n}") for k, (t, n) in zip(labels, tables, strict=True)]
-    write_atomically(folder / "repairs.tex", "\n".join(latex))
+    named = [replace(table, title=f"{folder.name}: {table.title}") for table, _ in tables]
+    notes = [[head, text] if text else [head] for _, text in tables]
+    texts = [latex(*parts) for parts in zip(named, labels, notes, strict=True)]
+    write_atomically(folder / "repairs.tex", "\n".join(texts))
     return [(tables[0][0], head)]
 
 
@@ -145,7 +149,7 @@ def word_table(results: Sequence[Repair], title: str) -> Table:
         rows.append([_name(r), r.word, r.baseline.row, str(r.seeds), *numbers, *end])
     columns = ["Method", "Word", "Against", "Seeds"]
     for name in ("accuracy", "f1", PRIMARY):
-        columns += [metric_name(name), f"{metric_name(name)}, change"]
+        columns += [metric_heading(name), f"{metric_name(name)}, change"]
     columns += ["Closed", "p", "Attribute read"]
     return Table(title, columns, rows, 3)
 

@@ -17,7 +17,6 @@ from fairexit.study.drawn import Drawn
 from fairexit.study.folder import dataset_info
 from fairexit.study.left_out import collapse_mark
 from fairexit.study.outcomes import clipped_ends
-from fairexit.study.paper import common_name
 from fairexit.study.paper_tables import row_mark
 from fairexit.study.repair_rule import MEASURES, PRIMARY, Baseline, Change, Repair, with_words
 
@@ -60,7 +59,7 @@ def further_draws(pooled: Sequence[Pooled]) -> tuple[list[Side], dict[str, Measu
 
 def side_of(row: str, exit: str = POLICY) -> Side:
     """A row of the study, or one of its exits, as a side of comparisons."""
-    return Side(common_name(row), exit)
+    return Side(row, exit)
 
 
 def accuracy_of(group: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from fairexit.csv_files import write_csv
 from fairexit.errors import UserError
 from fairexit.files import folder_lock, write_atomically
+from fairexit.latex import latex
 from fairexit.plugins import portable
 from fairexit.study.against import against_others, against_table
 from fairexit.study.chance import chance
@@ -22,12 +23,18 @@ from fairexit.study.figures import write_figures
 from fairexit.study.folder import Folder, State
 from fairexit.study.notes import left_out_note, print_note, row_marks, settings_note
 from fairexit.study.outcomes import ClaimOutcome
-from fairexit.study.paper import printed
+from fairexit.study.paper import printed, row_names
 from fairexit.study.paper_tables import write_tables
 from fairexit.study.plan import Study
 from fairexit.study.repair_tables import write_repairs
 from fairexit.study.repairs import further_draws, planted_cause
-from fairexit.study.verdict_tables import chance_table, claim_table, outcome_table, verdict_frame
+from fairexit.study.verdict_tables import (
+    chance_table,
+    claim_table,
+    depth_table,
+    outcome_table,
+    verdict_frame,
+)
 from fairexit.study.verdicts import design_of, judge
 from fairexit.tables import Table
 
@@ -39,6 +46,18 @@ RULE = (
     "The word rests on the primary comparison and the condition; forms are those for which it is "
     "true. Intervals of a claim's two forms are of 97.5 % each, all others of 95 %. Smallest "
     "shown: the smallest true difference that 80 of 100 studies of this design show."
+)
+ARROWS = "Arrows: whether higher or lower is better."
+PRIMARY = (
+    "Intervals of the two forms of Eopp1 are of 97.5 % each, all others of 95 %. Lies: where the "
+    "interval lies, for the claim, against it, or open. Smallest shown: the smallest true "
+    "difference that 80 of 100 studies of this design show."
+)
+DEPTH = (
+    "SNNL: soft nearest neighbour loss; the change is its mean difference from one position to the "
+    "next, in nats per position. Change if independent: the same with permuted labels, of which "
+    "the features know nothing. A change near it says nothing of the label. The paper prints a "
+    "change relative to the position before, which is shown here in nats of our SNNL."
 )
 SECONDARY = (
     "Each interval is of 95 %; p-values are corrected together for each claim by Holm's method. "
@@ -110,7 +129,8 @@ def _write_dataset(
     note = print_note(pooled[0], paper) + settings_note(study, pooled)
     tables = write_tables(pooled, paper, folder=out, title=dataset, note=note)
     write_figures(pooled, folder=out, title=dataset, rows=figure_rows)
-    listed = claims(paper, data, exit_names(pooled))
+    names = row_names(study.rows)
+    listed = claims(paper, data, exit_names(pooled), names)
     planted = planted_cause(pooled)
     sides, measures = further_draws(pooled) if planted else ((), {})
     drawn = draw_study(pooled, listed, paper, further_sides=sides, further_measures=measures)
@@ -118,12 +138,13 @@ def _write_dataset(
     against = against_others(pooled, study.against, drawn)
     write_csv(out / "against.csv", against)
     table = against_table(against)
-    text = f"# {dataset}: {table.title}\n\n{table.to_markdown()}\n{note}"
+    text = f"# {dataset}: {table.title}\n\n{table.to_markdown()}\n{ARROWS} {note}"
     write_atomically(out / "against.md", text)
-    write_atomically(out / "against.tex", table.to_latex(f"tab:{dataset}-against", note))
+    _write_latex(out, "against", table, [ARROWS, note])
     if planted:
         tables += write_repairs(pooled, drawn, planted, folder=out, note=note)
-    results = judge(pooled, listed, drawn, paper=paper, design=design_of(pooled))
+    design = design_of(pooled)
+    results = judge(pooled, listed, drawn, paper=paper, design=design, names=names)
     verdicts = _write_verdicts(results, pooled, out, title=dataset, note=note)
     remark = f"{left_out_note(drawn)}Comparisons: {TABLES}/{dataset}/verdicts.md"
     return [*tables, (table, ""), (verdicts, remark)]
@@ -142,13 +163,34 @@ def _write_verdicts(
     write_csv(out / "verdicts.csv", frame)
     write_csv(out / "chance.csv", pd.DataFrame([asdict(row) for row in chances]))
     words = claim_table(results)
-    write_atomically(out / "claims.tex", words.to_latex(f"tab:{title}-claims", f"{RULE} {note}"))
     columns = ["claim", "text", *words.columns[2:]]
     write_csv(out / "claims.csv", pd.DataFrame(words.rows, columns=columns))
-    parts = [f"# {title}: the paper's claims\n\n{words.to_markdown()}\n{RULE} {note}"]
-    primary = outcome_table(frame, ("primary", "condition"), "Primary comparisons and conditions")
-    secondary = outcome_table(frame, ("secondary",), "Secondary comparisons")
-    for table, text in ((primary, ""), (secondary, SECONDARY), (chance_table(chances, marks), "")):
-        parts.append(f"## {table.title}\n\n{table.to_markdown()}" + f"\n{text}\n" * bool(text))
-    write_atomically(out / "verdicts.md", "\n".join(parts))
+    sixth = frame["claim"] == 6
+    first = frame["role"] != "secondary"
+    parts = {
+        "primary": (
+            outcome_table(frame[first], "Primary comparisons and conditions"),
+            f"{ARROWS} {PRIMARY}",
+        ),
+        "secondary": (
+            outcome_table(frame[~first & ~sixth], "Secondary comparisons"),
+            f"{ARROWS} {SECONDARY}",
+        ),
+        "entanglement": (depth_table(frame[sixth], "Entanglement by depth"), DEPTH),
+        "chance": (chance_table(chances, marks), ARROWS),
+    }
+    texts = [f"# {title}: the paper's claims\n\n{words.to_markdown()}\n{ARROWS} {RULE} {note}"]
+    _write_latex(out, "claims", words, [f"{ARROWS} {RULE}", note])
+    for name, (table, text) in parts.items():
+        if not table.rows:  # no entanglement was measured
+            continue
+        texts.append(f"## {table.title}\n\n{table.to_markdown()}\n{text}\n")
+        _write_latex(out, name, table, [text, note])
+    write_atomically(out / "verdicts.md", "\n".join(texts))
     return words
+
+
+def _write_latex(out: Path, name: str, table: Table, notes: Sequence[str]) -> None:
+    """Write a table of a dataset as LaTeX, its caption beginning with the dataset's name."""
+    captioned = replace(table, title=f"{out.name}: {table.title}")
+    write_atomically(out / f"{name}.tex", latex(captioned, f"tab:{out.name}-{name}", notes))

@@ -1,6 +1,6 @@
 """The verdict of a study on each claim: paired differences with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from fairexit.stats.seeds import LEVEL
@@ -23,6 +23,7 @@ def judge(
     *,
     paper: Printed | None,
     design: Design,
+    names: Mapping[str, str],
 ) -> list[ClaimOutcome]:
     """The verdict on each claim for one dataset, in the order of the claims.
 
@@ -32,9 +33,10 @@ def judge(
         drawn: the draws of these cells and claims.
         paper: the printed numbers of the dataset.
         design: the study's data.
+        names: common name of a row -> its name in the study, see `row_names`.
     """
     results = [_judge(claim, drawn, paper, design) for claim in claims]
-    results.append(entanglement_verdict(pooled, paper, design))
+    results.append(entanglement_verdict(pooled, paper, design, names))
     return sorted(results, key=lambda result: result.claim.number)
 
 
