@@ -324,15 +324,17 @@ def test_version(command):
 
 
 def test_the_demo_resumes(command, tmp_path):
-    words = ("demo", "--out", tmp_path / "d", "--images", 100, "--epochs", 1)
+    words = ("demo", "--out", tmp_path / "d", "--images", 700, "--epochs", 1)
     status, first, _ = command(*words)
     assert status == 0
     assert "multi-exit" in first
     page = (tmp_path / "d" / "index.html").read_text()
     assert "fairexit demo" in page
-    assert "Images by class and skin_tone" in page
+    assert "Images by class and camera" in page
+    assert "Repairs the planted cause?" in first
+    assert (tmp_path / "d" / "audit-domain-independent.html").is_file()
     assert command(*words)[1] == first
-    status, _, err = command("demo", "--out", tmp_path / "d", "--images", 90)
+    status, _, err = command("demo", "--out", tmp_path / "d", "--images", 800)
     assert status == 2
     assert "holds a demo with other settings" in err
 
