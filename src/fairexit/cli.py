@@ -43,7 +43,7 @@ COMMANDS = {
     "study": "Make every run of a grid, then tables, figures and verdicts on the paper's claims.",
     "tune": "Search for the best settings of a run on validation.",
     "report": "Write a self-contained page that compares runs.",
-    "demo": "Draw skin lesions, train with and without exits, and compare; nothing is downloaded.",
+    "demo": "Plant a cause of unfairness into drawn images, try to repair it, and audit it.",
     "config": "Show every setting of a run with its type, default, allowed values and explanation.",
     "list": "Show what can be chosen by name, with options and defaults.",
 }

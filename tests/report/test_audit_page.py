@@ -236,6 +236,8 @@ def test_entanglement_is_shown_where_it_was_measured():
                 "change": -0.03,
                 "change_low": -0.04,
                 "change_high": -0.02,
+                "independent": 3.2,
+                "independent_change": -0.01,
                 "entropy": 0.69,
             }
             for of in ("sex", "target")

@@ -20,7 +20,7 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of images and training.")] = 0,
 ) -> None:
-    """Plant a cause of unfairness into drawn images, try to repair it, and audit the result.
+    """Plant a cause of unfairness into drawn images, try to repair it, and audit it.
 
     Three networks are trained: a plain one, one with exits, and a domain-independent one. Nothing
     is downloaded.

@@ -45,6 +45,7 @@ _GIVEN = [p for p in inspect.signature(prune).parameters.values() if p.kind is n
 _SETTINGS = options_of(
     PruneConfig,
     group={"show_default": "the run's own"},
+    patience={"show_default": "none: walk all steps"},
     layers={"flag": "--layer", "show_default": "all of them"},
     finetune_lr={"show_default": "a tenth of the run's"},
     device={"callback": check_device},
