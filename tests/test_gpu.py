@@ -26,6 +26,7 @@ from fairexit.pruning.masks import load_masks
 from fairexit.training import checkpoint, fit
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
+from trained import KilledError
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
@@ -153,9 +154,6 @@ def test_every_method_in_half_precision(tiny, tmp_path, name, precision):
 
 
 def test_a_killed_run_goes_on(tiny, tmp_path, monkeypatch, trained):
-    class KilledError(Exception):
-        pass
-
     original = checkpoint.save_checkpoint
 
     def save(*args):

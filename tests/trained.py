@@ -49,11 +49,16 @@ def largest_difference(one, two):
     return max(float((a[k].double() - b[k].double()).abs().max()) for k in a)
 
 
+def same_weights(one, two):
+    """Whether two files have the same weights, bit for bit."""
+    a, b = load_file(one), load_file(two)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
 def same_runs(one, two):
     """Whether two runs have the same weights, bit for bit, and the same log but for the times."""
     for file in ("model.safetensors", "last.safetensors"):
-        a, b = load_file(one.path / file), load_file(two.path / file)
-        if a.keys() != b.keys() or not all(torch.equal(a[k], b[k]) for k in a):
+        if not same_weights(one.path / file, two.path / file):
             return False
     logs = [pd.read_csv(run.path / "log.csv") for run in (one, two)]
     timeless = [c for c in logs[0] if "seconds" not in c]

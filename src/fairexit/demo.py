@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairexit.api import audit, plant
-from fairexit.auditing.results import Paired
+from fairexit.auditing.gap_results import Paired
 from fairexit.auditing.settings import AuditSettings
 from fairexit.config_files import build_config
 from fairexit.data.datasets import datasets

@@ -16,6 +16,7 @@ from fairexit.models import create_model
 from fairexit.training import checkpoint
 from fairexit.training.fit import train
 from fairexit.types import Batch, Task
+from trained import KilledError
 
 TASK = Task(("a", "b", "c"), "tone", ("dark", "light"))
 NAMES = methods.names()
@@ -299,9 +300,6 @@ def test_training_resumes_bit_for_bit(tiny, tmp_path, monkeypatch, name):
     config = settings(tiny.path, method={"name": name}, train__epochs=2, train__batch_size=48)
     whole = train(config, tmp_path / "whole")
     original = checkpoint.save_checkpoint
-
-    class KilledError(Exception):
-        pass
 
     def save(run, *args):
         original(run, *args)

@@ -26,6 +26,7 @@ from fairexit.pruning.record import notes, path_table, sparsity_table
 from fairexit.pruning.saliency import Saliency
 from fairexit.runs import Run, open_run, read_record
 from fairexit.training.checkpoint import load_net
+from trained import KilledError
 
 PARTS = ["backbone.stages.0", "heads"]
 QUICK = {"images": 12, "chunk": 6, "steps": 2, "device": "cpu", "layers": PARTS}
@@ -158,10 +159,6 @@ def test_a_sweep_is_chosen_on_validation(tiny_run, tmp_path):
     zeros = sum(layer["zeros"] for layer in record["layers"])
     total = sum(layer["parameters"] for layer in record["layers"])
     assert zeros / total == pytest.approx(record["path"][best]["fraction"])
-
-
-class KilledError(Exception):
-    pass
 
 
 def killed_after(original):

@@ -25,6 +25,7 @@ from fairexit.pruning.path import (
     walk,
 )
 from fairexit.runs import Run
+from trained import KilledError
 
 
 def measured(f1, eodd):
@@ -150,10 +151,6 @@ def test_killed_after_any_step_it_goes_on(tmp_path):
     config = PruneConfig(ratio=0.8, steps=4, patience=4)
     answers = [measured(0.5, 0.1 - i / 100) for i in range(1, 5)]
     whole, weights, _ = walked(config, answers)
-
-    class KilledError(Exception):
-        pass
-
     file = tmp_path / "checkpoints" / "path.safetensors"
     for kill in range(1, 5):
 

@@ -20,6 +20,7 @@ from fairexit.training import checkpoint, fit
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 from fairexit.training.setup import resolve
+from trained import KilledError
 
 WHOLE = {
     **{"method": "magnitude", "steps": 2, "stop": False, "device": "cpu"},
@@ -30,10 +31,6 @@ WHOLE = {
 def same(one, two):
     a, b = load_file(one), load_file(two)
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
-class KilledError(Exception):
-    pass
 
 
 def killing(original, calls):

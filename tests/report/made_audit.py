@@ -4,23 +4,18 @@ import math
 
 import numpy as np
 
+from fairexit.auditing.gap_results import ClassGap, Estimate, Gap, Paired, Proportion
 from fairexit.auditing.positive import headlines
-from fairexit.auditing.results import (
-    AttributeAudit,
-    ClassGap,
+from fairexit.auditing.results import AttributeAudit, Facts
+from fairexit.auditing.section_results import (
     Clinical,
     CohortComparison,
     CohortGap,
     CohortShift,
     Curve,
     Dropout,
-    Estimate,
     ExitRow,
     ExitUsage,
-    Facts,
-    Gap,
-    Paired,
-    Proportion,
     Slice,
     SliceSearch,
 )

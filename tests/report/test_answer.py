@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from made_audit import made_audit, portion
 
-from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, Headline
+from fairexit.auditing.gap_results import COULD_BE_CHANCE, MORE_THAN_CHANCE, Headline
 from fairexit.report.answer import headline_lines, headline_text
 from fairexit.report.vocabulary import mark, units
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_audit import NAN, around, made_audit
 
-from fairexit.auditing.results import Estimate
+from fairexit.auditing.gap_results import Estimate
 from fairexit.evaluation.entanglement import Entanglement
 from fairexit.report import audit_figures as figures
 from fairexit.report.audit_page import Footnotes, link, render_audit, write_audit

@@ -13,12 +13,9 @@ from fairexit.runs import Run
 from fairexit.training import checkpoint
 from fairexit.training.checkpoint import Checkpoints
 from fairexit.training.log import kept_epoch
+from trained import KilledError
 
 EPOCHS = 8
-
-
-class KilledError(Exception):
-    pass
 
 
 def train_until_killed(run, rng, select):

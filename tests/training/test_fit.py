@@ -13,7 +13,6 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision
-from safetensors.torch import load_file
 
 from conftest import settings
 from fairexit.data.augment import Augment
@@ -26,12 +25,8 @@ from fairexit.training import checkpoint, fit, trainer
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 from fairexit.training.setup import exit_weights, resolve, slow_precision
+from trained import KilledError, kill_after, same_weights
 from waiting import wait_until
-
-
-def same_weights(one, two):
-    a, b = load_file(one), load_file(two)
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_a_run_has_its_files(tiny_run):
@@ -51,23 +46,6 @@ def test_the_best_epoch_is_kept_and_the_last(tiny, tmp_path):
     last_is_best = log["val_f1"].argmax() == 3
     assert same_weights(run.weights, run.last_weights) == last_is_best
     assert [file.name for file in run.checkpoints.iterdir()] == ["last.ckpt"], "only more epochs"
-
-
-class KilledError(Exception):
-    pass
-
-
-def kill_after(monkeypatch, calls):
-    """Stop the training right after an epoch was stored, as a kill would."""
-    original, done = checkpoint.save_checkpoint, []
-
-    def save(*args):
-        original(*args)
-        done.append(1)
-        if len(done) == calls:
-            raise KilledError
-
-    monkeypatch.setattr(checkpoint, "save_checkpoint", save)
 
 
 @contextmanager

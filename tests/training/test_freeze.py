@@ -14,6 +14,7 @@ from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 from fairexit.training.setup import build
 from fairexit.training.trainer import Trainer
+from trained import KilledError, kill_after
 
 
 def config_from(run, freeze, **changes):
@@ -91,26 +92,14 @@ def test_until_an_epoch_the_trunk_is_frozen_and_then_learns(tiny_run, tmp_path, 
     assert any(k.endswith(".weight") for k in moved)
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("killed", [1, 2])
 def test_a_resumed_run_is_the_uninterrupted_one(tiny_run, tmp_path, monkeypatch, killed):
     """Killed before or after the trunk thaws."""
     config = config_from(tiny_run, 1, train__epochs=3)
     monkeypatch.setattr(checkpoint, "STORE_EVERY", 0.0)
     whole = train(config, tmp_path / "whole")
-    save, calls = checkpoint.save_checkpoint, []
-
-    def stop(*args):
-        save(*args)
-        calls.append(1)
-        if len(calls) == killed:
-            raise KilledError
-
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_checkpoint", stop)
+        kill_after(patch, killed)
         with pytest.raises(KilledError):
             train(config, tmp_path / "killed")
     assert not Run(tmp_path / "killed").finished

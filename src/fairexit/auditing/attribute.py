@@ -11,10 +11,11 @@ from fairexit.auditing.compare import compare, over_seeds
 from fairexit.auditing.dropout import compare_unknown
 from fairexit.auditing.estimates import measured, proportions
 from fairexit.auditing.exits import measure_exits, theta_curve
+from fairexit.auditing.gap_results import Estimate, Proportion
 from fairexit.auditing.gaps import measure_gaps, permute_gaps
 from fairexit.auditing.per_class import RATES, class_gaps
 from fairexit.auditing.positive import headlines
-from fairexit.auditing.results import AttributeAudit, Estimate, Proportion
+from fairexit.auditing.results import AttributeAudit
 from fairexit.auditing.samples import AttributeSample, by_name, take_sample
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source

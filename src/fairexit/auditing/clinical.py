@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import measured, proportions
-from fairexit.auditing.results import Clinical, Estimate, Proportion
+from fairexit.auditing.gap_results import Estimate, Proportion
 from fairexit.auditing.samples import AttributeSample
+from fairexit.auditing.section_results import Clinical
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, nearest, option, short

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import agreeing, bounded, estimates
-from fairexit.auditing.results import CohortComparison, CohortGap, CohortShift, Estimate
+from fairexit.auditing.gap_results import Estimate
+from fairexit.auditing.section_results import CohortComparison, CohortGap, CohortShift
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.errors import UserError, short

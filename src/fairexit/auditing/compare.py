@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairexit.auditing.estimates import bounded, estimates
-from fairexit.auditing.results import Paired
+from fairexit.auditing.gap_results import Paired
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import proportions
-from fairexit.auditing.results import Dropout
+from fairexit.auditing.section_results import Dropout
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
 from fairexit.metrics.counts import Margins

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, Estimate, Proportion
+from fairexit.auditing.gap_results import COULD_BE_CHANCE, MORE_THAN_CHANCE, Estimate, Proportion
 from fairexit.auditing.settings import AuditSettings
 from fairexit.stats.bootstrap import Bootstrap
 from fairexit.stats.intervals import Interval

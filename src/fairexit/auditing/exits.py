@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import proportions
-from fairexit.auditing.results import Curve, ExitRow, ExitUsage
 from fairexit.auditing.samples import AttributeSample
+from fairexit.auditing.section_results import Curve, ExitRow, ExitUsage
 from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.evaluation.thresholds import sweep

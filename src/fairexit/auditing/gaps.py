@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import agreeing, bounded, estimates
+from fairexit.auditing.gap_results import Gap
 from fairexit.auditing.per_class import RATES
-from fairexit.auditing.results import Gap
 from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.metrics.rates import Rate, range_known
 from fairexit.metrics.record import METRICS, gaps

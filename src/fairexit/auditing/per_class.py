@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import agreeing, proportions
-from fairexit.auditing.results import TOO_FEW, ClassGap, Estimate, Proportion
+from fairexit.auditing.gap_results import TOO_FEW, ClassGap, Estimate, Proportion
 from fairexit.auditing.samples import AttributeSample
 from fairexit.auditing.settings import MIN_CLUSTERS, AuditSettings, verdict_on
 from fairexit.metrics.rates import Rate, Values, fpr, range_known, tpr

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.results import (
+from fairexit.auditing.gap_results import (
     ASSUMED,
     LARGEST,
     MORE_THAN_CHANCE,

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from fairexit.auditing.results import COULD_BE_CHANCE, MORE_THAN_CHANCE, NOT_TESTED
+from fairexit.auditing.gap_results import COULD_BE_CHANCE, MORE_THAN_CHANCE, NOT_TESTED
 from fairexit.errors import UserError
 from fairexit.stats.bootstrap import IntervalMethod
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.auditing.estimates import agreeing
-from fairexit.auditing.results import Estimate, Slice, SliceSearch
+from fairexit.auditing.gap_results import Estimate
+from fairexit.auditing.section_results import Slice, SliceSearch
 from fairexit.auditing.settings import AuditSettings, verdict_on
 from fairexit.auditing.source import Source
 from fairexit.cluster_index import cluster_index

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from fairexit.auditing.results import MORE_THAN_CHANCE, AttributeAudit, AuditResults, Facts
+from fairexit.auditing.gap_results import MORE_THAN_CHANCE
+from fairexit.auditing.results import AttributeAudit, AuditResults, Facts
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.metrics.record import METRICS
 from fairexit.report.findings import permutation_note

@@ -5,17 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fairexit.auditing.results import (
-    LARGEST,
-    MORE_THAN_CHANCE,
-    TOO_FEW,
-    AttributeAudit,
-    AuditResults,
-    Dropout,
-    Facts,
-    Gap,
-    Headline,
-)
+from fairexit.auditing.gap_results import LARGEST, MORE_THAN_CHANCE, TOO_FEW, Gap, Headline
+from fairexit.auditing.results import AttributeAudit, AuditResults, Facts
+from fairexit.auditing.section_results import Dropout
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.evaluate import ONE_ANSWER
 from fairexit.metrics.record import METRICS, weighted_form

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from fairexit.auditing.results import Estimate
+from fairexit.auditing.gap_results import Estimate
 from fairexit.report.vocabulary import decimal
 
 ROW = 26

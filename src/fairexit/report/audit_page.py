@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from fairexit.auditing.results import (
+from fairexit.auditing.gap_results import (
     COULD_BE_CHANCE,
     MORE_THAN_CHANCE,
     NOT_TESTED,
     TOO_FEW,
-    AttributeAudit,
-    AuditResults,
     ClassGap,
 )
+from fairexit.auditing.results import AttributeAudit, AuditResults
 from fairexit.evaluation.entanglement import MEAN, Entanglement
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.auditing.results import TOO_FEW, AttributeAudit, AuditResults, Curve, ExitUsage
+from fairexit.auditing.gap_results import TOO_FEW
+from fairexit.auditing.results import AttributeAudit, AuditResults
+from fairexit.auditing.section_results import Curve, ExitUsage
 from fairexit.report.figures import COLOURS
 from fairexit.report.vocabulary import label
 

@@ -25,14 +25,9 @@ from fairexit.report.vocabulary import (
 from fairexit.tables import Table, number
 
 if TYPE_CHECKING:
-    from fairexit.auditing.results import (
-        AttributeAudit,
-        AuditResults,
-        Clinical,
-        ExitUsage,
-        Facts,
-        Proportion,
-    )
+    from fairexit.auditing.gap_results import Proportion
+    from fairexit.auditing.results import AttributeAudit, AuditResults, Facts
+    from fairexit.auditing.section_results import Clinical, ExitUsage
 
 MAX_COLUMNS = 8
 """Number of groups up to which each group has a column."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from fairexit.auditing.results import MORE_THAN_CHANCE, CohortComparison, CohortGap
+from fairexit.auditing.gap_results import MORE_THAN_CHANCE
+from fairexit.auditing.section_results import CohortComparison, CohortGap
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.report.vocabulary import (
     capital,

@@ -7,17 +7,9 @@ detected is given with it.
 import math
 from collections.abc import Iterator
 
-from fairexit.auditing.results import (
-    MORE_THAN_CHANCE,
-    TOO_FEW,
-    AttributeAudit,
-    AuditResults,
-    ClassGap,
-    Facts,
-    Gap,
-    Paired,
-    SliceSearch,
-)
+from fairexit.auditing.gap_results import MORE_THAN_CHANCE, TOO_FEW, ClassGap, Gap, Paired
+from fairexit.auditing.results import AttributeAudit, AuditResults, Facts
+from fairexit.auditing.section_results import SliceSearch
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.evaluation.policy import Policy
 from fairexit.metrics.record import METRICS, main_gaps, weighted_form

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from fairexit.auditing.results import AttributeAudit, AuditResults, ClassGap, Estimate, Gap
+from fairexit.auditing.gap_results import ClassGap, Estimate, Gap
+from fairexit.auditing.results import AttributeAudit, AuditResults
 
 COLUMNS = (
     "attribute",

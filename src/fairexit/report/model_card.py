@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from fairexit.auditing.results import AuditResults, Estimate
+from fairexit.auditing.gap_results import Estimate
+from fairexit.auditing.results import AuditResults
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES

@@ -31,7 +31,8 @@ from fairexit.report.vocabulary import units
 from fairexit.tables import Table, markdown, number
 
 if TYPE_CHECKING:
-    from fairexit.auditing.results import AttributeAudit, AuditResults, ExitUsage
+    from fairexit.auditing.results import AttributeAudit, AuditResults
+    from fairexit.auditing.section_results import ExitUsage
 
 
 @dataclass(frozen=True)

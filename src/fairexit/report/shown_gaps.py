@@ -2,7 +2,8 @@
 
 import math
 
-from fairexit.auditing.results import AttributeAudit, Gap
+from fairexit.auditing.gap_results import Gap
+from fairexit.auditing.results import AttributeAudit
 from fairexit.metrics.record import METRICS
 
 SAME_OF_TWO = ("eopp0", "eopp1", "eodd_weighted")

@@ -8,7 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from fairexit.auditing.results import Curve, plain
+from fairexit.auditing.results import plain
+from fairexit.auditing.section_results import Curve
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.report import vocabulary
 

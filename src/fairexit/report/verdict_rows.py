@@ -4,14 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fairexit.auditing.results import (
-    AttributeAudit,
-    AuditResults,
-    ClassGap,
-    Estimate,
-    Gap,
-    Headline,
-)
+from fairexit.auditing.gap_results import ClassGap, Estimate, Gap, Headline
+from fairexit.auditing.results import AttributeAudit, AuditResults
 from fairexit.metrics.record import METRICS, weighted_form
 from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.vocabulary import (

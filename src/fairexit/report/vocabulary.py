@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from fairexit.auditing.results import Estimate, Facts, Proportion
+from fairexit.auditing.gap_results import Estimate, Proportion
+from fairexit.auditing.results import Facts
 from fairexit.auditing.settings import MIN_CLUSTERS
 from fairexit.metrics.record import METRICS
 from fairexit.metrics.scores import SCORES
