@@ -115,6 +115,23 @@ def test_a_theta_set_by_hand_becomes_the_policy(command, copy):
     assert command("evaluate", copy, "--threshold", "policy")[0] == 0
 
 
+def test_a_promise_is_stored_and_shown(command, copy):
+    words = ("evaluate", copy, "--rule", "risk", "--epsilon", "0.9", "--loss", "disagreement")
+    status, printed, _ = command(*words)
+    assert status == 0
+    assert "Promised with probability 95.0" in printed
+    certificate = policy_of(copy)["certificate"]
+    assert certificate["loss"] == "disagreement"
+    assert [p["name"] for p in certificate["promises"]] == ["dark", "light"]
+    page = copy.parent / "r.html"
+    assert command("report", copy, "--out", page)[0] == 0
+    assert "Promised with probability 95.0" in page.read_text()
+    status, printed, _ = command("evaluate", copy, "--rule", "risk", "--epsilon", "0.001")
+    assert status == 0
+    assert "no threshold is promised" in printed
+    assert policy_of(copy)["theta"] is None
+
+
 def test_what_is_not_stored(command, copy):
     status, printed, _ = command("evaluate", copy, "--threshold", "0.4", "--no-store")
     assert status == 0
@@ -261,6 +278,12 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("evaluate", "RUN", "--threshold", "high"), "--threshold is 'high'; give a number"),
         (("evaluate", "RUN", "--grid", "0.5,x"), "--grid is '0.5,x'; give a number"),
         (("evaluate", "RUN", "--rule", "eod"), "did you mean 'eodd'"),
+        (("evaluate", "RUN", "--epsilon", "0.1"), "--epsilon needs --rule risk"),
+        (
+            ("evaluate", "RUN", "--rule", "risk", "--epsilon", "2"),
+            "--epsilon is 2.0; it must be between 0 and 1",
+        ),
+        (("evaluate", "RUN", "--rule", "risk", "--per-exit"), "leave out --per-exit"),
         (("evaluate", "RUN", "--group", "sex"), "there is no column of an attribute 'sex'"),
         (("evaluate", "RUN", "--split", "train"), "no predictions for split 'train'"),
         (

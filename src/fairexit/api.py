@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fairexit.config import RunConfig
     from fairexit.data.prepared import Prepared
     from fairexit.evaluation.assess import Assessment
+    from fairexit.evaluation.risk import Risk
     from fairexit.evaluation.theta import Theta
     from fairexit.predictions.data import Predictions
     from fairexit.report.audit_report import AuditReport
@@ -269,6 +270,7 @@ def evaluate(
     grid: Sequence[float] | None = None,
     fallback: Literal["final", "most_confident"] = "final",
     confidence_measure: Literal["max_probability", "margin", "entropy"] = "max_probability",
+    risk: "Risk | Mapping[str, Any] | None" = None,
     empty: Literal["exclude", "zero"] = "exclude",
     store: bool = True,
     plugins: "Plugins" = (),
@@ -281,6 +283,7 @@ def evaluate(
 
         fairexit.evaluate("runs/me").evaluation.metrics["f1"]
         fairexit.evaluate("runs/me", threshold=0.9, store=False)
+        fairexit.evaluate("runs/me", rule="risk", risk={"epsilon": 0.02})
 
     Args:
         source: a predicted run or its folder, a file of predictions, a data frame, or
@@ -293,12 +296,16 @@ def evaluate(
             see `fairexit.evaluation.per_exit.search_per_exit`.
         rule: how `auto` chooses: "f1", the cheapest threshold whose macro F1 is within the
             tolerance of the best, unless another is shown to be fairer; or a metric such as
-            "eodd", see `fairexit.evaluation.choose.choose_theta`.
+            "eodd", see `fairexit.evaluation.choose.choose_theta`; or "risk", the cheapest threshold
+            about which a promise can be made.
         tolerance: loss of macro F1 that the rule allows.
-        grid: the thresholds that `auto` tries; by default the paper's.
+        grid: the thresholds that `auto` tries; by default the paper's, and for the rule "risk" a
+            finer one.
         fallback: which exit answers when none reaches the threshold.
         confidence_measure: what is compared with the threshold: the largest probability, the
             largest minus the second (`margin`), or one minus the normalised entropy (`entropy`).
+        risk: the promise of the rule "risk": `loss`, `epsilon`, `delta`, `bound` and `every_group`
+            of `fairexit.evaluation.risk.Risk`.
         empty: whether a rate without samples is left out of the gaps, or counts as 0.
         store: whether the files of a run are written.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
@@ -313,17 +320,18 @@ def evaluate(
     from fairexit.config_files import build_section
     from fairexit.evaluation.assess import assess
     from fairexit.evaluation.choice import Choice
-    from fairexit.evaluation.choose import GRID
+    from fairexit.evaluation.risk import Risk
     from fairexit.predictions.reading import Reading
 
     choice = Choice(
         threshold=threshold if isinstance(threshold, str | float | int) else tuple(threshold),
         per_exit=per_exit,
-        grid=GRID if grid is None else tuple(grid),
+        grid=None if grid is None else tuple(grid),
         rule=rule,
         tolerance=tolerance,
         fallback=fallback,
         confidence_measure=confidence_measure,
+        risk=build_section("", Risk, dict(risk)) if isinstance(risk, Mapping) else risk,
     )
     predictions = source.path if isinstance(source, Run) else source
     how = build_section("", Reading, table)

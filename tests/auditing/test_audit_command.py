@@ -151,7 +151,7 @@ def test_line_one_and_the_positive_class(command, file, tmp_path):
         f"{100 * m['value']:.0f} % in m ({m['hits']} of {m['n']}); "
     )
     assert json.loads((tmp_path / "r.json").read_text())["summary"][0] == first[2:]
-    assert "name the one that matters with option 'positive'" in command(*words)[1]
+    assert "name the one that matters in the setting positive" in command(*words)[1]
 
 
 def test_two_classes_say_which_is_positive(command, tmp_path):

@@ -18,6 +18,7 @@ from fairexit.commands.common import (
     show,
 )
 from fairexit.commands.table_options import table_options
+from fairexit.errors import UserError, option
 from fairexit.terminal import note, say
 
 if TYPE_CHECKING:
@@ -51,14 +52,49 @@ def evaluate(
         typer.Option(
             help="How auto chooses a threshold: f1, the cheapest one whose F1 is within the "
             "tolerance of the best, unless another is shown to be fairer; eodd, the lowest Eodd "
-            "within the tolerance; or another metric."
+            "within the tolerance; another metric; or risk, the cheapest about which a promise can "
+            "be made (--epsilon and so on)."
         ),
     ] = "f1",
     tolerance: Annotated[float, typer.Option(help="Loss of macro F1 that the rule allows.")] = 0.01,
     grid: Annotated[
         str | None,
         typer.Option(
-            help="Thresholds that auto tries, such as 0.8,0.9,0.999.", show_default="the paper's"
+            help="Thresholds that auto tries, such as 0.8,0.9,0.999.",
+            show_default="the paper's; for --rule risk a finer grid",
+        ),
+    ] = None,
+    loss: Annotated[
+        Literal["error", "disagreement"] | None,
+        typer.Option(
+            help="With --rule risk: which images are bad: those answered wrongly where the final "
+            "exit is right, or those answered otherwise than by the final exit.",
+            show_default="error",
+        ),
+    ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="With --rule risk: largest share of bad clusters.", show_default="0.01"),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(
+            help="With --rule risk: probability with which the promise may be broken.",
+            show_default="0.05",
+        ),
+    ] = None,
+    bound: Annotated[
+        Literal["binomial", "hoeffding-bentkus", "conformal"] | None,
+        typer.Option(
+            help="With --rule risk: how the promise is computed.", show_default="binomial"
+        ),
+    ] = None,
+    every_group: Annotated[
+        bool | None,
+        typer.Option(
+            "--every-group/--all-images",
+            help="With --rule risk: promise it of every group, or of all images together.",
+            show_default="every group",
         ),
     ] = None,
     fallback: Fallback = "final",
@@ -90,6 +126,12 @@ def evaluate(
     check_exists(source)
     parsed_threshold = parse_threshold(threshold)
     thetas = None if grid is None else numbers("--grid", grid)
+    promise = {
+        "loss": loss, "epsilon": epsilon, "delta": delta, "bound": bound, "every_group": every_group
+    }  # fmt: skip
+    risk = {name: value for name, value in promise.items() if value is not None}
+    if risk and rule != "risk":
+        raise UserError(f"{option(next(iter(risk)))} needs {option('rule')} risk")
     from fairexit.api import evaluate as evaluate_source
 
     assessment = evaluate_source(
@@ -103,6 +145,7 @@ def evaluate(
         grid=thetas,
         fallback=fallback,
         confidence_measure=confidence_measure,
+        risk=risk or None,
         empty=empty,
         store=store,
         **table | ({} if positive is None else {"positive": positive}),

@@ -1,10 +1,13 @@
 """How the threshold of a run or a table is chosen, and the policy that follows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fairexit.errors import UserError, option, short
-from fairexit.evaluation.choose import DEFAULT_RULE, GRID, choose_theta
+from fairexit.evaluation.choose import DEFAULT_RULE, choose_theta
+from fairexit.evaluation.choose_risk import choose_by_risk
 from fairexit.evaluation.policy import SINGLE_EXIT, Policy
+from fairexit.evaluation.risk import RISK, Risk
 from fairexit.evaluation.rules import check_rule
 from fairexit.evaluation.theta import Fallback, Theta, check_fallback, check_theta, check_thetas
 from fairexit.metrics.rates import Empty
@@ -23,30 +26,42 @@ class Choice:
         threshold: `auto` (by `rule`, on validation), `policy` (the one that the run has stored), or
             a number, or one for each internal exit, None where no sample leaves; None alone is
             `policy` where one is stored and `auto` otherwise.
-        grid: the thresholds that `auto` tries.
+        grid: the thresholds that `auto` tries; None for those of the rule.
         per_exit: whether `auto` searches a threshold for each internal exit.
-        rule: "f1" or the name of another metric, see `choose_theta`.
+        rule: "f1" or the name of another metric, see `choose_theta`, or "risk", see
+            `fairexit.evaluation.choose_risk`.
         tolerance: the loss of F1 that the rule allows.
         fallback: which exit answers when none reaches the threshold.
         confidence_measure: what is compared with the threshold.
+        risk: the promise, for the rule "risk" only; None for the default one.
     Raises:
         UserError: the rule, fallback or confidence measure is unknown, a value is out of range, or
             a threshold for each exit is to be searched, but one is given.
     """
 
     threshold: str | Theta | None = "auto"
-    grid: tuple[float, ...] = GRID
+    grid: tuple[float, ...] | None = None
     per_exit: bool = False
     rule: str = DEFAULT_RULE
     tolerance: float = 0.01
     fallback: Fallback = "final"
     confidence_measure: str = MAX_PROBABILITY
+    risk: Risk | None = None
 
     def __post_init__(self) -> None:
         check_fallback(self.fallback)
         check_confidence_measure(self.confidence_measure)
-        check_thetas(self.grid)
-        check_rule(self.rule)
+        if self.grid is not None:
+            check_thetas(self.grid)
+        if self.rule != RISK:
+            check_rule(self.rule)
+            if self.risk is not None:
+                raise UserError(f"{option('risk')} needs {option('rule')} {RISK}")
+        elif self.per_exit:
+            raise UserError(
+                f"{option('rule')} {RISK} tests one threshold for all exits; leave out "
+                f"{option('per_exit')}"
+            )
         if not 0 <= self.tolerance <= 1:
             raise UserError(
                 f"{option('tolerance')} is {self.tolerance}; it is a loss of F1 and must be "
@@ -121,17 +136,23 @@ def choose_policy(
             "the threshold is chosen on validation, but this file has no rows of split 'val'; "
             f"set {option('threshold')} to a number"
         )
+    settings: dict[str, Any] = {
+        "fallback": choice.fallback,
+        "confidence_measure": choice.confidence_measure,
+        "empty": empty,
+        "costs": None if run is None else run.description.get("exit_costs"),
+    }
+    if choice.grid is not None:
+        settings["thetas"] = choice.grid
+    if choice.rule == RISK:
+        return choose_by_risk(validation, group, choice.risk or Risk(), **settings)
     return choose_theta(
         validation,
         group,
-        thetas=choice.grid,
         per_exit=choice.per_exit,
         rule=choice.rule,
         tolerance=choice.tolerance,
-        fallback=choice.fallback,
-        confidence_measure=choice.confidence_measure,
-        empty=empty,
-        costs=None if run is None else run.description.get("exit_costs"),
+        **settings,
     )
 
 

@@ -85,19 +85,19 @@ def choose_theta(
             is out of range, the groups cannot be compared, or the number of costs is not that of
             the exits.
     """
-    _check_split(predictions)
     check_rule(rule)
-    check_fallback(fallback)
-    check_confidence_measure(confidence_measure)
-    groups, _ = predictions.group(group)  # raises if the groups cannot be compared
+    validation = validation_of(
+        predictions,
+        group,
+        fallback=fallback,
+        confidence_measure=confidence_measure,
+        empty=empty,
+        costs=costs,
+    )
     num_exits = len(predictions.exit_names)
     if num_exits == 1:
         return Policy(None, fallback, SINGLE_EXIT)
-    if costs is not None and len(costs) != num_exits:
-        raise UserError(f"there are {len(costs)} exit costs, but {num_exits} exits")
-    known = predictions.take(groups != UNKNOWN)
-    validation = Validation(known, group, fallback, confidence_measure, empty)
-    grid = np.unique(check_thetas(thetas, np.float64))[::-1].tolist()
+    grid = descending(thetas)
     candidates: list[AnyTheta] = [*grid, None]
     if per_exit:
         candidates = _search(validation, grid, num_exits - 1, rule=rule, tolerance=tolerance)
@@ -123,9 +123,36 @@ def choose_theta(
         "val",
         group,
         chooser.reason(values) + _left_out(candidates, chooser.usable),
-        tuple(_candidates(candidates, values, shares, depths=depths, costs=costs)),
+        tuple(describe(candidates, values, shares, depths=depths, costs=costs)),
         confidence_measure,
     )
+
+
+def validation_of(
+    predictions: Predictions,
+    group: str,
+    *,
+    fallback: Fallback,
+    confidence_measure: str,
+    empty: Empty,
+    costs: Sequence[float] | None,
+) -> Validation:
+    """The validation samples of known group; arguments and errors as for `choose_theta`."""
+    _check_split(predictions)
+    check_fallback(fallback)
+    check_confidence_measure(confidence_measure)
+    groups, _ = predictions.group(group)  # raises if the groups cannot be compared
+    num_exits = len(predictions.exit_names)
+    if costs is not None and len(costs) != num_exits:
+        raise UserError(f"there are {len(costs)} exit costs, but {num_exits} exits")
+    known = predictions.take(groups != UNKNOWN)
+    return Validation(known, group, fallback, confidence_measure, empty)
+
+
+def descending(thetas: Sequence[float]) -> list[float]:
+    """A grid of thresholds without repetitions, the largest first."""
+    values: list[float] = np.unique(check_thetas(thetas, np.float64))[::-1].tolist()
+    return values
 
 
 def _search(
@@ -208,7 +235,7 @@ def _check_defined(name: str, values: Mapping[str, Values], group: str) -> None:
         )
 
 
-def _candidates(
+def describe(
     thetas: Sequence[AnyTheta],
     values: Mapping[str, Values],
     shares: Values,

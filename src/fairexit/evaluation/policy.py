@@ -8,6 +8,7 @@ from typing import Any
 
 from fairexit.errors import UserError, nearest, reason, short
 from fairexit.evaluation.candidate import Candidate, ExitThetas, theta_of_json
+from fairexit.evaluation.certificate import Certificate
 from fairexit.evaluation.theta import Fallback, check_fallback, check_theta
 from fairexit.files import write_json
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
@@ -49,6 +50,7 @@ class Policy:
         confidence_measure: what is compared with theta, a key of
             `fairexit.predictions.confidence.CONFIDENCE_MEASURES`. A file that does not name it is
             of the time when there was only the default.
+        certificate: what is promised about theta, if the rule was "risk".
     Raises:
         UserError: theta is not in (0, 1] or not one of the candidates, or the fallback or
             confidence measure is unknown.
@@ -63,6 +65,7 @@ class Policy:
     reason: str = ""
     candidates: tuple[Candidate, ...] = ()
     confidence_measure: str = MAX_PROBABILITY
+    certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
         if self.theta is not None:
@@ -104,9 +107,11 @@ class Policy:
         candidates = values.get("candidates", ())
         if not isinstance(candidates, list | tuple):
             raise UserError(f"candidates is {short(repr(candidates))}; it must be a list")
+        certificate = values.get("certificate")
         changed = {
             "theta": theta_of_json(values["theta"]),
             "candidates": tuple(map(Candidate.from_dict, candidates)),
+            "certificate": None if certificate is None else Certificate.from_dict(certificate),
         }
         return cls(**{**values, **changed})
 

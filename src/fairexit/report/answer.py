@@ -143,12 +143,12 @@ def _cautions(audit: AuditResults) -> Iterator[str]:
         other = next(name for name in facts.classes if name not in facts.positives)
         yield (
             f"{facts.positives[0]} is taken as the positive class of the two; to take {other} "
-            "instead, name it with option 'positive'."
+            "instead, name it in the setting positive."
         )
     elif any(h.chosen == LARGEST for a in audit.attributes for h in a.headlines):
         yield (
             "No positive class is named, so the class with the largest gap is shown; name the one "
-            "that matters with option 'positive'."
+            "that matters in the setting positive."
         )
     answered = np.flatnonzero(audit.attributes[0].counts.sum((0, 1)))
     if len(answered) == 1:

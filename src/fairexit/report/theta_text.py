@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from fairexit.evaluation.candidate import Candidate
+from fairexit.evaluation.certificate import LOSSES, Certificate
 from fairexit.evaluation.policy import BY_HAND, Policy
+from fairexit.evaluation.risk import RISK
 from fairexit.evaluation.theta import theta_name
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
 from fairexit.report.vocabulary import decimal, label, listed, percent
@@ -23,8 +25,36 @@ def choice_lines(policy: Policy) -> Iterator[str]:
             f"Each exit has a theta of its own: a greedy search, one exit after the other, tried "
             f"{len(policy.candidates)} candidates, and may have missed a better one."
         )
+    if policy.certificate is not None:
+        yield from certificate_lines(policy.certificate)
     yield stability_line(policy)
-    yield random_line([c for c in policy.candidates if isinstance(c.theta, float)])
+    if policy.rule != RISK:
+        yield random_line([c for c in policy.candidates if isinstance(c.theta, float)])
+
+
+def certificate_lines(certificate: Certificate) -> Iterator[str]:
+    """What is promised about theta, of whom, and on which numbers it stands."""
+    where = "of all images together" if certificate.attribute is None else "in every group"
+    if certificate.method == "binomial":
+        what = f"the share of clusters with an image whose answer {LOSSES[certificate.loss]}"
+    else:
+        what = f"the mean share of a cluster's images whose answer {LOSSES[certificate.loss]}"
+    odds = (
+        "on average over validation sets"
+        if certificate.method == "conformal"
+        else f"with probability {percent(1 - certificate.delta)}"
+    )
+    yield (
+        f"Promised {odds}: {what} is at most {percent(certificate.epsilon)} {where}, for images "
+        "drawn as those of validation were. An epoch or a temperature that the same images chose "
+        "makes this hold only nearly."
+    )
+    for p in certificate.promises:
+        bad = f"{p.bad:,.0f}" if certificate.method == "binomial" else f"{p.bad:,.1f}"
+        yield (
+            f"{p.name or 'All images'}: {bad} of {p.units:,} clusters ({p.images:,} images) are "
+            f"bad; the least that could be promised is {percent(p.bound)}."
+        )
 
 
 def measure_text(policy: Policy) -> str:
