@@ -96,6 +96,52 @@ def test_a_bad_study_is_one_line(command, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+def test_a_study_tunes_its_rows_with_the_same_number_of_trials(command, tiny, tmp_path):
+    tree = {
+        "base": base(tiny),
+        "datasets": {"synthetic": {}},
+        "rows": {"ERM": {}, "HSIC": {"method.name": "hsic"}},
+        "tune": {"trials": 2, "rule": "f1"},
+        "policy": {"grid": [0.5]},
+    }
+    file, out = tmp_path / "s.yaml", tmp_path / "s"
+    file.write_text(yaml.safe_dump(tree))
+    words = ("study", file, "--out", out)
+    status, printed, _ = command(*words, "--plan")
+    assert status == 0
+    assert "before them, 2 rows are tuned, with 2 trials each" in printed
+    assert not out.exists()
+    assert command(*words, "--collect")[0] == 2
+    status, printed, err = command(*words, "--threads", 1)
+    assert status == 0, err
+    best = yaml.safe_load((out / "tuning" / "synthetic" / "HSIC" / "best.yaml").read_text())
+    assert best["trials"] == 2
+    run = yaml.safe_load((out / "runs" / "synthetic-HSIC-seed0" / "config.yaml").read_text())
+    assert run["method"]["weight"] == best["settings"]["method.weight"]
+    status, printed, err = command(*words)
+    assert (status, "is tuned" in err) == (0, False), "nothing is searched twice"
+    assert "tuned" not in command(*words, "--plan")[1]
+
+    tree["base"]["train"]["lr"] = 0.005
+    file.write_text(yaml.safe_dump(tree))
+    status, _, err = command(*words)
+    assert status == 2
+    assert "holds a search with other settings; remove" in err
+    assert err.count("\n") == 1
+
+
+def test_a_section_tune_that_does_not_fit_is_one_line(command, tiny, tmp_path):
+    for section, message in (
+        ({"trials": 0}, "tune.trials is 0; it must be at least 1"),
+        ({"rule": "eod"}, "tune.rule is 'eod'; did you mean 'eodd'"),
+        ({"number": 3}, "tune.number"),
+    ):
+        tree = {"base": base(tiny), "datasets": {"d": {}}, "rows": {"A": {}}, "tune": section}
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump(tree))
+        status, _, err = command("study", tmp_path / "s.yaml", "--out", tmp_path / "s")
+        assert (status, message in err) == (2, True), err
+
+
 def test_tune_finds_settings_on_validation(command, tiny, tmp_path):
     tree = base(tiny) | {"prune": {"method": "magnitude", "steps": 1, "stop": False}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(tree))

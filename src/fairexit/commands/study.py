@@ -59,13 +59,14 @@ def study(
 
     require("train", "fairexit study")
     from fairexit.study.load import load_study
+    from fairexit.study.tuned import FOLDER
 
-    grid = load_study(plan_file)
+    grid = load_study(plan_file, tuning=out / FOLDER)
     from fairexit.study.figure_rows import check_figure_rows
 
     check_figure_rows(grid, figure_row or [])
     from fairexit.study.calibration import share_threads
-    from fairexit.study.engine import run_study
+    from fairexit.study.engine import run_study, tune_study
     from fairexit.study.folder import Folder
     from fairexit.study.overview import image_sentences, overview
     from fairexit.study.results import write_results
@@ -79,8 +80,19 @@ def study(
         for sentence in image_sentences(grid):
             say(sentence)
         say(view.total + "; --calibrate times a few steps" * view.can_calibrate)
+        if grid.searches:
+            number = grid.searches[0].how.trials
+            say(f"before them, {len(grid.searches)} rows are tuned, with {number} trials each")
         return
     failed: dict[str, str] = {}
+    if collect and grid.searches:
+        raise UserError(
+            f"{len(grid.searches)} rows are not tuned yet, so there is nothing to collect of them; "
+            "run the study without --collect"
+        )
+    if grid.searches:
+        tune_study(grid, folder)
+        grid = load_study(plan_file, tuning=out / FOLDER)
     if not collect:
         failed = run_study(grid, folder, workers, share_threads(workers, threads))
     elif not started:

@@ -79,6 +79,16 @@ def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[
         return _run_study(study, folder, workers, threads)
 
 
+def tune_study(study: Study, folder: Folder) -> None:
+    """Make the searches that are missing, one after the other; raises as `run_study` does."""
+    with folder_lock(folder.path):
+        folder.open()
+        prepare_data(study)
+        _check_data(study, folder)
+        for search in study.searches:
+            search.run()
+
+
 def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
     failed: dict[str, str] = {}
     with _Progress(study, folder, workers) as progress:

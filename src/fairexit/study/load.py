@@ -22,6 +22,7 @@ from fairexit.study.folder import dataset_info
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 from fairexit.study.rows import merge, read_rows
 from fairexit.study.sections import check_keys, check_name, distinct_integers, mapping
+from fairexit.study.tuned import FOLDER, Search, TuneSettings, tuned_rows
 
 KEYS = (
     "base",
@@ -30,6 +31,7 @@ KEYS = (
     "axes",
     "seeds",
     "folds",
+    "tune",
     "policy",
     "entangle",
     "against",
@@ -49,13 +51,16 @@ class PolicySettings:
     confidence_measure: str = MAX_PROBABILITY
 
 
-def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
+def load_study(
+    path: Path, plugins: Sequence[str | Path] = (), *, tuning: Path = Path(FOLDER)
+) -> Study:
     """Read a study.
 
     Args:
         path: the YAML file; the plugin files that it lists are relative to its folder, the paths of
             data to the current folder.
         plugins: further plugin files, relative to the current folder.
+        tuning: folder of the searches of its rows, for a study with the section `tune`.
     Raises:
         UserError: no such file, an unknown key, two rows of one name, runs that need each other in
             a circle, settings that do not fit, or a plugin that cannot be imported.
@@ -77,9 +82,14 @@ def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
         if "prepare" in changes
     }
     rows, trials = read_rows(tree, path, datasets)
+    searches: list[Search] = []
+    if "tune" in tree:
+        how = build_section("tune", TuneSettings, tree["tune"] or {})
+        parts = {name: (base, _settings(changes)) for name, changes in datasets.items()}
+        searches = tuned_rows(rows, trials, parts, how=how, folder=tuning)
     runs: list[Planned] = []
     for dataset, seed in product(datasets, distinct_integers(tree, "seeds", [base.get("seed", 0)])):
-        changes = {key: value for key, value in datasets[dataset].items() if key != "prepare"}
+        changes = _settings(datasets[dataset])
         grid = [
             _planned(dataset, row, seed=seed, fold=fold, parts=(base, changes, row_changes))
             for row, row_changes in rows[dataset].items()
@@ -92,7 +102,12 @@ def load_study(path: Path, plugins: Sequence[str | Path] = ()) -> Study:
     if not isinstance(entangle, bool):
         raise UserError(f"entangle is '{short(entangle)}'; it must be true or false")
     against = _against(tree, rows[next(iter(datasets))])
-    return Study(tuple(runs), choice, prepare, trials, entangle, against)
+    return Study(tuple(runs), choice, prepare, trials, entangle, against, tuple(searches))
+
+
+def _settings(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dataset changes in the settings of its runs."""
+    return {key: value for key, value in changes.items() if key != "prepare"}
 
 
 def _base(base: Any, path: Path) -> dict[str, Any]:

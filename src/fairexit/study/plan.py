@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairexit.config import RunConfig
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.choice import Choice
+
+if TYPE_CHECKING:
+    from fairexit.study.tuned import Search
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Study:
         trials: row -> number of trials, for the rows whose settings were searched.
         entangle: whether entanglement is measured in the runs of ERM, with and without exits.
         against: row -> the row that it is compared with, where that is not plain training.
+        searches: those that must be made before the runs have their settings.
     """
 
     runs: tuple[Planned, ...]
@@ -83,6 +87,7 @@ class Study:
     trials: dict[str, int]
     entangle: bool
     against: dict[str, str] = field(default_factory=dict)
+    searches: tuple["Search", ...] = ()
 
     @property
     def datasets(self) -> list[str]:

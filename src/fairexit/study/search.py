@@ -77,11 +77,7 @@ def search(
     spaces = _spaces(tree, axes)
     config = build_config(tree)
     _check_criteria(config, rule)
-    stamp: dict[str, Any] = {
-        "settings": config.to_dict(),
-        "search": [vars(axis) for axis in axes],
-        "seed": seed,
-    }
+    stamp = search_stamp(config, axes, seed)
     _check_folder(out / "search.json", json.loads(json.dumps(stamp)))
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
     study = optuna.create_study(sampler=sampler, directions=[_direction(name) for name in metrics])
@@ -119,27 +115,41 @@ def _direction(name: str) -> Literal["maximize", "minimize"]:
     return "maximize" if METRICS[name].higher_is_better else "minimize"
 
 
-def default_axes(config: RunConfig) -> list[Axis]:
-    """The settings that are searched where none are named.
+def search_stamp(config: RunConfig, axes: Sequence[Axis], seed: int) -> dict[str, Any]:
+    """What makes two searches the same one, whatever the number of their trials."""
+    return {
+        "settings": config.to_dict(),
+        "search": [vars(axis) for axis in axes],
+        "seed": seed,
+    }
+
+
+def searchable(config: RunConfig) -> tuple[Axis, ...]:
+    """The settings that are searched where none are named; none if the method has none.
 
     They are those of the pruning if the run is pruned, so that all trials prune the same network,
     and those of the method otherwise.
-
-    Raises:
-        UserError: the method does not say what to search.
     """
     from fairexit.methods import methods
     from fairexit.pruning.saliency import SEARCH_SPACES
 
     if config.prune is not None:
-        return [*SEARCH_SPACES[config.prune.method]]
-    name = config.method["name"]
-    if not methods[name].search_space:
-        raise UserError(
-            f"method '{name}' does not say which of its settings to search; name them with "
-            f"{option('axes')}"
-        )
-    return [*methods[name].search_space]
+        return tuple(SEARCH_SPACES[config.prune.method])
+    return tuple(methods[config.method["name"]].search_space)
+
+
+def default_axes(config: RunConfig) -> list[Axis]:
+    """The settings that are `searchable`.
+
+    Raises:
+        UserError: the method does not say what to search.
+    """
+    if axes := searchable(config):
+        return [*axes]
+    raise UserError(
+        f"method '{config.method['name']}' does not say which of its settings to search; name them "
+        f"with {option('axes')}"
+    )
 
 
 def _spaces(tree: dict[str, Any], axes: Sequence[Axis]) -> dict[str, Any]:
