@@ -9,6 +9,7 @@ from typing import Any
 from fairexit.errors import UserError, nearest, reason, short
 from fairexit.evaluation.candidate import Candidate, ExitThetas, theta_of_json
 from fairexit.evaluation.certificate import Certificate
+from fairexit.evaluation.sets import PredictionSets
 from fairexit.evaluation.theta import Fallback, check_fallback, check_theta
 from fairexit.files import write_json
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
@@ -51,6 +52,7 @@ class Policy:
             `fairexit.predictions.confidence.CONFIDENCE_MEASURES`. A file that does not name it is
             of the time when there was only the default.
         certificate: what is promised about theta, if the rule was "risk".
+        sets: how sets of classes are made, and with them who is referred; None if nobody is.
     Raises:
         UserError: theta is not in (0, 1] or not one of the candidates, or the fallback or
             confidence measure is unknown.
@@ -66,6 +68,7 @@ class Policy:
     candidates: tuple[Candidate, ...] = ()
     confidence_measure: str = MAX_PROBABILITY
     certificate: Certificate | None = None
+    sets: PredictionSets | None = None
 
     def __post_init__(self) -> None:
         if self.theta is not None:
@@ -107,11 +110,12 @@ class Policy:
         candidates = values.get("candidates", ())
         if not isinstance(candidates, list | tuple):
             raise UserError(f"candidates is {short(repr(candidates))}; it must be a list")
-        certificate = values.get("certificate")
+        certificate, sets = values.get("certificate"), values.get("sets")
         changed = {
             "theta": theta_of_json(values["theta"]),
             "candidates": tuple(map(Candidate.from_dict, candidates)),
             "certificate": None if certificate is None else Certificate.from_dict(certificate),
+            "sets": None if sets is None else PredictionSets.from_dict(sets),
         }
         return cls(**{**values, **changed})
 
