@@ -182,7 +182,7 @@ def prune(
     from fairexit.inference.inputs import open_data
 
     open_data(opened)
-    from fairexit.pruning.fairprune import prune as prune_run
+    from fairexit.pruning.prune import prune as prune_run
 
     return prune_run(opened, Path(out), config)
 

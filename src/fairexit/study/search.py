@@ -129,10 +129,10 @@ def default_axes(config: RunConfig) -> list[Axis]:
         UserError: the method does not say what to search.
     """
     from fairexit.methods import methods
-    from fairexit.pruning.saliency import SEARCH_SPACES
+    from fairexit.pruning.criteria import criteria
 
     if config.prune is not None:
-        return [*SEARCH_SPACES[config.prune.method]]
+        return [*criteria[config.prune.method].search_space]
     name = config.method["name"]
     if not methods[name].search_space:
         raise UserError(
