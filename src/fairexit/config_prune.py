@@ -121,6 +121,12 @@ class PruneConfig:
         return len(self.ratios) * len(self.betas) > 1
 
     @property
+    def further_epochs(self) -> int:
+        """Epochs of further training, if all steps are walked."""
+        steps = len(self.ratios) if self.sweeps else self.number_of_steps
+        return self.finetune + steps * (self.step_epochs or 0)
+
+    @property
     def number_of_steps(self) -> int:
         """`steps`, which `__post_init__` has filled in."""
         assert self.steps is not None
