@@ -6,6 +6,7 @@ step and the measurement on validation are the same for all methods, and are lef
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -79,7 +80,7 @@ def main() -> None:
             runs[f"scp, stage {stage}"] = step_of("scp", [stage], data, options.images)
         for method in ("fairquantize", "swift", "magnitude", "random"):
             runs[method] = step_of(method, None, data, options.images)
-        seconds = alternate(runs, options.rounds)
+        seconds = alternate(runs, options.rounds, time.process_time)
     rows = [
         [
             name,
@@ -89,7 +90,9 @@ def main() -> None:
         ]
         for name, times in seconds.items()
     ]
-    print(f"2 x {options.images} images of {options.size} px, {machine()}\n")
+    print(
+        f"Seconds of the processor, 2 x {options.images} images of {options.size} px, {machine()}\n"
+    )
     print(table(["method", "step", "ratio to fairprune", "goal"], rows))
 
 

@@ -65,31 +65,21 @@ class Editing:
 
     def run_path(self) -> None:
         """Edit step by step, choose a step, and write the files of the path, pruning.json last."""
-        config, net, kind = self.config, self.net, criteria[self.config.method]
+        config, kind = self.config, criteria[self.config.method]
         # Everything that can fail because of the user's input is done before the folder is made.
-        kind.find_units(net, config)
-        weights = exit_weights(net, self.full.train.exit_weights)
-        measuring = kind.division(self.data, self.task, self.full).measuring
-        net.to(choose_device(config.device))
-        predictions = predict_rows(net, self.data, measuring, "val")
+        kind.find_units(self.net, config)
+        self.net.to(choose_device(config.device))
+        predictions = self._predict()
         groups = split_groups(predictions, self.task, config)
-        subject = Subject(
-            net=net,
-            data=self.data,
-            task=self.task,
-            rows=(self._draw(groups[0]), self._draw(groups[1])),
-            exit_weights=weights,
-            run=self.full,
-        )
         unpruned = Step(
             trail=0, number=0, beta=None, fraction=0.0, measured=self._measure(predictions)
         )
-        self._criterion = criterion = criteria.create(config.method, subject)
+        self._criterion = criterion = criteria.create(config.method, self._subject(groups))
         self.run.start(self.full, self.data.info["checksums"])
         state = self.run.checkpoints / "path.safetensors"
         trace = Trace.load(state, self.stamp) if state.is_file() else Trace([unpruned])
-        path_weights = PathWeights(
-            net=net,
+        weights = PathWeights(
+            net=self.net,
             units=criterion.units,
             edit=kind.edit,
             folder=self.run.checkpoints,
@@ -101,16 +91,16 @@ class Editing:
             note(f"{self.run.path}: {trace.steps[-1].text()}")
 
         walk(
-            path_weights,
+            weights,
             config,
             score=criterion,
             within=kind.within,
             train=self._train,
-            measure=lambda: self._measure(predict_rows(net, self.data, measuring, "val")),
+            measure=lambda: self._measure(self._predict()),
             trace=trace,
             store=store,
         )
-        self._write(trace, path_weights, groups=groups, images=[len(r) for r in subject.rows])
+        self._write(trace, weights, groups=groups)
 
     def _train(self, trail: int, number: int, edited: Tensor) -> None:
         """Train the network after a step while what is edited is held, and complete the step.
@@ -144,7 +134,6 @@ class Editing:
         weights: PathWeights,
         *,
         groups: tuple[list[str], list[str]],
-        images: list[int],
     ) -> None:
         """Choose a step, and write its weights, its masks and the path.
 
@@ -152,7 +141,6 @@ class Editing:
             trace: all steps.
             weights: the weights of the steps.
             groups: names of the unprivileged and of the privileged groups.
-            images: number of the images of each side.
         """
         chosen, reason = choose(trace.steps, self.config)
         step, units = trace.steps[chosen], weights.units
@@ -168,7 +156,7 @@ class Editing:
             "group": self.task.group,
             "unprivileged": groups[0],
             "privileged": groups[1],
-            "images": images,
+            "images": [len(rows) for rows in self._criterion.subject.rows],
             "exact_hessian": is_piecewise_linear(self.net),
             "left_out": left_out(self.net),
             "path": plain_steps(trace.steps),
@@ -179,16 +167,27 @@ class Editing:
         }
         write_record(self.run, record)
 
-    def _draw(self, groups: list[str]) -> np.ndarray:
-        """Rows of training images of some groups."""
-        return draw_rows(
-            self.data,
-            self.task,
-            groups,
-            fold=self.full.data.fold,
-            config=self.config,
-            seed=self.full.seed,
+    def _subject(self, groups: tuple[list[str], list[str]]) -> Subject:
+        """What the method may know, given the unprivileged and the privileged groups."""
+        fold, seed = self.full.data.fold, self.full.seed
+        unprivileged, privileged = (
+            draw_rows(self.data, self.task, names, fold=fold, config=self.config, seed=seed)
+            for names in groups
         )
+        return Subject(
+            net=self.net,
+            data=self.data,
+            task=self.task,
+            rows=(unprivileged, privileged),
+            exit_weights=exit_weights(self.net, self.full.train.exit_weights),
+            run=self.full,
+        )
+
+    def _predict(self) -> Predictions:
+        """The predictions of the network on the images that measure it."""
+        kind = criteria[self.config.method]
+        rows = kind.division(self.data, self.task, self.full).measuring
+        return predict_rows(self.net, self.data, rows, "val")
 
     def _measure(self, predictions: Predictions) -> Measured:
         """Accuracy and fairness on validation.

@@ -188,9 +188,8 @@ def run_tables(
         group = run.description["group"]
         metrics = _stored_metrics(run, group)
         ratio = run.description.get("penalty_ratio")
-        rows[-1] |= {"group": group, "penalty_ratio": ratio, "edited": _edited(run)} | _flat(
-            metrics
-        )
+        marks = {"group": group, "penalty_ratio": ratio, "edited": _edited(run)}
+        rows[-1] |= marks | _flat(metrics)
         for exit in metrics["exits"]:
             share = {f"share/{g}": s[exit["exit"]] for g, s in metrics["exit_share"].items()}
             exits.append(place | exit | share)
