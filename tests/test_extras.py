@@ -79,11 +79,11 @@ def test_what_needs_an_extra_says_so(hide, tmp_path):
 
 
 def test_lists_that_need_torch_are_named_where_it_is_absent(hide):
-    assert len(inventory()) == 5
+    assert len(inventory()) == 6
     hide("torch")
     *shown, absent = inventory()
     assert [table.title.split()[0] for table in shown] == ["Datasets", "Metrics"]
-    assert [row[0] for row in absent.rows] == ["methods", "heads", "backbones"]
+    assert [row[0] for row in absent.rows] == ["methods", "pruning", "heads", "backbones"]
     with pytest.raises(UserError, match=r"^the list of heads needs the extra 'train': pip"):
         inventory("heads")
 

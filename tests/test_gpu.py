@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import settings
-from fairexit.config import PruneConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.data.augment import POLICIES, Augment
 from fairexit.inference.early_exit import early_exit
 from fairexit.inference.entanglement import measure_entanglement
@@ -21,8 +21,8 @@ from fairexit.methods import methods
 from fairexit.metrics import GroupFairness
 from fairexit.models import create_model
 from fairexit.predictions.files import read_predictions
-from fairexit.pruning.fairprune import prune
 from fairexit.pruning.masks import load_masks
+from fairexit.pruning.prune import prune
 from fairexit.training import checkpoint, fit
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train

@@ -26,7 +26,7 @@ ALLOWED = {
     "methods": {"models", "losses"},
     "training": {"data", "models", "methods", "metrics"},
     "inference": {"data", "models", "losses", "methods", "training", *TABLES},
-    "pruning": {"data", "models", "methods", "training", "inference", *TABLES},
+    "pruning": {"data", "models", "losses", "methods", "training", "inference", *TABLES},
     "report": {"data", "auditing", *TABLES},
 }
 ALLOWED["study"] = set(ALLOWED)

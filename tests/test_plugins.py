@@ -15,15 +15,15 @@ import yaml
 
 from conftest import settings
 from fairexit import plugins
-from fairexit.config import PruneConfig
 from fairexit.config_files import build_config, load_config
+from fairexit.config_prune import PruneConfig
 from fairexit.data.datasets import datasets
 from fairexit.errors import UserError
 from fairexit.inference.classifier import load_model
 from fairexit.methods import Method, methods
 from fairexit.models import create_model, heads
 from fairexit.plugins import load_plugins
-from fairexit.pruning.fairprune import prune
+from fairexit.pruning.prune import prune
 from fairexit.registry import Registry
 from fairexit.runs import Run, open_run
 from fairexit.study import job as jobs

@@ -163,15 +163,16 @@ def refit(
 def prune(
     run: str | Path | Run, out: str | Path, *, plugins: "Plugins" = (), **settings: Any
 ) -> Run:
-    """Prune a finished run to make it fairer. Resumes if it was interrupted.
+    """Edit a finished run to make it fairer. Resumes if it was interrupted.
 
         fairexit.prune("runs/me", "runs/me-pruned", ratio=0.35)
+        fairexit.prune("runs/me", "runs/me-scp", method="scp", stages=[4])
 
     Args:
         run: a finished run or its folder; it is not changed.
         out: folder of the pruned run.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
-        settings: `method`, `ratio`, `beta` ...; see `fairexit.config.PruneConfig`.
+        settings: `method`, `ratio`, `beta` ...; see `fairexit.config_prune.PruneConfig`.
     Raises:
         UserError: the run is pruned already, or the settings do not fit it or its data.
     """
@@ -183,7 +184,7 @@ def prune(
     from fairexit.inference.inputs import open_data
 
     open_data(opened)
-    from fairexit.pruning.fairprune import prune as prune_run
+    from fairexit.pruning.prune import prune as prune_run
 
     return prune_run(opened, Path(out), config)
 

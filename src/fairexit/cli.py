@@ -35,7 +35,7 @@ COMMANDS = {
     "plant": "Plant a known cause of unfairness into a copy of a prepared dataset.",
     "train": "Train a run and, if its settings say so, prune it.",
     "refit": "Refit the last layers of a finished run on group-balanced held-out data.",
-    "prune": "Prune a finished run to make it fairer.",
+    "prune": "Edit a finished run to make it fairer: FairPrune, SCP, FairQuantize, SWiFT.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",
     "audit": "Test whether the gaps between groups are real, from predictions alone.",

@@ -8,7 +8,8 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from fairexit.config import DataConfig, ModelConfig, PruneConfig, RunConfig
+from fairexit.config import DataConfig, ModelConfig, RunConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.config_train import TrainConfig
 from fairexit.errors import UserError, nearest, option, problem, short
 from fairexit.files import read_yaml

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import yaml
 
-from fairexit.config import DataConfig, ModelConfig, PruneConfig, RunConfig
+from fairexit.config import DataConfig, ModelConfig, RunConfig
 from fairexit.config_files import subsection
+from fairexit.config_prune import PruneConfig
 from fairexit.config_train import TrainConfig
 from fairexit.docstrings import explanations
 from fairexit.errors import UserError, nearest, short

@@ -9,11 +9,11 @@ from fairexit.extras import is_installed, require
 from fairexit.registry import Registry
 from fairexit.tables import Table
 
-NEED_TORCH = ("methods", "heads", "backbones")
+NEED_TORCH = ("methods", "pruning", "heads", "backbones")
 
 
 def inventory(kind: str | None = None) -> list[Table]:
-    """Tables of methods, heads, datasets, metrics and backbones, or of one of these kinds.
+    """Tables of methods, pruning methods, heads, datasets, metrics and backbones, or of one kind.
 
     Where torch is not installed, one table names the lists that need it, in place of these lists.
 
@@ -22,6 +22,7 @@ def inventory(kind: str | None = None) -> list[Table]:
     """
     kinds: dict[str, Callable[[], Table]] = {
         "methods": _methods,
+        "pruning": _pruning,
         "heads": _heads,
         "datasets": _datasets,
         "metrics": _metrics,
@@ -60,6 +61,18 @@ def _methods() -> Table:
     from fairexit.methods import methods
 
     return _of_registry("Methods (method.name)", methods)
+
+
+def _pruning() -> Table:
+    from fairexit.config_prune import DEFAULTS
+    from fairexit.pruning.criteria import criteria
+
+    rows = []
+    for name, values in DEFAULTS.items():
+        shown = ", ".join(f"{k} = {v:.3g}" for k, v in values._asdict().items() if v is not None)
+        rows.append([name, _first_line(criteria[name]), shown])
+    columns = ["Name", "What it does to a trained network", "Defaults"]
+    return Table("Pruning methods (prune.method)", columns, rows, names=3)
 
 
 def _heads() -> Table:

@@ -9,15 +9,15 @@ from fairexit.config import RunConfig
 from fairexit.errors import UserError, option
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import choose_device
-from fairexit.pruning.fairprune import prune
+from fairexit.pruning.criteria import criteria
 from fairexit.pruning.groups import check_task
-from fairexit.pruning.layers import choose_layers
+from fairexit.pruning.prune import check_finetuning, prune
 from fairexit.runs import Run, open_run
 from fairexit.training.fit import train
 from fairexit.training.freeze import check_freeze
 from fairexit.training.inputs import open_training
 from fairexit.training.refit import check_trunk
-from fairexit.training.setup import build, finetune_config, resolve, untrained
+from fairexit.training.setup import build, resolve, untrained
 from fairexit.training.start import start_network
 
 
@@ -99,8 +99,7 @@ def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
     check_freeze(unpruned)
     data = open_training(config)
     check_task(config.prune, data, config.data.group)
-    if config.prune.finetune:
-        finetune_config(config)
+    check_finetuning(config)
     try:
         choose_device(config.prune.device)
     except UserError as error:
@@ -108,6 +107,7 @@ def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
     task = data.task(config.data.group)
     if unpruned.model.start is not None:
         start_network(unpruned.model, task, data.size)  # refuses a start that does not fit
-    # Names of layers do not depend on the weights, so none are downloaded here.
-    choose_layers(build(untrained(unpruned), task, data.size).net, config.prune)
+    # Layers and channels do not depend on the weights, so none are downloaded here.
+    net = build(untrained(unpruned), task, data.size).net
+    criteria[config.prune.method].find_units(net, config.prune)
     Run(out).start(replace(unpruned, prune=config.prune), data.info["checksums"])

@@ -48,8 +48,13 @@ class Run:
 
     @property
     def masks(self) -> Path:
-        """Masks of the parameters that pruning kept."""
+        """Masks of the parameters that pruning kept as they were."""
         return self.path / "masks.safetensors"
+
+    @property
+    def edited_weights(self) -> Path:
+        """Weights of the step that pruning has chosen, until the run is finished."""
+        return self.checkpoints / "edited.safetensors"
 
     @property
     def pruning(self) -> Path:

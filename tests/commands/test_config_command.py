@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from conftest import settings as run_settings
-from fairexit.config import PruneConfig, RunConfig
+from fairexit.config import RunConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.config_settings import SECTIONS, setting_type, settings
 from fairexit.config_train import EarlyStopping
 from fairexit.docstrings import explanations
@@ -54,7 +55,7 @@ def test_the_defaults_as_data_are_those_of_a_run(command):
     values = {s["key"].removeprefix("prune."): s["default"] for s in listed}
     assert PruneConfig(**values) == PruneConfig()
     (method,) = (s for s in listed if s["key"] == "prune.method")
-    assert method["allowed"] == ["fairprune", "magnitude", "random"]
+    assert method["allowed"] == ["fairprune", "magnitude", "random", "scp", "fairquantize", "swift"]
     assert not method["required"]
     _, printed, _ = command("config", "data.path", "--json")
     (path,) = json.loads(printed)

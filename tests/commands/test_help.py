@@ -7,8 +7,8 @@ from dataclasses import fields
 import pytest
 
 from fairexit.cli import COMMANDS, load_command
-from fairexit.config import PruneConfig
 from fairexit.config_files import build_prune
+from fairexit.config_prune import PruneConfig
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError
 

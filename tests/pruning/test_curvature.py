@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from fairexit.config import PruneConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.errors import UserError
 from fairexit.models import create_model
 from fairexit.pruning import layers as layers_module

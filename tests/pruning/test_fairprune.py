@@ -10,20 +10,22 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fairexit import cli
-from fairexit.config import PruneConfig
 from fairexit.config_files import build_config
+from fairexit.config_prune import PruneConfig
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
 from fairexit.evaluation.evaluate import evaluate
 from fairexit.inference.predict import predict
 from fairexit.predictions.files import read_predictions
-from fairexit.pruning.fairprune import prune
+from fairexit.pruning.criteria import Subject, criteria
+from fairexit.pruning.edits import to_power_of_two
 from fairexit.pruning.groups import draw_rows, split_groups
-from fairexit.pruning.layers import prunable_layers, prunable_parameters
+from fairexit.pruning.layers import prunable_layers
 from fairexit.pruning.masks import load_masks
-from fairexit.pruning.path import Trace
-from fairexit.pruning.record import notes, path_table, sparsity_table
-from fairexit.pruning.saliency import Saliency
+from fairexit.pruning.prune import prune
+from fairexit.pruning.record import blocks_table, notes, path_table
+from fairexit.pruning.trace import Trace
+from fairexit.pruning.units import parameters_of
 from fairexit.runs import Run, open_run, read_record
 from fairexit.training.checkpoint import load_net
 from trained import KilledError
@@ -74,8 +76,8 @@ def test_the_record_says_what_was_done(pruned):
     assert table["number"].tolist() == [0, 1, 2]
     assert table["eodd"].notna().all()
     assert "Eodd on validation" in (pruned.path / "pruning.svg").read_text()
-    last = sparsity_table(record).rows[-1]
-    assert last[0] == "all prunable"
+    last = blocks_table(record).rows[-1]
+    assert last[0] == "all"
     assert last[-1] == "35.0%"
     shown = path_table(record)
     assert [row[0] for row in shown.rows] == ["0", "1", "2*"]
@@ -89,13 +91,6 @@ def test_validation_is_measured_as_the_run_will_be(tiny_run, pruned):
     assert first["eodd"] == found.metrics["eodd"]
     assert first["theta"] == found.policy.theta
     assert first["final_f1"] == pytest.approx(found.exits[-1]["f1"])
-
-
-@pytest.mark.parametrize("method", ["fairprune", "magnitude", "random"])
-def test_ratio_zero_changes_no_bit(tiny_run, tmp_path, method):
-    run = prune(tiny_run, tmp_path / "p", PruneConfig(**QUICK, ratio=0.0, method=method))
-    assert same(run.weights, tiny_run.weights)
-    assert read_record(run)["chosen"] == 0
 
 
 def test_magnitude_and_random(tiny_run, tmp_path):
@@ -120,32 +115,33 @@ def test_layers_and_parameters(tiny_run, tmp_path):
 
 
 def saliency(tiny, tiny_run, config, rows):
+    """The score of the weights of the last two layers."""
     net = load_net(tiny_run)
-    layers = prunable_layers(net)
-    layers = {k: layers[k] for k in list(layers)[-2:]}
-    parameters = prunable_parameters(layers)
-    return parameters, Saliency(
+    config = replace(config, layers=list(prunable_layers(net))[-2:])
+    subject = Subject(
         net=net,
-        layers=layers,
-        parameters=parameters,
-        exit_weights=[0.3, 0.6, 0.9],
-        config=config,
         data=tiny,
+        task=tiny.task(),
         rows=rows,
-        seed=0,
+        exit_weights=[0.3, 0.6, 0.9],
+        run=replace(tiny_run.config, prune=config),
     )
+    return criteria.create(config.method, subject)
 
 
-def test_saliency_is_the_formula_whatever_chunk_or_process(tiny, tiny_run):
-    rows = [tiny.rows("train")[:9], tiny.rows("train")[9:16]]
-    config = PruneConfig(curvature="exact", chunk=4, device="cpu")
-    parameters, score = saliency(tiny, tiny_run, config, rows)
-    _, one = saliency(tiny, tiny_run, replace(config, chunk=9, devices=2), rows)
-    h_u, h_p = score._curvatures(1)
-    found, again = score(1, 0.4), one(1, 0.4)
-    for name, w in parameters.items():
-        wanted = 0.5 * w.detach() ** 2 * (h_u[name] - 0.4 * h_p[name])
-        torch.testing.assert_close(found[name], wanted)
+@pytest.mark.parametrize("method", ["fairprune", "fairquantize"])
+def test_saliency_is_the_formula_whatever_chunk_or_process(tiny, tiny_run, method):
+    rows = (tiny.rows("train")[:9], tiny.rows("train")[9:16])
+    config = PruneConfig(method=method, curvature="exact", chunk=4, device="cpu")
+    score = saliency(tiny, tiny_run, config, rows)
+    other = saliency(tiny, tiny_run, replace(config, chunk=9, devices=2), rows)
+    h_u, h_p = score.measure(1)
+    values, again = score(1, 0.4), other(1, 0.4)
+    for name, w in parameters_of(score.units).items():
+        w = w.detach()
+        change = -w if method == "fairprune" else to_power_of_two(w) - w
+        wanted = 0.5 * change**2 * (h_u[name] - 0.4 * h_p[name])
+        torch.testing.assert_close(values[name], wanted)
         torch.testing.assert_close(again[name], wanted, rtol=1e-3, atol=1e-9)
 
 
@@ -156,8 +152,8 @@ def test_a_sweep_is_chosen_on_validation(tiny_run, tmp_path):
     assert len(record["path"]) == 5
     best = int(np.argmin([row["eodd"] for row in record["path"]]))
     assert record["chosen"] == best
-    zeros = sum(layer["zeros"] for layer in record["layers"])
-    total = sum(layer["parameters"] for layer in record["layers"])
+    zeros = sum(block["edited"] for block in record["blocks"])
+    total = sum(block["units"] for block in record["blocks"])
     assert zeros / total == pytest.approx(record["path"][best]["fraction"])
 
 
@@ -300,8 +296,8 @@ def test_the_command(tiny_run, tmp_path, monkeypatch, capsys):
     options += ["--layer", "heads", "--layer", "backbone.head"]
     assert call(monkeypatch, *start, tmp_path / "p", *options) == 0
     said = capsys.readouterr()
-    assert "step 1 beta 0.1 zeros 17.5%" in said.err
-    assert "all prunable" in said.out
+    assert "step 1 beta 0.1 edited 17.5%" in said.err
+    assert "all" in said.out
     assert "2*" in said.out
     assert "the path ended: the ratio is reached" in said.out
     assert "pruned:" in said.out

@@ -10,20 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fairexit.config import PruneConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.errors import UserError
-from fairexit.pruning.masks import load_masks, pack, sparsity, unpack, zero
-from fairexit.pruning.path import (
-    Measured,
-    Step,
-    Trace,
-    choose,
-    ending,
-    fractions,
-    masks_of,
-    remove,
-    walk,
-)
+from fairexit.pruning.edits import apply, to_zero
+from fairexit.pruning.masks import load_masks, pack, unpack
+from fairexit.pruning.path import choose, ending, fractions, mark, walk
+from fairexit.pruning.trace import Measured, Step, Trace
+from fairexit.pruning.units import count_edited, masks_of, units_of_weights
+from fairexit.pruning.weights import PathWeights
 from fairexit.runs import Run
 from trained import KilledError
 
@@ -38,48 +32,80 @@ def steps_of(*values):
 
 
 @given(st.integers(1, 40), st.lists(st.floats(0, 1), min_size=1, max_size=4), st.integers(0, 99))
-def test_remove_takes_the_lowest_and_what_is_gone_stays(size, shares, seed):
+def test_mark_takes_the_lowest_and_what_is_edited_stays(size, shares, seed):
     rng = np.random.default_rng(seed)
-    removed, gone = torch.zeros(size, dtype=torch.uint8), set()
+    edited, gone = torch.zeros(size, dtype=torch.uint8), set()
     for number, share in enumerate(sorted(shares), 1):
         scores = rng.integers(-3, 4, size).astype(np.float32)  # ties
-        remove(removed, {"a": torch.from_numpy(scores)}, share, number)
+        mark(edited, {"a": torch.from_numpy(scores)}, share, number=number, within=False)
         order = [i for i in np.argsort(scores, kind="stable") if i not in gone]
         new = set(order[: round(share * size) - len(gone)])
-        assert set(np.flatnonzero(removed.numpy() == number)) == new
+        assert set(np.flatnonzero(edited.numpy() == number)) == new
         gone |= new
-    assert set(np.flatnonzero(removed.numpy())) == gone
+    assert set(np.flatnonzero(edited.numpy())) == gone
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.floats(0, 1), st.integers(0, 99))
+def test_within_blocks_each_block_has_its_share(sizes, share, seed):
+    rng = np.random.default_rng(seed)
+    scores = {str(i): torch.from_numpy(rng.normal(size=n)) for i, n in enumerate(sizes)}
+    edited = torch.zeros(sum(sizes), dtype=torch.uint8)
+    mark(edited, scores, share / 2, number=1, within=True)
+    mark(edited, scores, share, number=2, within=True)
+    for part, score in zip(edited.split(sizes), scores.values(), strict=True):
+        lowest = np.argsort(score.numpy())[: round(share * len(score))]
+        assert set(np.flatnonzero(part.numpy())) == set(lowest)
 
 
 def test_a_saliency_that_is_no_number():
+    scores = {"a": torch.tensor([1.0, torch.nan])}
     with pytest.raises(UserError, match="the saliency is not finite"):
-        remove(torch.zeros(2, dtype=torch.uint8), {"a": torch.tensor([1.0, torch.nan])}, 0.5, 1)
+        mark(torch.zeros(2, dtype=torch.uint8), scores, 0.5, number=1, within=False)
+
+
+def small_net():
+    torch.manual_seed(0)
+    return nn.ParameterDict({"a": torch.randn(3, 4), "b": torch.randn(8)})
 
 
 def parameters():
-    torch.manual_seed(0)
-    return {"a": torch.randn(3, 4), "b": torch.randn(8)}
+    return {name: p.detach() for name, p in small_net().named_parameters()}
 
 
-def walked(config, answers, trace=None, store=None):
+UNITS = units_of_weights(dict(small_net().named_parameters()))
+
+
+def walked(config, answers, trace=None, store=None, folder=None, train=None):
     """A walk by magnitude over scripted answers of validation."""
-    held, queue = parameters(), list(answers)
+    net, queue = small_net(), list(answers)
+    held = dict(net.named_parameters())
     trace = trace or Trace(steps_of((0.5, 0.1)))
     seen = []
 
     def score(step, beta):
         seen.append((step, beta))
-        return {name: p.abs() for name, p in held.items()}
+        return {name: p.detach().abs() for name, p in held.items()}
 
+    weights = PathWeights(
+        net=net,
+        units=units_of_weights(held),
+        edit=to_zero,
+        folder=folder,
+        trained=train is not None,
+    )
+    if folder is None:
+        weights.tidy = lambda trace, best: None
     walk(
-        held,
+        weights,
         config,
         score=score,
+        within=False,
+        train=(lambda *step: train(net, *step)) if train else lambda *step: None,
         measure=lambda: queue.pop(0),
         trace=trace,
         store=store or (lambda trace: None),
     )
-    return trace, held, seen
+    return trace, {name: p.detach() for name, p in held.items()}, seen
 
 
 def test_a_walk_reaches_its_ratio_in_equal_nested_steps():
@@ -88,7 +114,7 @@ def test_a_walk_reaches_its_ratio_in_equal_nested_steps():
     assert [step.fraction for step in trace.steps] == [0.0, 0.2, 0.4, 0.6, 0.8]
     assert seen == [(1, 0.33), (2, 0.33), (3, 0.33), (4, 0.33)]
     assert trace.ended == "the ratio is reached"
-    masks = [masks_of(trace.removed[0], held, number) for number in range(5)]
+    masks = [masks_of(trace.edited[0], UNITS, number) for number in range(5)]
     for before, after in pairwise(masks):
         assert all((after[k] <= before[k]).all() for k in after)
     assert all(mask.all() for mask in masks[0].values())
@@ -122,7 +148,7 @@ def test_a_sweep_starts_anew_for_each_beta():
     assert seen == [(1, 0.0), (2, 0.0), (1, 0.5), (2, 0.5)]
     assert [s.fraction for s in trace.steps] == [0, 0.2, 0.6, 0.2, 0.6]
     assert [s.trail for s in trace.steps] == [0, 0, 0, 1, 1]
-    assert torch.equal(trace.removed[0], trace.removed[1])
+    assert torch.equal(trace.edited[0], trace.edited[1])
     assert ending(trace.steps, PruneConfig(steps=9, patience=9, tolerance=1)) == ""
 
 
@@ -180,11 +206,12 @@ def test_masks_are_packed_to_bits_and_back(rows, columns, seed):
     assert len(packed["weight"]) == -(-rows * columns // 8)
     assert torch.equal(unpack(packed, net)["weight"], kept)
     before = net.weight.detach().clone()
-    zero(dict(net.named_parameters()), {"weight": kept})
+    apply(to_zero, dict(net.named_parameters()), {"weight": kept})
     assert torch.equal(net.weight[kept], before[kept])
     assert (net.weight[~kept] == 0).all()
-    (row,) = sparsity({"weight": kept})
-    assert row == {"name": "weight", "parameters": rows * columns, "zeros": int((~kept).sum())}
+    units = units_of_weights({"weight": net.weight})
+    (row,) = count_edited((~kept).flatten().to(torch.uint8), units, 1)
+    assert row == {"name": "weight", "units": rows * columns, "edited": int((~kept).sum())}
 
 
 def test_masks_of_another_network(tmp_path):
@@ -207,3 +234,48 @@ def test_a_step_at_which_one_class_answers_is_not_chosen():
     steps[0] = replace(steps[0], measured=collapsed)
     steps[1] = replace(steps[1], measured=collapsed)
     assert choose(steps, PruneConfig())[0] == 0, "the unpruned network had collapsed already"
+
+
+def drift(net, trail, number, edited):
+    """Training that moves what is not edited, differently at each step."""
+    masks = masks_of(edited, UNITS)
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            p.add_(masks[name] * number)
+
+
+def test_trained_weights_of_the_last_and_the_best_step_are_kept(tmp_path):
+    answers = [measured(0.5, gap) for gap in (0.09, 0.01, 0.05, 0.06)]
+    config = PruneConfig(ratio=0.8, steps=4)
+    trace, _, _ = walked(config, answers, folder=tmp_path, train=drift)
+    assert sorted(f.name for f in tmp_path.iterdir()) == [
+        "step-0-2.safetensors",
+        "step-0-4.safetensors",
+    ]
+    assert choose(trace.steps, config)[0] == 2
+    weights = PathWeights(net=small_net(), units=UNITS, edit=to_zero, folder=tmp_path, trained=True)
+    weights.restore(0, 2, trace.edited[0])
+    (tmp_path / "step-0-4.safetensors").unlink()
+    with pytest.raises(UserError, match=r"step-0-4\.safetensors is missing or damaged"):
+        weights.restore(0, 4, trace.edited[0])
+
+
+def test_a_trained_walk_resumes_with_the_same_weights(tmp_path):
+    config = PruneConfig(ratio=0.8, steps=4)
+    answers = [measured(0.5, gap) for gap in (0.09, 0.01, 0.05, 0.06)]
+    whole, weights, _ = walked(config, answers, folder=tmp_path / "a", train=drift)
+
+    class KilledError(Exception):
+        pass
+
+    def store(trace):
+        trace.save(tmp_path / "path", "stamp")
+        if len(trace.steps) == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        walked(config, answers, store=store, folder=tmp_path / "b", train=drift)
+    again = Trace.load(tmp_path / "path", "stamp")
+    trace, resumed, _ = walked(config, answers[2:], again, folder=tmp_path / "b", train=drift)
+    assert trace.steps == whole.steps
+    assert all(torch.equal(resumed[k], v) for k, v in weights.items())

@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 
 from conftest import settings
 from fairexit import pipeline
-from fairexit.config import PruneConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.errors import UserError
 from fairexit.models import create_model
 from fairexit.pipeline import make_run
-from fairexit.pruning.fairprune import prune
 from fairexit.pruning.masks import load_masks
+from fairexit.pruning.prune import prune
 from fairexit.runs import Run, open_run
 from fairexit.training import checkpoint, fit
 from fairexit.training.checkpoint import load_net

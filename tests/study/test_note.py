@@ -34,13 +34,16 @@ def test_equal_budgets_are_stated_once():
 def test_other_budgets_and_missing_seeds_are_named():
     rows = [cell("A", 0), cell("A", 1), cell("B", 1), cell("C", 0), cell("C", 1)]
     rows += [cell("D", seed, train={"epochs": 20}) for seed in (0, 1)]
+    steps = {"method": "scp", "steps": 2, "step_epochs": 1}
     rows += [cell("E", seed, prune={"finetune": 3}) for seed in (0, 1)]
+    rows += [cell("F", seed, prune=steps) for seed in (0, 1)]
     note = settings_note(STUDY, rows)
     assert "B has only seed 1." in note
     assert "But D: 20 epochs, the epoch with the best" in note
     assert "But E: 10 epochs, the epoch with the best" in note
     assert "and 3 of fine-tuning." in note
-    assert note.count("But") == 2
+    assert "But F: 10 epochs, the epoch with the best f1, and 2 of fine-tuning." in note
+    assert note.count("But") == 3
 
 
 def test_rows_whose_method_did_nothing_are_marked(tmp_path):

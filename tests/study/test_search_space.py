@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from conftest import settings
-from fairexit.config import PruneConfig
 from fairexit.config_files import build_config
+from fairexit.config_prune import PruneConfig
 from fairexit.errors import UserError
 from fairexit.methods import methods
-from fairexit.pruning.saliency import SEARCH_SPACES
+from fairexit.pruning.criteria import criteria
 from fairexit.runs import open_run
 from fairexit.study import search as module
 from fairexit.study.rows import merge
@@ -36,12 +36,13 @@ def test_both_ends_of_each_axis_are_settings_of_a_run(name):
             methods.check(name, options)
 
 
-@pytest.mark.parametrize("ranking", SEARCH_SPACES)
+@pytest.mark.parametrize("ranking", criteria.names())
 def test_a_run_that_is_pruned_is_searched_for_its_pruning_alone(ranking):
     config = settings("d", method={"name": "hsic"}, prune={"method": ranking})
     axes = default_axes(config)
     assert all(axis.key.startswith("prune.") for axis in axes)
-    assert ("prune.beta" in [axis.key for axis in axes]) == (ranking == "fairprune")
+    by_curvature = ranking in ("fairprune", "fairquantize")
+    assert ("prune.beta" in [axis.key for axis in axes]) == by_curvature
     for axis in axes:
         for value in axis.values:
             assert replace(PruneConfig(), **{axis.key.removeprefix("prune."): value})
@@ -52,7 +53,8 @@ def test_the_docs_show_every_search_space():
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
     shown = {name: re.findall(r"`([^`]+)`", cell) for name, cell in rows.items()}
     assert shown == {name: [*map(str, methods[name].search_space)] for name in NAMES}
-    for ranking, space in SEARCH_SPACES.items():
+    for ranking in criteria.names():
+        space = criteria[ranking].search_space
         line = next(row for row in text.splitlines() if f"`{ranking}`" in row)
         assert all(f"`{axis}`" in line for axis in space)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 
@@ -195,8 +195,8 @@ def options_of(kind: type, **changes: Mapping[str, Any]) -> list[inspect.Paramet
         arguments = dict(changes.get(field.name, {}))
         flag = arguments.pop("flag", "--" + field.name.replace("_", "-"))
         hint, default = hints[field.name], field.default
-        if isinstance(default, float) and get_origin(hint) is not None and float in get_args(hint):
-            hint, default = str, str(default)
+        if {float, list[float]} <= {*get_args(hint)}:
+            hint, default = (str, str(default)) if default is not None else (str | None, None)
         elif default is True:
             flag = f"{flag}/--no-{flag.removeprefix('--')}"
         text = texts[field.name]

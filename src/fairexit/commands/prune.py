@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fairexit.commands.common import Plugins, RunPath, check_device, numbers, options_of, show
-from fairexit.config import PruneConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.terminal import say
 
 EXAMPLE = "fairexit prune runs/me --out runs/me-pruned --ratio 0.2,0.35"
@@ -20,21 +20,22 @@ def prune(
     plugins: Plugins = None,
     **settings: Any,
 ) -> None:
-    """Prune a finished run to make it fairer.
+    """Edit a finished run to make it fairer: FairPrune, SCP, FairQuantize, SWiFT.
 
     Resumes automatically if interrupted.
     """
     from fairexit.api import prune as prune_run
 
     for name in ("ratio", "beta"):
-        values = numbers(f"--{name}", settings[name])
-        settings[name] = list(values) if len(values) > 1 else values[0]
+        if settings[name] is not None:
+            values = numbers(f"--{name}", settings[name])
+            settings[name] = list(values) if len(values) > 1 else values[0]
     pruned = prune_run(run, out, **settings)
-    from fairexit.pruning.record import notes, path_table, sparsity_table
+    from fairexit.pruning.record import blocks_table, notes, path_table
     from fairexit.runs import read_record
 
     record = read_record(pruned)
-    show(sparsity_table(record))
+    show(blocks_table(record))
     show(path_table(record))
     for line in notes(record):
         say(line)
@@ -47,6 +48,11 @@ _SETTINGS = options_of(
     group={"show_default": "the run's own"},
     patience={"show_default": "none: walk all steps"},
     layers={"flag": "--layer", "show_default": "all of them"},
+    stages={"flag": "--stage", "show_default": "the last one"},
+    ratio={"show_default": "the method's own"},
+    beta={"show_default": "the method's own"},
+    steps={"show_default": "the method's own"},
+    step_epochs={"show_default": "the method's own"},
     finetune_lr={"show_default": "a tenth of the run's"},
     device={"callback": check_device},
 )

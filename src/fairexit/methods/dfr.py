@@ -65,7 +65,7 @@ class Dfr(Refitted):
     def refit(self, held_out: HeldOut, seed: int) -> dict[str, Any]:
         known = held_out.groups != UNKNOWN
         held_out = HeldOut([z[known] for z in held_out.features], *(a[known] for a in held_out[1:]))
-        counts = self._count_cells(held_out)
+        counts = self.count_cells(held_out)
         rows = [*self._subsamples(held_out, counts, seed)]
         exits = {}
         for k, (name, head) in enumerate(
@@ -85,7 +85,7 @@ class Dfr(Refitted):
             "exits": exits,
         }
 
-    def _count_cells(self, held_out: HeldOut) -> NDArray[np.int64]:
+    def count_cells(self, held_out: HeldOut) -> NDArray[np.int64]:
         """Number of the images to fit on of each class and group, (C, M).
 
         Raises:

@@ -1,1 +1,1 @@
-"""Pruning after training: FairPrune, and magnitude and random pruning as controls."""
+"""Editing after training: FairPrune and its controls, SCP, FairQuantize and SWiFT."""

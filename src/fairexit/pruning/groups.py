@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.config import PruneConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.data.loaders import balancing_weights
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, nearest, short

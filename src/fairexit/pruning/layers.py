@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fairexit.config import PruneConfig
+from fairexit.config_prune import PruneConfig
 from fairexit.errors import UserError, nearest, short
 
 BLOCK = 2**20

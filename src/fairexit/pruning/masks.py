@@ -1,7 +1,6 @@
-"""Masks that say which parameters are kept: storing, applying and counting them."""
+"""Masks that say which parameters are edited: storing and reading them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from fairexit.errors import UserError, reason
 from fairexit.runs import Run
 
 Masks = dict[str, Tensor]
-"""Parameter name -> True where it is kept, of the parameter's shape."""
+"""Parameter name -> True where it is not edited, of the parameter's shape."""
 
 
 def pack(masks: Masks) -> dict[str, Tensor]:
@@ -57,18 +56,3 @@ def load_masks(run: Run, net: nn.Module) -> Masks:
         raise UserError(
             f"{run.masks} is damaged ({reason(error)}); prune again into another folder"
         ) from None
-
-
-@torch.no_grad()
-def zero(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """Set the parameters that are not kept to zero, in place; the others stay bit for bit."""
-    for name, mask in masks.items():
-        parameters[name].masked_fill_(~mask.to(parameters[name].device), 0.0)
-
-
-def sparsity(masks: Masks) -> list[dict[str, Any]]:
-    """For each mask its name, the number of parameters, and the number of zeros."""
-    return [
-        {"name": name, "parameters": mask.numel(), "zeros": int((~mask).sum())}
-        for name, mask in masks.items()
-    ]

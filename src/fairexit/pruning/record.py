@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fairexit.config_prune import DEFAULTS
 from fairexit.files import replacing, write_atomically, write_json
 from fairexit.metrics.record import METRICS, main_metrics
-from fairexit.pruning.path import Step
+from fairexit.pruning.trace import Step
 from fairexit.runs import Run
 from fairexit.tables import Table, number
 
@@ -43,7 +44,7 @@ def write_record(run: Run, record: dict[str, Any]) -> None:
 
 
 def path_table(record: dict[str, Any]) -> Table:
-    """The path: the share of zeros and the metrics on validation; the chosen step is marked."""
+    """The path: the edited share and the metrics on validation; the chosen step is marked."""
     rows, names = [], main_metrics()
     for i, row in enumerate(record["path"]):
         beta = "" if row["beta"] is None else f"{row['beta']:g}"
@@ -56,7 +57,7 @@ def path_table(record: dict[str, Any]) -> Table:
     columns = [
         "Step",
         "Beta",
-        "Zeros",
+        record["edited"].capitalize(),
         "Threshold",
         *labels,
         *(f"Final {label}" for label in labels),
@@ -65,15 +66,17 @@ def path_table(record: dict[str, Any]) -> Table:
     return Table(title, columns, rows)
 
 
-def sparsity_table(record: dict[str, Any]) -> Table:
-    """Parameters and zeros of each layer, and of all layers together."""
-    layers = record["layers"]
-    total = {key: sum(layer[key] for layer in layers) for key in ("parameters", "zeros")}
+def blocks_table(record: dict[str, Any]) -> Table:
+    """Units and edited units of each layer or stage, and of all together."""
+    blocks, edited = record["blocks"], record["edited"].capitalize()
+    total = {key: sum(block[key] for block in blocks) for key in ("units", "edited")}
     rows = []
-    for layer in [*layers, {"name": "all prunable"} | total]:
-        size, zeros = layer["parameters"], layer["zeros"]
-        rows.append([layer["name"], f"{size:,}", f"{zeros:,}", f"{zeros / size:.1%}"])
-    return Table("Zeros by layer", ["Parameter", "Number", "Zeros", "Share"], rows)
+    for block in [*blocks, {"name": "all"} | total]:
+        size, number_edited = block["units"], block["edited"]
+        share = f"{number_edited / size:.1%}"
+        rows.append([block["name"], f"{size:,}", f"{number_edited:,}", share])
+    units = "Stage" if record["settings"]["method"] == "scp" else "Parameter"
+    return Table(f"{edited} by {units.lower()}", [units, "Number", edited, "Share"], rows)
 
 
 def notes(record: dict[str, Any]) -> list[str]:
@@ -82,15 +85,15 @@ def notes(record: dict[str, Any]) -> list[str]:
     lines = [f"{record['group']}: {privileged} privileged, {unprivileged} not"]
     if record["ended"]:
         lines.append(f"the path ended: {record['ended']}")
-    if record["settings"]["method"] == "fairprune" and not record["exact_hessian"]:
+    if DEFAULTS[record["settings"]["method"]].beta is not None and not record["exact_hessian"]:
         lines.append("smooth layers: the Gauss-Newton diagonal only approximates the Hessian's")
-    if record["left_out"]:
+    if record["left_out"] and record["settings"]["method"] != "scp":
         lines.append(f"not pruned, as their layers are of other kinds: {record['left_out']}")
     return lines
 
 
 def draw_path(record: dict[str, Any], file: Path) -> None:
-    """The main metrics over the share of zeros as an SVG, a line for each beta."""
+    """The main metrics over the edited share as an SVG, a line for each beta."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -107,11 +110,11 @@ def draw_path(record: dict[str, Any], file: Path) -> None:
     for axes, key in zip(panels, names, strict=False):
         for trail, rows in trails.items():
             colour = COLOURS[trail % len(COLOURS)]
-            zeros = [row["fraction"] for row in rows]
-            label = f"beta {rows[-1]['beta']:g}"
-            axes.plot(zeros, [row[key] for row in rows], "o-", color=colour, label=label)
+            shares, beta = [row["fraction"] for row in rows], rows[-1]["beta"]
+            label = "" if beta is None else f"beta {beta:g}"
+            axes.plot(shares, [row[key] for row in rows], "o-", color=colour, label=label)
         axes.plot(chosen["fraction"], chosen[key], "o", ms=12, mfc="none", mec="black")
-        axes.set(xlabel="share of zeros", title=f"{METRICS[key].label} on validation")
+        axes.set(xlabel=f"share of {record['edited']}", title=f"{METRICS[key].label} on validation")
     if len(trails) > 1:
         axes.legend()
     # Without a fixed salt and date, the same path would not give the same bytes.

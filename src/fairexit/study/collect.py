@@ -188,7 +188,8 @@ def run_tables(
         group = run.description["group"]
         metrics = _stored_metrics(run, group)
         ratio = run.description.get("penalty_ratio")
-        rows[-1] |= {"group": group, "penalty_ratio": ratio, "zeros": _zeros(run)} | _flat(metrics)
+        marks = {"group": group, "penalty_ratio": ratio, "edited": _edited(run)}
+        rows[-1] |= marks | _flat(metrics)
         for exit in metrics["exits"]:
             share = {f"share/{g}": s[exit["exit"]] for g, s in metrics["exit_share"].items()}
             exits.append(place | exit | share)
@@ -207,8 +208,8 @@ def _stored_metrics(run: Run, group: str) -> dict[str, Any]:
     return cast(dict[str, Any], metrics)
 
 
-def _zeros(run: Run) -> float:
-    """The share of prunable parameters that pruning has set to zero."""
+def _edited(run: Run) -> float:
+    """The share of the weights or channels that pruning has edited."""
     if not run.pruning.is_file():
         return 0.0
     record = read_record(run)

@@ -90,6 +90,6 @@ def _exceptions(pooled: Sequence[Pooled], seeds: Sequence[int]) -> list[str]:
 
 def _budget(cell: Pooled) -> str:
     config = cell.runs[0].config
-    further = config.prune.finetune if config.prune is not None else 0
+    further = config.prune.further_epochs if config.prune is not None else 0
     text = f"{config.train.epochs} epochs, the epoch with the best {config.train.select}"
     return text + (f", and {further} of fine-tuning" if further else "")

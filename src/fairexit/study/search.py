@@ -131,10 +131,10 @@ def searchable(config: RunConfig) -> tuple[Axis, ...]:
     and those of the method otherwise.
     """
     from fairexit.methods import methods
-    from fairexit.pruning.saliency import SEARCH_SPACES
+    from fairexit.pruning.criteria import criteria as edits
 
     if config.prune is not None:
-        return tuple(SEARCH_SPACES[config.prune.method])
+        return tuple(edits[config.prune.method].search_space)
     return tuple(methods[config.method["name"]].search_space)
 
 

@@ -1,11 +1,14 @@
 """Train a run, refit one, or fine-tune a pruned one: check, set up, and call the loop."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fairexit.config import RunConfig
@@ -27,7 +30,7 @@ from fairexit.training.identify import (
 )
 from fairexit.training.inputs import open_training
 from fairexit.training.refit import refit
-from fairexit.training.setup import build, finetune_config, resolve, teach, untrained
+from fairexit.training.setup import build, resolve, teach, untrained
 from fairexit.training.start import other_division
 from fairexit.training.trainer import Trainer, seed_epoch
 from fairexit.types import Task
@@ -148,21 +151,29 @@ def _set_errors(
 
 
 def finetune(
-    run: Run, config: RunConfig, net: ExitNet, masks: dict[str, Tensor], *, unpruned: Run
-) -> None:
-    """Fine-tune a pruned network while its zeros stay zero. Resumes if interrupted.
+    run: Run,
+    settings: RunConfig,
+    net: ExitNet,
+    *,
+    held: Mapping[str, Tensor],
+    unpruned: Run,
+    division: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+) -> Trainer:
+    """Train an edited network further while what is edited stays as it is. Resumes if interrupted.
 
     Args:
-        run: the pruned run, whose folder has been started.
-        config: its settings, with those of the pruning.
-        net: the pruned network.
-        masks: parameter name -> True where a parameter is kept, of the parameter's shape.
-        unpruned: the run that was pruned, which has the teacher or the errors that its method
+        run: the run whose folder holds the checkpoints.
+        settings: those of `finetune_config`.
+        net: the edited network; it is not changed.
+        held: parameter name -> True where the parameter is held, of its shape.
+        unpruned: the run that was edited, which has the teacher or the errors that its method
             needs.
+        division: the rows to train on and those to validate on; by default the splits of the data.
+    Returns:
+        The loop, whose epochs are done.
     Raises:
         UserError: as for `train`.
     """
-    settings = finetune_config(config)
     # With the weights goes their normalisation, which `auto` would take from pretrained weights.
     model = replace(settings.model, normalisation=net.config["normalisation"])
     settings = replace(settings, model=model)
@@ -177,9 +188,11 @@ def finetune(
     if isinstance(method, Upweighted):
         rows = data.rows("train", settings.data.fold)
         method.set_errors(torch.from_numpy(read_errors(unpruned, data, rows)))
-    trainer = Trainer(settings, data, task, run, fabric=fabric, method=method, masks=masks)
+    trainer = Trainer(
+        settings, data, task, run, fabric=fabric, method=method, held=held, division=division
+    )
     trainer.fit()
-    trainer.finish(config)
+    return trainer
 
 
 def _fabric(config: RunConfig) -> Fabric:

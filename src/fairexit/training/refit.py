@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
@@ -86,12 +87,10 @@ def refit(
 def hold_out(net: ExitNet, data: Prepared, task: Task, config: RunConfig) -> HeldOut:
     """The features of the validation split, and the half of its clusters to fit on.
 
-    Each class and group is divided in half, as far as its clusters allow.
-
     Raises:
         UserError: an exit's answer is not its last layer applied to its features.
     """
-    rows = data.rows("val", config.data.fold)
+    rows, fits = halve_validation(data, task, config)
     device = next(net.parameters()).device
     loader = Loader(data, rows, task.group, batch_size=config.train.batch_size, device=device)
     parts: list[list[torch.Tensor]] = [[] for _ in net.exit_names]
@@ -104,8 +103,17 @@ def hold_out(net: ExitNet, data: Prepared, task: Task, config: RunConfig) -> Hel
                     "features, so its last layer cannot be refitted; choose another head"
                 )
             parts[k].append(exit.features.float().cpu())
-    labels, groups = data.labels[rows], data.groups(task.group)[rows]
-    strata = labels * (task.num_groups + 1) + groups - UNKNOWN
-    fits = partition(strata, data.clusters[rows], (0.5, 0.5), config.seed) == 0
     features = [torch.cat(part).numpy().astype(np.float32) for part in parts]
-    return HeldOut(features, labels, groups, fits)
+    return HeldOut(features, data.labels[rows], data.groups(task.group)[rows], fits)
+
+
+def halve_validation(
+    data: Prepared, task: Task, config: RunConfig
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The rows of the validation split, and True for the half of its clusters to fit on.
+
+    Each class and group is divided in half, as far as its clusters allow.
+    """
+    rows = data.rows("val", config.data.fold)
+    strata = data.labels[rows] * (task.num_groups + 1) + data.groups(task.group)[rows] - UNKNOWN
+    return rows, partition(strata, data.clusters[rows], (0.5, 0.5), config.seed) == 0

@@ -8,7 +8,7 @@ import torch
 
 from fairexit.config import RunConfig
 from fairexit.errors import UserError, short
-from fairexit.methods import Distilled, Method, Refitted, methods
+from fairexit.methods import Distilled, Method, Refitted, Upweighted, methods
 from fairexit.metrics.record import METRICS
 from fairexit.models import ExitNet, backbone_family, heads
 from fairexit.plugin_records import checksums, require
@@ -150,12 +150,15 @@ def teach(method: Distilled, teacher: Run) -> None:
     method.set_teacher(load_net(teacher))
 
 
-def finetune_config(config: RunConfig) -> RunConfig:
-    """The settings of further training after pruning.
+def finetune_config(config: RunConfig, epochs: int) -> RunConfig:
+    """The settings of further training of an edited network.
 
-    They are the settings of the run, but for `prune.finetune` epochs at `prune.finetune_lr`,
+    They are the settings of the run, but for the epochs, which are trained at `prune.finetune_lr`,
     without warm-up, restarts and early stopping, and in one process, in which the pruning runs too.
 
+    Args:
+        config: the settings of the run, with those of the pruning.
+        epochs: number of epochs.
     Raises:
         UserError: the method trains heads outside the network, which a run does not store, or it
             refits last layers, which further training would undo.
@@ -165,12 +168,17 @@ def finetune_config(config: RunConfig) -> RunConfig:
     if methods[name].fold is not Method.fold:
         raise UserError(
             f"method '{name}' cannot be fine-tuned, because its training heads are not stored; set "
-            "prune.finetune to 0"
+            "prune.finetune and prune.step_epochs to 0"
         )
     if issubclass(methods[name], Refitted):
         raise UserError(
             f"method '{name}' cannot be fine-tuned, because further training would undo its refit; "
-            "set prune.finetune to 0"
+            "set prune.finetune and prune.step_epochs to 0"
+        )
+    if issubclass(methods[name], Upweighted) and prune.finetune_data != "train":
+        raise UserError(
+            f"prune.finetune_data is {prune.finetune_data}, but method '{name}' draws the training "
+            "images that were wrong more often; choose train"
         )
     before = with_optimizer(config).train
     freeze = "none" if isinstance(before.freeze, int) else before.freeze
@@ -178,7 +186,7 @@ def finetune_config(config: RunConfig) -> RunConfig:
     lr = prune.finetune_lr or before.lr / 10
     train = replace(
         before,
-        epochs=prune.finetune,
+        epochs=epochs,
         lr=lr,
         head_lr=before.head_lr and before.head_lr * lr / before.lr,
         warmup=0.0,

@@ -22,7 +22,7 @@ class Stepper:
         accumulate: number of parts of a batch whose gradients are added up.
         clip: largest norm of the gradient; None does not clip.
         average: takes in the weights after each step; None if there is none.
-        zeros: pairs of a parameter and True where it is held at zero.
+        held: triples of a parameter, True where it is held, and the values that it has there.
     """
 
     fabric: Fabric
@@ -31,7 +31,7 @@ class Stepper:
     accumulate: int = 1
     clip: float | None = None
     average: Average | None = None
-    zeros: list[tuple[nn.Parameter, Tensor]] = field(default_factory=list)
+    held: list[tuple[nn.Parameter, Tensor, Tensor]] = field(default_factory=list)
 
     def take(self, batch: Batch, rate: float, *, measure: bool) -> tuple[Tensor, float | None]:
         """Take a step.
@@ -64,9 +64,9 @@ class Stepper:
         if self.clip is not None:
             self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.clip)
         self.optimizer.step()
-        # Momentum and weight decay have moved the pruned parameters.
-        for parameter, zeros in self.zeros:
-            parameter.detach().masked_fill_(zeros, 0.0)
+        # The gradient, momentum and weight decay have moved them.
+        for parameter, is_held, fixed in self.held:
+            parameter.detach().copy_(torch.where(is_held, fixed, parameter.detach()))
         if self.average is not None:
             self.average.after_step()
         return values, ratio

@@ -1,7 +1,7 @@
 """The training loop of one run: epochs, validation, checkpoints and the files at the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import numpy as np
@@ -57,7 +57,8 @@ class Trainer:
         run: the run, whose folder has been started; its last checkpoint is restored.
         fabric: the devices, processes and precision.
         method: the method with the network that is trained.
-        masks: parameter name -> True where a parameter is kept; the others are held at zero.
+        held: parameter name -> True where the parameter is held at the value that it has.
+        division: the rows to train on and those to validate on; by default the splits of the data.
     """
 
     def __init__(
@@ -69,11 +70,12 @@ class Trainer:
         *,
         fabric: Fabric,
         method: Method,
-        masks: dict[str, Tensor] | None = None,
+        held: Mapping[str, Tensor] | None = None,
+        division: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     ) -> None:
         self.config, self.data, self.task, self.run, self.fabric = config, data, task, run, fabric
         fold, train = config.data.fold, config.train
-        rows = data.rows("train", fold)
+        rows, validating = division or (data.rows("train", fold), data.rows("val", fold))
         self.training = self._loader(rows, train.images_per_step, method.draw_weights)
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
@@ -86,7 +88,7 @@ class Trainer:
         groups = parameter_groups(method, train, late=self.freeze.late)
         optimizer = build_optimizer(groups, train, fabric.device)
         average = create_average(method, train)
-        validation = self._loader(data.rows("val", fold), train.batch_size)
+        validation = self._loader(validating, train.batch_size)
         self.validator = Validator(fabric, validation, method, average, seed=config.seed)
         # For 16-mixed, the precision has the state of the gradient scaler.
         precision = fabric.strategy.precision
@@ -97,12 +99,16 @@ class Trainer:
         }
         if average is not None:
             parts["average"] = average
+        parameters = dict(method.net.named_parameters())
+        still = [
+            (parameters[k], is_held.to(fabric.device), parameters[k].detach().clone())
+            for k, is_held in (held or {}).items()
+        ]
         self.checkpoints = Checkpoints(run, parts, train.select, train.save_every)
         self.progress = self.checkpoints.load()
         if isinstance(method, Distilled):
             method.teacher.to(fabric.device).to(memory_format=torch.channels_last)
         module, wrapped = fabric.setup(method, optimizer)
-        parameters = dict(method.net.named_parameters())
         self.stepper = Stepper(
             fabric=fabric,
             module=module,
@@ -110,7 +116,7 @@ class Trainer:
             accumulate=train.accumulate,
             clip=train.clip,
             average=average,
-            zeros=[(parameters[k], ~m.to(fabric.device)) for k, m in (masks or {}).items()],
+            held=still,
         )
 
     def _loader(
