@@ -14,6 +14,8 @@ from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_me
 
 BY_HAND = "by hand"
 """The rule of a theta that a person set."""
+CHOSEN_POINT = "choose"
+"""The rule of an operating point that was chosen among those of several runs."""
 SINGLE_EXIT = "single exit"
 """The rule of a plain network, which has nothing to choose."""
 
@@ -39,7 +41,8 @@ class Policy:
             leaves at the final exit.
         fallback: the exit that answers if no exit reaches theta, "final" or "most_confident".
         rule: the rule that chose theta (see `choose_theta`), "by hand" for a theta that a person
-            set, or, for a plain network, "single exit".
+            set, "choose" for one among the operating points of several runs, or, for a plain
+            network, "single exit".
         tolerance: loss of macro F1 against the final exit that the rule allowed.
         split: the split on which theta was chosen.
         group: the attribute for which theta was chosen.
@@ -49,6 +52,8 @@ class Policy:
         confidence_measure: what is compared with theta, a key of
             `fairexit.predictions.confidence.CONFIDENCE_MEASURES`. A file that does not name it is
             of the time when there was only the default.
+        compared: the runs among whose operating points this one was chosen; empty where a rule
+            chose within one run.
     Raises:
         UserError: theta is not in (0, 1] or not one of the candidates, or the fallback or
             confidence measure is unknown.
@@ -63,6 +68,7 @@ class Policy:
     reason: str = ""
     candidates: tuple[Candidate, ...] = ()
     confidence_measure: str = MAX_PROBABILITY
+    compared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.theta is not None:
@@ -104,8 +110,13 @@ class Policy:
         candidates = values.get("candidates", ())
         if not isinstance(candidates, list | tuple):
             raise UserError(f"candidates is {short(repr(candidates))}; it must be a list")
+        compared = values.get("compared", ())
+        is_list = isinstance(compared, list | tuple)
+        if not is_list or not all(isinstance(name, str) for name in compared):
+            raise UserError(f"compared is {short(repr(compared))}; it must be a list of names")
         changed = {
             "theta": theta_of_json(values["theta"]),
+            "compared": tuple(compared),
             "candidates": tuple(map(Candidate.from_dict, candidates)),
         }
         return cls(**{**values, **changed})
