@@ -13,7 +13,7 @@ import numpy as np
 
 from fairexit.evaluation.comparable import read_comparable
 from fairexit.evaluation.goal import parse_goal
-from fairexit.evaluation.selection import select_point
+from fairexit.evaluation.select_point import select_point
 from fairexit.predictions.files import Predictions, write_predictions
 from fairexit.runs import FORMAT, Run, open_run
 
@@ -65,12 +65,12 @@ def main() -> None:
         runs = [write_run(Path(folder) / f"run{r}", r) for r in range(RUNS)]
         start = time.process_time()
         data = read_comparable(runs, None, "max_probability")
-        print(f"{RUNS} runs, {IMAGES} images, {EXITS} exits, {CLASSES} classes, {THETAS} thresholds\n")
+        print(f"{RUNS} runs of {EXITS} exits, {IMAGES} images, {CLASSES} classes\n")
         print("| | seconds of the CPU |\n| --- | ---: |")
         print(f"| reading the predictions | {time.process_time() - start:.1f} |")
     for name, goal in GOALS.items():
         start = time.process_time()
-        selection = select_point(data, goal, grid=np.linspace(0.2, 1, THETAS))
+        selection = select_point(data, goal, grid=np.linspace(0.2, 1, THETAS).tolist())
         seconds = time.process_time() - start
         allowed = int(selection.allowed.sum())
         ties = selection.ties.number if selection.ties else 0

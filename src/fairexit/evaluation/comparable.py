@@ -12,8 +12,9 @@ from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option, short
 from fairexit.evaluation.choice import stored_predictions
 from fairexit.predictions.data import Predictions, first_row
-from fairexit.runs import Run
+from fairexit.runs import Run, open_run
 from fairexit.stats.clusters import common_group
+from fairexit.terminal import note
 from fairexit.types import UNKNOWN
 
 Ints = NDArray[np.int64]
@@ -80,6 +81,26 @@ class Comparable:
     def full_cost(self) -> float:
         """Multiply-adds of the largest full network."""
         return float(max(model.costs[-1] for model in self.models))
+
+
+def finished_runs(paths: Sequence[Path]) -> list[Run]:
+    """Open runs; a warning names each whose training did not finish or diverged.
+
+    Raises:
+        UserError: a folder is no run or is given twice, or no run is finished.
+    """
+    for path in paths:
+        if [other.resolve() for other in paths].count(path.resolve()) > 1:
+            raise UserError(f"{path} is given twice; give each run once")
+    opened = []
+    for path in paths:
+        if (path / "started.json").is_file() and not Run(path).finished:
+            note(f"warning: {path} has not finished training, or diverged, and is left out")
+        else:
+            opened.append(open_run(path))
+    if not opened:
+        raise UserError("there is no finished run to choose from; train one with `fairexit train`")
+    return opened
 
 
 def read_comparable(runs: Sequence[Run], group: str | None, confidence_measure: str) -> Comparable:

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from fairexit.evaluation.rules import ROUNDING
 from fairexit.metrics.rates import Values
 
-
 BLOCK = 2_000
 """Candidates of which the front is found first, so that few are compared with all others."""
 

@@ -142,7 +142,7 @@ def parse_goal(
         )
     objective = minimize or maximize or ""
     parameter = "maximize" if minimize is None else "minimize"
-    _check_known(objective, option(parameter))
+    _check_known(objective, f"{option(parameter)} is '{short(objective)}'")
     if higher_is_better(objective) != (parameter == "maximize"):
         other = "minimize" if parameter == "maximize" else "maximize"
         better = "lower" if parameter == "maximize" else "higher"
@@ -164,11 +164,11 @@ def parse_goal(
 def parse_constraint(text: str) -> Constraint:
     """A constraint such as "f1 >= best - 0.01"; errors as for `parse_goal`."""
     match = _FORM.fullmatch(text)
-    where = f"{option('constraint')} is '{short(text)}'"
+    where = f"{option('constraints')} is '{short(text)}'"
     if match is None:
         raise UserError(f"{where}; write it as {FORMS}")
     name, sign, of_best, distance, number = match.groups()
-    _check_known(name, where + "; its metric")
+    _check_known(name, where)
     higher = higher_is_better(name)
     if (sign == ">=") != higher:
         better, right = ("higher", ">=") if higher else ("lower", "<=")
@@ -183,4 +183,6 @@ def parse_constraint(text: str) -> Constraint:
 
 def _check_known(name: str, what: str) -> None:
     if name != COST and name not in METRICS:
-        raise UserError(f"{what} is '{short(name)}'; {nearest(name, [*METRICS, COST])}")
+        raise UserError(
+            f"{what}, but there is no metric '{short(name)}'; {nearest(name, [*METRICS, COST])}"
+        )

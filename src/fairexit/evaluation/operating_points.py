@@ -1,20 +1,15 @@
-"""Operating points of several runs: each exit alone, and early exit at each threshold of a grid.
-
-The counts at all thresholds of a run are running sums over the sorted confidences, for the samples
-themselves and for many draws of clusters alike.
-"""
+"""Operating points of several runs: each exit alone, and early exit at each threshold of a grid."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from fairexit.evaluation.candidate import ExitThetas
 from fairexit.evaluation.comparable import Answers, Comparable
 from fairexit.evaluation.goal import COST
+from fairexit.evaluation.point_margins import Weights, point_margins
 from fairexit.evaluation.theta import ALWAYS, Fallback, check_thetas
 from fairexit.evaluation.thresholds import exit_intervals, select
 from fairexit.metrics.collapse import COLLAPSED, main_answer_share
@@ -23,7 +18,6 @@ from fairexit.metrics.rates import Empty, Values
 from fairexit.metrics.record import METRICS, compute
 
 Ints = NDArray[np.int64]
-Weights = NDArray[np.float32]
 
 NO_EXIT = -1
 """In place of an exit where a threshold decides."""
@@ -86,11 +80,12 @@ def measure_points(
     for m, model in enumerate(data.models):
         own = thetas if model.num_exits > 1 else thetas[:0]
         exits = np.arange(model.num_exits)
-        drawn = point_margins(data, model, own, exits, once, fallback=fallback)
-        margins = Margins(*(table[:, 0] for table in drawn))
+        drawn = point_margins(data, model, own, exits, weights=once, fallback=fallback)
+        # Whole numbers, so that metrics are computed in double precision.
+        margins = Margins(*(table[:, 0].astype(np.int64) for table in drawn))
         values = compute(margins, names, empty)
         values[COST] = np.append(_mean_costs(data, model, own), model.costs) / data.full_cost
-        descending = [*range(len(own))][::-1] + [*range(len(own), len(own) + len(exits))]
+        descending = np.append(np.arange(len(own))[::-1], len(own) + exits)
         part = OperatingPoints(
             np.full(len(descending), m),
             np.append(np.full(len(own), NO_EXIT), exits),
@@ -100,7 +95,9 @@ def measure_points(
         )
         parts.append(part)
     return OperatingPoints(
-        *(np.concatenate([getattr(p, key) for p in parts]) for key in ("model", "exit", "theta")),
+        np.concatenate([p.model for p in parts]),
+        np.concatenate([p.exit for p in parts]),
+        np.concatenate([p.theta for p in parts]),
         {name: np.concatenate([p.values[name] for p in parts]) for name in (*names, COST)},
         np.concatenate([p.usable for p in parts]),
     )
@@ -110,12 +107,12 @@ def draw_points(
     data: Comparable,
     points: OperatingPoints,
     chosen: Ints,
-    weights: Weights,
     *,
+    weights: Weights,
     name: str,
     fallback: Fallback = "final",
     empty: Empty = "exclude",
-) -> Values:
+) -> NDArray[np.float32]:
     """A metric at some points in each of B draws of clusters, which are the same for all points.
 
     Args:
@@ -127,9 +124,9 @@ def draw_points(
         fallback: as for `select`.
         empty: value of a rate without samples, see `fairexit.metrics.rates`.
     Returns:
-        (n, B).
+        (n, B), in single precision.
     """
-    drawn = np.empty((len(chosen), weights.shape[1]), np.float32)
+    drawn: NDArray[np.float32] = np.empty((len(chosen), weights.shape[1]), np.float32)
     for m, model in enumerate(data.models):
         own = np.flatnonzero(points.model[chosen] == m)
         if not len(own):
@@ -138,7 +135,7 @@ def draw_points(
         by_theta = exit == NO_EXIT
         # The thresholds of a run descend.
         thetas, exits = theta[by_theta][::-1], exit[~by_theta]
-        margins = point_margins(data, model, thetas, exits, weights, fallback=fallback)
+        margins = point_margins(data, model, thetas, exits, weights=weights, fallback=fallback)
         rows = np.append(own[by_theta][::-1], own[~by_theta])
         for part in _blocks(margins):
             block = Margins(*(table[part] for table in margins))
@@ -150,83 +147,6 @@ def _blocks(margins: Margins) -> Iterator[slice]:
     step = max(1, LARGE // margins.hits[0].size)
     for start in range(0, len(margins.hits), step):
         yield slice(start, start + step)
-
-
-def point_margins(
-    data: Comparable,
-    model: Answers,
-    thetas: NDArray[np.float64],
-    exits: Ints,
-    weights: Weights,
-    *,
-    fallback: Fallback = "final",
-) -> Margins:
-    """The margins of a run's operating points in B draws of clusters.
-
-    Args:
-        data: the samples.
-        model: the run's answers.
-        thetas: T ascending thresholds.
-        exits: X exits at which all samples leave.
-        weights: how often each draw holds each cluster, (clusters, B).
-        fallback: as for `select`.
-    Returns:
-        Margins, (T + X, B, M, C), the thresholds first.
-    """
-    levels = thetas.astype(np.float32)
-    leaving: list[_Event] = []
-    for start, end, exit in exit_intervals(model.confidence, levels, fallback):
-        answer = np.take_along_axis(model.answers, exit[:, None], 1)[:, 0]
-        leaving += [_Event(start, answer, 1), _Event(end, answer, -1)]
-    alone = [
-        _Event(np.full(len(data.labels), x), model.answers[:, exit], 1)
-        for x, exit in enumerate(exits)
-    ]
-    by_theta = _sums(data, leaving, len(levels) + 1, weights)
-    by_exit = _sums(data, alone, len(exits), weights)
-    alike = _Event(np.zeros_like(data.labels), data.labels, 1)
-    tables = [
-        np.concatenate([np.cumsum(of_theta, 0)[:-1], of_exit])
-        for of_theta, of_exit in zip(by_theta, by_exit, strict=True)
-    ]
-    tables.append(np.broadcast_to(_sums(data, [alike], 1, weights)[1], tables[0].shape))
-    shape = (-1, data.num_groups, data.num_classes, weights.shape[1])
-    # The draws stay the innermost axis in memory, so that inner loops are long.
-    hits, predicted, actual = (np.moveaxis(table.reshape(shape), -1, 1) for table in tables)
-    return Margins(hits, actual, predicted)
-
-
-class _Event(NamedTuple):
-    """The samples change at positions (N,): their answers (N,) are added there, or taken away."""
-
-    position: Ints
-    answer: NDArray[np.integer[Any]]
-    sign: int
-
-
-def _sums(
-    data: Comparable, events: Sequence[_Event], positions: int, weights: Weights
-) -> tuple[Weights, Weights]:
-    """Weighted right answers, and all answers, by position and cell, (positions, M * C, B) each."""
-    cells = data.num_groups * data.num_classes
-    base = data.groups * data.num_classes
-
-    if not events:
-        nothing = np.zeros((positions, cells, weights.shape[1]), np.float32)
-        return nothing, nothing
-
-    def total(of: Sequence[tuple[_Event, NDArray[np.bool_] | slice]]) -> Weights:
-        rows = [(e.position * cells + base + e.answer)[kept] for e, kept in of]
-        signs = [np.full(len(row), e.sign, np.float32) for row, (e, _) in zip(rows, of, strict=True)]
-        columns = [data.cluster[kept] for _, kept in of]
-        where = (np.concatenate(rows), np.concatenate(columns))
-        matrix = csr_array((np.concatenate(signs), where), (positions * cells, len(weights)))
-        summed: Weights = (matrix @ weights).reshape(positions, cells, -1)
-        return summed
-
-    everything = slice(None)
-    right = total([(event, event.answer == data.labels) for event in events])
-    return right, total([(event, everything) for event in events])
 
 
 def _mean_costs(data: Comparable, model: Answers, thetas: NDArray[np.float64]) -> Values:

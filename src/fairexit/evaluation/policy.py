@@ -87,7 +87,8 @@ class Policy:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, for JSON."""
-        return asdict(self) | {"candidates": [asdict(c) for c in self.candidates]}
+        lists = {"candidates": [asdict(c) for c in self.candidates], "compared": [*self.compared]}
+        return asdict(self) | lists
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Policy":

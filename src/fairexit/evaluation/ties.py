@@ -1,6 +1,7 @@
 """Which candidates cannot be told apart from the best one, and how much its value is luck."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from fairexit.evaluation.rules import ROUNDING
 from fairexit.evaluation.theta import Fallback
 from fairexit.metrics.rates import Empty, Values, mean_known
 from fairexit.stats.resampling import resample
+
+Draws = NDArray[np.floating[Any]]
 
 N_DRAWS = 100
 """Draws in which all allowed candidates are compared: standard errors are known to within 7 %."""
@@ -45,8 +48,8 @@ def find_ties(
     goal: Goal,
     points: OperatingPoints,
     allowed: NDArray[np.bool_],
-    best: int,
     *,
+    best: int,
     fallback: Fallback,
     empty: Empty,
 ) -> Ties:
@@ -72,7 +75,13 @@ def find_ties(
     else:
         weights = _weights(data)
         drawn = draw_points(
-            data, points, members, weights, name=goal.objective, fallback=fallback, empty=empty
+            data,
+            points,
+            members,
+            weights=weights,
+            name=goal.objective,
+            fallback=fallback,
+            empty=empty,
         )
         error = _errors(drawn, drawn[members == best])
         apart = (lead > np.maximum(Z * error, ROUNDING)) & (error > SINGLE)
@@ -89,14 +98,14 @@ def _weights(data: Comparable) -> NDArray[np.float32]:
     return np.concatenate(list(draws)).T.astype(np.float32)
 
 
-def _errors(drawn: Values, reference: Values) -> Values:
+def _errors(drawn: Draws, reference: Draws) -> Values:
     """Standard error of the difference to a reference (1, B) of values (n, B), (n,)."""
     difference = drawn - reference
     spread = difference - mean_known(difference)[:, None]
     return np.sqrt(mean_known(spread**2))
 
 
-def selection_luck(drawn: Values) -> float:
+def selection_luck(drawn: Draws) -> float:
     """By how much the best of several values surpasses its own mean over draws, on average.
 
     Taken from the mean over draws rather than from the measured value, it leaves out what chance
