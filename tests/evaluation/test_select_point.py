@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fairexit.errors import UserError
 from fairexit.evaluation.chosen_policy import chosen_policy
 from fairexit.evaluation.comparable import Answers, Comparable
-from fairexit.evaluation.front import front_of, thinned
+from fairexit.evaluation.front import front_of, spread_out, thinned
 from fairexit.evaluation.goal import COST, Constraint, Goal, parse_goal
 from fairexit.evaluation.operating_points import (
     NO_EXIT,
@@ -165,6 +165,13 @@ def test_a_large_front_is_that_of_its_blocks(monkeypatch):
     np.testing.assert_array_equal(front_of(values, usable), whole)
     assert 7 not in whole
     assert thinned(whole, 5).tolist()[::4] == [whole[0], whole[-1]]
+
+
+def test_points_that_are_shown_cover_the_front_and_begin_with_the_best():
+    values = np.array([[0.0, 0.0], [0.1, 1.0], [5.0, 0.0], [5.0, 10.0], [0.1, 0.5]])
+    assert spread_out(values, 3) == [2, 1, 3]
+    assert sorted(spread_out(values, 9)) == [0, 1, 2, 3, 4]
+    assert spread_out(np.ones((1, 2)), 5) == [0]
 
 
 CONSTRAINTS = [

@@ -41,6 +41,24 @@ def _front(rounded: Values, left: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array(front, np.int64)
 
 
+def spread_out(values: Values, most: int) -> list[int]:
+    """At most `most` of K candidates that cover all: each is the farthest from those before it.
+
+    Args:
+        values: (K, D), which are scaled to one range; the first candidate has the best of the first
+            column, where more is better.
+        most: how many are taken.
+    """
+    extent = np.ptp(values, axis=0)
+    scaled = values / np.where(extent > 0, extent, 1)
+    chosen = [int(values[:, 0].argmax())]
+    distance = np.full(len(values), np.inf)
+    while len(chosen) < min(most, len(values)):
+        distance = np.minimum(distance, np.abs(scaled - scaled[chosen[-1]]).sum(1))
+        chosen.append(int(distance.argmax()))
+    return chosen
+
+
 def thinned(order: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """At most `most` of some indices, evenly spaced and with both ends."""
     if len(order) <= most:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fairexit.errors import UserError
 from fairexit.evaluation.choose import GRID
 from fairexit.evaluation.comparable import Comparable
-from fairexit.evaluation.front import front_of, thinned
+from fairexit.evaluation.front import front_of, spread_out
 from fairexit.evaluation.goal import COST, Goal, quantity_label
 from fairexit.evaluation.operating_points import OperatingPoints, answers_of, measure_points
 from fairexit.evaluation.rules import ROUNDING
@@ -28,7 +28,7 @@ N_RESAMPLES = 1_000
 SAME_COST = 0.01
 """Costs that differ by no more are equal, because less is worth nothing."""
 MOST_SHOWN = 20
-"""Points of the front that get an interval; with more, as many, evenly spaced."""
+"""Points of the front that get an interval; with more, as many, spread out."""
 
 
 def select_point(
@@ -63,7 +63,8 @@ def select_point(
     bounds = tuple(c.bound(points.values[c.name], usable) for c in goal.constraints)
     misses = misses_of(goal, points, bounds)
     allowed = usable & (np.array(misses).reshape(-1, len(points)) == 0).all(0)
-    front = front_of(np.stack([goal.better(n, points.values) for n in goal.quantities], 1), usable)
+    values = np.stack([goal.better(n, points.values) for n in goal.quantities], 1)
+    front = front_of(values, usable)
     best = chosen = nearest = ties = None
     if allowed.any():
         best = _best(goal.objective, goal, points, front[allowed[front]])
@@ -74,9 +75,9 @@ def select_point(
     unmet = [i for i, missed in enumerate(misses) if not (missed[usable] == 0).any()]
     closest = {i: _nearest(misses[i], usable) for i in unmet}
     reference = _best(goal.accuracy, goal, points, front)
-    ordered = front[np.argsort(points.values[goal.objective][front], kind="stable")]
     named = [k for k in (chosen, best, reference, nearest, *closest.values()) if k is not None]
-    shown = list(dict.fromkeys([*named, *thinned(ordered, MOST_SHOWN).tolist()]))
+    spread = front[spread_out(values[front], MOST_SHOWN)].tolist()
+    shown = list(dict.fromkeys([*named, *spread]))
     return Selection(
         goal=goal,
         data=data,

@@ -106,8 +106,10 @@ def front_figure(selection: Selection) -> "Figure":
 
 
 def _mark(axes: "Axes", selection: Selection, x: str, y: str) -> None:
-    """Mark the chosen point and the bounds of the constraints."""
-    values, k = selection.points.values, selection.chosen
+    """Mark the chosen point, or the one that misses by the least, and the constraints' bounds."""
+    values, word, k = selection.points.values, "chosen", selection.chosen
+    if k is None:
+        word, k = "not allowed, but nearest", selection.nearest
     if k is not None:
         axes.plot(
             values[x][k],
@@ -118,7 +120,7 @@ def _mark(axes: "Axes", selection: Selection, x: str, y: str) -> None:
             mec=COLOURS[1],
             mew=2,
             zorder=4,
-            label=f"chosen: {selection.name(k)}",
+            label=f"{word}: {selection.name(k)}",
         )
     for constraint, bound in zip(selection.goal.constraints, selection.bounds, strict=True):
         line = {x: axes.axvline, y: axes.axhline}.get(constraint.name)

@@ -109,7 +109,7 @@ def _chosen(selection: Selection) -> Iterator[str]:
     label = quantity_label(goal.objective)
     number = selection.num_allowed
     luck = ""
-    if ties.luck and number > 1:
+    if decimal(ties.luck) != decimal(0):
         direction = "high" if higher_is_better(goal.objective) else "low"
         luck = (
             f" As the {best_word(goal.objective)} of {whole(number)} noisy values it is expected "
