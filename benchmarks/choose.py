@@ -76,7 +76,7 @@ def main() -> None:
         ties = selection.ties.number if selection.ties else 0
         print(
             f"| choosing, {name}: {len(selection.points):,} candidates, {allowed:,} allowed, "
-            f"{ties:,} not told apart, {len(selection.front)} on the front | {seconds:.1f} |"
+            f"{ties:,} not told apart, {len(selection.front):,} on the front | {seconds:.1f} |"
         )
 
 

@@ -62,10 +62,15 @@ def test_a_choice_becomes_the_policy_that_all_commands_use(runs, command, tmp_pa
     assert value == pytest.approx(front.loc[front["chosen"], "eodd"].item(), abs=1e-5)
 
 
-def test_a_constraint_that_nothing_meets_is_an_answer_and_writes_nothing(runs, command):
-    status, printed, err = command("choose", *runs, "--constraint", "f1 >= 1", "--minimize", "eodd")
+def test_a_constraint_that_nothing_meets_is_an_answer_and_no_policy(runs, command, tmp_path):
+    words = ["--constraint", "f1 >= 1", "--minimize", "eodd", "--out", tmp_path / "front"]
+    status, printed, err = command("choose", *runs, *words)
     assert (status, err) == (1, "")
     assert "No candidate meets f1 >= 1: the nearest, " in " ".join(printed.split())
+    front = pd.read_csv(tmp_path / "front" / "front.csv")
+    assert len(front) > 0
+    assert not front[["allowed", "not_told_apart", "chosen"]].any(axis=None)
+    assert "nearest" in (tmp_path / "front" / "front.svg").read_text()
     assert printed.splitlines()[-1] == "No policy was written."
     assert not any((run / "policy.json").exists() for run in runs)
 
