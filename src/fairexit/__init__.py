@@ -10,6 +10,7 @@ from fairexit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fairexit.api import audit as audit
+    from fairexit.api import choose as choose
     from fairexit.api import evaluate as evaluate
     from fairexit.api import plant as plant
     from fairexit.api import predict as predict
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "UserError": "fairexit.errors",
     "audit": "fairexit.api",
+    "choose": "fairexit.api",
     "create_model": "fairexit.models",
     "early_exit": "fairexit.inference.early_exit",
     "evaluate": "fairexit.api",

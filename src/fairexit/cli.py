@@ -24,6 +24,7 @@ INTERRUPTED = 130
 OPTIONS = {
     "axes": "search",
     "changes": "set",
+    "constraints": "constraint",
     "groups": "group",
     "plugins": "plugin",
     "splits": "split",
@@ -38,6 +39,7 @@ COMMANDS = {
     "prune": "Edit a finished run to make it fairer: FairPrune, SCP, FairQuantize, SWiFT.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",
+    "choose": "Choose a run, and an exit or a threshold, under constraints, on validation.",
     "audit": "Test whether the gaps between groups are real, from predictions alone.",
     "entangle": "Measure how entangled the attribute and the target are at each depth.",
     "study": "Make every run of a grid, then tables, figures and verdicts on the paper's claims.",

@@ -112,9 +112,12 @@ def choose_policy(
     Raises:
         UserError: there is no stored policy, or there are no validation rows.
     """
-    if len(predictions.exit_names) == 1:
-        return Policy(None, choice.fallback, SINGLE_EXIT)
     stored = run is not None and run.policy.is_file()
+    if len(predictions.exit_names) == 1:
+        # A stored one has the reason why this run was chosen among others.
+        if run is not None and stored and choice.threshold in ("policy", None):
+            return Policy.load(run.policy)
+        return Policy(None, choice.fallback, SINGLE_EXIT)
     if choice.threshold == "policy" or (choice.threshold is None and stored):
         if run is None or not stored:
             raise UserError(

@@ -16,6 +16,8 @@ from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_me
 
 BY_HAND = "by hand"
 """The rule of a theta that a person set."""
+CHOSEN_POINT = "choose"
+"""The rule of an operating point that was chosen among those of several runs."""
 SINGLE_EXIT = "single exit"
 """The rule of a plain network, which has nothing to choose."""
 
@@ -41,7 +43,8 @@ class Policy:
             leaves at the final exit.
         fallback: the exit that answers if no exit reaches theta, "final" or "most_confident".
         rule: the rule that chose theta (see `choose_theta`), "by hand" for a theta that a person
-            set, or, for a plain network, "single exit".
+            set, "choose" for one among the operating points of several runs, or, for a plain
+            network, "single exit".
         tolerance: loss of macro F1 against the final exit that the rule allowed.
         split: the split on which theta was chosen.
         group: the attribute for which theta was chosen.
@@ -53,6 +56,8 @@ class Policy:
             of the time when there was only the default.
         certificate: what is promised about theta, if the rule was "risk".
         sets: how sets of classes are made, and with them who is referred; None if nobody is.
+        compared: the runs among whose operating points this one was chosen; empty where a rule
+            chose within one run.
     Raises:
         UserError: theta is not in (0, 1] or not one of the candidates, or the fallback or
             confidence measure is unknown.
@@ -69,6 +74,7 @@ class Policy:
     confidence_measure: str = MAX_PROBABILITY
     certificate: Certificate | None = None
     sets: PredictionSets | None = None
+    compared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.theta is not None:
@@ -87,7 +93,8 @@ class Policy:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, for JSON."""
-        return asdict(self) | {"candidates": [asdict(c) for c in self.candidates]}
+        lists = {"candidates": [asdict(c) for c in self.candidates], "compared": [*self.compared]}
+        return asdict(self) | lists
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Policy":
@@ -111,8 +118,13 @@ class Policy:
         if not isinstance(candidates, list | tuple):
             raise UserError(f"candidates is {short(repr(candidates))}; it must be a list")
         certificate, sets = values.get("certificate"), values.get("sets")
+        compared = values.get("compared", ())
+        is_list = isinstance(compared, list | tuple)
+        if not is_list or not all(isinstance(name, str) for name in compared):
+            raise UserError(f"compared is {short(repr(compared))}; it must be a list of names")
         changed = {
             "theta": theta_of_json(values["theta"]),
+            "compared": tuple(compared),
             "candidates": tuple(map(Candidate.from_dict, candidates)),
             "certificate": None if certificate is None else Certificate.from_dict(certificate),
             "sets": None if sets is None else PredictionSets.from_dict(sets),

@@ -14,6 +14,9 @@ Theta = float | Sequence[float | None]
 
 FALLBACKS = ("final", "most_confident")
 
+ALWAYS = 1e-6
+"""A theta that every largest probability reaches, at an exit where all samples leave."""
+
 
 def check_thetas(thetas: ArrayLike, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
     """Thresholds, such as those of a grid, as an array of `dtype`.
@@ -84,14 +87,15 @@ def theta_text(theta: Theta) -> str:
 def theta_name(theta: Theta | None) -> str:
     """A theta within a sentence.
 
-    >>> theta_name(0.85), theta_name((0.8, None)), theta_name(None)
-    ('0.85', '(0.8, none)', 'the final exit')
+    >>> theta_name(0.85), theta_name((0.8, None)), theta_name((None, ALWAYS)), theta_name(None)
+    ('0.85', '(0.8, none)', '(none, always)', 'the final exit')
     """
     if theta is None:
         return "the final exit"
     if isinstance(theta, float | int):
         return f"{theta:g}"
-    return f"({', '.join('none' if value is None else f'{value:g}' for value in theta)})"
+    values = ["none" if t is None else "always" if t == ALWAYS else f"{t:g}" for t in theta]
+    return f"({', '.join(values)})"
 
 
 def check_fallback(fallback: str) -> None:

@@ -1,6 +1,6 @@
 """Early exit on stored predictions: which exit answers at a threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,17 +85,8 @@ def sweep(
     num_classes, num_exits = len(predictions.classes), answers.shape[1]
     hits, predicted = np.zeros((2, len(levels) + 1, len(names) * num_classes), np.int64)
     exit_counts = np.zeros((len(levels) + 1, len(names) * num_exits), np.int64)
-    highest, end = confidence[:, 0], np.zeros(len(groups), np.int64)
-    for k in range(num_exits):
-        exits, answer = np.full(len(groups), k), answers[:, k]
-        if k == num_exits - 1 and fallback == "most_confident":
-            exits = confidence.argmax(1)
-            answer = answers[np.arange(len(groups)), exits]
-        # Exit k answers for the thetas above all earlier confidences, up to its own confidence.
-        highest, start = np.maximum(highest, confidence[:, k]), end
-        end = np.searchsorted(levels, highest, side="right")
-        if k == num_exits - 1:
-            end = np.full(len(groups), len(levels))
+    for start, end, exits in exit_intervals(confidence, levels, fallback):
+        answer = np.take_along_axis(answers, exits[:, None], 1)[:, 0]
         cell = groups * num_classes + answer
         right = answer == labels
         _add_intervals(predicted, start, end, cell)
@@ -107,6 +98,32 @@ def sweep(
     hits, predicted = totals
     margins = Margins(hits, np.broadcast_to(actual.reshape(len(names), -1), hits.shape), predicted)
     return margins, shares(np.cumsum(exit_counts, axis=0)[level_index].reshape(shape))
+
+
+def exit_intervals(
+    confidence: NDArray[Any], levels: NDArray[Any], fallback: Fallback
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """For which of many thetas each exit is reached: an interval of thetas for each sample.
+
+    Args:
+        confidence: of each sample at each exit, (N, E), the final exit last.
+        levels: L thetas, ascending, in single precision.
+        fallback: as for `select`.
+    Yields:
+        For each exit, the first theta at which the samples leave there and the first at which they
+        no longer do, as indices into `levels`, and the exit that answers then, (N,) each.
+    """
+    last = confidence.shape[1] - 1
+    highest, end = confidence[:, 0], np.zeros(len(confidence), np.int64)
+    for k in range(last + 1):
+        # Exit k answers for the thetas above all earlier confidences, up to its own confidence.
+        highest, start = np.maximum(highest, confidence[:, k]), end
+        end = np.searchsorted(levels, highest, side="right")
+        exits = np.full(len(confidence), k)
+        if k == last:
+            end = np.full(len(confidence), len(levels))
+            exits = confidence.argmax(1) if fallback == "most_confident" else exits
+        yield start, end, exits
 
 
 def _add_intervals(

@@ -151,7 +151,8 @@ def weighted_mean_known(values: Values, weights: Values) -> Values:
 def ratio_known(numerator: NDArray[Any], denominator: NDArray[Any], fill: float = np.nan) -> Values:
     """numerator / denominator, or `fill` where the denominator is 0."""
     numerator, denominator = np.asarray(numerator), np.asarray(denominator)
-    filled = np.full(numerator.shape, fill)
+    # In the numerator's order of memory, which is much faster where that is not C's.
+    filled = np.full_like(numerator, fill, np.float64)
     ratio: Values = np.divide(numerator, denominator, out=filled, where=denominator > 0)
     return ratio
 

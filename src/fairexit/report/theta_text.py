@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from fairexit.evaluation.candidate import Candidate
 from fairexit.evaluation.certificate import LOSSES, Certificate
-from fairexit.evaluation.policy import BY_HAND, Policy
+from fairexit.evaluation.policy import BY_HAND, CHOSEN_POINT, Policy
 from fairexit.evaluation.risk import RISK
 from fairexit.evaluation.theta import theta_name
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
@@ -17,6 +17,12 @@ def choice_lines(policy: Policy) -> Iterator[str]:
     """Sentences about where theta comes from; none for a plain network."""
     if policy.rule == BY_HAND:
         yield "Theta was set by hand, not chosen on validation."
+    if policy.rule == CHOSEN_POINT:
+        yield (
+            f"The operating point was chosen by rule {policy.rule} on {policy.split} for "
+            f"{policy.group}: {policy.reason}."
+        )
+        yield f"The runs that were compared: {listed(policy.compared)}."
     if not policy.candidates:
         return
     yield f"Theta was chosen by rule {policy.rule} on {policy.split}: {policy.reason}."

@@ -1,0 +1,84 @@
+"""Time of a choice among the operating points of 100 runs at 1,000 thresholds, with intervals.
+
+The data have the size of ISIC 2019's validation set: 5,000 images, 5 exits, 8 classes, 2 groups.
+Prints a Markdown table: reading the runs' files of predictions, and choosing.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from fairexit.evaluation.comparable import read_comparable
+from fairexit.evaluation.goal import parse_goal
+from fairexit.evaluation.select_point import select_point
+from fairexit.predictions.files import Predictions, write_predictions
+from fairexit.runs import FORMAT, Run, open_run
+
+RUNS, IMAGES, EXITS, CLASSES, THETAS = 100, 5000, 5, 8, 1000
+GOALS = {
+    "f1 >= best - 0.01": parse_goal(["f1 >= best - 0.01"], minimize="eodd"),
+    "no constraint": parse_goal(minimize="eodd"),
+}
+
+
+def write_run(path: Path, seed: int) -> Run:
+    """A finished run of random answers whose confidence grows with depth."""
+    fixed, rng = np.random.default_rng(0), np.random.default_rng(seed + 1)
+    labels, sex = fixed.integers(0, CLASSES, IMAGES), fixed.integers(0, 2, IMAGES)
+    logits = rng.normal(size=(IMAGES, EXITS, CLASSES)) + rng.normal(size=(IMAGES, 1, CLASSES))
+    skill = rng.uniform(1.5, 2.5) * np.linspace(0.5, 1, EXITS)
+    logits[np.arange(IMAGES), :, labels] += skill * (1 + 0.2 * sex[:, None])
+    odds = np.exp(logits)
+    predictions = Predictions(
+        ids=np.char.mod("%05d", np.arange(IMAGES)),
+        clusters=np.char.mod("lesion %d", np.arange(IMAGES) * 17 // 20),
+        split=np.full(IMAGES, "val"),
+        labels=labels,
+        attributes={"sex": sex},
+        group_names={"sex": ("female", "male")},
+        classes=tuple(f"class {c}" for c in range(CLASSES)),
+        probabilities=(odds / odds.sum(-1, keepdims=True)).astype(np.float32),
+        exit_names=("1", "2", "3", "4", "f"),
+    )
+    run = Run(path)
+    run.predictions("val").parent.mkdir(parents=True)
+    write_predictions(predictions, run.predictions("val"))
+    description = {
+        "format": FORMAT,
+        "model": {},
+        "label2id": {name: c for c, name in enumerate(predictions.classes)},
+        "group": "sex",
+        "preprocessing": {"size": 64, "fit": "squash"},
+        "data": {"name": "drawn", "checksums": {}},
+        "run": {},
+        "exit_costs": [1.0, 2.0, 3.0, 4.0, 4.1],
+    }
+    (path / "config.json").write_text(json.dumps(description))
+    return open_run(path)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [write_run(Path(folder) / f"run{r}", r) for r in range(RUNS)]
+        start = time.process_time()
+        data = read_comparable(runs, None, "max_probability")
+        print(f"{RUNS} runs of {EXITS} exits, {IMAGES} images, {CLASSES} classes\n")
+        print("| | seconds of the CPU |\n| --- | ---: |")
+        print(f"| reading the predictions | {time.process_time() - start:.1f} |")
+    for name, goal in GOALS.items():
+        start = time.process_time()
+        selection = select_point(data, goal, grid=np.linspace(0.2, 1, THETAS).tolist())
+        seconds = time.process_time() - start
+        allowed = int(selection.allowed.sum())
+        ties = selection.ties.number if selection.ties else 0
+        print(
+            f"| choosing, {name}: {len(selection.points):,} candidates, {allowed:,} allowed, "
+            f"{ties:,} not told apart, {len(selection.front):,} on the front | {seconds:.1f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
