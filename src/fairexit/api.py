@@ -404,16 +404,20 @@ def choose(
     if out is not None:
         require("figures", "the picture of a choice")
     load_plugins(plugins)
-    from fairexit.evaluation.choice import Choice
     from fairexit.evaluation.choose import GRID
     from fairexit.evaluation.chosen_policy import chosen_policy
     from fairexit.evaluation.comparable import finished_runs, read_comparable
     from fairexit.evaluation.goal import parse_goal
     from fairexit.evaluation.select_point import select_point
+    from fairexit.evaluation.theta import check_fallback, check_thetas
+    from fairexit.predictions.confidence import check_confidence_measure
 
     goal = parse_goal(constraints, minimize=minimize, maximize=maximize, cost=cost)
     thetas = GRID if grid is None else tuple(grid)
-    Choice(grid=thetas, fallback=fallback, confidence_measure=confidence_measure)  # checks them
+    # Before predictions are made.
+    check_thetas(thetas)
+    check_fallback(fallback)
+    check_confidence_measure(confidence_measure)
     opened = finished_runs([run.path if isinstance(run, Run) else Path(run) for run in runs])
     for run in opened:
         if not run.predictions("val").is_file():

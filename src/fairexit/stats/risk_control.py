@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, binom
+from scipy.special import betainc, betaincinv
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,9 @@ def binomial_p(bad: Any, n: Any, epsilon: float) -> Floats:
     The probability that a binomial variable of n draws with probability epsilon is at most `bad`;
     exact for losses of 0 and 1. Arrays are broadcast; 1 without units.
     """
-    return np.asarray(binom.cdf(bad, n, epsilon), np.float64)
+    bad, n = np.broadcast_arrays(np.asarray(bad, np.float64), np.asarray(n, np.float64))
+    some = np.maximum(n - bad, 1)  # where all are bad the probability is 1
+    return np.where(bad < n, betainc(some, bad + 1, 1 - epsilon), 1.0)
 
 
 def hoeffding_bentkus_p(mean: Any, n: Any, epsilon: float) -> Floats:
@@ -38,7 +40,7 @@ def hoeffding_bentkus_p(mean: Any, n: Any, epsilon: float) -> Floats:
         divergence = hit + (1 - low) * np.log((1 - low) / (1 - epsilon))
     hoeffding = np.exp(-n * divergence)
     # Sums of float losses that should be a whole number must not be rounded up to the next one.
-    bentkus = math.e * binom.cdf(np.ceil(n * mean - 1e-9), n, epsilon)
+    bentkus = math.e * binomial_p(np.ceil(n * mean - 1e-9), n, epsilon)
     return np.where(n > 0, np.minimum(1.0, np.minimum(hoeffding, bentkus)), 1.0)
 
 
@@ -67,7 +69,7 @@ def smallest_epsilon(bad: int, n: int, delta: float) -> float:
     >>> round(smallest_epsilon(0, 150, 0.05), 4)
     0.0198
     """
-    return 1.0 if bad >= n else float(beta.ppf(1 - delta, bad + 1, n - bad))
+    return 1.0 if bad >= n else float(betaincinv(bad + 1, n - bad, 1 - delta))
 
 
 def most_bad(n: int, epsilon: float, delta: float) -> int:
@@ -76,7 +78,7 @@ def most_bad(n: int, epsilon: float, delta: float) -> int:
     >>> most_bad(150, 0.01, 0.05), most_bad(2400, 0.01, 0.05)
     (-1, 15)
     """
-    allowed = np.flatnonzero(binom.cdf(np.arange(n + 1), n, epsilon) <= delta)
+    allowed = np.flatnonzero(binomial_p(np.arange(n + 1), n, epsilon) <= delta)
     return int(allowed[-1]) if len(allowed) else -1
 
 
