@@ -132,6 +132,22 @@ def test_a_promise_is_stored_and_shown(command, copy):
     assert policy_of(copy)["theta"] is None
 
 
+def test_sets_are_stored_and_audited(command, copy):
+    status, printed, _ = command("evaluate", copy, "--coverage", "0.7")
+    assert status == 0
+    assert "Prediction sets, and what is referred" in printed
+    assert "it holds the true one with probability 70.0" in printed
+    sets = policy_of(copy)["sets"]
+    assert (sets["coverage"], sets["attribute"]) == (0.7, "skin_tone")
+    page = copy.parent / "a.html"
+    assert command("audit", copy, "--out", page)[0] == 0
+    assert "Errors of those kept" in page.read_text()
+    assert command("evaluate", copy, "--threshold", "policy", "--coverage", "0.8")[0] == 0
+    assert policy_of(copy)["sets"]["coverage"] == 0.8
+    assert command("evaluate", copy)[0] == 0
+    assert policy_of(copy)["sets"] is None, "its threshold was chosen anew"
+
+
 def test_what_is_not_stored(command, copy):
     status, printed, _ = command("evaluate", copy, "--threshold", "0.4", "--no-store")
     assert status == 0
@@ -278,6 +294,7 @@ def test_theta_is_never_chosen_on_test(command, copy):
         (("evaluate", "RUN", "--threshold", "high"), "--threshold is 'high'; give a number"),
         (("evaluate", "RUN", "--grid", "0.5,x"), "--grid is '0.5,x'; give a number"),
         (("evaluate", "RUN", "--rule", "eod"), "did you mean 'eodd'"),
+        (("evaluate", "RUN", "--coverage", "90"), "--coverage is 90.0; it must be between 0 and 1"),
         (("evaluate", "RUN", "--epsilon", "0.1"), "--epsilon needs --rule risk"),
         (
             ("evaluate", "RUN", "--rule", "risk", "--epsilon", "2"),

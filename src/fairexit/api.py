@@ -273,6 +273,7 @@ def evaluate(
     fallback: Literal["final", "most_confident"] = "final",
     confidence_measure: Literal["max_probability", "margin", "entropy"] = "max_probability",
     risk: "Risk | Mapping[str, Any] | None" = None,
+    coverage: float | None = None,
     empty: Literal["exclude", "zero"] = "exclude",
     store: bool = True,
     plugins: "Plugins" = (),
@@ -308,6 +309,8 @@ def evaluate(
             largest minus the second (`margin`), or one minus the normalised entropy (`entropy`).
         risk: the promise of the rule "risk": `loss`, `epsilon`, `delta`, `bound` and `every_group`
             of `fairexit.evaluation.risk.Risk`.
+        coverage: the probability with which sets of classes hold the true one in every group; the
+            policy then has them, and `predict` tells whom to refer. By default there are none.
         empty: whether a rate without samples is left out of the gaps, or counts as 0.
         store: whether the files of a run are written.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
@@ -350,6 +353,7 @@ def evaluate(
         empty=empty,
         reading=how,
         store=store,
+        coverage=coverage,
     )
 
 

@@ -34,6 +34,10 @@ def world(n, seed, *, cluster_size=1, split="val", spread=(1.0, 2.5)):
     )
 
 
+def reported(samples, policy):
+    return referrals(samples, policy, *samples.group("sex"))
+
+
 def slow_quantile(scores, clusters, coverage):
     names = sorted(set(clusters))
     total = len(names) + 1
@@ -66,7 +70,7 @@ def test_every_group_is_covered_as_often_as_promised(size):
     for seed in range(60):
         validation = world(600, 100 + seed, cluster_size=size)
         sets = fit_sets(validation, "sex", policy, 0.9)
-        rows = referrals(new, "sex", Policy(0.7, sets=sets))
+        rows = reported(new, Policy(0.7, sets=sets))
         shares.append([row.covered for row in rows if row.group and not row.exit])
     easy, hard = np.mean(shares, 0)
     assert easy > 0.9
@@ -76,7 +80,7 @@ def test_every_group_is_covered_as_often_as_promised(size):
 def test_what_referral_reports_adds_up():
     sets = fit_sets(world(800, 0), "sex", Policy(0.7), 0.6)
     test = world(900, 1, split="test")
-    everyone, *parts = referrals(test, "sex", Policy(0.7, sets=sets))
+    everyone, *parts = reported(test, Policy(0.7, sets=sets))
     for kind in ([p for p in parts if not p.exit], [p for p in parts if p.exit]):
         n = np.array([p.images for p in kind])
         assert n.sum() == everyone.images == 900

@@ -19,6 +19,7 @@ from fairexit.auditing.results import AttributeAudit
 from fairexit.auditing.samples import AttributeSample, by_name, take_sample
 from fairexit.auditing.settings import AuditSettings
 from fairexit.auditing.source import Source
+from fairexit.evaluation.referral import Referral, referrals
 from fairexit.metrics.counts import empty_cells
 from fairexit.metrics.rates import BY_GROUP, Values
 from fairexit.metrics.record import METRICS
@@ -105,10 +106,20 @@ def audit_attribute(
         dropout=compare_unknown(source, known.rows, settings),
         clinical=tuple(clinical_measures(source, known, name, settings) for name in clinical),
         exit_usage=measure_exits(source, known, settings) if several_exits else None,
+        referral=_referral(source, known),
         curve=theta_curve(source, attribute) if several_exits else None,
         paired=compare(seeds, baselines, known, settings) if baselines else (),
         seeds=over_seeds(seeds, known),
     )
+
+
+def _referral(source: Source, samples: AttributeSample) -> tuple[Referral, ...]:
+    """What prediction sets do to the samples of known group; nothing without sets."""
+    if source.policy.sets is None:
+        return ()
+    groups = np.full(len(source.predictions), UNKNOWN)
+    groups[samples.rows] = samples.sample.groups
+    return referrals(source.predictions, source.policy, groups, samples.groups)
 
 
 def accuracy_of(sample: Sample, settings: AuditSettings) -> Proportion:

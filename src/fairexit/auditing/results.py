@@ -21,6 +21,7 @@ from fairexit.auditing.section_results import (
     ExitUsage,
     SliceSearch,
 )
+from fairexit.evaluation.referral import Referral
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class AttributeAudit:
         classes: the gaps class by class.
         clinical: the clinical measures, one for each positive class.
         exit_usage: the exits at which samples leave; None for a plain model.
+        referral: what prediction sets do, where the policy has them.
         curve: metrics over theta; None for a plain model.
         paired: the comparison with the baseline; empty without a baseline.
         seeds: metric -> one value for each seed; empty with a single seed.
@@ -72,6 +74,7 @@ class AttributeAudit:
     dropout: Dropout | None = None
     clinical: tuple[Clinical, ...] = ()
     exit_usage: ExitUsage | None = None
+    referral: tuple[Referral, ...] = ()
     curve: Curve | None = None
     paired: tuple[Paired, ...] = ()
     seeds: dict[str, tuple[float, ...]] = field(default_factory=dict)

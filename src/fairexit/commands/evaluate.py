@@ -99,6 +99,14 @@ def evaluate(
     ] = None,
     fallback: Fallback = "final",
     confidence_measure: ConfidenceMeasure = "max_probability",
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            help="Also make sets of classes that hold the true one with this probability in every "
+            "group, such as 0.9; who gets not exactly one class is referred.",
+            show_default="no sets",
+        ),
+    ] = None,
     empty: Annotated[
         Literal["exclude", "zero"],
         typer.Option(help="Leave rates without images out of the gaps, or count them as 0."),
@@ -146,6 +154,7 @@ def evaluate(
         fallback=fallback,
         confidence_measure=confidence_measure,
         risk=risk or None,
+        coverage=coverage,
         empty=empty,
         store=store,
         **table | ({} if positive is None else {"positive": positive}),
@@ -180,6 +189,13 @@ def _show(source: Path, assessment: "Assessment") -> None:
         show(tables.exit_table(assessment))
     for line in choice_lines(evaluation.policy):
         say(line)
+    policy, samples = evaluation.policy, assessment.predictions
+    if policy.sets is not None:
+        from fairexit.evaluation.referral import referrals
+        from fairexit.report.referral_text import referral_table, sets_text
+
+        show(referral_table(referrals(samples, policy, *samples.group(assessment.group))))
+        say(sets_text(policy.sets))
     if evaluation.policy.rule == BY_HAND and assessment.policy_stored:
         say(
             f"It is now the policy of {source}, which predict and load_model use; `fairexit "

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairexit.errors import UserError, option, short
 from fairexit.evaluation.choice import Choice, choose_policy, stored_predictions
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.policy import SINGLE_EXIT
+from fairexit.evaluation.referral import fit_sets
 from fairexit.files import write_json
 from fairexit.metrics.rates import Empty
 from fairexit.predictions.data import Predictions
@@ -48,6 +49,7 @@ def assess(
     empty: Empty = "exclude",
     reading: Reading | None = None,
     store: bool = True,
+    coverage: float | None = None,
 ) -> Assessment:
     """Evaluate a run, a file of predictions, or predictions in memory.
 
@@ -64,6 +66,7 @@ def assess(
         reading: the names of a file's columns and what their cells mean; of a run, only how
             groups are made.
         store: whether the files of a run are written.
+        coverage: with which the policy gets prediction sets, fitted on validation; None for none.
     Raises:
         UserError: the source does not exist or does not hold what is asked for, or there are no
             validation rows to choose the threshold on.
@@ -71,7 +74,16 @@ def assess(
     choice = choice or Choice()
     if isinstance(source, Path) and source.is_dir():
         run = open_run(source)
-        return _assess_run(run, split, group, choice, empty=empty, reading=reading, store=store)
+        return _assess_run(
+            run,
+            split,
+            group,
+            choice,
+            empty=empty,
+            reading=reading,
+            store=store,
+            coverage=coverage,
+        )
     if isinstance(source, Predictions):
         name, everything = "the predictions", source
     else:
@@ -88,6 +100,13 @@ def assess(
         )
     predictions = everything if splits == [""] else everything.of_split(split)
     policy = choose_policy(choice, group, empty, predictions=everything, run=None)
+    if coverage is not None:
+        if "val" not in splits:
+            raise UserError(
+                f"{name} has no rows of split 'val', on which prediction sets are fitted; leave "
+                f"out {option('coverage')}"
+            )
+        policy = replace(policy, sets=fit_sets(everything.of_split("val"), group, policy, coverage))
     evaluation = evaluate(predictions, group, policy, empty)
     return Assessment(Path(name).name, group, evaluation, predictions)
 
@@ -101,16 +120,20 @@ def _assess_run(
     empty: Empty,
     reading: Reading | None,
     store: bool,
+    coverage: float | None,
 ) -> Assessment:
     """Evaluate the stored predictions of a run, and store the numbers and a chosen policy."""
     group = group or run.description["group"]
     reading = reading or Reading()
     predictions = stored_predictions(run, split, reading)
     policy = choose_policy(choice, group, empty, predictions=predictions, run=run, reading=reading)
+    if coverage is not None:
+        validation = stored_predictions(run, "val", reading)
+        policy = replace(policy, sets=fit_sets(validation, group, policy, coverage))
     evaluation = evaluate(predictions, group, policy, empty)
     store = store and reading == Reading()
     # Evaluating another attribute must not change the predictions that the run makes.
-    is_new = choice.threshold != "policy" or policy.rule == SINGLE_EXIT
+    is_new = choice.threshold != "policy" or policy.rule == SINGLE_EXIT or coverage is not None
     policy_stored = store and is_new and group == run.description["group"]
     if policy_stored:
         policy.save(run.policy)

@@ -1,6 +1,6 @@
 """Prediction sets on stored predictions: their cuts from validation, and what they do elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,13 +73,16 @@ class Referral:
     kept_error: float
 
 
-def referrals(predictions: Predictions, group: str, policy: Policy) -> list[Referral]:
+def referrals(
+    predictions: Predictions, policy: Policy, groups: NDArray[np.int64], names: Sequence[str]
+) -> tuple[Referral, ...]:
     """What the policy's sets do: to all images, to each group, and to each group at each exit.
 
     Args:
-        predictions: the images, whichever their split.
-        group: name of the attribute.
+        predictions: N images, whichever their split.
         policy: a policy with sets.
+        groups: group of each image, UNKNOWN for those that are left out, (N,).
+        names: names of the groups.
     """
     assert policy.sets is not None
     exits = answering_exits(predictions, policy)
@@ -88,7 +91,7 @@ def referrals(predictions: Predictions, group: str, policy: Policy) -> list[Refe
     covered, sent = members[index, predictions.labels], referred(members)
     wrong = predictions.answers_at(exits) != predictions.labels
     rows = []
-    for name, exit, chosen in _parts(predictions, group, exits):
+    for name, exit, chosen in _parts(predictions.exit_names, groups, names, exits):
         if not chosen.any():
             continue
         kept = chosen & ~sent
@@ -104,18 +107,20 @@ def referrals(predictions: Predictions, group: str, policy: Policy) -> list[Refe
                 float(wrong[kept].mean()) if kept.any() else float("nan"),
             )
         )
-    return rows
+    return tuple(rows)
 
 
 def _parts(
-    predictions: Predictions, group: str, exits: NDArray[np.int64]
+    exit_names: Sequence[str],
+    groups: NDArray[np.int64],
+    names: Sequence[str],
+    exits: NDArray[np.int64],
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Name of the group, name of the exit, and which images belong to both, (N,)."""
-    groups, names = predictions.group(group)
     yield "", "", groups != UNKNOWN
     for g, name in enumerate(names):
         yield name, "", groups == g
-    for k, exit in enumerate(predictions.exit_names):
+    for k, exit in enumerate(exit_names):
         for g, name in enumerate(names):
             yield name, exit, (groups == g) & (exits == k)
 

@@ -35,6 +35,7 @@ from fairexit.report.findings import (
     policy_text,
 )
 from fairexit.report.glossary import glossary
+from fairexit.report.referral_text import referral_table, sets_text
 from fairexit.report.shown_gaps import shown_gaps
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
@@ -68,6 +69,11 @@ def write_audit(
     write_atomically(path, render_audit(audit, entanglement, images))
 
 
+def _sets_text(policy: Mapping[str, Any]) -> str:
+    sets = Policy.from_dict(policy).sets
+    return "" if sets is None else sets_text(sets)
+
+
 def render_audit(
     audit: AuditResults,
     entanglement: Entanglement | None = None,
@@ -92,6 +98,8 @@ def render_audit(
         "link": link,
         "depths": depths,
         "entanglement_table": entanglement_table,
+        "referral_table": referral_table,
+        "sets_text": _sets_text,
         "units": vocabulary.units(audit.facts),
         "few_note": vocabulary.few_note(audit.facts),
         "mark": vocabulary.mark,

@@ -25,6 +25,7 @@ from fairexit.report.audit_tables import (
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import findings, left_out_lines, permutation_note, policy_text
 from fairexit.report.glossary import glossary
+from fairexit.report.referral_text import referral_table
 from fairexit.report.theta_text import choice_lines
 from fairexit.report.verdict_rows import verdict_table
 from fairexit.report.vocabulary import units
@@ -106,6 +107,8 @@ def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:
     if a.exit_usage is not None:
         tables.append(exit_table(a.exit_usage))
         points += _exit_points(a.exit_usage)
+    if a.referral:
+        tables.append(referral_table(a.referral))
     tables += confusion_tables(a, facts.classes)
     return Section(f"By {a.attribute}", points, tables)
 
