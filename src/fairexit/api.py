@@ -238,9 +238,11 @@ def predict(
         inputs.stored_policy(opened)
         inputs.images_at(Path(images))
         inputs.check_absent([] if file is None else [file], overwrite)
-        from fairexit.inference.classifier import classify_files
+        from fairexit.inference.answers import classify_files
+        from fairexit.inference.classifier import load_model
 
-        return classify_files(opened, Path(images), file, device=device, batch_size=batch_size)
+        model = load_model(opened.path, device)
+        return classify_files(model, Path(images), file, batch_size=batch_size)
     names = list(splits or ("val", "test"))
     prepared = None if data is None else Path(data)
     if policy_only:
