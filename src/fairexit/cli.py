@@ -37,6 +37,7 @@ COMMANDS = {
     "refit": "Refit the last layers of a finished run on group-balanced held-out data.",
     "prune": "Prune a finished run to make it fairer.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
+    "export": "Export a run as ONNX graphs, checked against PyTorch, to run without torch.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",
     "audit": "Test whether the gaps between groups are real, from predictions alone.",
     "entangle": "Measure how entangled the attribute and the target are at each depth.",

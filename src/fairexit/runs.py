@@ -12,6 +12,7 @@ from fairexit.files import read_json, write_atomically, write_json
 from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
 from fairexit.run_description import check_description
+from fairexit.runtime.manifest import MANIFEST
 from fairexit.terminal import note
 
 FORMAT = 2
@@ -76,6 +77,11 @@ class Run:
 
     def predictions(self, split: str) -> Path:
         return self.path / "predictions" / f"{split}.parquet"
+
+    @property
+    def is_export(self) -> bool:
+        """Whether the folder is an export of a run: graphs in place of weights."""
+        return (self.path / MANIFEST).is_file()
 
     @property
     def finished(self) -> bool:

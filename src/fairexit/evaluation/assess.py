@@ -109,9 +109,11 @@ def _assess_run(
     policy = choose_policy(choice, group, empty, predictions=predictions, run=run, reading=reading)
     evaluation = evaluate(predictions, group, policy, empty)
     store = store and reading == Reading()
-    # Evaluating another attribute must not change the predictions that the run makes.
+    # Evaluating another attribute must not change the predictions that the run makes, and the
+    # policy of an export is a part of it, as its checksum says.
     is_new = choice.threshold != "policy" or policy.rule == SINGLE_EXIT
-    policy_stored = store and is_new and group == run.description["group"]
+    is_own = group == run.description["group"] and not run.is_export
+    policy_stored = store and is_new and is_own
     if policy_stored:
         policy.save(run.policy)
     if store:

@@ -13,6 +13,8 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.theta import theta_name
 from fairexit.inference.answers import answer_table, with_problems
 from fairexit.inference.early_exit import answer_early
+from fairexit.inference.exported import ExportedClassifier
+from fairexit.inference.exported import load_model as load_exported
 from fairexit.inference.images import AnyImage, as_list, to_network
 from fairexit.inference.inputs import stored_policy
 from fairexit.inference.predict import choose_device
@@ -97,21 +99,23 @@ class Classifier:
 
 def load_model(
     path: str | Path, device: str = "auto", *, plugins: Sequence[str | Path] = ()
-) -> Classifier:
-    """Load a finished and evaluated run as a classifier.
+) -> Classifier | ExportedClassifier:
+    """Load a finished and evaluated run, or an export of one, as a classifier.
 
     Args:
         path: the run's folder; of its files, `config.json`, `model.safetensors` and `policy.json`
-            are needed.
+            are needed. Or the folder of an export in ONNX.
         device: where to compute: `auto`, `cpu`, `cuda` and so on.
         plugins: Python files that define the head or backbone, if the run was trained with your
             own. Code that a run's files name is never imported.
     Raises:
-        UserError: the run is not finished or has no policy yet, there is no such device, or a
-            plugin is missing.
+        UserError: the run is not finished or has no policy yet, there is no such device, a plugin
+            is missing, or a file of an export is not the one that was exported.
     """
     load_plugins(plugins)
     run = open_run(Path(path))
+    if run.is_export:
+        return load_exported(run.path, device)
     info = run.description
     return Classifier(
         net=load_net(run).to(choose_device(device)),
