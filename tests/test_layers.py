@@ -27,7 +27,7 @@ ALLOWED = {
     "methods": {"models", "losses"},
     "training": {"data", "models", "methods", "metrics"},
     "inference": {"data", "models", "losses", "methods", "training", "runtime", *TABLES},
-    "export": {"data", "models", "training", "inference", "runtime", *TABLES},
+    "exporting": {"data", "models", "training", "inference", "runtime", *TABLES},
     "pruning": {"data", "models", "methods", "training", "inference", *TABLES},
     "report": {"data", "auditing", *TABLES},
 }

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from fairexit.data.prepared import Prepared
     from fairexit.evaluation.assess import Assessment
     from fairexit.evaluation.theta import Theta
-    from fairexit.export.folder import Export
-    from fairexit.export.request import Form
+    from fairexit.exporting.folder import Export
+    from fairexit.exporting.request import Form
     from fairexit.predictions.data import Predictions
     from fairexit.report.audit_report import AuditReport
 
@@ -300,13 +300,13 @@ def export(
     opened, folder = _open(run), Path(out)
     written = None if card is None else Path(card)
     prepared = None if data is None else Path(data)
-    from fairexit.export.request import check_request
+    from fairexit.exporting.request import check_request
 
     check_request(opened, folder, form=form, int8=int8, card=written, data=prepared)
     from fairexit.report.model_card import render_card
 
     text = render_card(audit(opened.path)) if written is None else written.read_text("utf-8")
-    from fairexit.export.folder import export as export_run
+    from fairexit.exporting.folder import export as export_run
 
     return export_run(opened, folder, form=form, int8=int8, card=text, data=prepared)
 

@@ -9,7 +9,7 @@ from fairexit.commands.common import OtherData, Plugins, RunPath
 from fairexit.terminal import note, say
 
 if TYPE_CHECKING:
-    from fairexit.export.folder import Export
+    from fairexit.exporting.folder import Export
 
 EXAMPLE = "fairexit export runs/me --out exports/me"
 
@@ -43,7 +43,7 @@ def export(
     data: OtherData = None,
     plugins: Plugins = None,
 ) -> None:
-    """Export a run to run without this package's training code, or without torch.
+    """Export a run as ONNX graphs, checked against PyTorch, to run without torch.
 
     The result is checked against PyTorch on all validation images and refused if a probability
     differs by more than 0.0001 or an image leaves at another exit; see docs/export.md.

@@ -52,7 +52,7 @@ def early_exit(
             torch.compile, whose network then computes without the wrapper.
         x: images, (B, 3, H, W).
         threshold: theta in (0, 1], or one for each internal exit, None where no sample leaves;
-            None alone: all samples are answered at the final exit.
+            None alone: all samples are answered at the final exit, whatever the fallback.
         fallback: which exit answers when none reaches the threshold: `final`, or `most_confident`
             (the rule of the released scripts; of equally confident exits the earliest).
         confidence_measure: what is compared with the threshold: `max_probability`, `margin` or
@@ -84,7 +84,7 @@ def early_exit(
         current = _answer(exit.logits, number, confidence_measure)
         leaves = current.confidence >= thresholds[number]
         number += 1
-        if fallback == "most_confident":
+        if fallback == "most_confident" and threshold is not None:
             best = _more_confident(best, current)
         if not leaves.any():
             continue

@@ -62,7 +62,7 @@ def early_exit(images: Pass, count: int, num_exits: int, policy: Policy) -> Earl
         leaves = np.full(len(rows), True) if is_final else sure >= thresholds[number]
         # The most confident exit so far answers for images that reach no threshold.
         answers = leaves
-        if policy.fallback == "most_confident":
+        if policy.fallback == "most_confident" and policy.theta is not None:
             is_first = number == 0
             answers = (leaves & (not is_final)) | (sure > confidence[rows]) | is_first
         written = rows[answers]

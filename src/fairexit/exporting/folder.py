@@ -15,11 +15,11 @@ from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import answering_exits
-from fairexit.export.card import export_section
-from fairexit.export.check import Answered, Begin, answer, check_same
-from fairexit.export.graphs import AllExits, program, write_graphs
-from fairexit.export.group_loss import check_groups, group_changes
-from fairexit.export.quantise import quantise
+from fairexit.exporting.card import export_section
+from fairexit.exporting.check import Answered, Begin, answer, check_same
+from fairexit.exporting.graphs import AllExits, program, write_graphs
+from fairexit.exporting.group_loss import check_groups, group_changes
+from fairexit.exporting.quantise import quantise
 from fairexit.files import json_text
 from fairexit.inference.inputs import open_data, stored_policy
 from fairexit.inference.predict import predict_rows
