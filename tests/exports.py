@@ -2,11 +2,13 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 import fairexit
 from fairexit.evaluation.policy import Policy
 from fairexit.extras import is_installed
+from fairexit.predictions.files import read_predictions
 from fairexit.runs import Run
 
 CARD = "# A card\n"
@@ -16,7 +18,12 @@ CARD = "# A card\n"
 def judged(tiny_run, tmp_path_factory):
     """A run whose images leave at every exit; tests must not change it."""
     run = Run(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("judged") / "run"))
-    Policy((0.35, 0.4)).save(run.policy)
+    confidence = read_predictions(run.predictions("test")).confidence()
+    third = len(confidence) // 3
+    first, second = np.sort(confidence[:, 0]), np.sort(confidence[:, 1])
+    # Between two confidences, so that rounding moves none across.
+    thetas = float(first[-third - 1 : -third + 1].mean()), float(second[third : third + 2].mean())
+    Policy(thetas).save(run.policy)
     return run
 
 
