@@ -12,6 +12,9 @@ from typing import Any
 from fairexit.errors import UserError, option
 from fairexit.leftovers import partial_path, remove_leftovers
 
+MANIFEST = "manifest.json"
+"""The file that makes a folder an exported model."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -8,11 +8,10 @@ from typing import Any
 from fairexit.config import RunConfig
 from fairexit.config_files import build_config
 from fairexit.errors import UserError, option, short
-from fairexit.files import read_json, write_atomically, write_json
+from fairexit.files import MANIFEST, read_json, write_atomically, write_json
 from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
 from fairexit.run_description import check_description
-from fairexit.runtime.manifest import MANIFEST
 from fairexit.terminal import note
 
 FORMAT = 2

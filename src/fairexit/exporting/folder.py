@@ -20,7 +20,7 @@ from fairexit.exporting.check import Answered, Begin, answer, check_same
 from fairexit.exporting.graphs import AllExits, program, write_graphs
 from fairexit.exporting.group_loss import check_groups, group_changes
 from fairexit.exporting.quantise import quantise
-from fairexit.files import json_text
+from fairexit.files import MANIFEST, json_text
 from fairexit.inference.inputs import open_data, stored_policy
 from fairexit.inference.predict import predict_rows
 from fairexit.models import ExitNet
@@ -28,7 +28,7 @@ from fairexit.predictions.data import Predictions
 from fairexit.runs import Run
 from fairexit.runtime import load
 from fairexit.runtime.graphs import Pass, WholePass
-from fairexit.runtime.manifest import CARD, DIGEST, FORMAT, MANIFEST, POLICY
+from fairexit.runtime.manifest import CARD, DIGEST, FORMAT, POLICY
 from fairexit.runtime.model import to_input
 from fairexit.training.checkpoint import load_net
 from fairexit.version import __version__

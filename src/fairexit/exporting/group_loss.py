@@ -80,7 +80,7 @@ def group_changes(
     drawn = draw_pairs(sample, metrics={name: BY_GROUP[name] for name in MEASURES})
     changes = []
     for measure in MEASURES:
-        low, high = drawn.contrast(measure, [(1, [1]), (-1, [0])]).interval()[:2]
+        interval = drawn.contrast(measure, [(1, [1]), (-1, [0])]).interval()
         values = drawn.point(measure)
         for m, group in enumerate(names):
             changes.append(
@@ -89,8 +89,8 @@ def group_changes(
                     measure,
                     before=float(values[0, m]),
                     after=float(values[1, m]),
-                    low=float(low[m]),
-                    high=float(high[m]),
+                    low=float(interval.low[m]),
+                    high=float(interval.high[m]),
                 )
             )
     return changes

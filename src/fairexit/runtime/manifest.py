@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fairexit.errors import UserError, reason, short
+from fairexit.files import MANIFEST
 
-MANIFEST = "manifest.json"
 DIGEST = "manifest.sha256"
 """Holds the checksum of the manifest in the form of `sha256sum`."""
 
