@@ -1,6 +1,8 @@
 """Exports answer as PyTorch does, whatever the network, and are refused if they do not."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import answering_exits
 from fairexit.exporting import check, folder
-from fairexit.extras import is_installed
+from fairexit.extras import EXTRAS, is_installed
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import predict_rows
 from fairexit.models import create_model
@@ -194,6 +196,21 @@ def test_images_are_answered_as_by_the_run(staged, judged, command, tmp_path):
     assert table["prediction"].fillna("").tolist() == tables[0]["prediction"].fillna("").tolist()
     assert len(model([])) == 0
     assert "not an image" in table.set_index("problem").index[-1]
+
+
+@pytest.mark.parametrize("words", [["--images", "{images}", "--out", "{out}"], ["--split", "test"]])
+def test_an_export_is_predicted_without_torch(staged, tmp_path, words):
+    Image.new("RGB", (40, 30), "brown").save(tmp_path / "a.png")
+    places = {"images": tmp_path / "a.png", "out": tmp_path / "a.csv"}
+    given = ["fairexit", "predict", str(staged), *(word.format(**places) for word in words)]
+    absent = {*EXTRAS["search"], "onnx", "onnxscript"}
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({sorted(absent)}); sys.argv = {given}\n"
+        "from fairexit.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "written: " in done.stdout
 
 
 def test_without_a_card_it_is_made_of_an_audit(judged, command, tmp_path):
