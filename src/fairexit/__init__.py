@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fairexit.api import audit as audit
     from fairexit.api import choose as choose
     from fairexit.api import evaluate as evaluate
+    from fairexit.api import export as export
     from fairexit.api import plant as plant
     from fairexit.api import predict as predict
     from fairexit.api import prepare as prepare
@@ -33,6 +34,7 @@ _HOMES = {
     "create_model": "fairexit.models",
     "early_exit": "fairexit.inference.early_exit",
     "evaluate": "fairexit.api",
+    "export": "fairexit.api",
     "list_models": "fairexit.models",
     "load_model": "fairexit.inference.classifier",
     "plant": "fairexit.api",

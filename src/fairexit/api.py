@@ -4,6 +4,7 @@ Functions that work on tables do not import torch, and bad input is refused befo
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from fairexit.evaluation.risk import Risk
     from fairexit.evaluation.selection import Selection
     from fairexit.evaluation.theta import Theta
+    from fairexit.exporting.folder import Export
+    from fairexit.exporting.request import Form
     from fairexit.predictions.data import Predictions
     from fairexit.report.audit_report import AuditReport
 
@@ -210,7 +213,7 @@ def predict(
         answers = fairexit.predict("runs/me", images="new")
 
     Args:
-        run: a finished run or its folder.
+        run: a finished run, or an export of one in ONNX, or its folder.
         splits: any of `train`, `val` and `test`; by default val and test.
         policy_only: write only the answers under the stored policy, not the probabilities of every
             exit; images leave early, which saves work.
@@ -229,9 +232,9 @@ def predict(
     Raises:
         UserError: no finished run, or arguments that do not fit it or each other.
     """
-    require("train", "fairexit.predict")
     load_plugins(plugins)
     opened = _open(run)
+    require("onnx-run" if opened.is_export else "train", "fairexit.predict")
     from fairexit.inference import inputs
 
     file = None if out is None else Path(out)
@@ -241,9 +244,12 @@ def predict(
         inputs.stored_policy(opened)
         inputs.images_at(Path(images))
         inputs.check_absent([] if file is None else [file], overwrite)
-        from fairexit.inference.classifier import classify_files
+        from fairexit.inference.answers import classify_files
 
-        return classify_files(opened, Path(images), file, device=device, batch_size=batch_size)
+        # An export is opened without torch.
+        home = "exported" if opened.is_export else "classifier"
+        model = import_module(f"fairexit.inference.{home}").load_model(opened.path, device)
+        return classify_files(model, Path(images), file, batch_size=batch_size)
     names = list(splits or ("val", "test"))
     prepared = None if data is None else Path(data)
     if policy_only:
@@ -252,12 +258,60 @@ def predict(
     if file is not None:
         ending = "_answers.csv" if policy_only else ".parquet"
         inputs.check_absent([file / f"{name}{ending}" for name in names], overwrite)
-    from fairexit.inference import predict as inference
-
+    inference: Any = import_module(
+        f"fairexit.inference.{'exported' if opened.is_export else 'predict'}"
+    )
     write = inference.classify if policy_only else inference.predict
     return write(
         opened, names, data=prepared, last=last, out=file, device=device, batch_size=batch_size
     )
+
+
+def export(
+    run: str | Path | Run,
+    out: str | Path,
+    *,
+    form: "Form" = "staged",
+    int8: bool = False,
+    card: str | Path | None = None,
+    data: str | Path | None = None,
+    plugins: "Plugins" = (),
+) -> "Export":
+    """Export a run as ONNX graphs or as a program of torch.export.
+
+    The result is checked against PyTorch on all validation images. `fairexit.runtime` runs it
+    without torch, and `predict` takes it like a run.
+
+        fairexit.export("runs/me", "exports/me")
+
+    Args:
+        run: a finished and evaluated run or its folder.
+        out: the folder to make.
+        form: `staged` (one ONNX graph for each exit, so that images that have left cost nothing
+            more), `all-exits` (one ONNX graph), or `torch-export`.
+        int8: whether to quantise the ONNX graphs to 8 bits, calibrated on training images, with an
+            audit of what that does to each group on validation.
+        card: a file with the model card; by default it is made from an audit of the test split.
+        data: prepared data to use instead of the run's own.
+        plugins: Python files that register methods, datasets, metrics and so on of your own.
+    Raises:
+        UserError: no finished run with a policy, the network cannot be converted, the export does
+            not answer as PyTorch does, or a group loses by 8 bits. No files are left behind.
+    """
+    require("export", "fairexit.export")
+    load_plugins(plugins)
+    opened, folder = _open(run), Path(out)
+    written = None if card is None else Path(card)
+    prepared = None if data is None else Path(data)
+    from fairexit.exporting.request import check_request
+
+    check_request(opened, folder, form=form, int8=int8, card=written, data=prepared)
+    from fairexit.report.model_card import render_card
+
+    text = render_card(audit(opened.path)) if written is None else written.read_text("utf-8")
+    from fairexit.exporting.folder import export as export_run
+
+    return export_run(opened, folder, form=form, int8=int8, card=text, data=prepared)
 
 
 def evaluate(

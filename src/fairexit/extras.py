@@ -19,12 +19,15 @@ _TRAIN = (
     "tensorboard",
     "joblib",
 )
+_RUNTIME = ("onnxruntime",)
 EXTRAS = {
     "figures": _FIGURES,
     "train": _TRAIN,
     "search": (*_TRAIN, "optuna"),
     "excel": ("openpyxl",),
     "dicom": ("pydicom",),
+    "export": (*_TRAIN, "onnx", "onnxscript", *_RUNTIME),
+    "onnx-run": _RUNTIME,
 }
 """Extra -> the packages that it installs, by their import names."""
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from fairexit.errors import UserError, option
 from fairexit.leftovers import partial_path, remove_leftovers
-from fairexit.yaml_text import parse_yaml
+
+MANIFEST = "manifest.json"
+"""The file that makes a folder an exported model."""
 
 
 @contextmanager
@@ -105,6 +105,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: the file does not exist, is not YAML or has no keys, or a section has two
             entries of the same name.
     """
+    from fairexit.yaml_text import parse_yaml  # fairexit.runtime has no YAML
+
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:
@@ -131,6 +133,8 @@ def folder_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock, or the lock cannot be written.
     """
+    from filelock import FileLock, Timeout  # fairexit.runtime has no such package
+
     target = Path(os.path.realpath(folder))
     if not target.name:
         raise UserError(f"{option('out')} is {folder}; name a folder below it")

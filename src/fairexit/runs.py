@@ -8,7 +8,7 @@ from typing import Any
 from fairexit.config import RunConfig
 from fairexit.config_files import build_config
 from fairexit.errors import UserError, option, short
-from fairexit.files import read_json, write_atomically, write_json
+from fairexit.files import MANIFEST, read_json, write_atomically, write_json
 from fairexit.plugin_records import HOW_TO_GIVE, changed, missing
 from fairexit.registry import UnknownNameError
 from fairexit.run_description import check_description
@@ -81,6 +81,11 @@ class Run:
 
     def predictions(self, split: str) -> Path:
         return self.path / "predictions" / f"{split}.parquet"
+
+    @property
+    def is_export(self) -> bool:
+        """Whether the folder is an export of a run: graphs in place of weights."""
+        return (self.path / MANIFEST).is_file()
 
     @property
     def finished(self) -> bool:

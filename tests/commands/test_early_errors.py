@@ -35,6 +35,15 @@ CASES = {
     "predict: other data": (["predict", "run", "--data", "d", "--out", "x"], "d is not a prepared"),
     "predict: policy": (["predict", "run", "--policy-only"], "run has no stored policy"),
     "predict: images": (["predict", "run", "--images", "no"], "--images needs --out FILE.csv"),
+    "export: option": (["export", "run", "--uot", "x"], "No such option: --uot"),
+    "export: run": (["export", "norun", "--out", "x"], "there is no folder norun"),
+    "export: form": (["export", "run", "--out", "x", "--form", "onnx"], "'onnx' is not one of"),
+    "export: both": (
+        ["export", "run", "--out", "x", "--form", "torch-export", "--int8"],
+        "--int8 is of ONNX graphs",
+    ),
+    "export: card": (["export", "run", "--out", "x", "--card", "no"], "--card is 'no', which is"),
+    "export: policy": (["export", "run", "--out", "x"], "run has no stored policy"),
     "evaluate: option": (["evaluate", "t.csv", "--gruop", "sex"], "No such option: --gruop"),
     "evaluate: file": (["evaluate", "no.csv"], "there is no file or folder no.csv"),
     "evaluate: number": (
@@ -153,6 +162,7 @@ EXTRAS = {
     ("prune", "run", "--out", "x"): "train",
     ("predict", "run"): "train",
     ("entangle", "run"): "train",
+    ("export", "run", "--out", "x"): "export",
     ("study", "c.yaml", "--out", "x"): "train",
     ("demo", "--out", "x"): "train",
     ("tune", "c.yaml", "--out", "x", "--search", "seed=0:1"): "search",

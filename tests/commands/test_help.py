@@ -92,7 +92,7 @@ def defaults(function):
     }
 
 
-@pytest.mark.parametrize("name", ["train", "predict", "evaluate", "choose", "audit"])
+@pytest.mark.parametrize("name", ["train", "predict", "export", "evaluate", "choose", "audit"])
 def test_a_command_and_its_function_have_the_same_defaults(name):
     import fairexit
 

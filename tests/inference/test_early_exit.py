@@ -53,6 +53,11 @@ def check(count, threshold, thresholds, fallback, measure="max_probability"):
 fallbacks = st.sampled_from(["final", "most_confident"])
 
 
+@pytest.mark.parametrize("fallback", ["final", "most_confident"])
+def test_without_a_threshold_the_final_exit_answers(fallback):
+    assert early_exit(NET, IMAGES, None, fallback).exit.tolist() == [4] * len(IMAGES)
+
+
 @settings(max_examples=30, deadline=None)
 @given(count=st.integers(1, len(IMAGES)), theta=st.floats(1e-6, 1), fallback=fallbacks)
 def test_one_threshold_equals_choosing_afterwards(count, theta, fallback):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Device, OtherData, Plugins, RunPath, SplitName
+from fairexit.commands.common import Device, OtherData, Plugins, SplitName
 from fairexit.errors import UserError
 from fairexit.terminal import say
 
@@ -13,7 +13,12 @@ EXAMPLE = "fairexit predict runs/me --images photos --out answers.csv"
 
 
 def predict(
-    run: RunPath,
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_OR_EXPORT", help="Folder of a finished run, or of an export of one."
+        ),
+    ],
     *,
     split: Annotated[
         list[SplitName] | None,

@@ -31,7 +31,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         UserError: the folder cannot be written, or another process is writing it.
     """
     # A killed process may have left it; the dot and the ending show that it is not the user's.
-    partial_folder = out.absolute().with_name(f".{out.absolute().name}.prepare.partial")
+    partial_folder = out.absolute().with_name(f".{out.absolute().name}.partial")
     with folder_lock(out):
         shutil.rmtree(partial_folder, ignore_errors=True)
         try:

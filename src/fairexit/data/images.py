@@ -16,6 +16,7 @@ from fairexit.data.dicom import is_dicom, read_dicom
 from fairexit.data.pixels import Picture, small_rgb
 from fairexit.errors import short
 from fairexit.extras import is_installed
+from fairexit.terminal import path_text
 
 MAX_PIXELS = 100_000_000
 """An image with more pixels is refused as a decompression bomb."""
@@ -24,6 +25,9 @@ MAX_BYTES = 1_000_000_000
 """A file with more bytes is refused."""
 
 FITS = ("squash", "crop")
+
+AnyPicture = str | Path | Image.Image | NDArray[np.uint8]
+"""A file, a Pillow image, or an array (H, W, 3) of uint8."""
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
 """What Pillow may read; other formats start programs (EPS) or are none of photographs."""
@@ -85,6 +89,29 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
 def convert(image: Image.Image, size: int, fit: str) -> Decoded:
     """Convert an image that Pillow has opened, as `decode` does; the result has no digest."""
     return _attempt(lambda: small_rgb(image, size, fit))
+
+
+def to_pixels(image: AnyPicture, size: int, fit: str) -> Decoded:
+    """Bring a file, a Pillow image or an array to the size of a network; see `decode`."""
+    if isinstance(image, str | Path):
+        return decode(Path(image), size, fit)
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(np.ascontiguousarray(image))
+    return convert(image, size, fit)
+
+
+def is_picture(image: object) -> bool:
+    """Whether this is an image that `to_pixels` takes."""
+    if isinstance(image, np.ndarray):
+        return image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+    return isinstance(image, str | Path | Image.Image)
+
+
+def name_of(image: object, position: int) -> str:
+    """The name of an image in a table of answers: its path, or its position if it is not a file."""
+    if isinstance(image, Path):
+        return path_text(image.as_posix())
+    return path_text(image) if isinstance(image, str) else str(position)
 
 
 def check_pixels(width: int, height: int) -> None:

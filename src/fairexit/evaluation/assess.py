@@ -132,9 +132,11 @@ def _assess_run(
         policy = replace(policy, sets=fit_sets(validation, group, policy, coverage))
     evaluation = evaluate(predictions, group, policy, empty)
     store = store and reading == Reading()
-    # Evaluating another attribute must not change the predictions that the run makes.
+    # Evaluating another attribute must not change the predictions that the run makes, and the
+    # policy of an export is a part of it, as its checksum says.
     is_new = choice.threshold != "policy" or policy.rule == SINGLE_EXIT or coverage is not None
-    policy_stored = store and is_new and group == run.description["group"]
+    is_own = group == run.description["group"] and not run.is_export
+    policy_stored = store and is_new and is_own
     if policy_stored:
         policy.save(run.policy)
     if store:

@@ -4,22 +4,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from fairexit.csv_files import write_csv
+from fairexit.data.images import name_of
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.theta import theta_name
-from fairexit.inference.early_exit import ANSWER, answer_early, answer_table
-from fairexit.inference.images import AnyImage, as_list, name_of, to_network
-from fairexit.inference.inputs import images_at, stored_policy
+from fairexit.inference.answers import answer_table, with_problems
+from fairexit.inference.early_exit import answer_early
+from fairexit.inference.exported import ExportedClassifier
+from fairexit.inference.exported import load_model as load_exported
+from fairexit.inference.images import AnyImage, as_list, to_network
+from fairexit.inference.inputs import stored_policy
 from fairexit.inference.predict import choose_device
 from fairexit.models import ExitNet
 from fairexit.plugins import load_plugins
 from fairexit.progress import track
-from fairexit.runs import Run, open_run
+from fairexit.runs import open_run
 from fairexit.training.checkpoint import load_net
 
 
@@ -82,35 +84,38 @@ class Classifier:
         inputs = [to_network(image, self.size, self.fit) for image in images]
         tensors = [image for image in inputs if isinstance(image, Tensor)]
         problems = ["" if isinstance(image, Tensor) else image for image in inputs]
-        table = pd.DataFrame({"problem": np.array(problems, object)})
         if not tensors:
-            scores = [f"p/{name}" for name in self.classes]
-            return table.reindex(columns=[*ANSWER, *scores, "problem"])
+            return with_problems(pd.DataFrame(), problems, self.classes)
         device = next(self.net.parameters()).device
-        batch = torch.stack(tensors).to(device)
-        answer = answer_early(self.net, batch, self.policy)
-        answers = answer_table([answer], self.classes, self.net.exit_names, self.costs)
-        answers.index = table.index[table["problem"] == ""]
-        return table.join(answers)[[*answers.columns, "problem"]]
+        answers = answer_early(self.net, torch.stack(tensors).to(device), self.policy)
+        table = answer_table(
+            *answers.arrays(),
+            classes=self.classes,
+            exit_names=self.net.exit_names,
+            costs=self.costs,
+        )
+        return with_problems(table, problems, self.classes)
 
 
 def load_model(
     path: str | Path, device: str = "auto", *, plugins: Sequence[str | Path] = ()
-) -> Classifier:
-    """Load a finished and evaluated run as a classifier.
+) -> Classifier | ExportedClassifier:
+    """Load a finished and evaluated run, or an export of one, as a classifier.
 
     Args:
         path: the run's folder; of its files, `config.json`, `model.safetensors` and `policy.json`
-            are needed.
+            are needed. Or the folder of an export in ONNX.
         device: where to compute: `auto`, `cpu`, `cuda` and so on.
         plugins: Python files that define the head or backbone, if the run was trained with your
             own. Code that a run's files name is never imported.
     Raises:
-        UserError: the run is not finished or has no policy yet, there is no such device, or a
-            plugin is missing.
+        UserError: the run is not finished or has no policy yet, there is no such device, a plugin
+            is missing, or a file of an export is not the one that was exported.
     """
     load_plugins(plugins)
     run = open_run(Path(path))
+    if run.is_export:
+        return load_exported(run.path, device)
     info = run.description
     return Classifier(
         net=load_net(run).to(choose_device(device)),
@@ -120,29 +125,3 @@ def load_model(
         size=info["preprocessing"]["size"],
         fit=info["preprocessing"]["fit"],
     )
-
-
-def classify_files(
-    run: Run, images: Path, out: Path | None = None, *, device: str = "auto", batch_size: int = 256
-) -> pd.DataFrame:
-    """Classify an image file, or every image in a folder and its subfolders.
-
-    Args:
-        run: a finished and evaluated run.
-        images: the file or folder; neither labels nor groups are needed.
-        out: a CSV file for the answers, which is replaced if it exists; None writes no file.
-        device: where to compute: `auto`, `cpu`, `cuda` and so on.
-        batch_size: images per batch; this changes only speed and memory.
-    Returns:
-        The table of `Classifier.__call__`, with `id` relative to the folder.
-    Raises:
-        UserError: there is no such file or folder, or the folder holds no image.
-    """
-    files = images_at(images)
-    folder = images if images.is_dir() else images.parent
-    table = load_model(run.path, device)(files, batch_size)
-    table["id"] = [name_of(file.relative_to(folder), 0) for file in files]
-    if out is not None:
-        # As many digits as float32 has, so that the largest probability stays the prediction.
-        write_csv(out, table, float_format="%.9g")
-    return table

@@ -1,11 +1,10 @@
 """Early exit: each image's prediction comes from the first exit that is confident enough."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fairexit.errors import UserError
@@ -28,6 +27,11 @@ class EarlyExit(NamedTuple):
     exit: Tensor
     confidence: Tensor
 
+    def arrays(self) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[Any]]:
+        """The same in NumPy arrays."""
+        probabilities, exit, confidence = (values.cpu().numpy() for values in self)
+        return probabilities, exit, confidence
+
 
 @torch.no_grad()
 def early_exit(
@@ -48,7 +52,7 @@ def early_exit(
             torch.compile, whose network then computes without the wrapper.
         x: images, (B, 3, H, W).
         threshold: theta in (0, 1], or one for each internal exit, None where no sample leaves;
-            None alone: all samples are answered at the final exit.
+            None alone: all samples are answered at the final exit, whatever the fallback.
         fallback: which exit answers when none reaches the threshold: `final`, or `most_confident`
             (the rule of the released scripts; of equally confident exits the earliest).
         confidence_measure: what is compared with the threshold: `max_probability`, `margin` or
@@ -80,7 +84,7 @@ def early_exit(
         current = _answer(exit.logits, number, confidence_measure)
         leaves = current.confidence >= thresholds[number]
         number += 1
-        if fallback == "most_confident":
+        if fallback == "most_confident" and threshold is not None:
             best = _more_confident(best, current)
         if not leaves.any():
             continue
@@ -135,38 +139,3 @@ def _in_order(answered: list[tuple[Tensor, EarlyExit]]) -> EarlyExit:
     order = torch.cat([rows for rows, _ in answered]).argsort()
     columns = zip(*(answers for _, answers in answered), strict=True)
     return EarlyExit(*(torch.cat(column)[order] for column in columns))
-
-
-ANSWER = ("prediction", "confidence", "exit", "cost")
-"""Columns of an answer before those of the probabilities, `p/<class>`."""
-
-
-def answer_table(
-    answers: Sequence[EarlyExit],
-    classes: Sequence[str],
-    exit_names: Sequence[str],
-    costs: Sequence[float],
-) -> pd.DataFrame:
-    """Answers as a table with the columns `ANSWER` and `p/<class>`, one row per image.
-
-    The cost is the number of multiply-adds as a share of the full network's. The probabilities are
-    those of the exit that answers.
-
-    Args:
-        answers: the answers of several batches.
-        classes: C names.
-        exit_names: E names, the final exit last.
-        costs: multiply-adds of one image that leaves at each exit, E numbers.
-    """
-    exits = torch.cat([batch.exit for batch in answers]).cpu().numpy()
-    probabilities = torch.cat([batch.probabilities for batch in answers]).cpu()
-    predicted = probabilities.argmax(1).numpy()
-    columns = (
-        np.array(classes)[predicted],
-        torch.cat([batch.confidence for batch in answers]).cpu().numpy(),
-        np.array(exit_names)[exits],
-        np.array(costs)[exits] / costs[-1],
-    )
-    table = pd.DataFrame(dict(zip(ANSWER, columns, strict=True)))
-    by_class = pd.DataFrame(probabilities.numpy(), columns=[f"p/{name}" for name in classes])
-    return pd.concat([table, by_class], axis=1)

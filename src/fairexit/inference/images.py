@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fairexit.data.images import Decoded, convert, decode
+from fairexit.data.images import AnyPicture, is_picture, to_pixels
 from fairexit.errors import UserError
-from fairexit.terminal import path_text
 
-AnyImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+AnyImage = AnyPicture | Tensor
 """A file, a Pillow image, an array (H, W, 3) of uint8, or a tensor (3, H, W): uint8, or floating
 point from 0 to 1."""
 
@@ -38,13 +36,6 @@ def as_list(images: AnyImage | Iterable[AnyImage]) -> list[AnyImage]:
     return items
 
 
-def name_of(image: AnyImage, position: int) -> str:
-    """The name of an image in a table of answers: its path, or its position if it is not a file."""
-    if isinstance(image, Path):
-        return path_text(image.as_posix())
-    return path_text(image) if isinstance(image, str) else str(position)
-
-
 def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:
     """Convert an image to the input of a network.
 
@@ -64,32 +55,23 @@ def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:
                 "uint8 ones are resized"
             )
         return image.detach().float().cpu()
-    decoded = _pixels(image, size, fit)
+    if isinstance(image, Tensor):
+        image = image.detach().cpu().permute(1, 2, 0).numpy()
+    decoded = to_pixels(image, size, fit)
     if decoded.pixels is None:
         return decoded.reason
     return torch.from_numpy(decoded.pixels.copy()).permute(2, 0, 1).float().div_(255)
 
 
-def _pixels(image: AnyImage, size: int, fit: str) -> Decoded:
-    """The pixels of an image at the network's size, or the reason why it cannot be read."""
-    if isinstance(image, str | Path):
-        return decode(Path(image), size, fit)
-    if isinstance(image, Tensor):
-        image = image.detach().cpu().permute(1, 2, 0).numpy()
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(np.ascontiguousarray(image))
-    return convert(image, size, fit)
-
-
 def _check(image: object) -> None:
     """Raise a UserError unless this is a single image in an accepted form."""
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise UserError(f"array of {image.dtype} {image.shape} is not an image; {ACCEPTED}")
-    elif isinstance(image, Tensor):
+    if isinstance(image, Tensor):
         _check_tensor(image)
-    elif not isinstance(image, str | Path | Image.Image):
-        raise UserError(f"{type(image).__name__} is not an image; {ACCEPTED}")
+    elif not is_picture(image):
+        shown = type(image).__name__
+        if isinstance(image, np.ndarray):
+            shown = f"array of {image.dtype} {image.shape}"
+        raise UserError(f"{shown} is not an image; {ACCEPTED}")
 
 
 def _check_tensor(image: Tensor) -> None:

@@ -7,15 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fairexit.csv_files import write_csv
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option, reason, short
-from fairexit.inference.early_exit import answer_early, answer_table
+from fairexit.inference.answers import answer_table, prediction_table, write_answers
+from fairexit.inference.early_exit import answer_early
 from fairexit.inference.inputs import open_request, stored_policy
 from fairexit.models import ExitNet
-from fairexit.predictions.files import Predictions, write_predictions
+from fairexit.predictions.data import Predictions
+from fairexit.predictions.files import write_predictions
 from fairexit.progress import track
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
@@ -94,7 +95,7 @@ def predict_rows(
     batches = _batches(data, rows, device, batch_size=batch_size, description=f"predicting {split}")
     with torch.inference_mode():
         answers = [net.probabilities(batch.images).cpu() for batch in batches]
-    return _table(
+    return prediction_table(
         data,
         rows,
         split,
@@ -133,11 +134,16 @@ def classify(
             batch_size=batch_size,
             description=f"classifying {split}",
         )
-        answers = [answer_early(net, batch.images, policy) for batch in batches]
-        table = answer_table(answers, prepared.classes, net.exit_names, run.exit_costs)
+        answers = [answer_early(net, batch.images, policy).arrays() for batch in batches]
+        table = answer_table(
+            *map(np.concatenate, zip(*answers, strict=True)),
+            classes=prepared.classes,
+            exit_names=net.exit_names,
+            costs=run.exit_costs,
+        )
         table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
         file = request.folder / f"{split}_answers.csv"
-        write_csv(file, table, float_format="%.9g")
+        write_answers(file, table)
         written.append(file)
     return written
 
@@ -153,26 +159,3 @@ def _batches(
     """Batches of rows, without augmentation, with a progress bar."""
     loader = Loader(data, rows, next(iter(data.attributes)), batch_size=batch_size, device=device)
     return track(loader.evaluation(Augment("none", 0)), description, loader.steps())
-
-
-def _table(
-    data: Prepared,
-    rows: NDArray[np.int64],
-    split: str,
-    *,
-    probabilities: NDArray[np.float32],
-    exit_names: tuple[str, ...],
-) -> Predictions:
-    """The table of predictions for rows of the data."""
-    frame = data.frame.iloc[rows]
-    return Predictions(
-        ids=frame["id"].to_numpy(str),
-        clusters=frame["cluster"].fillna("").to_numpy(str),
-        split=np.full(len(rows), split),
-        labels=data.labels[rows],
-        attributes={name: data.groups(name)[rows] for name in data.attributes},
-        group_names=data.attributes,
-        classes=data.classes,
-        probabilities=probabilities,
-        exit_names=exit_names,
-    )

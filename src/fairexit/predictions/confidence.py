@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from fairexit.errors import UserError, nearest, option, short
 
@@ -56,8 +55,9 @@ def entropy(probabilities: Array) -> Array:
     It is computed in double precision, so that the order of the sum does not matter after rounding.
     """
     # The order of a sum depends on the layout of the array.
-    terms = entr(np.ascontiguousarray(probabilities, np.float64))
-    share = terms.sum(-1) / np.log(probabilities.shape[-1])
+    p = np.ascontiguousarray(probabilities, np.float64)
+    logs = np.log(p, where=p > 0, out=np.zeros_like(p))
+    share = -(p * logs).sum(-1) / np.log(probabilities.shape[-1])
     # Rounded tables may sum to slightly more or less than 1.
     confidence: Array = (1 - share).clip(0, 1).astype(probabilities.dtype)
     return confidence

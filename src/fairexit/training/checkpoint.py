@@ -253,8 +253,11 @@ def load_net(run: Run, last: bool = False) -> ExitNet:
         run: the run.
         last: whether to load the weights of the last epoch in place of the best one's.
     Raises:
-        UserError: the run needs a plugin that is missing, or its files are damaged.
+        UserError: the run needs a plugin that is missing, its files are damaged, or it is an
+            export, which has no weights.
     """
+    if run.is_export:
+        raise UserError(f"{run.path} is an export without weights; give the run that it is of")
     try:
         # The stored weights replace all others, so nothing is downloaded.
         net = create_model(**run.description["model"] | {"pretrained": False})

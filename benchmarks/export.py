@@ -1,0 +1,111 @@
+"""Time of the staged runner compared with onnxruntime's full pass: ResNet-18, 64 px, one thread."""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from fairexit.evaluation.policy import Policy
+from fairexit.exporting.graphs import write_graphs
+from fairexit.models import ExitNet, create_model
+from fairexit.runtime.graphs import open_graph, run
+from fairexit.runtime.manifest import Manifest
+from fairexit.runtime.model import Model, to_input
+from timing import alternate, machine, ratio, table
+
+SIZE = 64
+Images = NDArray[np.uint8]
+
+
+def exported(net: ExitNet, form: str, folder: Path) -> Model:
+    """The network as the runner opens an export of it, with one thread."""
+    graphs = write_graphs(net, form, SIZE, folder)
+    manifest = Manifest(
+        path=folder,
+        form=form,
+        graphs=tuple(graphs),
+        classes=tuple("abcdefgh"),
+        exits=tuple(net.exit_names),
+        exit_costs=tuple(net.exit_costs(SIZE)),
+        size=SIZE,
+        fit="squash",
+        files={},
+    )
+    sessions = [open_graph(folder / name, (folder / name).read_bytes(), 1) for name in graphs]
+    return Model(manifest, Policy(None), tuple(sessions))
+
+
+def measure(models: dict[str, Model], images: Images, batch: int, rounds: int) -> list[str]:
+    """A row of the table for one batch size."""
+    staged, whole, plain = models["staged"], models["all-exits"], models["plain"]
+    confidence = np.sort(whole.probabilities(images)[:, 1].max(-1))
+    middle = len(images) // 2
+    half = Policy((None, float(confidence[middle - 1 : middle + 1].mean()), None, None))
+    share = float((staged.answer(images, half).exit == 1).mean())
+
+    def over(function: Callable[[Images], object]) -> Callable[[], None]:
+        def run_all() -> None:
+            for start in range(0, len(images), batch):
+                function(images[start : start + batch])
+
+        return run_all
+
+    seconds = alternate(
+        {
+            "full": over(lambda x: run(whole.graphs[0], to_input(x))),
+            "plain": over(lambda x: run(plain.graphs[0], to_input(x))),
+            "none": over(lambda x: staged.answer(x, Policy(None))),
+            "half": over(lambda x: staged.answer(x, half)),
+        },
+        rounds,
+    )
+    full = seconds["full"]
+    return [
+        str(batch),
+        f"{1000 * sorted(full)[len(full) // 2] / len(images):.1f} ms",
+        f"{share:.2f}",
+        f"{ratio(seconds['half'], full):.3f}",
+        f"{ratio(seconds['none'], full):.3f}",
+        f"{ratio(seconds['plain'], full):.3f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    images = np.random.default_rng(0).integers(0, 256, (64, SIZE, SIZE, 3), np.uint8)
+    header = [
+        "batch",
+        "full pass, per image",
+        "share leaving at exit 2",
+        "half leave / full pass",
+        "no image leaves / full pass",
+        "network without exits / full pass",
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        networks = {
+            "staged": create_model("resnet18", 8).eval(),
+            "plain": create_model("resnet18", 8, exits="none").eval(),
+        }
+        networks["all-exits"] = networks["staged"]
+        models = {}
+        for key, net in networks.items():
+            folder = Path(name, key)
+            folder.mkdir()
+            models[key] = exported(net, "staged" if key == "staged" else "all-exits", folder)
+        rows = [measure(models, images, batch, rounds) for batch in (1, 64)]
+    versions = f"onnxruntime {onnxruntime.__version__}, {machine()}"
+    print(f"Export, {versions}, median of {rounds} rounds\n")
+    print(table(header, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Export of finished runs: ONNX graphs or a program of torch.export, checked and described."""
