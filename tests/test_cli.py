@@ -139,6 +139,14 @@ def test_sets_are_stored_and_audited(command, copy):
     assert "it holds the true one with probability 70.0" in printed
     sets = policy_of(copy)["sets"]
     assert (sets["coverage"], sets["attribute"]) == (0.7, "skin_tone")
+    assert command("predict", copy, "--policy-only", "--split", "test")[0] == 0
+    answers = pd.read_csv(copy / "predictions" / "test_answers.csv")
+    classes = [column[2:] for column in answers if column.startswith("p/")]
+    least = 1 - max(group["cut"] for group in sets["groups"])
+    for _, row in answers.iterrows():
+        expected = [name for name in classes if row[f"p/{name}"] >= least - 1e-6]
+        assert json.loads(row["set"]) == expected
+        assert row["refer"] == (len(expected) != 1)
     page = copy.parent / "a.html"
     assert command("audit", copy, "--out", page)[0] == 0
     assert "Errors of those kept" in page.read_text()

@@ -1,7 +1,8 @@
 """Sets of classes that hold the true one with a stated probability, and who is referred."""
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -56,6 +57,12 @@ class PredictionSets:
         """Which classes are in the set, (..., C), by their probabilities (..., C)."""
         return np.asarray(probabilities, np.float32) >= np.float32(1 - self.cut)
 
+    @staticmethod
+    def text(members: NDArray[np.bool_], classes: Sequence[str]) -> str:
+        """The classes of one set (C,) as a JSON list, which no name can break."""
+        inside = [name for name, is_member in zip(classes, members, strict=True) if is_member]
+        return json.dumps(inside, ensure_ascii=False)
+
     @classmethod
     def from_dict(cls, values: Any) -> "PredictionSets":
         """The sets with these fields.
@@ -92,11 +99,6 @@ def check_coverage(coverage: float) -> None:
             f"{option('coverage')} is {short(str(coverage))}; it must be between 0 and 1, such as "
             "0.9"
         )
-
-
-def set_text(members: NDArray[np.bool_], classes: tuple[str, ...]) -> str:
-    """The classes of a set (C,) as one cell, separated by vertical bars."""
-    return "|".join(name for name, inside in zip(classes, members, strict=True) if inside)
 
 
 def referred(members: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 from fairexit.csv_files import write_csv
 from fairexit.data.images import name_of
 from fairexit.data.prepared import Prepared
+from fairexit.evaluation.sets import PredictionSets, referred
 from fairexit.inference.inputs import images_at
 from fairexit.predictions.data import Predictions
 
 ANSWER = ("prediction", "confidence", "exit", "cost")
 """Columns of an answer before those of the probabilities, `p/<class>`."""
+
+SETS = ("set", "refer")
+"""Columns that follow where the policy has prediction sets."""
+
+
+def answer_columns(classes: Sequence[str], sets: PredictionSets | None) -> list[str]:
+    """The columns of a table of answers."""
+    return [*ANSWER, *(SETS if sets else ()), *(f"p/{name}" for name in classes)]
 
 
 def answer_table(
@@ -26,10 +35,12 @@ def answer_table(
     classes: Sequence[str],
     exit_names: Sequence[str],
     costs: Sequence[float],
+    sets: PredictionSets | None = None,
 ) -> pd.DataFrame:
-    """Answers as a table with the columns `ANSWER` and `p/<class>`, one row per image.
+    """Answers as a table with the columns `answer_columns`, one row per image.
 
-    The cost is the number of multiply-adds as a share of the full network's.
+    The cost is the number of multiply-adds as a share of the full network's. `set` holds the
+    classes of the prediction set as a JSON list, and `refer` is true where it has not exactly one.
 
     Args:
         probabilities: class probabilities at the exit that answers, (N, C).
@@ -38,6 +49,7 @@ def answer_table(
         classes: C names.
         exit_names: E names, the final exit last.
         costs: multiply-adds of one image that leaves at each exit, E numbers.
+        sets: the policy's prediction sets, None without.
     """
     columns = (
         np.array(classes)[probabilities.argmax(1)],
@@ -46,22 +58,25 @@ def answer_table(
         np.array(costs)[exits] / costs[-1],
     )
     table = pd.DataFrame(dict(zip(ANSWER, columns, strict=True)))
+    if sets is not None:
+        members = sets.members(probabilities)
+        table["set"] = [sets.text(row, classes) for row in members]
+        table["refer"] = referred(members)
     by_class = pd.DataFrame(probabilities, columns=[f"p/{name}" for name in classes])
     return pd.concat([table, by_class], axis=1)
 
 
 def with_problems(
-    answers: pd.DataFrame, problems: Sequence[str], classes: Sequence[str]
+    answers: pd.DataFrame, problems: Sequence[str], columns: Sequence[str]
 ) -> pd.DataFrame:
     """Answers with empty rows where an image could not be read, and the column `problem`.
 
     Args:
         answers: the table of the images that could be read, in order.
         problems: why each image could not be read, empty where it could, (N,).
-        classes: C names.
+        columns: those of the answers.
     """
     table = pd.DataFrame({"problem": np.array(problems, object)})
-    columns = [*ANSWER, *(f"p/{name}" for name in classes)]
     if answers.empty:
         return table.reindex(columns=[*columns, "problem"])
     answers.index = table.index[table["problem"] == ""]

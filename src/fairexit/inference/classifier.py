@@ -11,7 +11,7 @@ from torch import Tensor
 from fairexit.data.images import name_of
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.theta import theta_name
-from fairexit.inference.answers import answer_table, with_problems
+from fairexit.inference.answers import answer_columns, answer_table, with_problems
 from fairexit.inference.early_exit import answer_early
 from fairexit.inference.exported import ExportedClassifier
 from fairexit.inference.exported import load_model as load_exported
@@ -66,9 +66,10 @@ class Classifier:
         Returns:
             One row per image: `id` (the path, or the position of an image that is not a file),
             `prediction`, `confidence` (what the policy compares with theta), `exit`, `cost`
-            (multiply-adds as a share of the full network's), `p/<class>` (the probabilities at that
-            exit) and `problem`. If an image cannot be read, `problem` says why, and the columns of
-            the answer are empty.
+            (multiply-adds as a share of the full network's), `set` (a JSON list) and `refer` where
+            the policy has prediction sets, `p/<class>` (the probabilities at that exit) and
+            `problem`. If an image cannot be read, `problem` says why, and the columns of the answer
+            are empty.
         Raises:
             UserError: an item is not an image.
         """
@@ -84,8 +85,9 @@ class Classifier:
         inputs = [to_network(image, self.size, self.fit) for image in images]
         tensors = [image for image in inputs if isinstance(image, Tensor)]
         problems = ["" if isinstance(image, Tensor) else image for image in inputs]
+        columns = answer_columns(self.classes, self.policy.sets)
         if not tensors:
-            return with_problems(pd.DataFrame(), problems, self.classes)
+            return with_problems(pd.DataFrame(), problems, columns)
         device = next(self.net.parameters()).device
         answers = answer_early(self.net, torch.stack(tensors).to(device), self.policy)
         table = answer_table(
@@ -93,8 +95,9 @@ class Classifier:
             classes=self.classes,
             exit_names=self.net.exit_names,
             costs=self.costs,
+            sets=self.policy.sets,
         )
-        return with_problems(table, problems, self.classes)
+        return with_problems(table, problems, columns)
 
 
 def load_model(

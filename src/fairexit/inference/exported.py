@@ -13,6 +13,7 @@ from fairexit.data.images import AnyPicture, name_of
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option, short
 from fairexit.inference.answers import (
+    answer_columns,
     answer_table,
     prediction_table,
     with_problems,
@@ -46,7 +47,9 @@ class ExportedClassifier:
         answers = [answers for answers, _ in batches if answers is not None]
         problems = [text for _, texts in batches for text in texts]
         table = _answer_table(self.model, answers) if answers else pd.DataFrame()
-        table = with_problems(table, problems, self.model.manifest.classes)
+        table = with_problems(
+            table, problems, answer_columns(self.model.manifest.classes, self.model.policy.sets)
+        )
         table.insert(0, "id", [name_of(image, i) for i, image in enumerate(items)])
         return table
 
@@ -157,4 +160,5 @@ def _answer_table(model: Model, batches: Sequence[EarlyExit]) -> pd.DataFrame:
         classes=m.classes,
         exit_names=m.exits,
         costs=m.exit_costs,
+        sets=model.policy.sets,
     )

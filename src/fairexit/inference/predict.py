@@ -117,8 +117,8 @@ def classify(
     """Write the answers of a run's policy, computed with early exit.
 
     A file has one row per image: id, prediction, confidence (what the policy compares with theta),
-    exit, cost (the number of multiply-adds as a share of the full network's) and `p/<class>`, the
-    probabilities at that exit.
+    exit, cost (the number of multiply-adds as a share of the full network's), where the policy has
+    prediction sets `set` and `refer`, and `p/<class>`, the probabilities at that exit.
     Arguments, result and errors as for `predict`; the run must have a policy.
     """
     policy = stored_policy(run)
@@ -140,6 +140,7 @@ def classify(
             classes=prepared.classes,
             exit_names=net.exit_names,
             costs=run.exit_costs,
+            sets=policy.sets,
         )
         table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
         file = request.folder / f"{split}_answers.csv"
