@@ -263,6 +263,22 @@ def test_nothing_is_left_of_a_refused_export(judged, card, tmp_path, monkeypatch
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("form", ["all-exits", "torch-export"])
+def test_a_network_that_cannot_be_converted_is_one_line(judged, card, tmp_path, monkeypatch, form):
+    def fail(*_, **__):
+        try:
+            raise ValueError("no such operation\nand a long story")
+        except ValueError as error:
+            raise RuntimeError("advice on PyTorch's code") from error
+
+    monkeypatch.setattr("torch.export.export", fail)
+    with pytest.raises(
+        UserError, match=r"^PyTorch cannot convert resnet18 to .*: no such operation$"
+    ):
+        fairexit.export(judged, tmp_path / "x", form=form, card=card)
+    assert not [*tmp_path.iterdir()]
+
+
 class TestRefused:
     """What is refused in one line before anything is written."""
 

@@ -17,7 +17,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import answering_exits
 from fairexit.exporting.card import export_section
 from fairexit.exporting.check import Answered, Begin, answer, check_same
-from fairexit.exporting.graphs import AllExits, program, write_graphs
+from fairexit.exporting.graphs import write_graphs, write_program
 from fairexit.exporting.group_loss import check_groups, group_changes
 from fairexit.exporting.quantise import quantise
 from fairexit.files import MANIFEST, json_text
@@ -97,13 +97,7 @@ def export(
     with new_folder(out) as folder:
         (folder / POLICY).write_bytes(run.policy.read_bytes())
         (folder / DESCRIPTION).write_bytes((run.path / DESCRIPTION).read_bytes())
-        if form == "torch-export":
-            graphs = [_write_program(reference, folder)]
-            begin = _program_begin(folder / PROGRAM)
-        else:
-            graphs = write_graphs(reference.net, form, reference.data.size, folder)
-            _write_manifest(folder, reference, form, graphs)
-            begin = load(folder).begin
+        graphs, begin = _convert(reference, folder, form)
         largest = check_same(reference.answer(begin), reference.predictions, reference.policy)
         facts: dict[str, Any] = {
             "precision": "float32",
@@ -136,12 +130,15 @@ def _reference(run: Run, data: Path | None) -> _Reference:
     return _Reference(run, net, stored_policy(run), prepared, predictions, rows)
 
 
-def _write_program(reference: _Reference, folder: Path) -> str:
-    """Write the network as a program of torch.export; its file name."""
+def _convert(reference: _Reference, folder: Path, form: str) -> tuple[list[str], Begin]:
+    """Write the network in float32; the names of its files, and how a pass through it begins."""
     size = reference.data.size
-    exported = program(AllExits(reference.net).eval(), torch.rand(2, 3, size, size))
-    torch.export.save(exported, folder / PROGRAM)
-    return PROGRAM
+    if form == "torch-export":
+        write_program(reference.net, size, folder / PROGRAM)
+        return [PROGRAM], _program_begin(folder / PROGRAM)
+    graphs = write_graphs(reference.net, form, size, folder)
+    _write_manifest(folder, reference, form, graphs)
+    return graphs, load(folder).begin
 
 
 def _program_begin(file: Path) -> Begin:

@@ -115,28 +115,42 @@ def write_graphs(net: ExitNet, form: str, size: int, folder: Path) -> list[str]:
 
 def write_onnx(module: AllExits | Segment, example: Tensor, file: Path) -> None:
     """Convert a module to ONNX; arguments as for `program`, errors as for `write_graphs`."""
+    with _converting(module.net, "ONNX"):
+        exported = program(module, example)
+        if any(node.target in DECOMPOSITIONS for node in exported.graph.nodes):
+            exported = exported.run_decompositions(DECOMPOSITIONS)
+        converted = torch.onnx.export(
+            exported,
+            (),
+            dynamo=True,
+            verbose=False,
+            input_names=[module.input],
+            output_names=module.outputs,
+            external_data=False,
+        )
+        assert converted is not None
+        converted.save(file, external_data=False)
+
+
+def write_program(net: ExitNet, size: int, file: Path) -> None:
+    """Write the network with all exits as a program of torch.export.
+
+    Raises:
+        UserError: PyTorch cannot convert the network.
+    """
+    with _converting(net, "a program of torch.export"):
+        torch.export.save(program(AllExits(net).eval(), torch.rand(2, 3, size, size)), file)
+
+
+@contextlib.contextmanager
+def _converting(net: ExitNet, target: str) -> Iterator[None]:
+    """Hide what the exporters print, and turn their errors into one line."""
     try:
         with _quiet():
-            exported = program(module, example)
-            if any(node.target in DECOMPOSITIONS for node in exported.graph.nodes):
-                exported = exported.run_decompositions(DECOMPOSITIONS)
-            converted = torch.onnx.export(
-                exported,
-                (),
-                dynamo=True,
-                verbose=False,
-                input_names=[module.input],
-                output_names=module.outputs,
-                external_data=False,
-            )
-            assert converted is not None
-            converted.save(file, external_data=False)
-    except UserError:
-        raise
+            yield
     except Exception as error:  # any layer may fail in many ways
         raise UserError(
-            f"PyTorch cannot convert {module.net.config['name']} to ONNX: "
-            f"{short(_cause(error), 300)}"
+            f"PyTorch cannot convert {net.config['name']} to {target}: {short(_cause(error), 300)}"
         ) from None
 
 

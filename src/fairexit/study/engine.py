@@ -20,6 +20,7 @@ from fairexit.progress import Bar
 from fairexit.study.folder import Folder, Job, State
 from fairexit.study.plan import Planned, Study
 from fairexit.study.run_groups import describe
+from fairexit.study.tuned import run_search
 from fairexit.study.wording import preparation_setting
 
 T = TypeVar("T")
@@ -86,7 +87,7 @@ def tune_study(study: Study, folder: Folder) -> None:
         prepare_data(study)
         _check_data(study, folder)
         for search in study.searches:
-            search.run()
+            run_search(search)
 
 
 def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:

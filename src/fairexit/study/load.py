@@ -21,8 +21,9 @@ from fairexit.predictions.confidence import MAX_PROBABILITY
 from fairexit.study.folder import dataset_info
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 from fairexit.study.rows import merge, read_rows
+from fairexit.study.searches import Search, TuneSettings
 from fairexit.study.sections import check_keys, check_name, distinct_integers, mapping
-from fairexit.study.tuned import FOLDER, Search, TuneSettings, tuned_rows
+from fairexit.study.tuned import FOLDER, tuned_rows
 
 KEYS = (
     "base",

@@ -5,15 +5,13 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairexit.config import RunConfig
 from fairexit.data.prepare import PrepareOptions
 from fairexit.errors import UserError, nearest, short
 from fairexit.evaluation.choice import Choice
-
-if TYPE_CHECKING:
-    from fairexit.study.tuned import Search
+from fairexit.study.searches import Search
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Study:
     trials: dict[str, int]
     entangle: bool
     against: dict[str, str] = field(default_factory=dict)
-    searches: tuple["Search", ...] = ()
+    searches: tuple[Search, ...] = ()
 
     @property
     def datasets(self) -> list[str]:

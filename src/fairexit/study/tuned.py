@@ -2,118 +2,74 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairexit.config_files import build_config, build_section
 from fairexit.errors import UserError
-from fairexit.evaluation.rules import DEFAULT_GAP, check_rule
-from fairexit.files import read_json, read_yaml
-from fairexit.search_space import Axis
+from fairexit.files import read_json, read_yaml, write_json
 from fairexit.study.rows import Best, merge
+from fairexit.study.searches import Search, TuneSettings
 from fairexit.terminal import note
 
 FOLDER = "tuning"
 """Folder of the searches in that of the study."""
 
+CHOSEN_BY = "chosen_by.json"
+"""Written when a search is finished: number of trials, rule and tolerance."""
 
-@dataclass(frozen=True)
-class TuneSettings:
-    """The section `tune`: how every row is tuned before its runs, see `fairexit tune`.
 
-    Attributes:
-        trials: number of trials of every row.
-        rule: how the best trial is chosen on validation.
-        tolerance: loss of macro F1 that is allowed.
-        seed: seed of the proposals.
+def result_of(search: Search) -> Best | None:
+    """The best settings; none of them where every trial is marked; None if trials are missing.
+
+    Raises:
+        UserError: the folder holds a search with other settings.
     """
+    from fairexit.study.search import search_stamp
 
-    trials: int = 8
-    rule: str = DEFAULT_GAP
-    tolerance: float = 0.01
-    seed: int = 0
+    file = search.out / "search.json"
+    if not file.is_file():
+        return None
+    hint = f"remove {search.out} to search again"
+    stamp = search_stamp(build_config(search.tree), search.axes, search.how.seed)
+    if read_json(file, hint) != json.loads(json.dumps(stamp)):
+        raise UserError(f"{search.out} holds a search with other settings; {hint}")
+    chosen_by = search.out / CHOSEN_BY
+    if not chosen_by.is_file() or read_json(chosen_by, hint) != _chosen_by(search):
+        return None
+    best = search.out / "best.yaml"
+    if not best.is_file():
+        return Best(search.how.trials, {})
+    result: Best = build_section(str(best), Best, read_yaml(best))
+    return result if result.trials == search.how.trials else None
 
-    def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise UserError(f"tune.trials is {self.trials}; it must be at least 1")
-        try:
-            check_rule(self.rule)
-        except UserError as error:
-            raise UserError(error.render("tune.{}".format)) from None
+
+def run_search(search: Search) -> None:
+    """Make the trials that are missing."""
+    from fairexit.study.search import search as make_trials
+
+    how = search.how
+    best, _ = make_trials(
+        search.tree,
+        search.axes,
+        search.out,
+        trials=how.trials,
+        rule=how.rule,
+        tolerance=how.tolerance,
+        seed=how.seed,
+    )
+    write_json(search.out / CHOSEN_BY, _chosen_by(search))
+    if best is None:
+        note(f"{search.row}: every trial is marked, so the row keeps its settings")
+    else:
+        chosen = ", ".join(f"{key} {_text(value)}" for key, value in best.settings.items())
+        note(f"{search.dataset}: {search.row} is tuned: {chosen}")
 
 
-@dataclass(frozen=True)
-class Search:
-    """The search of one row.
-
-    Attributes:
-        dataset, row: its cell of the study.
-        tree: the settings that are not searched.
-        axes: the settings that are searched.
-        out: its folder.
-        how: number of trials, rule, tolerance and seed.
-    """
-
-    dataset: str
-    row: str
-    tree: dict[str, Any]
-    axes: tuple[Axis, ...]
-    out: Path
-    how: TuneSettings
-
-    def result(self) -> Best | None:
-        """The best settings; none of them where every trial is marked; None if trials are missing.
-
-        Raises:
-            UserError: the folder holds a search with other settings.
-        """
-        from fairexit.study.search import search_stamp
-
-        file = self.out / "search.json"
-        if not file.is_file():
-            return None
-        hint = f"remove {self.out} to search again"
-        stamp = search_stamp(build_config(self.tree), self.axes, self.how.seed)
-        if read_json(file, hint) != json.loads(json.dumps(stamp)):
-            raise UserError(f"{self.out} holds a search with other settings; {hint}")
-        if self._made(hint) != self.how.trials:
-            return None
-        best = self.out / "best.yaml"
-        if not best.is_file():
-            return Best(self.how.trials, {})
-        result: Best = build_section(str(best), Best, read_yaml(best))
-        return result if result.trials == self.how.trials else None
-
-    def _made(self, hint: str) -> int:
-        """The number of trials that are made; raises a UserError if their file is damaged."""
-        file = self.out / "trials.json"
-        if not file.is_file():
-            return 0
-        try:
-            return len(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            raise UserError(f"{file} is damaged; {hint}") from None
-
-    def run(self) -> None:
-        """Make the trials that are missing."""
-        from fairexit.study.search import search
-
-        how = self.how
-        best, _ = search(
-            self.tree,
-            self.axes,
-            self.out,
-            trials=how.trials,
-            rule=how.rule,
-            tolerance=how.tolerance,
-            seed=how.seed,
-        )
-        if best is None:
-            note(f"{self.row}: every trial is marked, so the row keeps its settings")
-        else:
-            chosen = ", ".join(f"{key} {_text(value)}" for key, value in best.settings.items())
-            note(f"{self.dataset}: {self.row} is tuned: {chosen}")
+def _chosen_by(search: Search) -> dict[str, Any]:
+    """What decides, beside the trials themselves, which one is the best."""
+    how = search.how
+    return {"trials": how.trials, "rule": how.rule, "tolerance": how.tolerance}
 
 
 def tuned_rows(
@@ -157,7 +113,7 @@ def tuned_rows(
             if not axes:
                 continue
             search = Search(dataset, row, tree, axes, folder / dataset / row, how)
-            best = search.result()
+            best = result_of(search)
             trials[row] = how.trials
             if best is None:
                 missing.append(search)
