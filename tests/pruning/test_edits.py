@@ -193,19 +193,30 @@ def test_stages_that_cannot_be_edited(change, message):
     assert criteria["scp"].find_units(net, most)
 
 
-def test_channels_are_scored_by_their_maps(tiny, tiny_run):
-    config = PruneConfig(method="scp", stages=[1, 3], chunk=7)
-    net = load_net(tiny_run)
-    rows = (tiny.rows("train")[:9], tiny.rows("train")[9:23])
-    subject = Subject(
-        net=net,
-        data=tiny,
-        task=tiny.task(),
+def subject_of(data, run, config, rows):
+    return Subject(
+        net=load_net(run),
+        data=data,
+        task=data.task(),
         rows=rows,
         exit_weights=[0.3, 0.6, 0.9],
-        run=replace(tiny_run.config, prune=config),
+        run=replace(run.config, prune=config),
     )
-    scores = criteria.create("scp", subject)(1, None)
+
+
+def test_images_that_nothing_can_be_compared_with(tiny, tiny_run):
+    rows, of = tiny.rows("train"), tiny.groups(tiny.task().group)
+    first = tuple(rows[of[rows] == group][:1] for group in (0, 1))
+    criterion = criteria.create("scp", subject_of(tiny, tiny_run, PruneConfig(method="scp"), first))
+    with pytest.raises(UserError, match=r"has at most one of the 2 images; raise prune\.images"):
+        criterion(1, None)
+
+
+def test_channels_are_scored_by_their_maps(tiny, tiny_run):
+    config = PruneConfig(method="scp", stages=[1, 3], chunk=7)
+    rows = (tiny.rows("train")[:9], tiny.rows("train")[9:23])
+    subject = subject_of(tiny, tiny_run, config, rows)
+    net, scores = subject.net, criteria.create("scp", subject)(1, None)
     every = np.concatenate(rows)
     labels = tiny.groups(tiny.task().group)[every]
     x = torch.from_numpy(tiny.images[every]).permute(0, 3, 1, 2).float() / 255
