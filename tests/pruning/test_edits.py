@@ -1,7 +1,7 @@
 """Edits and scores against slow twins, and the channels that an edit sets to zero."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -255,3 +255,11 @@ def test_each_method_has_its_own_defaults():
 def test_the_configuration_knows_every_registered_method():
     names = get_args(get_type_hints(PruneConfig)["method"])
     assert sorted(names) == criteria.names() == sorted(DEFAULTS)
+
+
+def test_the_settings_of_fairprune_are_those_of_runs_made_before():
+    """A study goes on with its finished runs, as a setting that they lack counts as null."""
+    added = {"step_epochs": None, "stages": None, "finetune_data": None}
+    shown = asdict(PruneConfig())
+    assert {name: shown[name] for name in added} == added
+    assert (shown["ratio"], shown["beta"], shown["steps"]) == (0.35, 0.33, 5)
