@@ -26,6 +26,8 @@ from fairexit.pruning.units import masks_of, parameters_of, sizes
 from timing import alternate, machine, ratio, table
 
 ALPHA = [0.3, 0.45, 0.6, 0.75, 0.9]
+METHODS = ["scp", "fairquantize", "swift", "magnitude", "random"]
+"""What is compared with FairPrune."""
 GOALS = {"scp": 1.2, "fairquantize": 1.2}
 
 
@@ -67,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=512, help="Images of each of two groups.")
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--size", type=int, default=64, help="Side of the images in pixels.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -75,11 +78,11 @@ def main() -> None:
         size = PrepareOptions(size=options.size, workers=1)
         data = prepare("synthetic", drawn, None, Path(folder) / "data", options=size)
         torch.manual_seed(0)
-        runs = {"fairprune": step_of("fairprune", None, data, options.images)}
-        for stage in (4, 1):
-            runs[f"scp, stage {stage}"] = step_of("scp", [stage], data, options.images)
-        for method in ("fairquantize", "swift", "magnitude", "random"):
-            runs[method] = step_of(method, None, data, options.images)
+        runs = {}
+        for method in ("fairprune", *options.methods):
+            for stages in ([4], [1]) if method == "scp" else (None,):
+                name = f"{method}, stage {stages[0]}" if stages else method
+                runs[name] = step_of(method, stages, data, options.images)
         seconds = alternate(runs, options.rounds, time.process_time)
     rows = [
         [

@@ -14,7 +14,7 @@ class Defaults(NamedTuple):
     ratio: float = 0.35
     beta: float | None = None
     steps: int = 5
-    step_epochs: int = 0
+    step_epochs: int | None = None
 
 
 DEFAULTS = {
@@ -44,7 +44,7 @@ class PruneConfig:
         steps: number of equal steps in which the ratio is reached; by default 5, for fairquantize
             20, for swift 1.
         step_epochs: epochs of further training after each step, on one device; what is edited stays
-            as it is. By default 0; for scp and fairquantize 1, for swift 5.
+            as it is. By default none; for scp and fairquantize 1, for swift 5.
         one_shot: compute what decides (the curvature, the SNNL, the gradients) only once, for the
             unpruned network; a sweep always does so.
         group: the sensitive attribute; by default the run's own.
@@ -69,8 +69,8 @@ class PruneConfig:
         finetune: epochs of further training after the last step, on one device; what is edited
             stays as it is.
         finetune_lr: highest learning rate of the further training; by default a tenth of train.lr.
-        finetune_data: the images of the further training; val, for swift only, is the half of
-            validation to which the classifiers are fitted.
+        finetune_data: the images of the further training, by default train; val, for swift only, is
+            the half of validation to which the classifiers are fitted.
         chunk: images per batch for the curvature; this changes only memory and speed.
         device: where to compute: auto, cpu, cuda, cuda:1 and so on.
         devices: processes among which the curvature's images are divided; each GPU has one process.
@@ -99,7 +99,7 @@ class PruneConfig:
     stop: bool = True
     finetune: int = 0
     finetune_lr: float | None = None
-    finetune_data: Literal["train", "val"] = "train"
+    finetune_data: Literal["train", "val"] | None = None
     chunk: int = 16
     device: str = "auto"
     devices: int = 1
@@ -158,7 +158,7 @@ class PruneConfig:
         if self.number_of_steps > 255:
             raise UserError(f"prune.steps is {self.steps}; it must be at most 255")
         for name in ("tolerance", "finetune", "step_epochs"):
-            if not 0 <= getattr(self, name) < float("inf"):
+            if not 0 <= (getattr(self, name) or 0) < float("inf"):
                 raise UserError(f"prune.{name} is {getattr(self, name)}; it cannot be negative")
         if self.finetune_lr is not None and not 0 < self.finetune_lr < float("inf"):
             raise UserError(f"prune.finetune_lr is {self.finetune_lr}; it must be positive")
@@ -186,9 +186,9 @@ class PruneConfig:
                 "prune.layers is given, but method 'scp' edits channels of whole stages; number "
                 "them in prune.stages"
             )
-        if self.method != "swift" and self.finetune_data != "train":
+        if self.method != "swift" and self.finetune_data == "val":
             raise UserError(
-                f"prune.finetune_data is {self.finetune_data}, but method '{self.method}' is "
+                f"prune.finetune_data is val, but method '{self.method}' is "
                 "chosen on all of validation; choose train"
             )
         if self.method == "swift" and self.finetune:

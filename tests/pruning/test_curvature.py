@@ -301,6 +301,7 @@ def test_layers_by_name():
 def test_smooth_networks_are_known():
     assert is_piecewise_linear(create_model("resnet18", 3, exits="all", head="pool"))
     assert is_piecewise_linear(create_model("vgg11_bn", 3))
+    assert is_piecewise_linear(create_model("resnet18", 3, exits="none"))
     assert not is_piecewise_linear(Tiny(act=nn.GELU))
     net = create_model("resnet18", 3)
     net.mix(2)

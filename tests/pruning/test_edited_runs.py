@@ -140,3 +140,13 @@ def test_the_chosen_weights_are_missing(tiny_run, tmp_path, monkeypatch):
     (tmp_path / "p" / "checkpoints" / "edited.safetensors").unlink()
     with pytest.raises(UserError, match=r"edited\.safetensors is missing or damaged"):
         prune(tiny_run, tmp_path / "p", config)
+
+
+def test_a_ratio_of_nearly_zero_is_further_training_alone(tiny_run, tmp_path):
+    config = PruneConfig(**TRAINED, method="random", ratio=1e-9)
+    run = prune(tiny_run, tmp_path / "p", config)
+    record = read_record(run)
+    assert [row["fraction"] for row in record["path"]] == [0, 0]
+    assert run.inactive == ("nothing pruned",)
+    assert all(mask.all() for mask in load_masks(run, load_net(run)).values())
+    assert not same(run.weights, tiny_run.weights)

@@ -1,7 +1,7 @@
 """Edits and scores against slow twins, and the channels that an edit sets to zero."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -80,26 +80,19 @@ def test_cosine_snnl_is_the_usual_one_of_unit_vectors():
 
 
 def test_a_sample_is_no_partner_of_itself():
-    """With its own pair in the numerator, as released, even the order of channels changes."""
-    rng = np.random.default_rng(0)
-    labels = np.array([0] * 9 + [1] * 3)
-    axis = np.eye(2)
-    noise = 0.05 * rng.normal(size=(12, 2))
-    # One channel tells the small group apart, the other gives each of its samples a corner.
-    apart = axis[labels] + noise
-    alone = np.stack([np.cos(np.arange(12) * 2.1), np.sin(np.arange(12) * 2.1)], 1) + noise
-    for z in (apart, alone):
-        ours = float(cosine_snnl(torch.from_numpy(z)[None], torch.from_numpy(labels))[0])
-        released = slow_snnl(z, labels, own_pair=True)
-        assert ours == pytest.approx(slow_snnl(z, labels))
-        assert released < ours - 0.05
-    single = np.array([0, 0, 1])
-    z = rng.normal(size=(3, 2))
-    ours = float(cosine_snnl(torch.from_numpy(z)[None], torch.from_numpy(single))[0])
-    assert ours == pytest.approx(slow_snnl(z, single))
+    """With its own pair in the numerator, as released, another channel is edited first."""
+    labels = np.array([0, 0, 0, 0, 0, 1, 1])
+    maps = np.random.default_rng(2).normal(size=(2, 7, 2))
+    ours = cosine_snnl(torch.from_numpy(maps), torch.from_numpy(labels)).tolist()
+    released = [slow_snnl(z, labels, own_pair=True) for z in maps]
+    assert ours == pytest.approx([slow_snnl(z, labels) for z in maps])
+    assert ours[0] < ours[1] - 0.05
+    assert released[0] > released[1] + 0.05
     # A sample without a partner has a term in the released form, though it has nobody to be near.
-    closeness = slow_snnl(z, single, own_pair=True)
-    assert closeness != pytest.approx(ours, abs=1e-3)
+    single, z = np.array([0, 0, 1]), maps[0, :3]
+    value = float(cosine_snnl(torch.from_numpy(z)[None], torch.from_numpy(single))[0])
+    assert value == pytest.approx(slow_snnl(z, single))
+    assert slow_snnl(z, single, own_pair=True) != pytest.approx(value, abs=1e-3)
 
 
 def test_no_two_samples_of_one_label():
@@ -193,19 +186,30 @@ def test_stages_that_cannot_be_edited(change, message):
     assert criteria["scp"].find_units(net, most)
 
 
-def test_channels_are_scored_by_their_maps(tiny, tiny_run):
-    config = PruneConfig(method="scp", stages=[1, 3], chunk=7)
-    net = load_net(tiny_run)
-    rows = (tiny.rows("train")[:9], tiny.rows("train")[9:23])
-    subject = Subject(
-        net=net,
-        data=tiny,
-        task=tiny.task(),
+def subject_of(data, run, config, rows):
+    return Subject(
+        net=load_net(run),
+        data=data,
+        task=data.task(),
         rows=rows,
         exit_weights=[0.3, 0.6, 0.9],
-        run=replace(tiny_run.config, prune=config),
+        run=replace(run.config, prune=config),
     )
-    scores = criteria.create("scp", subject)(1, None)
+
+
+def test_images_that_nothing_can_be_compared_with(tiny, tiny_run):
+    rows, of = tiny.rows("train"), tiny.groups(tiny.task().group)
+    first = tuple(rows[of[rows] == group][:1] for group in (0, 1))
+    criterion = criteria.create("scp", subject_of(tiny, tiny_run, PruneConfig(method="scp"), first))
+    with pytest.raises(UserError, match=r"has at most one of the 2 images; raise prune\.images"):
+        criterion(1, None)
+
+
+def test_channels_are_scored_by_their_maps(tiny, tiny_run):
+    config = PruneConfig(method="scp", stages=[1, 3], chunk=7)
+    rows = (tiny.rows("train")[:9], tiny.rows("train")[9:23])
+    subject = subject_of(tiny, tiny_run, config, rows)
+    net, scores = subject.net, criteria.create("scp", subject)(1, None)
     every = np.concatenate(rows)
     labels = tiny.groups(tiny.task().group)[every]
     x = torch.from_numpy(tiny.images[every]).permute(0, 3, 1, 2).float() / 255
@@ -251,3 +255,11 @@ def test_each_method_has_its_own_defaults():
 def test_the_configuration_knows_every_registered_method():
     names = get_args(get_type_hints(PruneConfig)["method"])
     assert sorted(names) == criteria.names() == sorted(DEFAULTS)
+
+
+def test_the_settings_of_fairprune_are_those_of_runs_made_before():
+    """A study goes on with its finished runs, as a setting that they lack counts as null."""
+    added = {"step_epochs": None, "stages": None, "finetune_data": None}
+    shown = asdict(PruneConfig())
+    assert {name: shown[name] for name in added} == added
+    assert (shown["ratio"], shown["beta"], shown["steps"]) == (0.35, 0.33, 5)

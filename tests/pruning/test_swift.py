@@ -143,10 +143,10 @@ def test_importance_is_the_formula_whatever_the_chunk(tiny, tiny_run):
     ]  # fmt: skip
     ours = score._gradients()
     other = swift(tiny, tiny_run, replace(config, chunk=30))._gradients()
-    for mine, chunked, wanted in zip(ours, other, gradients, strict=True):
+    for whole, chunked, wanted in zip(ours, other, gradients, strict=True):
         for name, value in wanted.items():
             scale = float(value.abs().max())
-            torch.testing.assert_close(mine[name], value, rtol=1e-3, atol=1e-4 * scale)
+            torch.testing.assert_close(whole[name], value, rtol=1e-3, atol=1e-4 * scale)
             torch.testing.assert_close(chunked[name], value, rtol=1e-3, atol=1e-4 * scale)
     squares = {name: g.square() for name, g in ours[1].items()}
     damping = DAMPING * torch.cat([s.flatten() for s in squares.values()]).mean()

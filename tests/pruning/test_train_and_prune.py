@@ -108,6 +108,19 @@ def test_what_cannot_be_trained_and_pruned(tiny, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_channels_that_cannot_be_edited_are_refused_before_the_training(small, tmp_path):
+    for backbone, changes, message in [
+        ("timm/vit_tiny_patch16_224", {}, "channels of stage 4 of .* are not written by conv"),
+        ("resnet18", {"ratio": 0.9999}, "would set all 512 channels of stage 4 to zero"),
+        ("resnet18", {"stages": [7]}, "there is no stage 7"),
+    ]:
+        model = {"backbone": backbone, "exits": "none"}
+        config = settings(small.path, model=model, prune={"method": "scp", **changes})
+        with pytest.raises(UserError, match=message):
+            make_run(config, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_distilled_network_is_finetuned_with_its_own_teacher(tiny, tmp_path):
     changes = {"train__epochs": 1, "method": {"name": "mfd"}, "model__exits": "none"}
     pruning = WHOLE | {"layers": ["backbone.stages.0"], "finetune": 1}

@@ -53,6 +53,7 @@ _SETTINGS = options_of(
     beta={"show_default": "the method's own"},
     steps={"show_default": "the method's own"},
     step_epochs={"show_default": "the method's own"},
+    finetune_data={"show_default": "train"},
     finetune_lr={"show_default": "a tenth of the run's"},
     device={"callback": check_device},
 )

@@ -28,9 +28,10 @@ def cosine_snnl(maps: Tensor, labels: Tensor, *, temperature: float = 1.0) -> Te
     if not paired.any():
         raise ValueError("no two samples have the same label")
     values = []
-    for channel in F.normalize(maps, dim=-1):
+    for channel in maps:
+        unit = F.normalize(channel, dim=-1)
         # e^(-1/T) cancels in the ratio. Cosines are bounded, so nothing overflows at T near 1.
-        closeness = (channel @ channel.T).div_(temperature).exp_().fill_diagonal_(0)
+        closeness = (unit @ unit.T).div_(temperature).exp_().fill_diagonal_(0)
         by_label = closeness @ members
         partners = by_label.gather(1, labels[:, None])[:, 0]
         values.append((by_label.sum(1) / partners).log()[paired].mean())

@@ -24,7 +24,7 @@ from fairexit.pruning.layers import is_piecewise_linear, left_out
 from fairexit.pruning.masks import pack
 from fairexit.pruning.path import choose, walk
 from fairexit.pruning.record import plain_steps, write_record
-from fairexit.pruning.trace import CRITERION, Measured, Step, Trace
+from fairexit.pruning.trace import DECIDING_GAP, Measured, Step, Trace
 from fairexit.pruning.units import count_edited, masks_of
 from fairexit.pruning.weights import PathWeights
 from fairexit.runs import Run
@@ -198,10 +198,10 @@ class Editing:
         group = self.task.group
         early = evaluate(predictions, group, choose_theta(predictions, group))
         final = evaluate(predictions, group, None)
-        if np.isnan([early.metrics[CRITERION], final.metrics[CRITERION]]).any():
+        if np.isnan([early.metrics[DECIDING_GAP], final.metrics[DECIDING_GAP]]).any():
             raise UserError(
-                f"{METRICS[CRITERION].label} of attribute '{group}' is not defined on validation, "
-                "because no class occurs in two of its groups"
+                f"{METRICS[DECIDING_GAP].label} of attribute '{group}' is not defined on "
+                "validation, because no class occurs in two of its groups"
             )
         theta = early.policy.theta
         assert theta is None or isinstance(theta, float)

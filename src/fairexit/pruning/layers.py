@@ -17,7 +17,7 @@ NORMS = ("BatchNorm2d", "LayerNorm")
 PIECEWISE_LINEAR = {
     *("Conv2d", "Linear", "BatchNorm2d", "ReLU", "LeakyReLU", "Identity", "Flatten", "Dropout"),
     *("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "MixedPool"),
-    "Normalise",
+    *("Normalise", "ModuleDict"),  # the latter holds the heads of a network without any
 }
 
 

@@ -10,7 +10,7 @@ from fairexit.config_prune import PruneConfig
 from fairexit.errors import UserError
 from fairexit.metrics.collapse import COLLAPSED
 from fairexit.metrics.record import METRICS
-from fairexit.pruning.trace import CRITERION, Measured, Step, Trace
+from fairexit.pruning.trace import DECIDING_GAP, Measured, Step, Trace
 from fairexit.pruning.units import sizes
 from fairexit.pruning.weights import PathWeights
 
@@ -107,7 +107,7 @@ def ending(steps: list[Step], config: PruneConfig) -> str:
             return f"F1 fell by more than {config.tolerance:g}"
         best = int(np.argmin([step.gap for step in steps]))
         if len(steps) - 1 - best >= config.patience:
-            return f"{METRICS[CRITERION].label} has not fallen for {config.patience} step(s)"
+            return f"{METRICS[DECIDING_GAP].label} has not fallen for {config.patience} step(s)"
     return "the ratio is reached" if last.number == config.steps else ""
 
 
@@ -130,7 +130,7 @@ def choose(steps: list[Step], config: PruneConfig) -> tuple[int, str]:
         for i, step in enumerate(steps)
         if i == 0 or (step.f1 >= least_f1 and step.measured.main_answer_share < COLLAPSED)
     ]
-    best, label = min(allowed, key=lambda i: steps[i].gap), METRICS[CRITERION].label
+    best, label = min(allowed, key=lambda i: steps[i].gap), METRICS[DECIDING_GAP].label
     if best == 0:
         reason = f"nothing is pruned: no step has a lower {label} on validation"
     else:

@@ -13,7 +13,7 @@ from fairexit.evaluation.rules import DEFAULT_GAP
 from fairexit.files import write_atomically
 from fairexit.metrics.record import METRICS
 
-CRITERION = DEFAULT_GAP
+DECIDING_GAP = DEFAULT_GAP
 """The gap by which a step is chosen: the lowest on validation."""
 
 
@@ -67,8 +67,8 @@ class Step:
 
     @property
     def gap(self) -> float:
-        """The gap `CRITERION` on validation, under the policy."""
-        return self.measured.policy[CRITERION]
+        """The gap `DECIDING_GAP` on validation, under the policy."""
+        return self.measured.policy[DECIDING_GAP]
 
 
 @dataclass

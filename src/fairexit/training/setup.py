@@ -175,9 +175,9 @@ def finetune_config(config: RunConfig, epochs: int) -> RunConfig:
             f"method '{name}' cannot be fine-tuned, because further training would undo its refit; "
             "set prune.finetune and prune.step_epochs to 0"
         )
-    if issubclass(methods[name], Upweighted) and prune.finetune_data != "train":
+    if issubclass(methods[name], Upweighted) and prune.finetune_data == "val":
         raise UserError(
-            f"prune.finetune_data is {prune.finetune_data}, but method '{name}' draws the training "
+            f"prune.finetune_data is val, but method '{name}' draws the training "
             "images that were wrong more often; choose train"
         )
     before = with_optimizer(config).train

@@ -86,6 +86,8 @@ class Criterion(ABC):
     """The settings that `fairexit tune` searches by default."""
     within: ClassVar[bool] = False
     """Whether units are ranked within their block, or all together."""
+    edit: ClassVar[Edit] = staticmethod(to_zero)
+    """What an edit makes of a weight."""
     edited: ClassVar[str] = "zeros"
     """What tables call the edited units."""
     refits: ClassVar[bool] = False
@@ -105,9 +107,6 @@ class Criterion(ABC):
             UserError: the settings name a layer or a stage that cannot be edited.
         """
         return units_of_weights(prunable_parameters(choose_layers(net, config), config.parameters))
-
-    edit: ClassVar[Edit] = staticmethod(to_zero)
-    """What an edit makes of a weight."""
 
     def __call__(self, step: int, beta: float | None) -> dict[str, Tensor]:
         """The scores of the units; those with the lowest scores are edited first.

@@ -48,6 +48,12 @@ class Scp(Criterion):
             for name, maps in self._maps(batch.images):
                 parts[name].append(maps)
         labels = torch.cat(groups)
+        if labels.bincount().max() < 2:
+            raise UserError(
+                f"method 'scp' compares images of one group of {self.subject.task.group} with each "
+                f"other, but each group has at most one of the {len(labels)} images; raise "
+                "prune.images"
+            )
         return {
             name: cosine_snnl(torch.cat(maps).transpose(0, 1), labels).cpu()
             for name, maps in parts.items()
