@@ -4,6 +4,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,9 @@ def measure(models: dict[str, Model], images: Images, batch: int, rounds: int) -
     staged, whole, plain = models["staged"], models["all-exits"], models["plain"]
     confidence = np.sort(whole.probabilities(images)[:, 1].max(-1))
     middle = len(images) // 2
-    half = Policy((None, float(confidence[middle - 1 : middle + 1].mean()), None, None))
-    share = float((staged.answer(images, half).exit == 1).mean())
+    theta = float(confidence[middle - 1 : middle + 1].mean())
+    half, none = (replace(staged, policy=Policy((1.0, t, 1.0, 1.0))) for t in (theta, 1.0))
+    share = float((half.answer(images).exit == 1).mean())
 
     def over(function: Callable[[Images], object]) -> Callable[[], None]:
         def run_all() -> None:
@@ -60,8 +62,8 @@ def measure(models: dict[str, Model], images: Images, batch: int, rounds: int) -
         {
             "full": over(lambda x: run(whole.graphs[0], to_input(x))),
             "plain": over(lambda x: run(plain.graphs[0], to_input(x))),
-            "none": over(lambda x: staged.answer(x, Policy(None))),
-            "half": over(lambda x: staged.answer(x, half)),
+            "none": over(none.answer),
+            "half": over(half.answer),
         },
         rounds,
         time.process_time,

@@ -71,8 +71,12 @@ def test_the_audit_by_group_travels_with_it(int8, judged):
 
 def test_changes_equal_a_loop(judged):
     predictions = read_predictions(judged.predictions("test"))
-    before = predictions.answers[:, -1]
-    after = predictions.answers[:, 0]
+    rng = np.random.default_rng(0)
+    wrong = (predictions.labels + rng.integers(1, 5, len(predictions))) % 5
+    before, after = (
+        np.where(rng.random(len(predictions)) < share, wrong, predictions.labels)
+        for share in (0.2, 0.5)
+    )
     groups, names = predictions.group("skin_tone")
     changes = {
         (c.group, c.measure): c for c in group_changes(predictions, "skin_tone", before, after)

@@ -15,7 +15,7 @@ from fairexit.evaluation.thresholds import answering_exits
 from fairexit.inference.early_exit import EarlyExit
 from fairexit.inference.images import to_network
 from fairexit.predictions.confidence import CONFIDENCE_MEASURES
-from fairexit.runtime.early_exit import all_exits, early_exit, softmax
+from fairexit.runtime.early_exit import Rule, all_exits, early_exit, softmax
 from fairexit.runtime.graphs import StagedPass, WholePass
 from fairexit.runtime.model import as_list, to_input
 from random_predictions import make
@@ -63,7 +63,7 @@ def test_it_equals_choosing_afterwards(seed, theta, fallback, measure):
     drawn = make(9, exits=4, classes=3, seed=seed)
     exits = answering_exits(replace(drawn, probabilities=probabilities), policy)
     for images in (staged, whole):
-        answers = early_exit(images, 9, 4, policy)
+        answers = early_exit(images, 9, Rule.of(policy, 4))
         assert answers.exit.tolist() == exits.tolist()
         np.testing.assert_array_equal(answers.probabilities, probabilities[np.arange(9), exits])
         expected = CONFIDENCE_MEASURES[measure].function(answers.probabilities)
@@ -86,9 +86,9 @@ def test_softmax_is_that_of_pytorch():
 
 def test_logits_that_are_no_numbers_are_answered_at_the_final_exit():
     logits = np.full((2, 3, 4), np.nan, np.float32)
-    answers = early_exit(passes(logits)[0], 2, 3, Policy(0.5))
+    answers = early_exit(passes(logits)[0], 2, Rule.of(Policy(0.5), 3))
     assert answers.exit.tolist() == [2, 2]
-    answers = early_exit(passes(logits)[0], 2, 3, Policy(0.5, "most_confident"))
+    answers = early_exit(passes(logits)[0], 2, Rule.of(Policy(0.5, "most_confident"), 3))
     assert np.isnan(answers.probabilities).all()
 
 

@@ -12,7 +12,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.thresholds import answering_exits
 from fairexit.inference.exported import over_batches
 from fairexit.predictions.data import Predictions
-from fairexit.runtime.early_exit import all_exits, early_exit
+from fairexit.runtime.early_exit import Rule, all_exits, early_exit
 from fairexit.runtime.graphs import Floats, Pass
 
 TOLERANCE = 1e-4
@@ -48,8 +48,10 @@ def answer(
         rows: row numbers, (N,).
     """
 
+    rule = Rule.of(policy, num_exits)
+
     def both(pixels: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.int64], Floats]:
-        early = early_exit(begin(pixels), len(pixels), num_exits, policy)
+        early = early_exit(begin(pixels), len(pixels), rule)
         return all_exits(begin(pixels), num_exits), early.exit, early.probabilities
 
     batches = over_batches(both, data, rows, description="checking the export")

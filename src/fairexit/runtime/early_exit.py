@@ -1,6 +1,7 @@
 """Early exit in NumPy: each image's answer comes from the first exit that is confident enough."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,41 +38,92 @@ def all_exits(images: Pass, num_exits: int) -> Floats:
     return np.stack([softmax(images.logits(number)) for number in range(num_exits)], axis=1)
 
 
-def early_exit(images: Pass, count: int, num_exits: int, policy: Policy) -> EarlyExit:
+class Rule(NamedTuple):
+    """A policy in the form that is applied to each batch.
+
+    Attributes:
+        thresholds: of each exit, infinity where no image leaves, and minus infinity at the end.
+        measure: class probabilities (..., C) to confidence (...).
+        takes_best: whether the most confident exit answers if no threshold is reached.
+    """
+
+    thresholds: list[float]
+    measure: Callable[[Floats], Floats]
+    takes_best: bool
+
+    @classmethod
+    def of(cls, policy: Policy, num_exits: int) -> "Rule":
+        """The rule of a policy for a network with E exits.
+
+        Raises:
+            UserError: there is not one threshold for each internal exit.
+        """
+        thresholds = exit_thetas(policy.theta, num_exits - 1).tolist()
+        measure = check_confidence_measure(policy.confidence_measure).function
+        takes_best = policy.fallback == "most_confident" and policy.theta is not None
+        return cls([*thresholds, -np.inf], measure, takes_best)
+
+
+def early_exit(images: Pass, count: int, rule: Rule) -> EarlyExit:
     """Answer each image at the earliest exit whose confidence is at least the threshold.
 
     Args:
         images: a pass that has just begun.
         count: number of images B, at least 1.
-        num_exits: number of exits E, the final one included.
-        policy: the thresholds, and which exit answers if none is reached.
+        rule: the thresholds, and which exit answers if none is reached.
     Returns:
         One row per image, in their order.
     """
-    thresholds = exit_thetas(policy.theta, num_exits - 1)
-    measure = check_confidence_measure(policy.confidence_measure).function
-    exits, confidence = np.zeros(count, np.int64), np.zeros(count, np.float32)
-    probabilities: Any = None
     rows = np.arange(count)
-    for number in range(num_exits):
-        current = softmax(images.logits(number))
-        sure = measure(current)
-        if probabilities is None:
-            probabilities = np.empty((count, current.shape[1]), np.float32)
-        is_final = number == num_exits - 1
-        leaves = np.full(len(rows), True) if is_final else sure >= thresholds[number]
-        # The most confident exit so far answers for images that reach no threshold.
-        answers = leaves
-        if policy.fallback == "most_confident" and policy.theta is not None:
-            is_first = number == 0
-            answers = (leaves & (not is_final)) | (sure > confidence[rows]) | is_first
-        written = rows[answers]
-        exits[written], confidence[written] = number, sure[answers]
-        probabilities[written] = current[answers]
-        remaining = np.flatnonzero(~leaves)
-        if not len(remaining):
+    answered: list[tuple[NDArray[np.int64], EarlyExit]] = []
+    best: EarlyExit | None = None
+    last = len(rule.thresholds) - 1
+    for number, threshold in enumerate(rule.thresholds):
+        probabilities = softmax(images.logits(number))
+        confidence = rule.measure(probabilities)
+        if number == last:
+            final = EarlyExit(probabilities, np.full(len(rows), number), confidence)
+            answered.append((rows, _more_confident(best, final)))
             break
-        if len(remaining) < len(rows):
-            images.keep(remaining)
-            rows = rows[remaining]
-    return EarlyExit(probabilities, exits, confidence)
+        leaves = confidence >= threshold
+        if rule.takes_best:
+            current = EarlyExit(probabilities, np.full(len(rows), number), confidence)
+            best = _more_confident(best, current)
+        if not leaves.any():
+            continue
+        left = rows[leaves]
+        exits = np.full(len(left), number)
+        answered.append((left, EarlyExit(probabilities[leaves], exits, confidence[leaves])))
+        if len(left) == len(rows):
+            break
+        remaining = np.flatnonzero(~leaves)
+        images.keep(remaining)
+        rows = rows[remaining]
+        best = best and _pick(best, remaining)
+    return _in_order(answered)
+
+
+def _more_confident(earlier: EarlyExit | None, later: EarlyExit) -> EarlyExit:
+    """For each image the more confident of two answers, the earlier one if they are equal."""
+    if earlier is None:
+        return later
+    gains = later.confidence > earlier.confidence
+    return EarlyExit(
+        np.where(gains[:, None], later.probabilities, earlier.probabilities),
+        np.where(gains, later.exit, earlier.exit),
+        np.where(gains, later.confidence, earlier.confidence),
+    )
+
+
+def _pick(answers: EarlyExit, rows: NDArray[np.int64]) -> EarlyExit:
+    """The answers of some images."""
+    return EarlyExit._make(values[rows] for values in answers)
+
+
+def _in_order(answered: list[tuple[NDArray[np.int64], EarlyExit]]) -> EarlyExit:
+    """All answers, in the order in which the images came."""
+    if len(answered) == 1:
+        return answered[0][1]
+    order = np.concatenate([rows for rows, _ in answered]).argsort()
+    columns = zip(*(answers for _, answers in answered), strict=True)
+    return EarlyExit._make(np.concatenate(column)[order] for column in columns)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,9 @@ from PIL import Image
 from fairexit.data.images import AnyPicture, is_picture, to_pixels
 from fairexit.errors import UserError, option, reason, short
 from fairexit.evaluation.policy import Policy
-from fairexit.evaluation.theta import exit_thetas, theta_name
+from fairexit.evaluation.theta import theta_name
 from fairexit.extras import require
-from fairexit.runtime.early_exit import EarlyExit, all_exits, early_exit
+from fairexit.runtime.early_exit import EarlyExit, Rule, all_exits, early_exit
 from fairexit.runtime.graphs import Floats, Pass, StagedPass, WholePass, open_graph, run
 from fairexit.runtime.manifest import EXPORT_AGAIN, POLICY, Manifest, open_manifest
 
@@ -120,15 +121,14 @@ class Model:
             answers = self.answer(np.stack(pixels)) if pixels else None
             yield answers, [image.reason for image in decoded]
 
-    def answer(self, pixels: NDArray[np.uint8], policy: Policy | None = None) -> EarlyExit:
-        """Answer images that have the network's size.
+    def answer(self, pixels: NDArray[np.uint8]) -> EarlyExit:
+        """Answer images that have the network's size, (B, size, size, 3), at least one."""
+        return early_exit(self.begin(pixels), len(pixels), self.rule)
 
-        Args:
-            pixels: (B, size, size, 3), at least one.
-            policy: in place of the exported one.
-        """
-        count, num_exits = len(pixels), len(self.manifest.exits)
-        return early_exit(self.begin(pixels), count, num_exits, policy or self.policy)
+    @cached_property
+    def rule(self) -> Rule:
+        """The policy in the form that is applied to each batch."""
+        return Rule.of(self.policy, len(self.manifest.exits))
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> Floats:
         """Class probabilities of every exit, (B, E, C), of images of the network's size."""
@@ -191,7 +191,7 @@ def load(path: str | Path, *, threads: int | None = None, sha256: str | None = N
     file = manifest.path / POLICY
     policy = Policy.load(file)
     try:
-        exit_thetas(policy.theta, len(manifest.exits) - 1)
+        Rule.of(policy, len(manifest.exits))
     except UserError as error:
         raise error.at(str(file)) from None
     graphs = tuple(
