@@ -7,6 +7,7 @@ import pytest
 
 import fairexit
 from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.sets import GroupCut, PredictionSets
 from fairexit.extras import is_installed
 from fairexit.predictions.files import read_predictions
 from fairexit.runs import Run
@@ -23,7 +24,8 @@ def judged(tiny_run, tmp_path_factory):
     first, second = np.sort(confidence[:, 0]), np.sort(confidence[:, 1])
     # Between two confidences, so that rounding moves none across.
     thetas = float(first[-third - 1 : -third + 1].mean()), float(second[third : third + 2].mean())
-    Policy(thetas).save(run.policy)
+    cuts = (GroupCut("dark", 9, 9, 0.75), GroupCut("light", 9, 9, 0.6))
+    Policy(thetas, sets=PredictionSets(0.8, "skin_tone", cuts)).save(run.policy)
     return run
 
 

@@ -191,6 +191,7 @@ def test_images_are_answered_as_by_the_run(staged, judged, command, tmp_path):
         assert status == 0, error
         tables.append(pd.read_csv(out))
     pd.testing.assert_frame_equal(*tables, rtol=0, atol=1e-5)
+    assert {"set", "refer"} <= set(tables[0])
     model = fairexit.load_model(staged)
     table = model(sorted(images.iterdir()), batch_size=5)
     assert table["prediction"].fillna("").tolist() == tables[0]["prediction"].fillna("").tolist()
