@@ -214,8 +214,10 @@ def test_bad_calls_are_one_line(call, message, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_public_name_is_there_and_needs_torch_only_where_it_must():
-    code = """
+def test_every_public_name_is_there_and_needs_torch_only_where_it_must(tiny_run):
+    code = (
+        f"run = {str(tiny_run.path)!r}"
+        + """
 import sys, fairexit
 from fairexit import extras
 for name in ("audit", "evaluate", "predict", "prepare", "prune", "read_predictions", "train"):
@@ -225,7 +227,7 @@ extras.is_installed = lambda extra: False
 calls = {name: lambda name=name: getattr(fairexit, name)
          for name in ("create_model", "early_exit", "list_models", "load_model", "save_run")}
 calls |= {name: lambda name=name: getattr(fairexit, name)("x", "y") for name in ("train", "prune")}
-calls["predict"] = lambda: fairexit.predict("x")
+calls["predict"] = lambda: fairexit.predict(run)
 for name, call in calls.items():
     try:
         call()
@@ -237,4 +239,5 @@ for name, call in calls.items():
         raise AssertionError(name)
 assert "torch" not in sys.modules
 """
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

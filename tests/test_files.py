@@ -207,5 +207,5 @@ def test_json_is_strict_and_what_is_not_finite_is_null(tmp_path):
 def test_a_step_of_a_pruning_whose_metric_is_not_defined_is_shown():
     values = {f"{end}{name}": None for end in ("", "final_") for name in main_metrics()}
     row = {"number": 0, "beta": None, "fraction": 0.0, "theta": None} | values
-    table = path_table({"path": [row], "chosen": 0, "reason": "x"})
+    table = path_table({"path": [row], "chosen": 0, "reason": "x", "edited": "zeros"})
     assert set(table.rows[0][4:]) == {""}

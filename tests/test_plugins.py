@@ -360,7 +360,7 @@ def test_a_pruning_takes_plugins_into_its_processes(own_run, files, tmp_path, co
     network = ("--plugin", files["head"], "--plugin", files["backbone"])
     assert command("prune", own_run.path, "--out", tmp_path / "q", *options, *network)[0] == 0
     assert open_run(tmp_path / "q").plugins == own_run.plugins
-    zeros = [json.loads((tmp_path / name / "pruning.json").read_text())["layers"] for name in "pq"]
+    zeros = [json.loads((tmp_path / name / "pruning.json").read_text())["blocks"] for name in "pq"]
     assert zeros[0] == zeros[1]
 
 

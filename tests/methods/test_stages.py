@@ -181,7 +181,9 @@ def test_dfr_and_pruning(tiny, tmp_path, quick):
     before, after = load_file(unpruned.weights), load_file(run.weights)
     zeros = sum(int((after[k] == 0).sum() - (before[k] == 0).sum()) for k in before)
     assert zeros > 0
-    with pytest.raises(UserError, match=r"would undo its refit; set prune\.finetune to 0"):
+    with pytest.raises(
+        UserError, match=r"undo its refit; set prune\.finetune and prune\.step_epochs to 0"
+    ):
         prune(unpruned, tmp_path / "x", finetune=1)
     with pytest.raises(UserError, match="is pruned; refit the run that it was made from"):
         refit(run, tmp_path / "y")

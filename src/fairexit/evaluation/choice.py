@@ -56,7 +56,7 @@ class Choice:
         if self.rule != RISK:
             check_rule(self.rule)
             if self.risk is not None:
-                raise UserError(f"{option('risk')} needs {option('rule')} {RISK}")
+                raise UserError(f"a promise is given, which needs {option('rule')} {RISK}")
         elif self.per_exit:
             raise UserError(
                 f"{option('rule')} {RISK} tests one threshold for all exits; leave out "
