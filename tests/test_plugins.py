@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from joblib import Parallel, delayed
 
 from conftest import settings
 from fairexit import plugins
@@ -22,7 +23,7 @@ from fairexit.errors import UserError
 from fairexit.inference.classifier import load_model
 from fairexit.methods import Method, methods
 from fairexit.models import create_model, heads
-from fairexit.plugins import load_plugins
+from fairexit.plugins import load_plugins, portable
 from fairexit.pruning.prune import prune
 from fairexit.registry import Registry
 from fairexit.runs import Run, open_run
@@ -663,3 +664,12 @@ def test_the_checksum_of_a_file_that_another_process_loads(files):
     files["method"].write_text(METHOD + "# edited\n")
     with pytest.raises(UserError, match=f"has changed: its SHA-256 was {digest}, the given"):
         load(Path(path), digest)
+
+
+def test_workers_that_are_used_again_run_in_the_folder_of_the_call(tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        jobs = [delayed(portable(os.getcwd))() for _ in range(4)]
+        assert set(Parallel(n_jobs=2, backend="loky")(jobs)) == {str(folder)}

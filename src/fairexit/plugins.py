@@ -5,6 +5,7 @@ whatever is registered while a plugin is being imported is attributed to that pl
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -170,15 +171,21 @@ def loaded_files() -> tuple[Origin, ...]:
 
 
 def portable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, whose pickle also loads this process's plugin files.
+    """The same function, as another process must call it.
 
-    A pickle is read in order, so the plugins are imported before the function, which may belong to
-    an object of a class that a plugin defines.
+    Its pickle also loads this process's plugin files: a pickle is read in order, so the plugins are
+    imported before the function, which may belong to an object of a class that a plugin defines.
+    And it runs in this process's folder, since workers that are used again keep the folder in which
+    they were started.
     """
-    return partial(_call, loaded_files(), function)
+    return partial(_call, loaded_files(), Path.cwd(), function)
 
 
-def _call(_: tuple[Origin, ...], function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def _call(
+    _: tuple[Origin, ...], folder: Path, function: Callable[..., Any], *args: Any, **options: Any
+) -> Any:
+    if Path.cwd() != folder:
+        os.chdir(folder)
     return function(*args, **options)
 
 
