@@ -184,8 +184,7 @@ def portable(function: Callable[..., Any]) -> Callable[..., Any]:
 def _call(
     _: tuple[Origin, ...], folder: Path, function: Callable[..., Any], *args: Any, **options: Any
 ) -> Any:
-    if Path.cwd() != folder:
-        os.chdir(folder)
+    os.chdir(folder)
     return function(*args, **options)
 
 

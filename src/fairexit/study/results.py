@@ -94,14 +94,13 @@ def write_results(
         # Written from scratch, so that no file in it is older than the runs.
         partial = folder.path / PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
-        pooled = (study, folder, states)
-        jobs = [delayed(portable(_write_dataset))(*pooled, d) for d in study.datasets]
-        # The shorter ones last, so that all processes are busy until the end.
-        jobs += [
-            delayed(portable(_write_figures))(*pooled, d, rows=figure_rows) for d in study.datasets
-        ]
-        workers = min(len(jobs), os.cpu_count() or 1)
-        parts = Parallel(n_jobs=workers, backend="loky", batch_size=1)(jobs)
+        workers = min(len(study.datasets), os.cpu_count() or 1)
+        parts = Parallel(n_jobs=workers, backend="loky")(
+            delayed(portable(_write_dataset))(
+                study, folder, states, dataset, figure_rows=figure_rows
+            )
+            for dataset in study.datasets
+        )
         shutil.rmtree(folder.path / TABLES, ignore_errors=True)
         partial.rename(folder.path / TABLES)
     return [table for part in parts for table in part]
@@ -113,24 +112,14 @@ def write_runs(study: Study, folder: Folder, states: Mapping[str, State]) -> Non
         write_csv(folder.path / f"{name}.csv", frame)
 
 
-def _write_figures(
+def _write_dataset(
     study: Study,
     folder: Folder,
     states: Mapping[str, State],
     dataset: str,
     *,
-    rows: Sequence[str],
+    figure_rows: Sequence[str],
 ) -> list[tuple[Table, str]]:
-    """Write the figures of a dataset; there is no table to show."""
-    if pooled := pool(study, folder, states, dataset):
-        write_figures(pooled, folder=folder.path / PARTIAL / dataset, title=dataset, rows=rows)
-    return []
-
-
-def _write_dataset(
-    study: Study, folder: Folder, states: Mapping[str, State], dataset: str
-) -> list[tuple[Table, str]]:
-    """Write the tables and verdicts of a dataset; returns those to show, with their notes."""
     out = folder.path / PARTIAL / dataset
     pooled = pool(study, folder, states, dataset)
     if not pooled:
@@ -139,6 +128,7 @@ def _write_dataset(
     paper = printed(data, pooled[0].group)
     note = print_note(pooled[0], paper) + settings_note(study, pooled)
     tables = write_tables(pooled, paper, folder=out, title=dataset, note=note)
+    write_figures(pooled, folder=out, title=dataset, rows=figure_rows)
     names = row_names(study.rows)
     listed = claims(paper, data, exit_names(pooled), names)
     planted = planted_cause(pooled)
