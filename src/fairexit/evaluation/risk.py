@@ -38,7 +38,7 @@ class Risk:
 
     An image is bad if early exit makes its answer worse: for the loss "error", if it is wrong where
     the final exit's answer is right; for "disagreement", if it differs from that of the final exit.
-    The share of bad images bounds the loss of accuracy against the final exit, for it counts what
+    Where every image is a cluster of its own, the share bounds the loss of accuracy: it counts what
     early exit spoils and not what it mends.
 
     Attributes:
@@ -216,7 +216,10 @@ def _unit_losses(
 def _reason(risk: Risk, promises: Sequence[Promise], count: int) -> str:
     """Why a threshold is chosen, or none, as a clause."""
     where = f"in every group of {len(promises)}" if risk.every_group else "of all images together"
-    kept = f"the share of bad images {where} is at most {risk.epsilon:g}"
+    what = "the share of bad clusters"
+    if risk.bound != "binomial":
+        what = "the mean share of a cluster's images that are bad"
+    kept = f"{what} {where} is at most {risk.epsilon:g}"
     if count:
         return f"it is the cheapest threshold for which {kept}"
     worst = max(promises, key=lambda p: p.bound)
