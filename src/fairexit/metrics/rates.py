@@ -8,6 +8,7 @@ compares only the groups that have samples of the class. With "zero" it is 0, as
 scripts of Chiu et al. 2023.
 """
 
+from functools import reduce
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -159,10 +160,14 @@ def ratio_known(numerator: NDArray[Any], denominator: NDArray[Any], fill: float 
 
 def range_known(values: Values, axis: int) -> Values:
     """Largest minus smallest of the values that are not NaN; NaN where there are fewer than two."""
-    known = ~np.isnan(values)
-    high = np.where(known, values, -np.inf).max(axis)
-    low = np.where(known, values, np.inf).min(axis)
-    return np.where(known.sum(axis) >= 2, high - low, np.nan)
+    # One part after another: numpy reduces short axes several times more slowly.
+    parts = np.moveaxis(values, axis, 0)
+    known = np.zeros(parts.shape[1:], np.int64)
+    for part in parts:
+        known += ~np.isnan(part)
+    nothing = np.full(known.shape, np.nan)
+    spread = reduce(np.fmax, parts, nothing) - reduce(np.fmin, parts, nothing)
+    return np.where(known >= 2, spread, np.nan)
 
 
 def _macro(values: Values, m: Margins) -> Values:
