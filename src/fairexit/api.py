@@ -327,6 +327,7 @@ def evaluate(
     fallback: Literal["final", "most_confident"] = "final",
     confidence_measure: Literal["max_probability", "margin", "entropy"] = "max_probability",
     risk: "Risk | Mapping[str, Any] | None" = None,
+    calibrate: bool = False,
     coverage: float | None = None,
     empty: Literal["exclude", "zero"] = "exclude",
     store: bool = True,
@@ -363,6 +364,8 @@ def evaluate(
             largest minus the second (`margin`), or one minus the normalised entropy (`entropy`).
         risk: the promise of the rule "risk": `loss`, `epsilon`, `delta`, `bound` and `every_group`
             of `fairexit.evaluation.risk.Risk`.
+        calibrate: whether the policy gets a temperature for each exit, fitted on validation before
+            the threshold is chosen; by default it has none.
         coverage: the probability with which sets of classes hold the true one in every group; the
             policy then has them, and `predict` tells whom to refer. By default there are none.
         empty: whether a rate without samples is left out of the gaps, or counts as 0.
@@ -391,6 +394,7 @@ def evaluate(
         fallback=fallback,
         confidence_measure=confidence_measure,
         risk=build_section("", Risk, dict(risk)) if isinstance(risk, Mapping) else risk,
+        calibrate=calibrate,
     )
     predictions = source.path if isinstance(source, Run) else source
     how = build_section("", Reading, table)
@@ -509,6 +513,7 @@ def audit(
     threshold: "str | Theta | None" = None,
     fallback: Literal["final", "most_confident"] = "final",
     confidence_measure: Literal["max_probability", "margin", "entropy"] = "max_probability",
+    policy: str | Path | None = None,
     name: str = "the model",
     title: str = "",
     settings: "AuditSettings | None" = None,
@@ -551,6 +556,8 @@ def audit(
         fallback: which exit answers when none reaches a threshold that is given or chosen.
         confidence_measure: what is compared with a threshold that is given or chosen, as for
             `fairexit.evaluate`.
+        policy: folder of a run or its `policy.json`, for a table of that run's predictions; it
+            takes the place of threshold, fallback and confidence measure.
         name: name of the model in the report.
         title: title of the report; by default the name of the model.
         settings: numbers of resamples and permutations, seed and confidence level.
@@ -568,6 +575,7 @@ def audit(
     from fairexit.auditing.audit import audit_sources
     from fairexit.config_files import build_section
     from fairexit.evaluation.choice import Choice
+    from fairexit.evaluation.policy import Policy
     from fairexit.predictions.reading import Reading
     from fairexit.report.audit_report import AuditReport
 
@@ -603,7 +611,12 @@ def audit(
             reading=build_section("", Reading, how | named),
             groups=attributes,
             split=split,
-            choice=Choice(threshold, fallback=fallback, confidence_measure=confidence_measure),
+            choice=Choice(
+                threshold,
+                fallback=fallback,
+                confidence_measure=confidence_measure,
+                policy=None if policy is None else Policy.load(_policy_file(policy)),
+            ),
         )
         sources = [reader.open(seed, name) for seed in _as_list(table, many)]
     baselines = []
@@ -632,6 +645,12 @@ def _as_list(tables: Any, many: bool) -> list[Any]:
     if many and isinstance(tables, list | tuple):
         return list(tables)
     return [] if tables is None else [tables]
+
+
+def _policy_file(policy: str | Path) -> Path:
+    """The file of a policy, from the file itself or the folder of a run."""
+    path = Path(policy)
+    return open_run(path).policy if path.is_dir() else path
 
 
 def _open(run: str | Path | Run) -> Run:

@@ -9,7 +9,6 @@ from PIL import Image
 
 from fairexit.data.prepared import open_prepared
 from fairexit.errors import UserError
-from fairexit.evaluation.policy import Policy
 from fairexit.inference.inputs import open_data, open_request
 from fairexit.predictions.files import read_predictions
 
@@ -116,14 +115,13 @@ def test_a_hospital_with_one_class_can_be_tested(tiny_run, hospital, tmp_path, c
 def test_a_run_with_a_policy_shows_how_to_audit_other_data(tiny_run, hospital, tmp_path, command):
     run = shutil.copytree(tiny_run.path, tmp_path / "run")
     assert command("evaluate", run)[0] == 0
-    theta = Policy.load(run / "policy.json").theta
     assert command(*words(hospital, tmp_path / "other"))[0] == 0
     given = ["--data", tmp_path / "other", "--out", tmp_path / "out", "--split", "test"]
     status, printed, error = command("predict", run, *given, "--device", "cpu")
     assert status == 0, error
     line = printed.splitlines()[-1].partition(": fairexit ")[2].split()
     table = str(tmp_path / "out" / "test.parquet")
-    assert line[:4] == ["audit", table, "--threshold", str(theta)]
+    assert line[:4] == ["audit", table, "--policy", str(run)]
     quick = ["--resamples", 100, "--permutations", 100, "--group", "sex"]
     line[-1] = str(tmp_path / "audit.html")
     assert command(*line, *quick)[0] == 0

@@ -15,6 +15,7 @@ from fairexit.auditing.gap_results import Estimate, Proportion
 from fairexit.auditing.gaps import measure_gaps, permute_gaps
 from fairexit.auditing.per_class import RATES, class_gaps
 from fairexit.auditing.positive import headlines
+from fairexit.auditing.reliability import measure_reliability
 from fairexit.auditing.results import AttributeAudit
 from fairexit.auditing.samples import AttributeSample, by_name, take_sample
 from fairexit.auditing.settings import AuditSettings
@@ -106,6 +107,7 @@ def audit_attribute(
         dropout=compare_unknown(source, known.rows, settings),
         clinical=tuple(clinical_measures(source, known, name, settings) for name in clinical),
         exit_usage=measure_exits(source, known, settings) if several_exits else None,
+        reliability=measure_reliability(source, known, settings),
         referral=_referral(source, known),
         curve=theta_curve(source, attribute) if several_exits else None,
         paired=compare(seeds, baselines, known, settings) if baselines else (),

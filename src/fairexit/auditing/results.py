@@ -19,6 +19,7 @@ from fairexit.auditing.section_results import (
     Curve,
     Dropout,
     ExitUsage,
+    Reliability,
     SliceSearch,
 )
 from fairexit.evaluation.referral import Referral
@@ -50,6 +51,8 @@ class AttributeAudit:
         classes: the gaps class by class.
         clinical: the clinical measures, one for each positive class.
         exit_usage: the exits at which samples leave; None for a plain model.
+        reliability: calibration and failure prediction by exit and group; empty without
+            probabilities.
         referral: what prediction sets do, where the policy has them.
         curve: metrics over theta; None for a plain model.
         paired: the comparison with the baseline; empty without a baseline.
@@ -74,6 +77,7 @@ class AttributeAudit:
     dropout: Dropout | None = None
     clinical: tuple[Clinical, ...] = ()
     exit_usage: ExitUsage | None = None
+    reliability: tuple[Reliability, ...] = ()
     referral: tuple[Referral, ...] = ()
     curve: Curve | None = None
     paired: tuple[Paired, ...] = ()

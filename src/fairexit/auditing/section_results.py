@@ -102,6 +102,48 @@ class Clinical:
 
 
 @dataclass(frozen=True)
+class ReliabilityBin:
+    """The samples whose confidence lies in one bin of the calibration error.
+
+    Attributes:
+        n: number of samples.
+        confidence: their mean largest probability.
+        accuracy: share of right answers.
+    """
+
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Whether one exit, or the policy, is as sure of its answers as it is right.
+
+    Attributes:
+        exit: name of the exit at which all samples leave, "f" for the final one; "" for the policy.
+        group: the group, "" for all samples.
+        n: number of samples.
+        accuracy: share of right answers.
+        excess: mean largest probability minus accuracy: above 0 where it is too sure.
+        ece: expected calibration error.
+        chance: the calibration error that chance alone gives a calibrated network.
+        failure: how well confidence ranks right answers above wrong ones, as an AUROC.
+        bins: the bins that hold samples, in ascending order of confidence.
+    """
+
+    exit: str
+    group: str
+    n: int
+    accuracy: float
+    excess: Estimate
+    ece: float
+    chance: float
+    failure: Estimate
+    bins: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
 class ExitRow:
     """The samples of one group that leave at one exit under the policy.
 

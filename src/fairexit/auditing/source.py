@@ -39,7 +39,8 @@ class Source:
 
     Attributes:
         name: of the model.
-        predictions: the samples.
+        predictions: the samples; their probabilities, and those of validation, become tempered if
+            the policy has temperatures.
         policy: the early-exit policy.
         group: the attribute that a run was trained for, "" for other sources.
         path: file or folder, "" for tables in memory.
@@ -61,6 +62,13 @@ class Source:
     costs: tuple[float, ...] | None = None
     cost_reason: str = NO_COSTS["file"]
     dataset: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        temperatures = self.policy.temperature_values
+        tempered = self.predictions.tempered(temperatures)
+        object.__setattr__(self, "predictions", tempered)
+        if self.validation is not None:
+            object.__setattr__(self, "validation", self.validation.tempered(temperatures))
 
     @cached_property
     def exits(self) -> NDArray[np.int64]:
@@ -262,6 +270,7 @@ def align(source: Source, reference: Source) -> Source:
     aligned = replace(
         ref,
         probabilities=probabilities,
+        temperatures=p.temperatures,
         exit_names=p.exit_names,
         given=None if p.given is None else class_index[p.given[rows]],
     )

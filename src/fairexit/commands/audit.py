@@ -87,6 +87,14 @@ def audit(
     ] = None,
     fallback: Fallback = "final",
     confidence_measure: ConfidenceMeasure = "max_probability",
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a table of a run's predictions: the run, or its policy.json, under whose "
+            "policy they are measured.",
+            show_default="none",
+        ),
+    ] = None,
     resamples: Annotated[
         int, typer.Option("--resamples", "--draws", min=100, help="Bootstrap resamples of counts.")
     ] = 10_000,
@@ -137,7 +145,7 @@ def audit(
     """Test whether the gaps between groups are real, from predictions alone."""
     if out:
         check_page(out)
-    check_exists(*predictions, *(baseline or []), cohort)
+    check_exists(*predictions, *(baseline or []), cohort, policy)
     check_outputs(
         {"--out": out, "--markdown": markdown, "--card": card, "--json": as_json},
         [*predictions, *(baseline or []), *([] if cohort is None else [cohort])],
@@ -174,6 +182,7 @@ def audit(
         threshold=parsed_threshold,
         fallback=fallback,
         confidence_measure=confidence_measure,
+        policy=policy,
         settings=settings,
     )
     for line in [*report.facts.notes, *report.facts.bounds]:

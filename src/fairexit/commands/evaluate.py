@@ -99,6 +99,14 @@ def evaluate(
     ] = None,
     fallback: Fallback = "final",
     confidence_measure: ConfidenceMeasure = "max_probability",
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="First fit a temperature for each exit on validation, so that a confidence of 0.9 "
+            "is right in 90 of 100 cases there; it becomes a part of the policy.",
+        ),
+    ] = False,
     coverage: Annotated[
         float | None,
         typer.Option(
@@ -154,6 +162,7 @@ def evaluate(
         fallback=fallback,
         confidence_measure=confidence_measure,
         risk=risk or None,
+        calibrate=calibrate,
         coverage=coverage,
         empty=empty,
         store=store,
@@ -180,6 +189,7 @@ def _show(source: Path, assessment: "Assessment") -> None:
     from fairexit.evaluation.evaluate import ONE_ANSWER
     from fairexit.evaluation.policy import BY_HAND
     from fairexit.report import evaluation_tables as tables
+    from fairexit.report.calibration_text import temperature_table
     from fairexit.report.theta_text import choice_lines
 
     evaluation = assessment.evaluation
@@ -190,6 +200,8 @@ def _show(source: Path, assessment: "Assessment") -> None:
     for line in choice_lines(evaluation.policy):
         say(line)
     policy, samples = evaluation.policy, assessment.predictions
+    if policy.temperatures is not None:
+        show(temperature_table(policy.temperatures))
     if policy.sets is not None:
         from fairexit.evaluation.referral import referrals
         from fairexit.report.referral_text import referral_table, sets_text

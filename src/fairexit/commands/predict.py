@@ -90,25 +90,15 @@ def predict(
 
 
 def _show_audit(run: Path, files: list[Path]) -> None:
-    """Print how to audit predictions for other data under the threshold that the run stored.
+    """Print how to audit predictions for other data under the policy that the run stored.
 
     Without validation rows an audit cannot choose a threshold.
     """
-    from fairexit.evaluation.policy import Policy
-    from fairexit.evaluation.theta import theta_text
-    from fairexit.predictions.confidence import MAX_PROBABILITY
     from fairexit.runs import open_run
 
-    stored = open_run(run).policy
-    policy = Policy.load(stored) if stored.is_file() else None
-    if policy is not None and policy.theta is not None:
-        options = f"--threshold {theta_text(policy.theta)}"
-        if policy.confidence_measure != MAX_PROBABILITY:
-            options += f" --confidence-measure {policy.confidence_measure}"
-        if policy.fallback != "final":
-            options += f" --fallback {policy.fallback}"
+    if open_run(run).policy.is_file():
         for file in files:
             say(
-                f"to audit them under the run's policy: fairexit audit {file} {options} "
+                f"to audit them under the run's policy: fairexit audit {file} --policy {run} "
                 "--out audit.html"
             )

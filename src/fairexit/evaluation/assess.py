@@ -107,6 +107,7 @@ def assess(
                 f"out {option('coverage')}"
             )
         policy = replace(policy, sets=fit_sets(everything.of_split("val"), group, policy, coverage))
+    predictions = predictions.tempered(policy.temperature_values)
     evaluation = evaluate(predictions, group, policy, empty)
     return Assessment(Path(name).name, group, evaluation, predictions)
 
@@ -130,6 +131,7 @@ def _assess_run(
     if coverage is not None:
         validation = stored_predictions(run, "val", reading)
         policy = replace(policy, sets=fit_sets(validation, group, policy, coverage))
+    predictions = predictions.tempered(policy.temperature_values)
     evaluation = evaluate(predictions, group, policy, empty)
     store = store and reading == Reading()
     # Evaluating another attribute must not change the predictions that the run makes, and the

@@ -1,9 +1,10 @@
 """How the threshold of a run or a table is chosen, and the policy that follows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fairexit.errors import UserError, option, short
+from fairexit.evaluation.calibrate import fit_temperatures
 from fairexit.evaluation.choose import DEFAULT_RULE, choose_theta
 from fairexit.evaluation.choose_risk import choose_by_risk
 from fairexit.evaluation.policy import SINGLE_EXIT, Policy
@@ -34,6 +35,9 @@ class Choice:
         fallback: which exit answers when none reaches the threshold.
         confidence_measure: what is compared with the threshold.
         risk: the promise, for the rule "risk" only; None for the default one.
+        calibrate: whether the policy gets a temperature for each exit, fitted on validation before
+            the threshold is chosen.
+        policy: a policy from elsewhere, in place of all else; None for none.
     Raises:
         UserError: the rule, fallback or confidence measure is unknown, a value is out of range, or
             a threshold for each exit is to be searched, but one is given.
@@ -47,8 +51,14 @@ class Choice:
     fallback: Fallback = "final"
     confidence_measure: str = MAX_PROBABILITY
     risk: Risk | None = None
+    calibrate: bool = False
+    policy: Policy | None = None
 
     def __post_init__(self) -> None:
+        if self.policy is not None and self.threshold is not None:
+            raise UserError(
+                f"{option('policy')} has a threshold of its own; leave out {option('threshold')}"
+            )
         check_fallback(self.fallback)
         check_confidence_measure(self.confidence_measure)
         if self.grid is not None:
@@ -79,6 +89,11 @@ class Choice:
             raise UserError(
                 f"{option('per_exit')} searches thresholds on validation, so that "
                 f"{option('threshold')} must be auto"
+            )
+        if self.calibrate and self.threshold == "policy":
+            raise UserError(
+                f"{option('calibrate')} makes another policy than the stored one; leave it out, or "
+                f"set {option('threshold')} to auto or a number"
             )
 
     def check_stored(self, stored: Policy) -> None:
@@ -112,38 +127,48 @@ def choose_policy(
     Raises:
         UserError: there is no stored policy, or there are no validation rows.
     """
+    if choice.policy is not None:
+        return choice.policy
     stored = run is not None and run.policy.is_file()
-    if len(predictions.exit_names) == 1:
-        # A stored one has the reason why this run was chosen among others.
-        if run is not None and stored and choice.threshold in ("policy", None):
-            return Policy.load(run.policy)
-        return Policy(None, choice.fallback, SINGLE_EXIT)
+    is_single = len(predictions.exit_names) == 1
     if choice.threshold == "policy" or (choice.threshold is None and stored):
-        if run is None or not stored:
+        if run is not None and stored:
+            policy = Policy.load(run.policy)
+            if not is_single:
+                choice.check_stored(policy)
+            return policy
+        if not is_single:
             raise UserError(
                 f"there is no stored policy; set {option('threshold')} to auto to choose one"
             )
-        policy = Policy.load(run.policy)
-        choice.check_stored(policy)
-        return policy
+    validation = temperatures = None
+    if choice.calibrate:
+        validation = _validation(predictions, run, reading)
+        temperatures = fit_temperatures(validation)
+        validation = validation.tempered(temperatures.values)
     theta = choice.threshold
-    if not isinstance(theta, str | None):
+    if is_single:
+        policy = Policy(None, choice.fallback, SINGLE_EXIT)
+    elif not isinstance(theta, str | None):
         theta = theta if isinstance(theta, float | int) else tuple(theta)
-        return Policy(theta, choice.fallback, confidence_measure=choice.confidence_measure)
-    if run is not None:
-        validation = stored_predictions(run, "val", reading)
-    elif "val" in predictions.splits:
-        validation = predictions.of_split("val")
+        policy = Policy(theta, choice.fallback, confidence_measure=choice.confidence_measure)
     else:
-        raise UserError(
-            "the threshold is chosen on validation, but this file has no rows of split 'val'; "
-            f"set {option('threshold')} to a number"
-        )
+        if validation is None:
+            validation = _validation(predictions, run, reading)
+        costs = None if run is None else run.description.get("exit_costs")
+        policy = _choose(choice, validation, group, empty, costs=costs)
+    return replace(policy, temperatures=temperatures)
+
+
+def _choose(
+    choice: Choice, validation: Predictions, group: str, empty: Empty, *, costs: Any
+) -> Policy:
+    """The policy with the threshold that a rule chooses; arguments as for `choose_policy`."""
     settings: dict[str, Any] = {
         "fallback": choice.fallback,
         "confidence_measure": choice.confidence_measure,
         "empty": empty,
-        "costs": None if run is None else run.description.get("exit_costs"),
+        "costs": costs,
     }
     if choice.grid is not None:
         settings["thetas"] = choice.grid
@@ -156,6 +181,22 @@ def choose_policy(
         rule=choice.rule,
         tolerance=choice.tolerance,
         **settings,
+    )
+
+
+def _validation(predictions: Predictions, run: Run | None, reading: Reading | None) -> Predictions:
+    """The validation rows of a run, or of a table.
+
+    Raises:
+        UserError: there are none.
+    """
+    if run is not None:
+        return stored_predictions(run, "val", reading)
+    if "val" in predictions.splits:
+        return predictions.of_split("val")
+    raise UserError(
+        "the threshold is chosen on validation, but this file has no rows of split 'val'; "
+        f"set {option('threshold')} to a number"
     )
 
 

@@ -30,6 +30,7 @@ def chosen_policy(selection: Selection, confidence_measure: str = MAX_PROBABILIT
         group=data.group,
         reason=reason(selection),
         confidence_measure=confidence_measure if by_theta else MAX_PROBABILITY,
+        temperatures=model.temperatures,
         compared=tuple(each.name for each in data.models),
     )
 

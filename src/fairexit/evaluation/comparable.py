@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from fairexit.cluster_index import cluster_index
 from fairexit.errors import UserError, option, short
 from fairexit.evaluation.choice import stored_predictions
+from fairexit.evaluation.policy import Policy
+from fairexit.evaluation.temperatures import Temperatures
 from fairexit.predictions.data import Predictions, first_row
 from fairexit.runs import Run, open_run
 from fairexit.stats.clusters import common_group
@@ -31,6 +33,7 @@ class Answers:
         answers: predicted classes, (N, E).
         costs: multiply-adds up to each exit, (E,).
         exit_names: names of the exits.
+        temperatures: those of the run's stored policy, by which the confidence is tempered.
     """
 
     run: Run
@@ -39,6 +42,7 @@ class Answers:
     answers: NDArray[np.int16]
     costs: NDArray[np.float64]
     exit_names: tuple[str, ...]
+    temperatures: Temperatures | None = None
 
     @property
     def num_exits(self) -> int:
@@ -125,6 +129,8 @@ def read_comparable(runs: Sequence[Run], group: str | None, confidence_measure: 
         predictions = stored_predictions(run, "val")
         if predictions.hard:
             raise UserError(f"{run.predictions('val')} has no probabilities; predict the run again")
+        temperatures = Policy.load(run.policy).temperatures if run.policy.is_file() else None
+        predictions = predictions.tempered(() if temperatures is None else temperatures.values)
         first = first or predictions
         rows = _rows(predictions, first, (run, runs[0]))
         known = first.group(group)[0] != UNKNOWN
@@ -136,6 +142,7 @@ def read_comparable(runs: Sequence[Run], group: str | None, confidence_measure: 
                 predictions.answers.astype(np.int16)[rows][known],
                 _costs(run, predictions),
                 predictions.exit_names,
+                temperatures,
             )
         )
     assert first is not None

@@ -94,6 +94,7 @@ def evaluate(
             "at a time"
         )
     policy = _policy(policy, predictions)
+    predictions = predictions.tempered(policy.temperature_values)
     groups, names = predictions.group(group)
     known = predictions.take(groups != UNKNOWN)
     groups = known.attributes[group]
@@ -187,7 +188,8 @@ def paper_table(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 def _policy(policy: Policy | Theta | None, predictions: Predictions) -> Policy:
     if len(predictions.exit_names) == 1:
-        return Policy(None, rule=SINGLE_EXIT)
+        temperatures = policy.temperatures if isinstance(policy, Policy) else None
+        return Policy(None, rule=SINGLE_EXIT, temperatures=temperatures)
     if policy is None or isinstance(policy, Policy):
         return policy or Policy(None)
     return Policy(policy if isinstance(policy, float | int) else tuple(policy))

@@ -10,6 +10,7 @@ from fairexit.errors import UserError, nearest, reason, short
 from fairexit.evaluation.candidate import Candidate, ExitThetas, theta_of_json
 from fairexit.evaluation.certificate import Certificate
 from fairexit.evaluation.sets import PredictionSets
+from fairexit.evaluation.temperatures import Temperatures
 from fairexit.evaluation.theta import Fallback, check_fallback, check_theta
 from fairexit.files import write_json
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
@@ -56,6 +57,7 @@ class Policy:
             of the time when there was only the default.
         certificate: what is promised about theta, if the rule was "risk".
         sets: how sets of classes are made, and with them who is referred; None if nobody is.
+        temperatures: by which each exit's logits are divided before anything else; None for none.
         compared: the runs among whose operating points this one was chosen; empty where a rule
             chose within one run.
     Raises:
@@ -74,6 +76,7 @@ class Policy:
     confidence_measure: str = MAX_PROBABILITY
     certificate: Certificate | None = None
     sets: PredictionSets | None = None
+    temperatures: Temperatures | None = None
     compared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -86,9 +89,14 @@ class Policy:
         if self.candidates and sum(c.theta == self.theta for c in self.candidates) != 1:
             raise UserError("theta is not one of the candidates of the policy; choose it again")
 
+    @property
+    def temperature_values(self) -> tuple[float, ...]:
+        """The temperature of each exit, (E,); empty if there are none."""
+        return () if self.temperatures is None else self.temperatures.values
+
     def answers_as(self, other: "Policy") -> bool:
         """Whether every sample leaves at the same exit as under another policy."""
-        names = ("theta", "fallback", "confidence_measure")
+        names = ("theta", "fallback", "confidence_measure", "temperature_values")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,6 +126,7 @@ class Policy:
         if not isinstance(candidates, list | tuple):
             raise UserError(f"candidates is {short(repr(candidates))}; it must be a list")
         certificate, sets = values.get("certificate"), values.get("sets")
+        temperatures = values.get("temperatures")
         compared = values.get("compared", ())
         is_list = isinstance(compared, list | tuple)
         if not is_list or not all(isinstance(name, str) for name in compared):
@@ -128,6 +137,7 @@ class Policy:
             "candidates": tuple(map(Candidate.from_dict, candidates)),
             "certificate": None if certificate is None else Certificate.from_dict(certificate),
             "sets": None if sets is None else PredictionSets.from_dict(sets),
+            "temperatures": None if temperatures is None else Temperatures.from_dict(temperatures),
         }
         return cls(**{**values, **changed})
 

@@ -131,7 +131,8 @@ def answering_probabilities(predictions: Predictions, policy: Policy) -> NDArray
     Raises:
         UserError: only the answers are known.
     """
-    probabilities = predictions.probabilities_at(answering_exits(predictions, policy))
+    tempered = predictions.tempered(policy.temperature_values)
+    probabilities = tempered.probabilities_at(answering_exits(tempered, policy))
     if probabilities is None:
         raise UserError("prediction sets need class probabilities, but only answers are given")
     return probabilities

@@ -46,7 +46,9 @@ def select(
 
 def answering_exits(predictions: Predictions, policy: Policy) -> NDArray[np.int64]:
     """Index of the exit that answers for each sample under a policy, (N,)."""
-    confidence = predictions.confidence(policy.confidence_measure)
+    confidence = predictions.tempered(policy.temperature_values).confidence(
+        policy.confidence_measure
+    )
     return select(confidence, policy.theta, policy.fallback)
 
 

@@ -70,7 +70,8 @@ def check_same(answered: Answered, expected: Predictions, policy: Policy) -> flo
     Raises:
         UserError: a probability differs by more than TOLERANCE, or an image leaves at another exit.
     """
-    exits, chosen = answering_exits(expected, policy), expected.probabilities_at(answered.exits)
+    tempered = expected.tempered(policy.temperature_values)
+    exits, chosen = answering_exits(tempered, policy), tempered.probabilities_at(answered.exits)
     assert expected.probabilities is not None
     assert chosen is not None
     gaps = np.maximum(

@@ -1,5 +1,6 @@
 """Early exit: each image's prediction comes from the first exit that is confident enough."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.theta import Fallback, Theta, check_fallback, exit_thetas
 from fairexit.models.exitnet import unwrap, widen
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
+from fairexit.predictions.tempering import temper
 
 
 class EarlyExit(NamedTuple):
@@ -41,6 +43,7 @@ def early_exit(
     fallback: Fallback = "final",
     *,
     confidence_measure: str = MAX_PROBABILITY,
+    temperatures: Sequence[float] = (),
 ) -> EarlyExit:
     """Answer each sample at the earliest exit whose confidence is at least the threshold.
 
@@ -57,18 +60,23 @@ def early_exit(
             (the rule of the released scripts; of equally confident exits the earliest).
         confidence_measure: what is compared with the threshold: `max_probability`, `margin` or
             `entropy`, see `fairexit.predictions.confidence`.
+        temperatures: one for each exit, by which its logits are divided; empty for none.
     Returns:
         One row per sample, in the order of `x`.
     Raises:
-        UserError: the threshold, fallback or measure is not valid, the network is in training mode
-            or no multi-exit network, or it cannot take images of this size.
+        UserError: the threshold, fallback, measure or temperatures are not valid, the network is in
+            training mode or no multi-exit network, or it cannot take images of this size.
     """
     net = unwrap(net)
     if net.training:
         raise UserError("early exit needs the network in evaluation mode; call net.eval() first")
     check_fallback(fallback)
     thresholds = exit_thetas(threshold, net.num_exits - 1, np.float64).tolist()
-    check_confidence_measure(confidence_measure)
+    answer = _Answer(confidence_measure, temperatures)
+    if temperatures and len(temperatures) != net.num_exits:
+        raise UserError(
+            f"there are {len(temperatures)} temperatures for a network with {net.num_exits} exits"
+        )
     net.check_size(*x.shape[-2:])
     x = net.backbone.normalise(x)
 
@@ -81,7 +89,7 @@ def early_exit(
         exit = net.internal_exit(position, x)
         if exit is None:
             continue
-        current = _answer(exit.logits, number, confidence_measure)
+        current = answer(exit.logits, number)
         leaves = current.confidence >= thresholds[number]
         number += 1
         if fallback == "most_confident" and threshold is not None:
@@ -94,7 +102,7 @@ def early_exit(
             return _in_order(answered)
         x, rows = x[remaining], rows[remaining]
         best = best and _pick(best, remaining)
-    final = _answer(net.backbone.head(x).logits, number, confidence_measure)
+    final = answer(net.backbone.head(x).logits, number)
     answered.append((rows, _more_confident(best, final)))
     return _in_order(answered)
 
@@ -102,17 +110,38 @@ def early_exit(
 def answer_early(net: nn.Module, x: Tensor, policy: Policy) -> EarlyExit:
     """Answer each sample by a policy; arguments, result and errors as for `early_exit`."""
     return early_exit(
-        net, x, policy.theta, policy.fallback, confidence_measure=policy.confidence_measure
+        net,
+        x,
+        policy.theta,
+        policy.fallback,
+        confidence_measure=policy.confidence_measure,
+        temperatures=policy.temperature_values,
     )
 
 
-def _answer(logits: Tensor, number: int, confidence_measure: str) -> EarlyExit:
-    """The answers of all samples (B, C) at the exit of index `number`."""
-    probabilities = widen(logits).softmax(1)
-    exits = torch.full((len(logits),), number, device=logits.device)
-    # The function that measures stored predictions, so that both leave at the same exit.
-    confidence = check_confidence_measure(confidence_measure).function(probabilities.cpu().numpy())
-    return EarlyExit(probabilities, exits, torch.from_numpy(confidence).to(logits.device))
+class _Answer:
+    """Answers all samples of a batch at one exit.
+
+    Args:
+        confidence_measure: its name.
+        temperatures: one for each exit; empty for none.
+    """
+
+    def __init__(self, confidence_measure: str, temperatures: Sequence[float]) -> None:
+        self.measure = check_confidence_measure(confidence_measure).function
+        self.temperatures = temperatures
+
+    def __call__(self, logits: Tensor, number: int) -> EarlyExit:
+        """The answers from logits (B, C) at the exit of index `number`."""
+        probabilities = widen(logits).softmax(1)
+        # The functions that treat stored predictions, so that both leave at the same exit.
+        array = probabilities.cpu().numpy()
+        if self.temperatures:
+            array = temper(array, self.temperatures[number])
+            probabilities = torch.from_numpy(array).to(logits.device)
+        exits = torch.full((len(logits),), number, device=logits.device)
+        confidence = torch.from_numpy(self.measure(array)).to(logits.device)
+        return EarlyExit(probabilities, exits, confidence)
 
 
 def _more_confident(earlier: EarlyExit | None, later: EarlyExit) -> EarlyExit:

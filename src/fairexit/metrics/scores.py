@@ -12,6 +12,9 @@ from fairexit.metrics.rates import Values, mean_known
 NEAR_ONE = 0.999
 """Probabilities above it have few digits in single precision, but what they leave has many."""
 
+BINS = 15
+"""Bins of the calibration error."""
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -82,7 +85,7 @@ def ece(
     probabilities: Array,
     labels: NDArray[np.int64],
     weights: NDArray[Any] | None = None,
-    bins: int = 15,
+    bins: int = BINS,
 ) -> Values:
     """Expected calibration error of the largest probability (Guo et al. 2017).
 
@@ -92,12 +95,17 @@ def ece(
     weights = _weights(labels, weights)
     confidence = probabilities.max(1).astype(np.float64)
     excess = (probabilities.argmax(1) == labels) - confidence
-    bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    bin_index = bin_of(confidence, bins)
     if weights.ndim == 1:
         gaps = np.bincount(bin_index, weights * excess, bins)
     else:
         gaps = (weights * excess) @ np.eye(bins)[bin_index]
     return _mean(np.abs(gaps).sum(-1), weights)
+
+
+def bin_of(confidence: NDArray[np.float64], bins: int = BINS) -> NDArray[np.int64]:
+    """Index of each sample's bin of equal width, from confidence (N,) in [0, 1]."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def brier(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fairexit.errors import UserError, nearest, short
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
+from fairexit.predictions.tempering import temper
 from fairexit.types import PROBABILITY, RESERVED, UNKNOWN
 
 Names = NDArray[Any]
@@ -42,6 +43,7 @@ class Predictions:
             as indices, (N,). They are what is measured, whatever the probabilities are.
         notes: what a reader should know about how the table was read, one sentence each.
         left_out: column that could not be an attribute -> reason.
+        temperatures: by which the probabilities were tempered, (E,); empty if they were not.
     Raises:
         UserError: shapes do not fit, ids repeat, an index is out of range, there are neither
             answers nor probabilities, or the probabilities of a row are negative, not a number, or
@@ -60,6 +62,7 @@ class Predictions:
     given: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    temperatures: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -207,6 +210,29 @@ class Predictions:
         if self.probabilities is None or len(self.exit_names) == 1:
             return None if self.probabilities is None else self.probabilities[:, 0]
         return self.probabilities[np.arange(len(self)), exits]
+
+    def tempered(self, temperatures: tuple[float, ...]) -> "Predictions":
+        """The same with tempered probabilities; unchanged if they already are, or by none.
+
+        Args:
+            temperatures: one for each exit, (E,); empty for none.
+        Raises:
+            UserError: there is not one temperature for each exit, or only answers are known.
+            ValueError: the probabilities are tempered by others.
+        """
+        if temperatures == self.temperatures:
+            return self
+        if self.temperatures:
+            raise ValueError("the probabilities are already tempered")
+        if len(temperatures) != len(self.exit_names) or self.probabilities is None:
+            raise UserError(
+                f"the policy has {len(temperatures)} temperatures, but there are probabilities of "
+                f"{0 if self.hard else len(self.exit_names)} exits; choose a policy again"
+            )
+        values = np.empty_like(self.probabilities)
+        for rows in self._blocks(values):
+            values[rows] = temper(self.probabilities[rows], temperatures)
+        return replace(self, probabilities=values, temperatures=temperatures)
 
     def take(self, rows: NDArray[np.bool_]) -> "Predictions":
         """The rows that a mask (N,) selects."""

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from fairexit.auditing.gap_results import Estimate
+from fairexit.auditing.section_results import ReliabilityBin
 from fairexit.report.vocabulary import decimal
 
 ROW = 26
@@ -135,6 +136,39 @@ def lines(
         for key, values in series.items()
     )
     return _plot(_grid(scale, share) + _stretched(drawn))
+
+
+def reliability(bins: Mapping[int, Sequence[ReliabilityBin]]) -> Markup:
+    """Accuracy over confidence, a dot for each bin whose area grows with its samples.
+
+    On the diagonal, confidence is the share of right answers.
+
+    Args:
+        bins: number of a colour -> the bins of one group.
+    """
+    scale = AxisScale(0, 1, (0, 0.5, 1))
+    parts = _line("floor", 0, 100, y1="100%", y2="0%")
+    for colour, group in bins.items():
+        total = sum(b.n for b in group)
+        for b in group:
+            parts += (
+                f'<circle class="bin b{colour}" cx="{100 * b.confidence:.2f}%" '
+                f'cy="{100 - 100 * b.accuracy:.2f}%" r="{2 + 14 * math.sqrt(b.n / total):.1f}"/>'
+            )
+    ticks = "".join(
+        f'<text x="{100 * x:g}%" y="100%" dy="14" text-anchor="middle">{100 * x:g} %</text>'
+        for x in scale.ticks
+    )
+    body = _grid(scale, share=True) + parts + ticks
+    return Markup(f'<svg class="diagram" height="190" aria-hidden="true">{body}</svg>')
+
+
+def bin_dot(colour: int) -> Markup:
+    """The dot of a group for a legend."""
+    return Markup(
+        '<svg class="swatch" width="14" height="14" aria-hidden="true">'
+        f'<circle class="bin b{colour}" cx="7" cy="7" r="5"/></svg>'
+    )
 
 
 def areas(shares: Mapping[str, NDArray[np.float64]]) -> Markup:

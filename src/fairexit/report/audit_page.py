@@ -20,11 +20,13 @@ from fairexit.evaluation.entanglement import MEAN, Entanglement
 from fairexit.evaluation.policy import Policy
 from fairexit.files import write_atomically
 from fairexit.metrics.rates import AVERAGES
+from fairexit.metrics.scores import BINS
 from fairexit.report import audit_figures as figures
 from fairexit.report import vocabulary
 from fairexit.report.advice import limits, next_steps
 from fairexit.report.answer import cautions, dropout_text, headline_lines
 from fairexit.report.audit_tables import MAX_COLUMNS
+from fairexit.report.calibration_text import place_name, reliability_text
 from fairexit.report.cell_labels import label_cells
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.entanglement import entanglement_table
@@ -98,6 +100,9 @@ def render_audit(
         "link": link,
         "depths": depths,
         "entanglement_table": entanglement_table,
+        "reliability_text": reliability_text,
+        "place_name": place_name,
+        "num_bins": BINS,
         "referral_table": referral_table,
         "sets_text": _sets_text,
         "units": vocabulary.units(audit.facts),

@@ -22,6 +22,7 @@ from fairexit.report.audit_tables import (
     seed_table,
     slice_table,
 )
+from fairexit.report.calibration_text import reliability_table, reliability_text
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import findings, left_out_lines, permutation_note, policy_text
 from fairexit.report.glossary import glossary
@@ -107,6 +108,9 @@ def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:
     if a.exit_usage is not None:
         tables.append(exit_table(a.exit_usage))
         points += _exit_points(a.exit_usage)
+    if a.reliability:
+        tables.append(reliability_table(a.reliability))
+        points.append(reliability_text(a.reliability))
     if a.referral:
         tables.append(referral_table(a.referral))
     tables += confusion_tables(a, facts.classes)

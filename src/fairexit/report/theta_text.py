@@ -8,13 +8,16 @@ from fairexit.evaluation.policy import BY_HAND, CHOSEN_POINT, Policy
 from fairexit.evaluation.risk import RISK
 from fairexit.evaluation.theta import theta_name
 from fairexit.predictions.confidence import MAX_PROBABILITY, check_confidence_measure
+from fairexit.report.calibration_text import temperature_line
 from fairexit.report.vocabulary import decimal, label, listed, percent
 
 METRICS_SHOWN = ("f1", "eopp1", "eodd")
 
 
 def choice_lines(policy: Policy) -> Iterator[str]:
-    """Sentences about where theta comes from; none for a plain network."""
+    """Sentences about where temperatures and theta come from; none for a plain network as it is."""
+    if policy.temperatures is not None:
+        yield temperature_line(policy.temperatures)
     if policy.rule == BY_HAND:
         yield "Theta was set by hand, not chosen on validation."
     if policy.rule == CHOSEN_POINT:

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.theta import exit_thetas
 from fairexit.predictions.confidence import check_confidence_measure
+from fairexit.predictions.tempering import temper
 from fairexit.runtime.graphs import Floats, Pass
 
 
@@ -45,23 +47,29 @@ class Rule(NamedTuple):
         thresholds: of each exit, infinity where no image leaves, and minus infinity at the end.
         measure: class probabilities (..., C) to confidence (...).
         takes_best: whether the most confident exit answers if no threshold is reached.
+        temperatures: of each exit; empty for none.
     """
 
     thresholds: list[float]
     measure: Callable[[Floats], Floats]
     takes_best: bool
+    temperatures: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, policy: Policy, num_exits: int) -> "Rule":
         """The rule of a policy for a network with E exits.
 
         Raises:
-            UserError: there is not one threshold for each internal exit.
+            UserError: there is not one threshold for each internal exit, or not one temperature
+                for each exit.
         """
+        temperatures = policy.temperature_values
+        if temperatures and len(temperatures) != num_exits:
+            raise UserError(f"there are {len(temperatures)} temperatures for {num_exits} exits")
         thresholds = exit_thetas(policy.theta, num_exits - 1).tolist()
         measure = check_confidence_measure(policy.confidence_measure).function
         takes_best = policy.fallback == "most_confident" and policy.theta is not None
-        return cls([*thresholds, -np.inf], measure, takes_best)
+        return cls([*thresholds, -np.inf], measure, takes_best, temperatures)
 
 
 def early_exit(images: Pass, count: int, rule: Rule) -> EarlyExit:
@@ -80,6 +88,8 @@ def early_exit(images: Pass, count: int, rule: Rule) -> EarlyExit:
     last = len(rule.thresholds) - 1
     for number, threshold in enumerate(rule.thresholds):
         probabilities = softmax(images.logits(number))
+        if rule.temperatures:
+            probabilities = temper(probabilities, rule.temperatures[number])
         confidence = rule.measure(probabilities)
         if number == last:
             final = EarlyExit(probabilities, np.full(len(rows), number), confidence)
