@@ -19,12 +19,21 @@ from fairexit.runs import open_run
 TRAIN = [sys.executable, "-m", "fairexit", "train"]
 
 
-def test_two_processes_validate_each_image_once(tiny, tmp_path):
+@pytest.mark.parametrize("train", ["plain", "ema", "swad", "frozen"])
+def test_two_processes_validate_each_image_once(tiny, tiny_run, tmp_path, train):
     """The log of two processes holds what the stored weights say of the whole split."""
+    changes = {
+        "plain": {},
+        "ema": {"train__average": "ema"},
+        "swad": {"train__average": "swad"},
+        "frozen": {
+            "train__freeze": "trunk",
+            "model": {"backbone": "resnet18", "exits": [1, 3], "start": str(tiny_run.path)},
+        },
+    }[train]
+    both = {"train__device": "cpu", "train__devices": 2, "train__epochs": 2}
     config, out = tmp_path / "c.yaml", tmp_path / "run"
-    config.write_text(
-        settings(tiny.path, train__device="cpu", train__devices=2, train__epochs=2).to_yaml()
-    )
+    config.write_text(settings(tiny.path, **both, **changes).to_yaml())
     command = [*TRAIN, config, "--out", out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
