@@ -35,7 +35,7 @@ ALLOWED["study"] = set(ALLOWED)
 ALLOWED["commands"] = set(ALLOWED) - {"models", "losses", "methods"}
 
 # Files beside the rooms that gather several of them; no room but commands and study knows them.
-GATHER = {"api", "cli", "demo", "inventory", "pipeline", "__main__"}
+GATHER = {"api", "cli", "demo", "inventory", "pipeline", "repetition", "__main__"}
 
 
 def modules():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fairexit.api import prepare as prepare
     from fairexit.api import prune as prune
     from fairexit.api import refit as refit
+    from fairexit.api import rerun as rerun
     from fairexit.api import train as train
     from fairexit.errors import UserError as UserError
     from fairexit.inference.classifier import load_model as load_model
@@ -43,6 +44,7 @@ _HOMES = {
     "prune": "fairexit.api",
     "read_predictions": "fairexit.predictions.files",
     "refit": "fairexit.api",
+    "rerun": "fairexit.api",
     "save_run": "fairexit.inference.own_loop",
     "train": "fairexit.api",
 }

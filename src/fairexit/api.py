@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fairexit.exporting.folder import Export
     from fairexit.exporting.request import Form
     from fairexit.predictions.data import Predictions
+    from fairexit.repetition import Rerun
     from fairexit.report.audit_report import AuditReport
 
     Plugins: TypeAlias = Sequence[str | Path]
@@ -162,6 +163,30 @@ def refit(
     from fairexit.pipeline import refit_run
 
     return refit_run(opened, Path(out), options)
+
+
+def rerun(run: str | Path | Run, out: str | Path, *, plugins: "Plugins" = ()) -> "Rerun":
+    """Repeat a run from its record, and compare weights, log and predictions.
+
+        fairexit.rerun("runs/me", "runs/me-again").equal
+
+    Args:
+        run: a finished run or its folder; it is not changed.
+        out: folder of the repetition, which resumes if it was interrupted.
+        plugins: Python files that register methods, datasets, metrics and so on of your own.
+    Returns:
+        The repetition, the largest difference of each part, and what has changed of versions and
+        machine.
+    Raises:
+        UserError: the run was trained by a loop of your own, or its data are missing or have
+            changed.
+    """
+    require("train", "fairexit.rerun")
+    load_plugins(plugins)
+    opened = _open(run)
+    from fairexit.repetition import rerun as repeat
+
+    return repeat(opened, Path(out))
 
 
 def prune(

@@ -37,6 +37,7 @@ COMMANDS = {
     "train": "Train a run and, if its settings say so, prune it.",
     "refit": "Refit the last layers of a finished run on group-balanced held-out data.",
     "prune": "Edit a finished run to make it fairer: FairPrune, SCP, FairQuantize, SWiFT.",
+    "rerun": "Repeat a run from its record, and compare weights, log and predictions.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
     "export": "Export a run as ONNX graphs, checked against PyTorch, to run without torch.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",

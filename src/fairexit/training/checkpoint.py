@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fairexit.config import RunConfig
 from fairexit.data.prepared import Prepared
+from fairexit.environment import environment
 from fairexit.errors import UserError, reason, short
 from fairexit.files import write_atomically, write_json
 from fairexit.models import ExitNet, create_model
@@ -209,6 +210,7 @@ def describe(
     info = {
         "format": FORMAT,
         "fairexit": __version__,
+        "environment": environment(torch.get_num_threads()),
         "architectures": ["ExitNet"],
         "model": net.config,
         "id2label": dict(enumerate(task.classes)),
