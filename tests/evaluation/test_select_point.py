@@ -23,7 +23,7 @@ from fairexit.evaluation.policy import CHOSEN_POINT, Policy
 from fairexit.evaluation.select_point import SAME_COST, select_point
 from fairexit.evaluation.theta import exit_thetas
 from fairexit.evaluation.thresholds import answering_exits
-from fairexit.evaluation.ties import selection_luck
+from fairexit.evaluation.ties import largest_lags, selection_luck
 from fairexit.metrics.counts import count
 from fairexit.metrics.record import METRICS
 from fairexit.predictions.files import Predictions
@@ -335,10 +335,36 @@ def test_the_table_shows_the_front_with_what_each_misses():
 def test_luck_is_what_the_best_of_noise_gains_and_none_without_a_choice():
     noise = np.random.default_rng(0).normal(size=(50, 4000))
     # The expected largest of 50 standard normal values.
-    assert selection_luck(noise) == pytest.approx(2.249, abs=0.05)
-    assert selection_luck(noise[:1]) == pytest.approx(0, abs=1e-12)
+    values = np.random.default_rng(1).normal(size=50)
+    assert selection_luck(noise, values / 10) == pytest.approx(2.249, abs=0.05)
+    # Where the values are far apart the winner is sure, and its errors are 0 on average.
+    assert selection_luck(noise, 100.0 * np.arange(50)) == pytest.approx(0, abs=0.05)
+    assert selection_luck(noise[:1], values[:1]) == pytest.approx(0, abs=1e-12)
     noise[:, 0] = np.nan
-    assert np.isfinite(selection_luck(noise))
+    assert np.isfinite(selection_luck(noise, values))
+    assert selection_luck(np.full((3, 4), np.nan), values[:3]) == 0
+
+
+def test_the_lags_that_chance_explains_are_those_of_a_loop():
+    drawn = np.random.default_rng(0).normal(size=(4, 99)).astype(np.float32)
+    errors = drawn - drawn.mean(1, keepdims=True)
+    for k, lag in enumerate(largest_lags(drawn)):
+        lags = sorted(max(errors[j, b] for j in range(4)) - errors[k, b] for b in range(99))
+        # The 95th of 99: as many draws lie below as of 100 sets would.
+        assert lag == pytest.approx(lags[94])
+    assert np.isinf(largest_lags(drawn[:, :10])).all()
+    assert np.isinf(largest_lags(np.ones((3, 99)))).all()
+
+
+def test_the_truly_best_of_many_is_kept_in_95_of_100():
+    """Forty equal candidates, whose errors are half shared, measured once with 99 draws."""
+    rng, kept, repeats = np.random.default_rng(0), 0, 600
+    for _ in range(repeats):
+        errors = rng.normal(size=(40, 100)) + rng.normal(size=100)
+        values = errors[:, 0]
+        kept += values.max() - values[0] <= largest_lags(errors[:, 1:])[0]
+    # Three standard errors are 0.027.
+    assert kept / repeats == pytest.approx(0.95, abs=0.027)
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,11 @@ def select_point(
     """Choose one operating point among those of several runs.
 
     Allowed are the candidates that meet every constraint by their values on validation and have not
-    collapsed to one class. The best one has the best objective. An allowed candidate cannot be told
-    apart from it if the 95 % interval of the difference, in draws of clusters that are the same for
-    both, holds 0. Of these, on the front, the cheapest is chosen; costs within a hundredth of the
-    full network are equal, and then the objective decides. Draws have a fixed seed.
+    collapsed to one class. The best one has the best objective. Those allowed candidates that
+    cannot be told apart from it hold the truly best one with probability 95 %, see
+    `fairexit.evaluation.ties.find_ties`. Of these, on the front, the cheapest is chosen; costs
+    within a hundredth of the full network are equal, and then the objective decides. Draws have a
+    fixed seed.
 
     Args:
         data: validation answers of the runs.

@@ -1,5 +1,6 @@
 """Which candidates cannot be told apart from the best one, and how much its value is luck."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +12,17 @@ from fairexit.evaluation.goal import COST, Goal
 from fairexit.evaluation.operating_points import OperatingPoints, draw_points
 from fairexit.evaluation.rules import ROUNDING
 from fairexit.evaluation.theta import Fallback
-from fairexit.metrics.rates import Empty, Values, mean_known
+from fairexit.metrics.rates import Empty, Values
 from fairexit.stats.resampling import resample
 
 Draws = NDArray[np.floating[Any]]
 
 N_DRAWS = 100
-"""Draws in which all allowed candidates are compared: standard errors are known to within 7 %."""
-Z = 1.96
-"""Standard errors that a difference must exceed for two candidates to be told apart."""
+"""Draws in which all allowed candidates are compared."""
+CONFIDENCE = 0.95
+"""Probability with which the truly best candidate is among those that are not told apart."""
 SINGLE = 1e-6
-"""Standard error that single precision does not tell from 0."""
+"""Spread of draws that single precision does not tell from 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +56,11 @@ def find_ties(
 ) -> Ties:
     """Compare all allowed candidates with the best one in the same draws of clusters.
 
-    Two are told apart if their difference in the objective exceeds 1.96 of its standard errors. A
-    standard error of 0 shows nothing: the draws did not vary. A cost is taken as known.
+    The best one of many leads by luck, so it is not enough that a difference exceeds its own error.
+    A candidate is told apart if its lag behind the best exceeds what it would have in 95 of 100
+    draws if it were the best in truth: the largest error of all candidates, minus its own
+    (multiple comparisons with the best, Hsu 1981, by bootstrap). So the truly best of the allowed
+    candidates stays with that probability, however many there are. A cost is taken as known.
 
     Args:
         data: validation answers of the runs.
@@ -83,9 +87,8 @@ def find_ties(
             fallback=fallback,
             empty=empty,
         )
-        error = _errors(drawn, drawn[members == best])
-        apart = (lead > np.maximum(Z * error, ROUNDING)) & (error > SINGLE)
-        luck = selection_luck(goal.sign * drawn)
+        apart = lead > np.maximum(largest_lags(goal.sign * drawn), ROUNDING)
+        luck = selection_luck(goal.sign * drawn, value[members])
     tied = allowed.copy()
     tied[members] = ~apart
     return Ties(tied, luck)
@@ -98,25 +101,50 @@ def _weights(data: Comparable) -> NDArray[np.float32]:
     return np.concatenate(list(draws)).T.astype(np.float32)
 
 
-def _errors(drawn: Draws, reference: Draws) -> Values:
-    """Standard error of the difference to a reference (1, B) of values (n, B), (n,)."""
-    difference = drawn - reference
-    spread = difference - mean_known(difference)[:, None]
-    return np.sqrt(mean_known(spread**2))
-
-
-def selection_luck(drawn: Draws) -> float:
-    """By how much the best of several values surpasses its own mean over draws, on average.
-
-    Taken from the mean over draws rather than from the measured value, it leaves out what chance
-    adds to every gap alike.
+def largest_lags(drawn: Draws) -> Values:
+    """How far each candidate may lag behind the best of all by chance, if it is best, (n,).
 
     Args:
-        drawn: more is better, (candidates, draws); draws with NaN are left out.
+        drawn: more is better, (n, B); draws with NaN are left out.
+    Returns:
+        The quantile `CONFIDENCE` over draws; infinity where too few draws are known, or where
+        they do not vary, which shows nothing.
     """
-    known = drawn[:, ~np.isnan(drawn).any(0)]
-    if not known.size:
+    errors = _errors(drawn)
+    number = errors.shape[1]
+    place = math.ceil(CONFIDENCE * (number + 1)) - 1
+    if place >= number:
+        return np.full(len(drawn), np.inf)
+    lags = errors.max(0) - errors
+    quantile = np.partition(lags, place, axis=1)[:, place]
+    return np.where(quantile > SINGLE, quantile, np.inf)
+
+
+def selection_luck(drawn: Draws, values: Values) -> float:
+    """By how much the value of the best of several is expected to flatter it.
+
+    The candidates' true values are closer to each other than the measured ones, which errors spread
+    further apart. They are taken as shrunk towards their mean (James and Stein 1961), by the share
+    of their spread that the draws' errors explain. To these the errors of each draw are added; the
+    winner's error, on average over draws, is its luck. What chance adds to every gap alike is left
+    out.
+
+    Args:
+        drawn: more is better, (n, B); draws with NaN are left out.
+        values: the measured values, (n,).
+    """
+    errors = _errors(drawn)
+    if not errors.size:
         return 0.0
-    winner = known.argmax(0)
-    lead = known[winner, np.arange(known.shape[1])] - known.mean(1)[winner]
-    return float(lead.mean())
+    spread = values.var()
+    explained = errors.var(0).mean()
+    kept = max(0.0, 1 - explained / spread) if spread > 0 else 0.0
+    true = values.mean() + kept * (values - values.mean())
+    winner = (true[:, None] + errors).argmax(0)
+    return float(errors[winner, np.arange(errors.shape[1])].mean())
+
+
+def _errors(drawn: Draws) -> Draws:
+    """Draws (n, B) minus each candidate's mean; without the draws in which one is NaN."""
+    known = drawn[:, ~np.isnan(drawn).any(0)]
+    return known - known.mean(1, keepdims=True) if known.size else known

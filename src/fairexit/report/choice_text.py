@@ -121,8 +121,8 @@ def _chosen(selection: Selection) -> Iterator[str]:
     )
     if ties.number > 1:
         yield (
-            f"{whole(ties.number)} of {whole(number)} cannot be told apart from it (the 95 % "
-            "interval of the difference on the same images holds 0). Of those on the front the "
+            f"{whole(ties.number)} of {whole(number)} cannot be told apart from it (the truly best "
+            "one is among them with a confidence of 95 %). Of those on the front the "
             "cheapest is chosen; costs within a percent of the full network are equal, and then "
             f"{label} decides."
         )
