@@ -1,5 +1,6 @@
 """Early exit: each image's prediction comes from the first exit that is confident enough."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ def early_exit(
     fallback: Fallback = "final",
     *,
     confidence_measure: str = MAX_PROBABILITY,
+    on_exit: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> EarlyExit:
     """Answer each sample at the earliest exit whose confidence is at least the threshold.
 
@@ -57,6 +59,8 @@ def early_exit(
             (the rule of the released scripts; of equally confident exits the earliest).
         confidence_measure: what is compared with the threshold: `max_probability`, `margin` or
             `entropy`, see `fairexit.predictions.confidence`.
+        on_exit: is called at each exit that is computed, with its index, the rows of the samples
+            still in, and their class probabilities.
     Returns:
         One row per sample, in the order of `x`.
     Raises:
@@ -82,6 +86,8 @@ def early_exit(
         if exit is None:
             continue
         current = _answer(exit.logits, number, confidence_measure)
+        if on_exit is not None:
+            on_exit(number, rows, current.probabilities)
         leaves = current.confidence >= thresholds[number]
         number += 1
         if fallback == "most_confident" and threshold is not None:
@@ -95,14 +101,26 @@ def early_exit(
         x, rows = x[remaining], rows[remaining]
         best = best and _pick(best, remaining)
     final = _answer(net.backbone.head(x).logits, number, confidence_measure)
+    if on_exit is not None:
+        on_exit(number, rows, final.probabilities)
     answered.append((rows, _more_confident(best, final)))
     return _in_order(answered)
 
 
-def answer_early(net: nn.Module, x: Tensor, policy: Policy) -> EarlyExit:
+def answer_early(
+    net: nn.Module,
+    x: Tensor,
+    policy: Policy,
+    on_exit: Callable[[int, Tensor, Tensor], None] | None = None,
+) -> EarlyExit:
     """Answer each sample by a policy; arguments, result and errors as for `early_exit`."""
     return early_exit(
-        net, x, policy.theta, policy.fallback, confidence_measure=policy.confidence_measure
+        net,
+        x,
+        policy.theta,
+        policy.fallback,
+        confidence_measure=policy.confidence_measure,
+        on_exit=on_exit,
     )
 
 
