@@ -97,7 +97,7 @@ def test_an_image_is_answered_exit_by_exit(opened, addresses, served, client):
         best = sorted(exit["probabilities"].items(), key=lambda item: -item[1])[:3]
         assert box.locator("th").all_text_contents() == [name for name, _ in best]
         shown = box.locator("td:last-child").all_text_contents()
-        assert shown == [f"{100 * share:.1f} %" for _, share in best]
+        assert shown == [f"{100 * share:.1f}\u00a0%" for _, share in best]
         width = box.locator(".bar").first.evaluate("bar => bar.style.width")
         assert float(width.removesuffix("%")) == pytest.approx(100 * best[0][1], abs=0.01)
     thumbnail = card.locator("img")

@@ -72,6 +72,6 @@ def serve(
     with listen(host, port, token) as listening:
         served = open_served(run, threads=threads, device=device, plugins=plugins or ())
         app = create_app(served, limits, token)
-        say(f"{served.name} ({served.form}) on {address(listening)}; stop with Ctrl+C")
-        serve_app(app, listening)
+        line = f"{served.name} ({served.form}) on {address(listening)}; stop with Ctrl+C"
+        serve_app(app, listening, lambda: say(line))
     say("stopped")

@@ -5,9 +5,8 @@ import math
 import numpy as np
 
 from fairexit.evaluation.sets import referred
-from fairexit.evaluation.theta import ALWAYS, exit_thetas
+from fairexit.evaluation.theta import ALWAYS, exit_name, exit_thetas
 from fairexit.predictions.confidence import check_confidence_measure
-from fairexit.report.vocabulary import exit_name
 from fairexit.runtime.early_exit import Traced
 from fairexit.serving.schema import ExitAnswer, ImageAnswer
 from fairexit.serving.served import Served

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -68,8 +68,14 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Serve an application until SIGINT or SIGTERM, then end what is under way."""
+def serve(app: FastAPI, listening: socket.socket, on_start: Callable[[], None]) -> None:
+    """Serve an application until SIGINT or SIGTERM, then end what is under way.
+
+    Args:
+        app: the application.
+        listening: the socket.
+        on_start: is called once requests are answered and signals stop the server.
+    """
     config = uvicorn.Config(
         app,
         http=_Protocol,
@@ -83,11 +89,19 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         limit_concurrency=CONNECTIONS,
     )
-    _Server(config).run(sockets=[listening])
+    _Server(config, on_start).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
     """A server that ends normally when it is told to stop; uvicorn would raise the signal again."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

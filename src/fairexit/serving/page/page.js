@@ -2,7 +2,7 @@
 const PARALLEL = 4, SHOWN = 3, TRIES = 8;
 const at = (id) => document.getElementById(id);
 const copy = (id) => at(id).content.firstElementChild.cloneNode(true);
-const percent = (share) => (100 * share).toFixed(1) + " %";
+const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
 const digits = (value) => value.toFixed(4);
 let token = "", version = null, waiting = [], running = 0, round = 0, done = 0, total = 0;
 
@@ -131,9 +131,9 @@ function exitOf(exit, answer) {
   box.classList.toggle("answers", answers);
   const name = exit.exit_name[0].toUpperCase() + exit.exit_name.slice(1);
   box.querySelector("h4").textContent = name + (answers ? " answers" : "");
-  box.querySelector("p").textContent = `Confidence ${digits(exit.confidence)}` + (exit.threshold === null
-    ? "" : `, threshold ${digits(exit.threshold)}`);
-  box.querySelector("caption").textContent = `Probabilities at ${exit.exit_name}, the largest first`;
+  box.querySelector("p").textContent = `Confidence ${digits(exit.confidence)}` +
+    (exit.threshold === null ? "" : `, needs ${digits(exit.threshold)}`);
+  box.querySelector("table").ariaLabel = `Probabilities at ${exit.exit_name}, the largest first`;
   const sorted = Object.entries(exit.probabilities).sort((a, b) => b[1] - a[1]);
   for (const [name, share] of sorted.slice(0, SHOWN)) box.querySelector("tbody").append(row(name, share));
   return box;
