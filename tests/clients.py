@@ -1,10 +1,6 @@
 """Served models and clients of them."""
 
 import pytest
-from fastapi.testclient import TestClient
-
-from fairexit.serving.app import create_app
-from fairexit.serving.served import open_served
 
 LOCAL = "http://127.0.0.1:8000"
 
@@ -12,12 +8,18 @@ LOCAL = "http://127.0.0.1:8000"
 @pytest.fixture(scope="session")
 def served(exported):
     """An export in stages, opened to be served."""
+    from fairexit.serving.served import open_served
+
     return open_served(exported["staged"].path, threads=1)
 
 
 @pytest.fixture
 def client_of():
     """Opens a client of an application that serves a model."""
+    from fastapi.testclient import TestClient
+
+    from fairexit.serving.app import create_app
+
     opened = []
 
     def open_client(served, **options):
