@@ -16,7 +16,7 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 
 bench: .venv/installed-dev
-	for name in augmentation bootstrap choose curvature data_wait early_exit exit_overhead export method_steps \
+	for name in augmentation bootstrap choose curvature data_wait early_exit exit_overhead export method_steps serve \
 		snnl study threshold_sweep; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; echo; done
 

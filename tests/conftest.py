@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clients import client, client_of, served  # noqa: F401
 from exports import card, exported, judged, staged  # noqa: F401
 from fairexit import cli
 from fairexit.config_files import build_config

@@ -38,7 +38,7 @@ def packages(extra):
             for name in inner[1].split(","):
                 yield from packages(name)
         else:
-            yield re.match(r"[\w-]+", requirement)[0]
+            yield re.match(r"[\w-]+", requirement)[0].replace("-", "_")
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

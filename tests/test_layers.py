@@ -32,6 +32,7 @@ ALLOWED = {
     "report": {"data", "auditing", *TABLES},
 }
 ALLOWED["study"] = set(ALLOWED)
+ALLOWED["serving"] = {"data", "evaluation", "predictions", "runtime", "inference", "report"}
 ALLOWED["commands"] = set(ALLOWED) - {"models", "losses", "methods"}
 
 # Files beside the rooms that gather several of them; no room but commands and study knows them.

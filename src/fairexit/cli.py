@@ -40,6 +40,7 @@ COMMANDS = {
     "rerun": "Repeat a run from its record, and compare weights, log and predictions.",
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
     "export": "Export a run as ONNX graphs, checked against PyTorch, to run without torch.",
+    "serve": "Serve a model over HTTP: a page to try it on, and answers as JSON.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",
     "choose": "Choose a run, and an exit or a threshold, under constraints, on validation.",
     "audit": "Test whether the gaps between groups are real, from predictions alone.",

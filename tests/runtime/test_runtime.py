@@ -29,7 +29,7 @@ from fairexit import runtime
 IMPORTS = {
     "types-PyYAML": "yaml", "pyyaml": "yaml", "pillow": "PIL", "scikit-learn": "sklearn",
     "backpack-for-pytorch": "backpack", "pytest-xdist": "xdist",
-    "axe-core-python": "axe_core_python",
+    "axe-core-python": "axe_core_python", "python-multipart": "python_multipart",
 }  # fmt: skip
 NEEDED = {"numpy", "PIL", "onnxruntime"}
 

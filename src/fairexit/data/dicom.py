@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ ROWS = 256
 """Rows that are converted at a time, to need little memory."""
 
 
-def is_dicom(path: Path, content: bytes) -> bool:
+def is_dicom(path: PurePath, content: bytes) -> bool:
     """Whether a file is DICOM by its magic bytes or, failing that, should be by its name."""
     return content[128:132] == MAGIC or path.suffix.lower() in SUFFIXES
 

@@ -6,7 +6,8 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,21 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
     except (OSError, ValueError) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         return Decoded(None, reason=f"unreadable file: {text}")
+    return decode_content(content, path, size, fit, max_pixels=MAX_PIXELS)
+
+
+def decode_content(
+    content: bytes, path: PurePath, size: int, fit: str, *, max_pixels: int
+) -> Decoded:
+    """Read the content of an image file; arguments and result as for `decode`.
+
+    Args:
+        content: the bytes of the file.
+        path: its name, of which only the ending matters.
+        size: side of the result in pixels.
+        fit: `squash` or `crop`.
+        max_pixels: an image with more pixels is refused before it is decoded.
+    """
     if not content:
         return Decoded(None, reason="unreadable image: the file is empty")
     if is_dicom(path, content):
@@ -80,9 +96,9 @@ def decode(path: Path, size: int, fit: str) -> Decoded:
             return Decoded(
                 None, reason=f"a kind that is not read without fairexit[dicom] ({kind or 'DICOM'})"
             )
-        decoded = _attempt(lambda: _read_dicom(content, size, fit))
+        decoded = _attempt(lambda: _read_dicom(content, size, fit, max_pixels))
     else:
-        decoded = _attempt(lambda: _read(content, size, fit))
+        decoded = _attempt(lambda: _read(content, size, fit, max_pixels))
     return replace(decoded, digest="" if decoded.reason else hashlib.sha256(content).hexdigest())
 
 
@@ -114,10 +130,10 @@ def name_of(image: object, position: int) -> str:
     return path_text(image) if isinstance(image, str) else str(position)
 
 
-def check_pixels(width: int, height: int) -> None:
+def check_pixels(width: int, height: int, limit: int) -> None:
     """Raise a ValueError if an image has too many pixels to be decoded."""
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+    if width * height > limit:
+        raise ValueError(f"{width} x {height} pixels are more than {limit:,}")
 
 
 def _content(path: Path) -> bytes:
@@ -137,16 +153,16 @@ def _content(path: Path) -> bytes:
         return file.read(status.st_size)
 
 
-def _read(content: bytes, size: int, fit: str) -> Picture:
+def _read(content: bytes, size: int, fit: str, max_pixels: int) -> Picture:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        check_pixels(*image.size)
+        check_pixels(*image.size, max_pixels)
         # A JPEG decodes much faster at reduced size; at least twice the target size is kept.
         image.draft("RGB", (2 * size, 2 * size))
         return small_rgb(image, size, fit)
 
 
-def _read_dicom(content: bytes, size: int, fit: str) -> Picture:
-    image, notes = read_dicom(content, check_pixels)
+def _read_dicom(content: bytes, size: int, fit: str, max_pixels: int) -> Picture:
+    image, notes = read_dicom(content, partial(check_pixels, limit=max_pixels))
     picture = small_rgb(image, size, fit)
     return picture._replace(adjusted=(*notes, *picture.adjusted))
 

@@ -98,6 +98,11 @@ def theta_name(theta: Theta | None) -> str:
     return f"({', '.join(values)})"
 
 
+def exit_name(name: str) -> str:
+    """The name of an exit in text; `f` is the final exit."""
+    return "final exit" if name == "f" else f"exit {name}"
+
+
 def check_fallback(fallback: str) -> None:
     """Raise a UserError if the name of the fallback is unknown."""
     if fallback not in FALLBACKS:

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fairexit.data.images import name_of
@@ -15,13 +17,14 @@ from fairexit.inference.answers import answer_columns, answer_table, with_proble
 from fairexit.inference.early_exit import answer_early
 from fairexit.inference.exported import ExportedClassifier
 from fairexit.inference.exported import load_model as load_exported
-from fairexit.inference.images import AnyImage, as_list, to_network
+from fairexit.inference.images import AnyImage, as_list, to_network, to_tensor
 from fairexit.inference.inputs import stored_policy
 from fairexit.inference.predict import choose_device
 from fairexit.models import ExitNet
 from fairexit.plugins import load_plugins
 from fairexit.progress import track
 from fairexit.runs import open_run
+from fairexit.runtime.early_exit import EarlyExit, Traced
 from fairexit.training.checkpoint import load_net
 
 
@@ -79,6 +82,23 @@ class Classifier:
         table = pd.concat(tables, ignore_index=True)
         table.insert(0, "id", [name_of(image, i) for i, image in enumerate(items)])
         return table
+
+    def trace(self, pixels: NDArray[np.uint8]) -> Traced:
+        """Answer images of the network's size, with the probabilities of every exit on the way.
+
+        Args:
+            pixels: (B, size, size, 3), at least one.
+        """
+        device = next(self.net.parameters()).device
+        images = torch.stack([to_tensor(image) for image in pixels]).to(device)
+        shape = len(pixels), len(self.net.exit_names), len(self.classes)
+        exits = np.full(shape, np.nan, np.float32)
+
+        def note(number: int, rows: Tensor, probabilities: Tensor) -> None:
+            exits[rows.cpu().numpy(), number] = probabilities.cpu().numpy()
+
+        answers = answer_early(self.net, images, self.policy, note)
+        return Traced(EarlyExit(*answers.arrays()), exits)
 
     def _answer(self, images: Sequence[AnyImage]) -> pd.DataFrame:
         """The answers for one batch: all columns but `id`."""

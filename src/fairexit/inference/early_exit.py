@@ -1,6 +1,6 @@
 """Early exit: each image's prediction comes from the first exit that is confident enough."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,7 @@ def early_exit(
     *,
     confidence_measure: str = MAX_PROBABILITY,
     temperatures: Sequence[float] = (),
+    on_exit: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> EarlyExit:
     """Answer each sample at the earliest exit whose confidence is at least the threshold.
 
@@ -61,6 +62,8 @@ def early_exit(
         confidence_measure: what is compared with the threshold: `max_probability`, `margin` or
             `entropy`, see `fairexit.predictions.confidence`.
         temperatures: one for each exit, by which its logits are divided; empty for none.
+        on_exit: is called at each exit that is computed, with its index, the rows of the samples
+            still in, and their class probabilities.
     Returns:
         One row per sample, in the order of `x`.
     Raises:
@@ -90,6 +93,8 @@ def early_exit(
         if exit is None:
             continue
         current = answer(exit.logits, number)
+        if on_exit is not None:
+            on_exit(number, rows, current.probabilities)
         leaves = current.confidence >= thresholds[number]
         number += 1
         if fallback == "most_confident" and threshold is not None:
@@ -103,11 +108,18 @@ def early_exit(
         x, rows = x[remaining], rows[remaining]
         best = best and _pick(best, remaining)
     final = answer(net.backbone.head(x).logits, number)
+    if on_exit is not None:
+        on_exit(number, rows, final.probabilities)
     answered.append((rows, _more_confident(best, final)))
     return _in_order(answered)
 
 
-def answer_early(net: nn.Module, x: Tensor, policy: Policy) -> EarlyExit:
+def answer_early(
+    net: nn.Module,
+    x: Tensor,
+    policy: Policy,
+    on_exit: Callable[[int, Tensor, Tensor], None] | None = None,
+) -> EarlyExit:
     """Answer each sample by a policy; arguments, result and errors as for `early_exit`."""
     return early_exit(
         net,
@@ -116,6 +128,7 @@ def answer_early(net: nn.Module, x: Tensor, policy: Policy) -> EarlyExit:
         policy.fallback,
         confidence_measure=policy.confidence_measure,
         temperatures=policy.temperature_values,
+        on_exit=on_exit,
     )
 
 

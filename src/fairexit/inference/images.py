@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -60,7 +61,12 @@ def to_network(image: AnyImage, size: int, fit: str) -> Tensor | str:
     decoded = to_pixels(image, size, fit)
     if decoded.pixels is None:
         return decoded.reason
-    return torch.from_numpy(decoded.pixels.copy()).permute(2, 0, 1).float().div_(255)
+    return to_tensor(decoded.pixels)
+
+
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """Pixels (size, size, 3) as the input of a network, (3, size, size), from 0 to 1."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div_(255)
 
 
 def _check(image: object) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from fairexit.auditing.section_results import Reliability
 from fairexit.evaluation.temperatures import Temperatures
-from fairexit.report.vocabulary import decimal, exit_name, interval_text, listed
+from fairexit.evaluation.theta import exit_name
+from fairexit.report.vocabulary import decimal, interval_text, listed
 from fairexit.tables import Table
 
 

@@ -9,6 +9,7 @@ from fairexit.auditing.source import Source
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option
 from fairexit.evaluation.assess import Assessment
+from fairexit.evaluation.theta import exit_name
 from fairexit.files import write_atomically
 from fairexit.report.cell_labels import label_cells
 from fairexit.report.evaluation_tables import (
@@ -21,7 +22,7 @@ from fairexit.report.evaluation_tables import (
 from fairexit.report.slider import SLIDER_HELPERS
 from fairexit.report.templating import render
 from fairexit.report.theta_text import choice_lines
-from fairexit.report.vocabulary import BY_IMAGES, exit_name
+from fairexit.report.vocabulary import BY_IMAGES
 from fairexit.version import __version__
 
 

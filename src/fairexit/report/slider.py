@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fairexit.auditing.results import plain
 from fairexit.auditing.section_results import Curve
+from fairexit.evaluation.theta import exit_name
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.report import vocabulary
 
@@ -44,7 +45,7 @@ def slider_data(curve: Curve) -> dict[str, Any]:
         if key in curve.metrics
     ]
     for number, (exit, values) in enumerate(curve.shares.items()):
-        name = vocabulary.capital(vocabulary.exit_name(exit))
+        name = vocabulary.capital(exit_name(exit))
         series.append(_series(f"exit{number}", name, "exits", values, share=True))
     if len(curve.cost):
         series.append(_series("cost", "Mean cost", "cost", curve.cost, share=True, announced=True))

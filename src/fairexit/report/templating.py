@@ -5,6 +5,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from fairexit.evaluation.theta import exit_name
 from fairexit.report import audit_figures as figures
 from fairexit.report import vocabulary
 
@@ -35,7 +36,7 @@ FILTERS = (
     vocabulary.signed_interval,
     vocabulary.unbroken,
     vocabulary.metric_name,
-    vocabulary.exit_name,
+    exit_name,
     vocabulary.capital,
     in_lines,
 )

@@ -129,11 +129,6 @@ def label(key: str) -> str:
     return SCORES[key].label if key in SCORES else LABELS[key]
 
 
-def exit_name(name: str) -> str:
-    """The name of an exit in text; `f` is the final exit."""
-    return "final exit" if name == "f" else f"exit {name}"
-
-
 def decimal(value: float, digits: int = 3) -> str:
     """A number with a fixed number of decimal places; a dash for NaN.
 

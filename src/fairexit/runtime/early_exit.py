@@ -28,6 +28,23 @@ class EarlyExit(NamedTuple):
     confidence: Floats
 
 
+OnExit = Callable[[int, NDArray[np.int64], Floats], None]
+"""Called at each exit with its index, the rows of the images still in, and their probabilities."""
+
+
+class Traced(NamedTuple):
+    """The answers for a batch, and what the exits before them said.
+
+    Attributes:
+        answers: the answers.
+        exits: class probabilities at every exit, (B, E, C); NaN at those that an image did not
+            reach.
+    """
+
+    answers: EarlyExit
+    exits: Floats
+
+
 def softmax(logits: Floats) -> Floats:
     """Class probabilities from logits (..., C)."""
     powers = np.exp(logits - logits.max(-1, keepdims=True))
@@ -72,13 +89,14 @@ class Rule(NamedTuple):
         return cls([*thresholds, -np.inf], measure, takes_best, temperatures)
 
 
-def early_exit(images: Pass, count: int, rule: Rule) -> EarlyExit:
+def early_exit(images: Pass, count: int, rule: Rule, on_exit: OnExit | None = None) -> EarlyExit:
     """Answer each image at the earliest exit whose confidence is at least the threshold.
 
     Args:
         images: a pass that has just begun.
         count: number of images B, at least 1.
         rule: the thresholds, and which exit answers if none is reached.
+        on_exit: is called at each exit that is computed.
     Returns:
         One row per image, in their order.
     """
@@ -91,6 +109,8 @@ def early_exit(images: Pass, count: int, rule: Rule) -> EarlyExit:
         if rule.temperatures:
             probabilities = temper(probabilities, rule.temperatures[number])
         confidence = rule.measure(probabilities)
+        if on_exit is not None:
+            on_exit(number, rows, probabilities)
         if number == last:
             final = EarlyExit(probabilities, np.full(len(rows), number), confidence)
             answered.append((rows, _more_confident(best, final)))

@@ -15,7 +15,7 @@ from fairexit.errors import UserError, option, reason, short
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.theta import theta_name
 from fairexit.extras import require
-from fairexit.runtime.early_exit import EarlyExit, Rule, all_exits, early_exit
+from fairexit.runtime.early_exit import EarlyExit, Rule, Traced, all_exits, early_exit
 from fairexit.runtime.graphs import Floats, Pass, StagedPass, WholePass, open_graph, run
 from fairexit.runtime.manifest import EXPORT_AGAIN, POLICY, Manifest, open_manifest
 
@@ -124,6 +124,17 @@ class Model:
     def answer(self, pixels: NDArray[np.uint8]) -> EarlyExit:
         """Answer images that have the network's size, (B, size, size, 3), at least one."""
         return early_exit(self.begin(pixels), len(pixels), self.rule)
+
+    def trace(self, pixels: NDArray[np.uint8]) -> Traced:
+        """Answer images as `answer` does, with the probabilities of every exit on the way."""
+        shape = len(pixels), len(self.manifest.exits), len(self.manifest.classes)
+        exits = np.full(shape, np.nan, np.float32)
+
+        def note(number: int, rows: NDArray[np.int64], probabilities: Floats) -> None:
+            exits[rows, number] = probabilities
+
+        answers = early_exit(self.begin(pixels), len(pixels), self.rule, note)
+        return Traced(answers, exits)
 
     @cached_property
     def rule(self) -> Rule:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fairexit.evaluation.entanglement import mean_over_runs
+from fairexit.evaluation.theta import exit_name
 from fairexit.metrics.record import METRICS, main_gaps, main_metrics
 from fairexit.report.entanglement import entanglement_figure
 from fairexit.report.figures import COLOURS, save_figure
-from fairexit.report.vocabulary import exit_name, metric_name, percent
+from fairexit.report.vocabulary import metric_name, percent
 from fairexit.stats.resampling import named_measures
 from fairexit.study.collect import POLICY, Pooled
 from fairexit.study.comparisons import FINAL, Side
