@@ -28,6 +28,7 @@ EXTRAS = {
     "dicom": ("pydicom",),
     "export": (*_TRAIN, "onnx", "onnxscript", *_RUNTIME),
     "onnx-run": _RUNTIME,
+    "hub": ("huggingface_hub",),
 }
 """Extra -> the packages that it installs, by their import names."""
 
