@@ -218,18 +218,22 @@ def predict(
         splits: any of `train`, `val` and `test`; by default val and test.
         policy_only: write only the answers under the stored policy, not the probabilities of every
             exit; images leave early, which saves work.
-        images: an image file or a folder of them, without labels, instead of splits.
+        images: image files without labels instead of splits: a folder with its subfolders, one
+            file, or a list: a text file (.txt) with one path on each line, or a table (.csv, .tsv)
+            with a column `path`. Relative paths start at the folder of the list.
         data: prepared data to use instead of the run's own.
         last: use the weights of the last epoch instead of the best one.
-        out: folder of the predictions; required with `data` and `last`. With `images`, an optional
-            CSV file.
+        out: folder of the predictions; required with `data` and `last`. With `images`, a CSV file
+            for the answers, which are then not kept in memory, however many they are; if the call
+            is interrupted, the same call resumes.
         overwrite: replace files that exist in `out`. Without `out` the run's own predictions are
             always replaced.
         batch_size: number of images at a time; affects only speed and memory.
         device: where to compute.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Returns:
-        The files that were written; with `images`, the answers, a row for each image.
+        The files that were written; with `images` and without `out`, the answers, a row for each
+        image.
     Raises:
         UserError: no finished run, or arguments that do not fit it or each other.
     """
@@ -243,14 +247,10 @@ def predict(
         if data is not None or splits or last or policy_only:
             raise UserError("'images' excludes 'data', 'splits', 'policy_only' and 'last'")
         inputs.stored_policy(opened)
-        inputs.images_at(Path(images))
         inputs.check_absent([] if file is None else [file], overwrite)
-        from fairexit.inference.answers import classify_files
-
-        # An export is opened without torch.
-        home = "exported" if opened.is_export else "classifier"
-        model = import_module(f"fairexit.inference.{home}").load_model(opened.path, device)
-        return classify_files(model, Path(images), file, batch_size=batch_size)
+        return _classify_images(
+            opened, Path(images), file, batch_size=batch_size, device=device, overwrite=overwrite
+        )
     names = list(splits or ("val", "test"))
     prepared = None if data is None else Path(data)
     if policy_only:
@@ -266,6 +266,31 @@ def predict(
     return write(
         opened, names, data=prepared, last=last, out=file, device=device, batch_size=batch_size
     )
+
+
+def _classify_images(
+    run: Run,
+    path: Path,
+    out: Path | None,
+    *,
+    batch_size: int,
+    device: str,
+    overwrite: bool,
+) -> "list[Path] | pd.DataFrame":
+    """The answers for images without labels; arguments and result as for `predict`."""
+    from fairexit.inference.image_list import list_images
+    from fairexit.inference.stream import origin, stream_answers
+
+    images = list_images(path)
+    # An export is opened without torch.
+    home = "exported" if run.is_export else "classifier"
+    model = import_module(f"fairexit.inference.{home}").load_model(run.path, device)
+    if out is None:
+        ids, files = zip(*images.files(), strict=True)
+        return model(files, batch_size).assign(id=ids)
+    source = origin(run, images, batch_size=batch_size, device=model.device)
+    stream_answers(model, images, out, source=source, batch_size=batch_size, overwrite=overwrite)
+    return [out]
 
 
 def export(

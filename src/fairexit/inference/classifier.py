@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from fairexit.data.folder import check_new, new_folder
-from fairexit.data.images import name_of
 from fairexit.errors import UserError
 from fairexit.evaluation.policy import Policy
 from fairexit.evaluation.theta import theta_name
 from fairexit.hub.card import check_license
 from fairexit.hub.folder import SHARED, check_shared, write_shared
 from fairexit.hub.transfer import check_upload, download, upload
-from fairexit.inference.answers import answer_columns, answer_table, with_problems
+from fairexit.inference.answers import AnswerForm, Answers, BatchClassifier
 from fairexit.inference.early_exit import answer_early
 from fairexit.inference.exported import ExportedClassifier
 from fairexit.inference.exported import load_model as load_exported
@@ -26,13 +24,12 @@ from fairexit.inference.inputs import stored_policy
 from fairexit.inference.predict import choose_device
 from fairexit.models import ExitNet
 from fairexit.plugins import load_plugins
-from fairexit.progress import track
 from fairexit.runs import Run, open_run
 from fairexit.training.checkpoint import load_net
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class Classifier(BatchClassifier):
     """A classifier of images, which `load_model` returns.
 
     Attributes:
@@ -60,33 +57,25 @@ class Classifier:
             f"{len(self.classes)} classes, images of {self.size} px, theta {theta})"
         )
 
-    def __call__(
-        self, images: AnyImage | Iterable[AnyImage], batch_size: int = 256
-    ) -> pd.DataFrame:
-        """Classify images, which need neither labels nor groups.
+    @property
+    def form(self) -> AnswerForm:
+        return AnswerForm(self.classes, self.net.exit_names, self.costs, self.policy.sets)
 
-        Args:
-            images: one or several: paths of files (JPEG, PNG, TIFF and so on; DICOM with the extra
-                `dicom`), Pillow images, uint8 arrays (H, W, 3) or (N, H, W, 3), or tensors
-                (3, H, W) or (N, 3, H, W). Tensors are uint8, or floating point from 0 to 1 and
-                then already of the network's size; everything else is brought to that size.
-            batch_size: images per batch; this changes only speed and memory.
-        Returns:
-            One row per image: `id` (the path, or the position of an image that is not a file),
-            `prediction`, `confidence` (what the policy compares with theta), `exit`, `cost`
-            (multiply-adds as a share of the full network's), `set` (a JSON list) and `refer` where
-            the policy has prediction sets, `p/<class>` (the probabilities at that exit) and
-            `problem`. If an image cannot be read, `problem` says why, and the columns of the answer
-            are empty.
-        Raises:
-            UserError: an item is not an image.
-        """
-        items = as_list(images)
-        batches = [items[i : i + batch_size] for i in range(0, max(len(items), 1), batch_size)]
-        tables = [self._answer(batch) for batch in track(batches, "classifying", len(batches))]
-        table = pd.concat(tables, ignore_index=True)
-        table.insert(0, "id", [name_of(image, i) for i, image in enumerate(items)])
-        return table
+    @property
+    def device(self) -> str:
+        return str(next(self.net.parameters()).device)
+
+    def as_list(self, images: AnyImage | Iterable[AnyImage]) -> list[AnyImage]:
+        return as_list(images)
+
+    def answer(self, images: Sequence[AnyImage]) -> tuple[Answers | None, list[str]]:
+        inputs = [to_network(image, self.size, self.fit) for image in images]
+        tensors = [image for image in inputs if isinstance(image, Tensor)]
+        problems = ["" if isinstance(image, Tensor) else image for image in inputs]
+        if not tensors:
+            return None, problems
+        answers = answer_early(self.net, torch.stack(tensors).to(self.device), self.policy)
+        return Answers(*answers.arrays()), problems
 
     @classmethod
     def from_pretrained(
@@ -214,25 +203,6 @@ class Classifier:
                 "the metrics and the card do not describe it; save the network as a run with "
                 "fairexit.save_run, evaluate that and load it"
             )
-
-    def _answer(self, images: Sequence[AnyImage]) -> pd.DataFrame:
-        """The answers for one batch: all columns but `id`."""
-        inputs = [to_network(image, self.size, self.fit) for image in images]
-        tensors = [image for image in inputs if isinstance(image, Tensor)]
-        problems = ["" if isinstance(image, Tensor) else image for image in inputs]
-        columns = answer_columns(self.classes, self.policy.sets)
-        if not tensors:
-            return with_problems(pd.DataFrame(), problems, columns)
-        device = next(self.net.parameters()).device
-        answers = answer_early(self.net, torch.stack(tensors).to(device), self.policy)
-        table = answer_table(
-            *answers.arrays(),
-            classes=self.classes,
-            exit_names=self.net.exit_names,
-            costs=self.costs,
-            sets=self.policy.sets,
-        )
-        return with_problems(table, problems, columns)
 
 
 def load_model(
