@@ -127,7 +127,9 @@ class Handler(BaseHTTPRequestHandler):
                 ]
             )
         elif parts[0] == "api":
-            self._json({"id": repo, "sha": SHA, "siblings": [{"rfilename": n} for n in files]})
+            siblings = [{"rfilename": name} for name in files]
+            private = self.server.private.get(repo, False)
+            self._json({"id": repo, "sha": SHA, "private": private, "siblings": siblings})
         elif "resolve" in parts:
             content = files["/".join(parts[parts.index("resolve") + 2 :])]
             self._send(200, content, ETag=f'"{_digest(content)}"', X_Repo_Commit=SHA)

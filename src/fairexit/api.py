@@ -281,6 +281,8 @@ def _classify_images(
     from fairexit.inference.image_list import list_images
     from fairexit.inference.stream import origin, stream_answers
 
+    if out is not None and out.resolve() == path.resolve():
+        raise UserError(f"{option('out')} {out} is also the list of images; choose another name")
     images = list_images(path)
     # An export is opened without torch.
     home = "exported" if run.is_export else "classifier"

@@ -184,7 +184,7 @@ def test_a_run_is_pushed_with_a_card_of_its_audit(hub, own, command, monkeypatch
     assert {"Accuracy", "Eopp1 by skin_tone"} <= {r.metric_name for r in card.data.eval_results}
     # A card that lies in the run is not made again.
     (own.path / "README.md").write_text("# By hand\n")
-    assert command("push", own.path, "user/model", "--private")[0] == 0
+    assert command("push", own.path, "user/model")[0] == 0
     assert "# By hand" in hub.files["user/model"]["README.md"].decode()
     assert len(asked) == 1
 
@@ -300,6 +300,24 @@ def test_a_model_that_was_changed_is_not_shared_with_old_metrics(hub, own, tmp_p
         model.push_to_hub("user/model")
     with pytest.raises(UserError, match=message):
         model.save_pretrained(tmp_path / "saved")
+    assert hub.requests == []
+
+
+def test_a_model_that_is_to_be_private_is_not_made_public(hub, own):
+    model = fairexit.load_model(own.path)
+    model.push_to_hub("user/model", private=False)
+    uploaded = dict(hub.files["user/model"])
+    with pytest.raises(UserError, match="user/model exists already and is public; make it private"):
+        model.push_to_hub("user/model", private=True, license="mit")
+    assert hub.files["user/model"] == uploaded
+    model.push_to_hub("user/other", private=True)
+    model.push_to_hub("user/other", private=True, license="mit")
+    assert b"license: mit" in hub.files["user/other"]["README.md"]
+
+
+def test_an_export_is_not_pushed(hub, staged):
+    with pytest.raises(UserError, match="is an export; share the run that it is of"):
+        fairexit.push(staged, "user/model")
     assert hub.requests == []
 
 

@@ -258,6 +258,22 @@ def test_a_list_that_is_none(tmp_path, name, content, message):
         list_images(tmp_path / name)
 
 
+def test_a_list_is_not_written_over(own, tmp_path, command):
+    (tmp_path / "a.csv").write_text("path,label\na.png,x\n")
+    status, _, error = command(
+        "predict",
+        own.path,
+        "--images",
+        tmp_path / "a.csv",
+        "--out",
+        tmp_path / "a.csv",
+        "--overwrite",
+    )
+    assert (status, error.count("\n")) == (2, 1)
+    assert "is also the list of images; choose another name" in error
+    assert (tmp_path / "a.csv").read_text() == "path,label\na.png,x\n"
+
+
 def test_a_folder_is_listed_as_before(tmp_path):
     odd = ["a.png", "a/b.png", "a b.png", "a-c/d.PNG", "\xe9.jpg", "ab/two\nlines.png", "A.png"]
     for name in [*odd, "a/c/d/e.tif", ".hidden.png", "notes.txt"]:

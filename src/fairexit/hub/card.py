@@ -26,6 +26,7 @@ _WRITTEN = re.compile(
     r"|License\n\nThe license of the weights is .*)\s*",
     re.MULTILINE,
 )
+_DATASET = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)?", re.ASCII)
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 
 
@@ -92,13 +93,13 @@ def _known(run: Run) -> dict[str, Any]:
     """The fields of the header that follow from the run."""
     settings = run.description["run"]["model"]
     base = _base_model(settings["backbone"]) if settings.get("pretrained") is True else None
-    results = list(_results(run))
+    data, results = run.description["data"]["name"], list(_results(run))
     exits = len(run.exit_costs)
     return {
         "library_name": "fairexit",
         "pipeline_tag": TASK,
         **({"base_model": base} if base else {}),
-        "datasets": [run.description["data"]["name"]],
+        **({"datasets": [data]} if _DATASET.fullmatch(data) else {}),
         "tags": ["fairexit", "fairness", *(["early-exit"] if exits > 1 else [])],
         **(
             {

@@ -62,13 +62,21 @@ def upload(
     Returns:
         The address of the repository.
     Raises:
-        UserError: the Hub cannot be reached or refuses.
+        UserError: the Hub cannot be reached or refuses, or the repository is to be private but
+            exists and is public.
     """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token, library_name="fairexit")
     with _errors(f"{repo_id} cannot be pushed"):
         repository = api.create_repo(repo_id, private=private, exist_ok=True)
+        is_public = private and not api.model_info(repository.repo_id).private
+    if is_public:
+        raise UserError(
+            f"{repo_id} exists already and is public; make it private on its page, or choose "
+            "another name"
+        )
+    with _errors(f"{repo_id} cannot be pushed"):
         api.upload_folder(
             repo_id=repository.repo_id, folder_path=folder, commit_message=commit_message
         )
