@@ -203,15 +203,40 @@ def test_a_damaged_record_is_named(own, photos, tmp_path, kill_after):
         fairexit.predict(own, **call, out=out)
 
 
-def test_a_full_disk_is_one_line_that_names_the_file(own, photos, command, tmp_path, monkeypatch):
+@pytest.mark.parametrize("every", [0, 1000])
+def test_a_full_disk_is_one_line_that_names_the_file(
+    own, photos, command, tmp_path, monkeypatch, every
+):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(unfinished, "SAVE_EVERY", 0)
+    monkeypatch.setattr(unfinished, "SAVE_EVERY", every)
     monkeypatch.setattr(unfinished.os, "fsync", full)
     out = tmp_path / "a.csv"
     status, _, error = command("predict", own.path, "--images", photos, "--out", out)
     assert (status, error) == (2, f"fairexit: {out}: No space left on device\n")
+    assert not out.exists()
+
+
+def test_a_record_does_not_outlive_its_content(own, photos, tmp_path, kill_after, monkeypatch):
+    out, call = tmp_path / "a.csv", {"images": photos, "batch_size": 4}
+    fairexit.predict(own, **call, out=tmp_path / "whole.csv")
+    mend = kill_after(1)
+    with pytest.raises(KilledError):
+        fairexit.predict(own, **call, out=out)
+    mend()
+    # Begun anew under another policy, and killed before anything was recorded.
+    policy = own.policy.read_bytes()
+    Policy(None).save(own.policy)
+    mend, save = kill_after(3), unfinished.Unfinished._save
+    monkeypatch.setattr(unfinished.Unfinished, "_save", lambda *_: None)
+    with pytest.raises(KilledError):
+        fairexit.predict(own, **call, out=out, overwrite=True)
+    mend()
+    monkeypatch.setattr(unfinished.Unfinished, "_save", save)
+    own.policy.write_bytes(policy)
+    fairexit.predict(own, **call, out=out)
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 @pytest.mark.parametrize(

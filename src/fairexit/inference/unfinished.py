@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 from fairexit.errors import UserError, option
 from fairexit.files import read_json, write_json
@@ -69,37 +69,47 @@ class Unfinished:
 
         What was appended is recorded every few seconds, and when the context ends, also by an
         error.
+
+        Raises:
+            OSError: the file cannot be written; the error names the file that is to be written.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.content.open("r+b" if self.bytes else "wb") as file:
-            file.truncate(self.bytes)
-            file.seek(self.bytes)
-            saved = monotonic()
+        if not self.bytes:
+            # A record of other content must not outlive it.
+            self.record.unlink(missing_ok=True)
+        try:
+            with self.content.open("r+b" if self.bytes else "wb") as file:
+                file.truncate(self.bytes)
+                file.seek(self.bytes)
+                saved = monotonic()
 
-            def save() -> None:
-                file.flush()
-                os.fsync(file.fileno())
-                done = {"source": dict(self.source), "rows": self.rows, "bytes": self.bytes}
-                write_json(self.record, done)
-
-            def append(text: str, rows: int) -> None:
-                nonlocal saved
-                data = text.encode()
-                try:
+                def append(text: str, rows: int) -> None:
+                    nonlocal saved
+                    data = text.encode()
                     file.write(data)
                     self.rows, self.bytes = self.rows + rows, self.bytes + len(data)
                     if monotonic() - saved >= SAVE_EVERY:
-                        save()
+                        self._save(file)
                         saved = monotonic()
-                except OSError as error:
-                    raise type(error)(error.errno, error.strerror, str(self.path)) from None
 
-            try:
-                yield append
-            finally:
-                # A full disk has been reported by `append` already.
-                with suppress(OSError):
-                    save()
+                try:
+                    yield append
+                except BaseException:
+                    with suppress(OSError):
+                        self._save(file)
+                    raise
+                self._save(file)
+        except OSError as error:
+            if error.errno is None or error.filename:
+                raise
+            raise type(error)(error.errno, error.strerror, str(self.path)) from None
+
+    def _save(self, file: IO[bytes]) -> None:
+        """Make what was appended safe, and record how much it is."""
+        file.flush()
+        os.fsync(file.fileno())
+        done = {"source": dict(self.source), "rows": self.rows, "bytes": self.bytes}
+        write_json(self.record, done)
 
     def finish(self) -> None:
         """Put the content in its place."""
