@@ -14,6 +14,7 @@ from fairexit.data.datasets import datasets
 from fairexit.data.prepare import PrepareOptions, prepare
 from fairexit.inference.predict import predict
 from fairexit.training.fit import train
+from fake_hub import hub  # noqa: F401
 from skips import pytest_sessionfinish as pytest_sessionfinish
 from skips import pytest_terminal_summary as pytest_terminal_summary
 

@@ -110,8 +110,10 @@ def test_answers_for_a_folder_of_images(road, tmp_path):
     answers = fairexit.predict(road["run"], images=tmp_path / "new")
     assert answers["id"].tolist() == ["0.png", "1.png", "2.png"]
     written = fairexit.predict(road["run"], images=tmp_path / "new", out=tmp_path / "a.csv")
-    pd.testing.assert_frame_equal(answers, written)
-    assert len(pd.read_csv(tmp_path / "a.csv")) == 3
+    assert written == [tmp_path / "a.csv"]
+    stored = pd.read_csv(tmp_path / "a.csv")
+    assert stored["id"].tolist() == answers["id"].tolist()
+    assert stored["prediction"].tolist() == answers["prediction"].tolist()
     model = fairexit.load_model(road["run"].path)
     one = model(tmp_path / "new" / "0.png")
     assert one["prediction"].tolist() == answers["prediction"].tolist()[:1]

@@ -60,7 +60,8 @@ def test_an_absent_extra_is_named(hide):
 
 
 @pytest.mark.parametrize(
-    "name", ["create_model", "early_exit", "list_models", "load_model", "save_run"]
+    "name",
+    ["Classifier", "create_model", "early_exit", "list_models", "load_model", "save_run"],
 )
 def test_public_names_say_what_they_need(hide, name):
     assert name in dir(fairexit)

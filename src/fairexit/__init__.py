@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from fairexit.api import predict as predict
     from fairexit.api import prepare as prepare
     from fairexit.api import prune as prune
+    from fairexit.api import push as push
     from fairexit.api import refit as refit
     from fairexit.api import rerun as rerun
     from fairexit.api import train as train
     from fairexit.errors import UserError as UserError
+    from fairexit.inference.classifier import Classifier as Classifier
     from fairexit.inference.classifier import load_model as load_model
     from fairexit.inference.early_exit import early_exit as early_exit
     from fairexit.inference.own_loop import save_run as save_run
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from fairexit.predictions.files import read_predictions as read_predictions
 
 _HOMES = {
+    "Classifier": "fairexit.inference.classifier",
     "UserError": "fairexit.errors",
     "audit": "fairexit.api",
     "choose": "fairexit.api",
@@ -42,13 +45,21 @@ _HOMES = {
     "predict": "fairexit.api",
     "prepare": "fairexit.api",
     "prune": "fairexit.api",
+    "push": "fairexit.api",
     "read_predictions": "fairexit.predictions.files",
     "refit": "fairexit.api",
     "rerun": "fairexit.api",
     "save_run": "fairexit.inference.own_loop",
     "train": "fairexit.api",
 }
-_NEED_TORCH = {"create_model", "early_exit", "list_models", "load_model", "save_run"}
+_NEED_TORCH = {
+    "Classifier",
+    "create_model",
+    "early_exit",
+    "list_models",
+    "load_model",
+    "save_run",
+}
 
 
 def __getattr__(name: str) -> Any:

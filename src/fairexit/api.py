@@ -6,12 +6,13 @@ Functions that work on tables do not import torch, and bad input is refused befo
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fairexit.errors import UserError
+from fairexit.errors import UserError, option
 from fairexit.extras import require
 from fairexit.plugins import load_plugins
 from fairexit.runs import Run, open_run
@@ -242,18 +243,22 @@ def predict(
         splits: any of `train`, `val` and `test`; by default val and test.
         policy_only: write only the answers under the stored policy, not the probabilities of every
             exit; images leave early, which saves work.
-        images: an image file or a folder of them, without labels, instead of splits.
+        images: image files without labels instead of splits: a folder with its subfolders, one
+            file, or a list: a text file (.txt) with one path on each line, or a table (.csv, .tsv)
+            with a column `path`. Relative paths start at the folder of the list.
         data: prepared data to use instead of the run's own.
         last: use the weights of the last epoch instead of the best one.
-        out: folder of the predictions; required with `data` and `last`. With `images`, an optional
-            CSV file.
+        out: folder of the predictions; required with `data` and `last`. With `images`, a CSV file
+            for the answers, which are then not kept in memory, however many they are; if the call
+            is interrupted, the same call resumes.
         overwrite: replace files that exist in `out`. Without `out` the run's own predictions are
             always replaced.
         batch_size: number of images at a time; affects only speed and memory.
         device: where to compute.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Returns:
-        The files that were written; with `images`, the answers, a row for each image.
+        The files that were written; with `images` and without `out`, the answers, a row for each
+        image.
     Raises:
         UserError: no finished run, or arguments that do not fit it or each other.
     """
@@ -267,14 +272,10 @@ def predict(
         if data is not None or splits or last or policy_only:
             raise UserError("'images' excludes 'data', 'splits', 'policy_only' and 'last'")
         inputs.stored_policy(opened)
-        inputs.images_at(Path(images))
         inputs.check_absent([] if file is None else [file], overwrite)
-        from fairexit.inference.answers import classify_files
-
-        # An export is opened without torch.
-        home = "exported" if opened.is_export else "classifier"
-        model = import_module(f"fairexit.inference.{home}").load_model(opened.path, device)
-        return classify_files(model, Path(images), file, batch_size=batch_size)
+        return _classify_images(
+            opened, Path(images), file, batch_size=batch_size, device=device, overwrite=overwrite
+        )
     names = list(splits or ("val", "test"))
     prepared = None if data is None else Path(data)
     if policy_only:
@@ -290,6 +291,33 @@ def predict(
     return write(
         opened, names, data=prepared, last=last, out=file, device=device, batch_size=batch_size
     )
+
+
+def _classify_images(
+    run: Run,
+    path: Path,
+    out: Path | None,
+    *,
+    batch_size: int,
+    device: str,
+    overwrite: bool,
+) -> "list[Path] | pd.DataFrame":
+    """The answers for images without labels; arguments and result as for `predict`."""
+    from fairexit.inference.image_list import list_images
+    from fairexit.inference.stream import origin, stream_answers
+
+    if out is not None and out.resolve() == path.resolve():
+        raise UserError(f"{option('out')} {out} is also the list of images; choose another name")
+    images = list_images(path)
+    # An export is opened without torch.
+    home = "exported" if run.is_export else "classifier"
+    model = import_module(f"fairexit.inference.{home}").load_model(run.path, device)
+    if out is None:
+        ids, files = zip(*images.files(), strict=True)
+        return model(files, batch_size).assign(id=ids)
+    source = origin(run, images, batch_size=batch_size, device=model.device)
+    stream_answers(model, images, out, source=source, batch_size=batch_size, overwrite=overwrite)
+    return [out]
 
 
 def export(
@@ -337,6 +365,66 @@ def export(
     from fairexit.exporting.folder import export as export_run
 
     return export_run(opened, folder, form=form, int8=int8, card=text, data=prepared)
+
+
+def push(
+    run: str | Path | Run,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    license: str | None = None,
+    card: str | Path | None = None,
+    commit_message: str = "Upload a model of fairexit",
+    token: str | None = None,
+    plugins: "Plugins" = (),
+) -> str:
+    """Upload a run to the Hugging Face Hub, with a model card from an audit of its test split.
+
+    Uploaded are the weights, the description, the settings, the policy, the metrics and the model
+    card; never predictions, checkpoints, images or logs.
+
+        fairexit.push("runs/me", "user/model", private=True, license="cc-by-nc-4.0")
+
+    Args:
+        run: a finished and evaluated run or its folder.
+        repo_id: the repository, `user/model`, which is made if it does not exist.
+        private: whether a new repository is private; by default as the account is set.
+        license: identifier of the license of the weights, such as `mit`; without it the card says
+            that the license is not stated.
+        card: a file with the model card; by default the run's `README.md` or, without one, a card
+            that is made from an audit of the test split.
+        commit_message: the message of the commit.
+        token: an access token; by default the stored one.
+        plugins: Python files that register methods, datasets, metrics and so on of your own.
+    Returns:
+        The address of the repository.
+    Raises:
+        UserError: no finished run with a policy, a malformed name, no token, or the Hub cannot be
+            reached or refuses.
+    """
+    require("hub", "fairexit.push")
+    load_plugins(plugins)
+    opened, file = _open(run), None if card is None else Path(card)
+    from fairexit.hub.card import check_license
+    from fairexit.hub.folder import CARD, write_shared
+    from fairexit.hub.transfer import check_upload, upload
+    from fairexit.inference.inputs import stored_policy
+
+    check_license(license)
+    if file is not None and not file.is_file():
+        raise UserError(f"{option('card')} is '{file}', which is not a file")
+    stored_policy(opened)
+    check_upload(repo_id, token)
+    text = None if file is None else file.read_text("utf-8", errors="replace")
+    if text is None and not opened.is_export and not (opened.path / CARD).is_file():
+        from fairexit.report.model_card import render_card
+
+        text = render_card(audit(opened.path))
+    with TemporaryDirectory() as folder:
+        write_shared(opened, Path(folder), name=repo_id, license=license, card=text)
+        return upload(
+            Path(folder), repo_id, private=private, commit_message=commit_message, token=token
+        )
 
 
 def evaluate(

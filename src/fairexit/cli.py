@@ -41,6 +41,7 @@ COMMANDS = {
     "predict": "Write the predictions of all exits of a run, or the answers for new images.",
     "export": "Export a run as ONNX graphs, checked against PyTorch, to run without torch.",
     "serve": "Serve a model over HTTP: a page to try it on, and answers as JSON.",
+    "push": "Upload a run to the Hugging Face Hub, with its model card.",
     "evaluate": "Measure accuracy and fairness of a run or of a table of predictions.",
     "choose": "Choose a run, and an exit or a threshold, under constraints, on validation.",
     "audit": "Test whether the gaps between groups are real, from predictions alone.",

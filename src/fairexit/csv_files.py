@@ -40,15 +40,21 @@ def unguarded(text: str) -> str:
     return text[1:] if text.startswith("'") and guarded(text[1:]) == text else text
 
 
-def csv_text(frame: "pd.DataFrame", float_format: str = "%.6g") -> str:
-    """A frame as CSV without its index; the texts of its header and cells are guarded."""
+def csv_text(frame: "pd.DataFrame", float_format: str = "%.6g", header: bool = True) -> str:
+    """A frame as CSV without its index; the texts of its header and cells are guarded.
+
+    Args:
+        frame: the frame.
+        float_format: how numbers are written.
+        header: whether the first line has the names of the columns.
+    """
 
     def cell(value: Any) -> Any:
         return guarded(value) if isinstance(value, str) else value
 
     texts = frame.select_dtypes(include=["object", "string", "category"]).columns
     safe = frame.assign(**{name: frame[name].astype(object).map(cell) for name in texts})
-    return safe.rename(columns=cell).to_csv(index=False, float_format=float_format)
+    return safe.rename(columns=cell).to_csv(index=False, header=header, float_format=float_format)
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", float_format: str = "%.6g") -> None:

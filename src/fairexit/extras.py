@@ -29,6 +29,7 @@ EXTRAS = {
     "export": (*_TRAIN, "onnx", "onnxscript", *_RUNTIME),
     "onnx-run": _RUNTIME,
     "serve": ("fastapi", "uvicorn", "python_multipart"),
+    "hub": ("huggingface_hub",),
 }
 """Extra -> the packages that it installs, by their import names."""
 

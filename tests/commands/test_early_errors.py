@@ -44,6 +44,10 @@ CASES = {
     ),
     "export: card": (["export", "run", "--out", "x", "--card", "no"], "--card is 'no', which is"),
     "export: policy": (["export", "run", "--out", "x"], "run has no stored policy"),
+    "push: option": (["push", "run", "a/b", "--licence", "mit"], "No such option: --licence"),
+    "push: run": (["push", "norun", "a/b"], "there is no folder norun"),
+    "push: policy": (["push", "run", "a/b"], "run has no stored policy"),
+    "push: license": (["push", "run", "a/b", "--license", "A B"], "--license is 'A B'; give"),
     "evaluate: option": (["evaluate", "t.csv", "--gruop", "sex"], "No such option: --gruop"),
     "evaluate: file": (["evaluate", "no.csv"], "there is no file or folder no.csv"),
     "evaluate: number": (

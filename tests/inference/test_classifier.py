@@ -33,7 +33,7 @@ def images(tiny_run, tmp_path):
     for row, name in zip(rows, names, strict=True):
         Image.fromarray(np.asarray(data.images[row])).save(tmp_path / "new" / name)
     (tmp_path / "new" / "broken.jpg").write_bytes(b"no image")
-    (tmp_path / "new" / "letter.txt").write_text("none either")
+    (tmp_path / "new" / "letter.doc").write_text("none either")
     return tmp_path / "new", names
 
 
@@ -143,7 +143,7 @@ def test_a_single_file_is_answered(command, judged, images, tmp_path):
     assert row["id"] == Path(names[0]).name
     assert pd.isna(row["problem"])
     assert fairexit.predict(judged, images=folder / names[0])["id"].tolist() == [row["id"]]
-    (row,) = fairexit.predict(judged, images=folder / "letter.txt").to_dict("records")
+    (row,) = fairexit.predict(judged, images=folder / "letter.doc").to_dict("records")
     assert "not an image of a format that is read" in row["problem"]
 
 

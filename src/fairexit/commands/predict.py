@@ -55,8 +55,10 @@ def predict(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Predict images without labels instead of splits: a file, or a folder with its "
-            "subfolders.",
+            help="Predict images without labels instead of splits: a folder with its subfolders, "
+            "a file, or a list: a text file (.txt) with a path on each line, or a table (.csv, "
+            ".tsv) with a column 'path'; relative paths start at the folder of the list. Resumes "
+            "automatically if interrupted.",
             show_default="none",
         ),
     ] = None,
@@ -83,10 +85,11 @@ def predict(
         batch_size=batch_size,
         device=device,
     )
-    for file in written if isinstance(written, list) else [out]:
+    assert isinstance(written, list)
+    for file in written:
         say(f"written: {file}")
     if data is not None and not policy_only:
-        _show_audit(run, [file for file in written if isinstance(file, Path)])
+        _show_audit(run, written)
 
 
 def _show_audit(run: Path, files: list[Path]) -> None:

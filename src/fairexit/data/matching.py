@@ -47,7 +47,7 @@ class ImageFiles:
 
 def image_files(folder: Path) -> list[Path]:
     """Every image file below a folder, in alphabetical order."""
-    return [path for path in _files(folder) if _is_image(path)]
+    return [path for path in _files(folder) if is_image(path)]
 
 
 def find_images(folder: Path, names: Iterable[str]) -> ImageFiles:
@@ -138,7 +138,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if not path.is_dir())
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Whether a file's ending or, for a DICOM file without one, its content is an image's."""
     ending = path.suffix.lower()
     if ending in IMAGE_SUFFIXES:

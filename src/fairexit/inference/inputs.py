@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairexit.data.matching import image_files
 from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.data.records import SPLITS
 from fairexit.errors import UserError, option, short
@@ -105,22 +104,6 @@ def stored_policy(run: Run) -> Policy:
             f"{run.path} has no stored policy; choose a threshold with `fairexit evaluate`"
         )
     return Policy.load(run.policy)
-
-
-def images_at(path: Path) -> list[Path]:
-    """The image files in a folder and its subfolders, or a single file as it is.
-
-    Raises:
-        UserError: there is no such file or folder, or the folder holds no image.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise UserError(f"{option('images')} is '{path}', which is neither a file nor a folder")
-    files = image_files(path)
-    if not files:
-        raise UserError(f"{option('images')} is '{path}', which holds no image")
-    return files
 
 
 def check_absent(files: Iterable[Path], overwrite: bool) -> None:

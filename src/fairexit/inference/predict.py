@@ -11,12 +11,12 @@ from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError, option, reason, short
-from fairexit.inference.answers import answer_table, prediction_table, write_answers
+from fairexit.inference.answers import AnswerForm, Answers, prediction_table
 from fairexit.inference.early_exit import answer_early
 from fairexit.inference.inputs import open_request, stored_policy
+from fairexit.inference.splits import write_split_answers, write_splits
 from fairexit.models import ExitNet
 from fairexit.predictions.data import Predictions
-from fairexit.predictions.files import write_predictions
 from fairexit.progress import track
 from fairexit.runs import Run
 from fairexit.training.checkpoint import load_net
@@ -70,13 +70,11 @@ def predict(
     """
     request = open_request(run, splits, data=data, last=last, out=out)
     net = load_net(run, last).to(choose_device(device))
-    written = []
-    for split, rows in request.rows.items():
-        file = request.folder / f"{split}.parquet"
-        predicted = predict_rows(net, request.data, rows, split, batch_size=batch_size)
-        write_predictions(predicted, file)
-        written.append(file)
-    return written
+
+    def probabilities(data: Prepared, rows: NDArray[np.int64], text: str) -> NDArray[np.float32]:
+        return _probabilities(net, data, rows, batch_size=batch_size, description=text)
+
+    return write_splits(request, probabilities, net.exit_names)
 
 
 def predict_rows(
@@ -91,17 +89,31 @@ def predict_rows(
         split: the split to which they belong.
         batch_size: images per batch; this changes only speed and memory.
     """
-    device = next(net.parameters()).device
-    batches = _batches(data, rows, device, batch_size=batch_size, description=f"predicting {split}")
-    with torch.inference_mode():
-        answers = [net.probabilities(batch.images).cpu() for batch in batches]
     return prediction_table(
         data,
         rows,
         split,
-        probabilities=torch.cat(answers).numpy(),
+        probabilities=_probabilities(
+            net, data, rows, batch_size=batch_size, description=f"predicting {split}"
+        ),
         exit_names=tuple(net.exit_names),
     )
+
+
+def _probabilities(
+    net: ExitNet,
+    data: Prepared,
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int,
+    description: str,
+) -> NDArray[np.float32]:
+    """Class probabilities of all exits for rows of the data, (N, E, C)."""
+    device = next(net.parameters()).device
+    batches = _batches(data, rows, device, batch_size=batch_size, description=description)
+    with torch.inference_mode():
+        answers = [net.probabilities(batch.images).cpu() for batch in batches]
+    return torch.cat(answers).numpy()
 
 
 def classify(
@@ -123,30 +135,15 @@ def classify(
     """
     policy = stored_policy(run)
     request = open_request(run, splits, data=data, last=last, out=out)
-    prepared, target_device = request.data, choose_device(device)
+    target_device = choose_device(device)
     net = load_net(run, last).to(target_device)
-    written = []
-    for split, rows in request.rows.items():
-        batches = _batches(
-            prepared,
-            rows,
-            target_device,
-            batch_size=batch_size,
-            description=f"classifying {split}",
-        )
-        answers = [answer_early(net, batch.images, policy).arrays() for batch in batches]
-        table = answer_table(
-            *map(np.concatenate, zip(*answers, strict=True)),
-            classes=prepared.classes,
-            exit_names=net.exit_names,
-            costs=run.exit_costs,
-            sets=policy.sets,
-        )
-        table.insert(0, "id", prepared.frame["id"].to_numpy()[rows])
-        file = request.folder / f"{split}_answers.csv"
-        write_answers(file, table)
-        written.append(file)
-    return written
+
+    def answers(data: Prepared, rows: NDArray[np.int64], text: str) -> Iterator[Answers]:
+        batches = _batches(data, rows, target_device, batch_size=batch_size, description=text)
+        return (Answers(*answer_early(net, batch.images, policy).arrays()) for batch in batches)
+
+    form = AnswerForm(request.data.classes, net.exit_names, run.exit_costs, policy.sets)
+    return write_split_answers(request, answers, form)
 
 
 def _batches(

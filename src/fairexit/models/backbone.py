@@ -87,6 +87,14 @@ class Family(ABC):
         """
         return []
 
+    def hub_id(self, name: str) -> str | None:
+        """The repository of the Hugging Face Hub that holds the weights; None if it is not known.
+
+        Args:
+            name: name of the network, with the prefix.
+        """
+        return None
+
     def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         """Convert weights from a file to the form that the network expects."""
         return state
@@ -110,6 +118,14 @@ class TorchvisionFamily(Family):
         transforms = [w.transforms() for w in weights if w.meta.get("categories")]
         transforms.insert(0, weights.DEFAULT.transforms())
         return [Normalisation(tuple(t.mean), tuple(t.std)) for t in transforms]
+
+    def hub_id(self, name: str) -> str | None:
+        import timm
+
+        # timm publishes torchvision's weights again: tv_in1k are V1, tv2_in1k are V2.
+        version = get_model_weights(name).DEFAULT.name.removeprefix("IMAGENET1K_V")
+        config = timm.get_pretrained_cfg(f"{name}.tv{version.replace('1', '')}_in1k")
+        return None if config is None else config.hf_hub_id
 
 
 backbones: Registry[Family] = Registry("backbone", "fairexit.models", Family)

@@ -133,6 +133,12 @@ class TimmFamily(Family):
             every.insert(0, default)
         return [Normalisation(tuple(c.mean), tuple(c.std)) for c in every]
 
+    def hub_id(self, name: str) -> str | None:
+        import timm
+
+        config = timm.get_pretrained_cfg(name.removeprefix(self.prefix))
+        return None if config is None or not config.has_weights else config.hf_hub_id
+
     def adapt(self, state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         # timm's own filter renames old keys and resizes position embeddings
         module = sys.modules[type(network).__module__]

@@ -1,0 +1,96 @@
+"""Answers for any number of image files: in constant memory, and resumed if interrupted. No torch.
+
+Answers are appended to a file beside the output, which takes its place at the end.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fairexit.csv_files import csv_text
+from fairexit.data.verify import sha256
+from fairexit.errors import UserError, option
+from fairexit.files import MANIFEST, folder_lock
+from fairexit.inference.answers import DIGITS, BatchClassifier
+from fairexit.inference.image_list import ImageList
+from fairexit.inference.unfinished import Unfinished
+from fairexit.progress import Bar
+from fairexit.runs import Run
+from fairexit.terminal import note
+from fairexit.version import __version__
+
+CHANGES = {
+    "fairexit": "the version of fairexit has changed",
+    "model": "the model has changed",
+    "policy": "the policy has changed",
+    "images": "other images are given",
+    "names": "the list of files has changed",
+    "batch_size": "the batch size has changed",
+    "device": "the device has changed",
+}
+"""Part of the origin of answers -> what is said if it is another one. A batch of another size or
+another device changes the last digits."""
+
+
+def origin(run: Run, images: ImageList, *, batch_size: int, device: str) -> dict[str, Any]:
+    """Everything on which answers depend, with the keys of `CHANGES`."""
+    files = [MANIFEST] if run.is_export else ["config.json", "model.safetensors"]
+    return {
+        "fairexit": __version__,
+        "model": [sha256(run.path / name) for name in files],
+        "policy": sha256(run.policy),
+        "images": str(images.path.resolve()),
+        "names": images.digest,
+        "batch_size": batch_size,
+        "device": device,
+    }
+
+
+def stream_answers(
+    model: BatchClassifier,
+    images: ImageList,
+    out: Path,
+    *,
+    source: Mapping[str, Any],
+    batch_size: int,
+    overwrite: bool,
+) -> None:
+    """Classify image files and write the answers as CSV.
+
+    If a call was interrupted, the same call resumes, and the file is the same as without the
+    interruption.
+
+    Args:
+        model: the classifier.
+        images: the files.
+        out: the CSV file, which is replaced if it exists.
+        source: what `origin` returned.
+        batch_size: images per batch.
+        overwrite: whether unfinished answers of another origin are thrown away.
+    Raises:
+        UserError: another process writes the same file, or there are unfinished answers of another
+            origin.
+    """
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; name a CSV file as {option('out')}")
+    target = Path(os.path.realpath(out))
+    with folder_lock(out):
+        unfinished = Unfinished(target, source, CHANGES)
+        done = unfinished.resume(overwrite)
+        if done:
+            note(f"resuming {out} after {done:,} of {images.count:,} images")
+        with unfinished.append() as write, Bar("classifying", images.count, done, "images") as bar:
+            if not unfinished.bytes:
+                write(csv_text(model.table([], []), DIGITS), 0)
+            for batch in _batches(images.files(done), batch_size):
+                ids, paths = zip(*batch, strict=True)
+                write(csv_text(model.table(paths, ids), DIGITS, header=False), len(batch))
+                bar.advance(steps=len(batch))
+        unfinished.finish()
+
+
+def _batches(files: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while batch := list(islice(files, size)):
+        yield batch
