@@ -332,6 +332,7 @@ class Guess(BatchClassifier):
 
 def peak(images, out, own):
     """The largest number of bytes that Python held while images were listed and answered."""
+    gc.collect()
     tracemalloc.start()
     listed = list_images(images)
     source = origin(own, listed, batch_size=256, device="cpu")
@@ -358,7 +359,8 @@ def test_memory_does_not_grow_with_the_number_of_images(kind, judged, tmp_path):
         peaks.append(peak(images, out, judged))
         with out.open() as file:
             assert sum(1 for _ in file) == n + 1
-    assert peaks[1] < 1.2 * peaks[0] + 200_000
+    # Names alone of 28,000 images more, held at once, would be 2 MB.
+    assert peaks[1] < peaks[0] + 1_000_000
 
 
 def test_a_log_shows_the_rate_and_the_time_left(monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata, t
+from scipy.special import stdtrit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -62,11 +62,11 @@ def clustered_auroc(
     others = len(positive) - number
     if not number or not others:
         return Ends(math.nan, math.nan, math.nan)
-    rank = rankdata(scores)
+    rank = _ranks(scores)
     # For each sample the share of the other kind that it is ordered rightly against.
     share = np.empty(len(scores))
-    share[positive] = (rank[positive] - rankdata(scores[positive])) / others
-    share[~positive] = 1 - (rank[~positive] - rankdata(scores[~positive])) / number
+    share[positive] = (rank[positive] - _ranks(scores[positive])) / others
+    share[~positive] = 1 - (rank[~positive] - _ranks(scores[~positive])) / number
     area = float(share[positive].mean())
     if not 0 < area < 1:
         return Ends(area, math.nan, math.nan)
@@ -77,6 +77,13 @@ def clustered_auroc(
     return Ends(area, low, high)
 
 
+def _ranks(scores: NDArray[Any]) -> Floats:
+    """Ranks from 1, (N,); equal scores share the mean of theirs."""
+    _, place, number = np.unique(scores, return_inverse=True, return_counts=True)
+    mean: Floats = number.cumsum() - (number - 1) / 2
+    return mean[place.ravel()]
+
+
 def _half_width(influence: Floats, clusters: Ints, confidence_level: float) -> float:
     """Half the width of the interval of a mean, by the influence of each sample (N,)."""
     sums = np.bincount(np.unique(clusters, return_inverse=True)[1].ravel(), influence)
@@ -84,4 +91,4 @@ def _half_width(influence: Floats, clusters: Ints, confidence_level: float) -> f
     if number < 2:
         return math.nan
     error = math.sqrt(number / (number - 1) * float((sums**2).sum())) / len(influence)
-    return float(t.ppf((1 + confidence_level) / 2, number - 1)) * error
+    return float(stdtrit(number - 1, (1 + confidence_level) / 2)) * error
