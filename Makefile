@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 demo: .venv/installed
 	$(BIN)/fairexit demo --out demo
@@ -14,6 +14,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/installed-dev
 	for name in augmentation bootstrap choose curvature data_wait early_exit exit_overhead export method_steps serve \
@@ -32,4 +35,4 @@ bench: .venv/installed-dev
 	touch $@ .venv/installed
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site

@@ -78,7 +78,6 @@ def load_command(name: str) -> TyperCommand:
 
 app = typer.Typer(
     cls=LazyCommands,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Train, measure and compare image classifiers that are fair across groups of people.",

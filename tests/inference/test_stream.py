@@ -1,5 +1,6 @@
 """Answers for many files: constant memory, the same file after an interruption, lists of files."""
 
+import gc
 import os
 import shutil
 import subprocess
