@@ -18,7 +18,7 @@ from conftest import settings
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader, balancing_weights
 from fairexit.data.prepared import Prepared
-from fairexit.errors import UserError
+from fairexit.errors import DivergedError, UserError
 from fairexit.methods import methods
 from fairexit.runs import FORMAT, Run, open_run
 from fairexit.training import checkpoint, fit, trainer
@@ -413,3 +413,11 @@ def test_a_run_says_all_options_of_its_method(tiny, tmp_path):
     run = train(settings(tiny.path, method={"name": "hsic"}, train__epochs=1), tmp_path / "r")
     assert run.config.method["name"] == "hsic"
     assert run.config.method.keys() == {"name", *methods.options("hsic")}
+
+
+def test_a_last_step_that_ruins_the_weights_is_told(tiny, tmp_path):
+    """The loss of the only step is that of the start, so only validation shows it."""
+    config = settings(tiny.path, train__epochs=1, train__batch_size=160, train__lr=1e30)
+    with pytest.raises(DivergedError, match="after epoch 1 the network answers no number"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()

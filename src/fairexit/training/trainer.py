@@ -147,6 +147,13 @@ class Trainer:
                     break
                 row = {"epoch": float(epoch + 1)} | self._train_epoch(epoch, bar)
                 row |= self.validator.after_epoch(rows, self._training_images(epoch))
+                if np.isnan(row["val_loss"]):
+                    raise DivergedError(
+                        f"after epoch {epoch + 1} the network answers no number on validation, "
+                        "though the loss of the epoch is finite: a gradient of its last steps was "
+                        f"none; lower train.lr (now {train.lr}) or set train.clip, and choose "
+                        f"another {option('out')}"
+                    )
                 rows.append(row)
                 reason = stop_reason(rows, train)
                 if is_first:
