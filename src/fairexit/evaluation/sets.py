@@ -2,14 +2,15 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairexit.errors import UserError, option, short
+from fairexit.evaluation.policy_parts import check_fields
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ class PredictionSets:
         Raises:
             UserError: a field is missing or unknown, or has another type.
         """
-        check_fields(values, cls)
+        check_fields(values, cls, "sets")
         groups = values["groups"]
         if not isinstance(groups, list | tuple) or not groups:
             raise UserError("the sets of a policy must have a list of groups")
         for group in groups:
-            check_fields(group, GroupCut)
+            check_fields(group, GroupCut, "sets")
         sets = cls(
             values["coverage"], values["attribute"], tuple(GroupCut(**group) for group in groups)
         )
@@ -83,13 +84,6 @@ class PredictionSets:
         if not all(type(value) in (int, float) for value in (sets.coverage, *cuts)):
             raise UserError("coverage and cuts of the sets of a policy must be numbers")
         return sets
-
-
-def check_fields(values: Any, kind: type) -> None:
-    """Raise a UserError unless the values of a policy's part have exactly the fields of a class."""
-    names = [field.name for field in fields(kind)]
-    if not isinstance(values, Mapping) or set(values) != set(names):
-        raise UserError(f"the sets of a policy lack a key or have others than {', '.join(names)}")
 
 
 def check_coverage(coverage: float) -> None:

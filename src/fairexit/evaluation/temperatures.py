@@ -1,11 +1,11 @@
 """The temperature of each exit, as a policy holds it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from fairexit.errors import UserError
+from fairexit.evaluation.policy_parts import check_fields
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Temperatures:
         Raises:
             UserError: a field is missing or unknown, or a value is not a number above 0.
         """
-        _check_fields(values, cls)
+        check_fields(values, cls, "temperatures")
         exits = values["exits"]
         if not isinstance(exits, list | tuple) or not exits:
             raise UserError("the temperatures of a policy must have a list of exits")
         for exit in exits:
-            _check_fields(exit, ExitTemperature)
+            check_fields(exit, ExitTemperature, "temperatures")
             numbers = [exit[f.name] for f in fields(ExitTemperature) if f.name != "exit"]
             is_number = all(type(v) in (int, float) and math.isfinite(v) for v in numbers)
             if not is_number or exit["value"] <= 0:
@@ -69,12 +69,4 @@ class Temperatures:
             values["images"],
             values["clusters"],
             tuple(ExitTemperature(**exit) for exit in exits),
-        )
-
-
-def _check_fields(values: Any, kind: type) -> None:
-    names = [field.name for field in fields(kind)]
-    if not isinstance(values, Mapping) or set(values) != set(names):
-        raise UserError(
-            f"the temperatures of a policy lack a key or have others than {', '.join(names)}"
         )
