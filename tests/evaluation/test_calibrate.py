@@ -260,3 +260,17 @@ def test_a_choice_among_runs_keeps_temperatures(tiny_run, tmp_path):
 def test_a_choice_may_have_a_policy():
     with pytest.raises(UserError, match="'policy' has a threshold of its own"):
         Choice(0.9, policy=Policy(0.5))
+    with pytest.raises(UserError, match="'policy' has a fallback of its own"):
+        Choice(None, fallback="most_confident", policy=Policy(0.5))
+    with pytest.raises(UserError, match="'policy' has a confidence measure of its own"):
+        Choice(None, confidence_measure="margin", policy=Policy(0.5))
+
+
+def test_without_validation_rows_nothing_is_calibrated(tmp_path, command):
+    file = tmp_path / "test.csv"
+    write_predictions(drawn(50, 2, split="test"), file)
+    words = ("evaluate", file, "--group", "sex", "--threshold", "0.9", "--calibrate")
+    status, _, err = command(*words)
+    assert status == 2
+    assert "temperatures are fitted on validation" in err
+    assert "leave out --calibrate" in err

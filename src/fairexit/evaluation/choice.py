@@ -59,6 +59,15 @@ class Choice:
             raise UserError(
                 f"{option('policy')} has a threshold of its own; leave out {option('threshold')}"
             )
+        if self.policy is not None and self.fallback != "final":
+            raise UserError(
+                f"{option('policy')} has a fallback of its own; leave out {option('fallback')}"
+            )
+        if self.policy is not None and self.confidence_measure != MAX_PROBABILITY:
+            raise UserError(
+                f"{option('policy')} has a confidence measure of its own; leave out "
+                f"{option('confidence_measure')}"
+            )
         check_fallback(self.fallback)
         check_confidence_measure(self.confidence_measure)
         if self.grid is not None:
@@ -143,6 +152,11 @@ def choose_policy(
             )
     validation = temperatures = None
     if choice.calibrate:
+        if run is None and "val" not in predictions.splits:
+            raise UserError(
+                "temperatures are fitted on validation, but this file has no rows of split 'val'; "
+                f"leave out {option('calibrate')}"
+            )
         validation = _validation(predictions, run, reading)
         temperatures = fit_temperatures(validation)
         validation = validation.tempered(temperatures.values)
