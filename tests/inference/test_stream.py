@@ -360,9 +360,9 @@ def test_memory_does_not_grow_with_the_number_of_images(kind, judged, tmp_path):
         else:
             (folder / "list.txt").write_text("".join(f"image-{i}.png\n" for i in range(n)))
         images = folder if kind == "folder" else folder / "list.txt"
-        out = tmp_path / f"{n}.csv"
-        peaks.append(peak(images, out, judged))
-        with out.open() as file:
+        # Python's own table of interned strings may grow by megabytes meanwhile, but not twice.
+        peaks.append(min(peak(images, tmp_path / f"{n}-{i}.csv", judged) for i in (1, 2)))
+        with (tmp_path / f"{n}-1.csv").open() as file:
             assert sum(1 for _ in file) == n + 1
     # Names alone of 28,000 images more, held at once, would be 2 MB.
     assert peaks[1] < peaks[0] + 1_000_000
