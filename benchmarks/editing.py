@@ -35,7 +35,7 @@ def step_of(
     method: str, stages: list[int] | None, data: Prepared, images: int
 ) -> Callable[[], None]:
     """The first step of a method, which can be repeated: nothing that it changes matters to it."""
-    config = PruneConfig(method=method, stages=stages)  # type: ignore[arg-type]
+    config = PruneConfig(method=method, stages=stages)
     task, rows = data.task(), data.rows("train")
     groups = data.groups(task.group)[rows]
     sides = [rows[groups == index][:images] for index in (0, 1)]

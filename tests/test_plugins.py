@@ -102,6 +102,7 @@ SOURCES = {
     "backbone": BACKBONE,
     "dataset": DATASET,
     "metric": (EXAMPLES / "own_metric.py").read_text(),
+    "edit": (EXAMPLES / "own_edit.py").read_text(),
 }
 
 
@@ -191,13 +192,17 @@ def test_the_examples_go_through_a_study_to_answers(command, tmp_path, monkeypat
     plugin = ("--plugin", "own_dataset.py")
     assert command("prepare", "noise", *plugin, "--size", 32, "--out", "data")[0] == 0
     tree = {
-        "plugins": ["own_method.py", "own_metric.py"],
+        "plugins": ["own_method.py", "own_metric.py", "own_edit.py"],
         "base": {
             "model": {"backbone": "resnet18", "exits": "all", "stem": "small"},
             "train": {"epochs": 1, "batch_size": 64, "select": "worst_tpr_gap"},
         },
         "datasets": {"noise": {"data.path": "data", "data.augment": "none"}},
-        "rows": {"ERM": {}, "GroupLoss": {"method": {"name": "group_loss", "weight": 2}}},
+        "rows": {
+            "ERM": {},
+            "GroupLoss": {"method": {"name": "group_loss", "weight": 2}},
+            "FirstOrder": {"prune": {"method": "first_order", "steps": 2}},
+        },
         "policy": {"rule": "worst_tpr_gap"},
     }
     write(Path("study.yaml"), yaml.safe_dump(tree))
@@ -206,7 +211,18 @@ def test_the_examples_go_through_a_study_to_answers(command, tmp_path, monkeypat
     with Path("study/results.csv").open() as file:
         rows = {row["row"]: row for row in csv.DictReader(file)}
     assert 0 <= float(rows["GroupLoss"]["worst_tpr_gap"]) <= 1
+    status, printed, errors = command("study", "study.yaml", "--out", "study", "--plan")
+    assert status == 0, errors
+    (line,) = [line for line in printed.splitlines() if "FirstOrder" in line]
+    assert "done" in line
     forget()
+    edited = Path("study/runs/noise-FirstOrder-seed0")
+    recorded = json.loads((edited / "config.json").read_text())["run"]
+    assert recorded["plugins"].keys() == {"own_edit.py", "own_metric.py"}
+    assert recorded["prune"]["ratio"] == 0.2
+    status, _, errors = command("predict", edited, "--plugin", "own_metric.py")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "needs the plugin own_edit.py" in errors
     run = "study/runs/noise-GroupLoss-seed0"
     assert json.loads(Path(run, "config.json").read_text())["run"]["plugins"].keys() == {
         "own_method.py",
@@ -227,6 +243,7 @@ def test_list_shows_where_an_entry_comes_from(command, files):
         "little4": "own_backbone.py",
         "noise": "own_dataset.py",
         "worst_tpr_gap": "own_metric.py",
+        "first_order": "own_edit.py",
     }.items():
         (line,) = [line for line in printed.splitlines() if f"│ {name} " in line]
         assert line.rstrip("│ ").endswith(file)

@@ -5,28 +5,66 @@ from typing import Literal, NamedTuple
 from pydantic.dataclasses import dataclass as checked
 
 from fairexit.config_train import STRICT
-from fairexit.errors import UserError, short
+from fairexit.errors import UserError, nearest, short
+from fairexit.plugins import load_installed
+from fairexit.registry import UnknownNameError
 
 
-class Defaults(NamedTuple):
-    """The settings of a method that are left out."""
+class Traits(NamedTuple):
+    """What the settings must know of a method that edits a network.
+
+    Attributes:
+        ratio: the ratio where none is given.
+        beta: beta where none is given; None for a method without one.
+        steps: number of steps where none is given.
+        step_epochs: epochs after each step where none are given; None: no further training.
+        units: what is edited one by one, weights or the channels of whole stages.
+        may_edit_all: whether the ratio may be 1.
+        refits: whether each step ends with a refit of the classifiers on one half of validation.
+    """
 
     ratio: float = 0.35
     beta: float | None = None
     steps: int = 5
     step_epochs: int | None = None
+    units: Literal["weights", "channels"] = "weights"
+    may_edit_all: bool = False
+    refits: bool = False
 
 
-DEFAULTS = {
-    "fairprune": Defaults(beta=0.33),
-    "magnitude": Defaults(),
-    "random": Defaults(),
-    "scp": Defaults(ratio=0.1, step_epochs=1),
+DEFAULTED = ("ratio", "beta", "steps", "step_epochs")
+"""The settings of which each method has a default of its own."""
+
+TRAITS = {
+    "fairprune": Traits(beta=0.33),
+    "magnitude": Traits(),
+    "random": Traits(),
+    "scp": Traits(ratio=0.1, step_epochs=1, units="channels"),
     # 9 h_u - 5 h_p of the source is in proportion to h_u - 5/9 h_p.
-    "fairquantize": Defaults(ratio=1.0, beta=5 / 9, steps=20, step_epochs=1),
-    "swift": Defaults(ratio=0.5, steps=1, step_epochs=5),
+    "fairquantize": Traits(ratio=1.0, beta=5 / 9, steps=20, step_epochs=1, may_edit_all=True),
+    "swift": Traits(ratio=0.5, steps=1, step_epochs=5, refits=True),
 }
-"""Method -> the settings where none are given."""
+"""Method -> its traits.
+
+Those of the library stand here and not with their classes, so that settings are read without torch.
+`fairexit.pruning.criteria` enters those of plugins.
+"""
+
+
+def traits_of(method: str) -> Traits:
+    """The traits of a method, which a plugin may have registered.
+
+    Raises:
+        UnknownNameError: there is no such method.
+    """
+    if method not in TRAITS:
+        load_installed()
+    if method not in TRAITS:
+        raise UnknownNameError(
+            f"prune.method is '{short(method)}', which is no pruning method; "
+            f"{nearest(method, TRAITS)}"
+        )
+    return TRAITS[method]
 
 
 @checked(frozen=True, config=STRICT)
@@ -36,7 +74,8 @@ class PruneConfig:
     Attributes:
         method: what is edited, and how: fairprune, or magnitude and random as its controls, set
             weights to zero; scp sets channels to zero; fairquantize rounds weights to powers of
-            two; swift holds weights while the others are trained, and refits the classifiers.
+            two; swift holds weights while the others are trained, and refits the classifiers; or
+            the name of a plugin's.
         ratio: share of the weights or channels that are edited at the end; several are a sweep. By
             default 0.35; for scp 0.1, for fairquantize 1, for swift 0.5.
         beta: weight of the privileged group's curvature; several are a sweep. By default 0.33 for
@@ -76,9 +115,7 @@ class PruneConfig:
         devices: processes among which the curvature's images are divided; each GPU has one process.
     """
 
-    method: Literal["fairprune", "magnitude", "random", "scp", "fairquantize", "swift"] = (
-        "fairprune"
-    )
+    method: str = "fairprune"
     ratio: float | list[float] | None = None
     beta: float | list[float] | None = None
     steps: int | None = None
@@ -103,6 +140,11 @@ class PruneConfig:
     chunk: int = 16
     device: str = "auto"
     devices: int = 1
+
+    @property
+    def traits(self) -> Traits:
+        """What the method is like."""
+        return traits_of(self.method)
 
     @property
     def ratios(self) -> list[float]:
@@ -133,9 +175,9 @@ class PruneConfig:
         return self.steps
 
     def __post_init__(self) -> None:
-        for name, value in DEFAULTS[self.method]._asdict().items():
+        for name in DEFAULTED:
             if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
+                object.__setattr__(self, name, getattr(self.traits, name))
         self._check_ranges()
         self._check_method()
         if self.sweeps and not self.stop:
@@ -165,7 +207,7 @@ class PruneConfig:
 
     def _check_number(self, name: str, value: float | None) -> None:
         """Raise a UserError for a ratio or beta that is out of range."""
-        whole = self.method == "fairquantize" and name == "ratio"
+        whole = self.traits.may_edit_all and name == "ratio"
         if value is None or (0 <= value < (1 if name == "ratio" else float("inf"))):
             return
         if whole and value == 1:
@@ -176,23 +218,30 @@ class PruneConfig:
 
     def _check_method(self) -> None:
         """Raise a UserError for a setting that the method does not have."""
-        if self.method != "scp" and self.stages is not None:
+        units = self.traits.units
+        if self.traits.beta is None and self.beta is not None:
+            raise UserError(
+                f"prune.beta is {short(self.beta)}, but method '{self.method}' has no beta; leave "
+                "it out"
+            )
+        if units == "weights" and self.stages is not None:
             raise UserError(
                 f"prune.stages is {short(self.stages)}, but method '{self.method}' edits weights; "
                 "name layers in prune.layers, or choose scp"
             )
-        if self.method == "scp" and self.layers is not None:
+        if units == "channels" and self.layers is not None:
             raise UserError(
-                "prune.layers is given, but method 'scp' edits channels of whole stages; number "
-                "them in prune.stages"
+                f"prune.layers is given, but method '{self.method}' edits channels of whole "
+                "stages; number them in prune.stages"
             )
-        if self.method != "swift" and self.finetune_data == "val":
+        if not self.traits.refits and self.finetune_data == "val":
             raise UserError(
                 f"prune.finetune_data is val, but method '{self.method}' is "
                 "chosen on all of validation; choose train"
             )
-        if self.method == "swift" and self.finetune:
+        if self.traits.refits and self.finetune:
             raise UserError(
-                f"prune.finetune is {self.finetune}, but method 'swift' refits the classifiers at "
-                "the end of each step, which further training would undo; set prune.step_epochs"
+                f"prune.finetune is {self.finetune}, but method '{self.method}' refits the "
+                "classifiers at the end of each step, which further training would undo; set "
+                "prune.step_epochs"
             )

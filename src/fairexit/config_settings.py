@@ -14,7 +14,7 @@ import yaml
 
 from fairexit.config import DataConfig, ModelConfig, RunConfig
 from fairexit.config_files import subsection
-from fairexit.config_prune import PruneConfig
+from fairexit.config_prune import TRAITS, PruneConfig
 from fairexit.config_train import TrainConfig
 from fairexit.docstrings import explanations
 from fairexit.errors import UserError, nearest, short
@@ -233,6 +233,8 @@ def allowed(setting: Setting) -> list[str]:
         return methods.names() if setting.key == "method.name" else heads.names()
     if setting.key == "train.select":
         return ["loss", *METRICS]
+    if setting.key == "prune.method":
+        return [*TRAITS]
     return [*_allowed(setting.hint)]
 
 

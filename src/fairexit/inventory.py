@@ -64,15 +64,18 @@ def _methods() -> Table:
 
 
 def _pruning() -> Table:
-    from fairexit.config_prune import DEFAULTS
+    from fairexit.config_prune import DEFAULTED
     from fairexit.pruning.criteria import criteria
 
     rows = []
-    for name, values in DEFAULTS.items():
-        shown = ", ".join(f"{k} = {v:.3g}" for k, v in values._asdict().items() if v is not None)
-        rows.append([name, _first_line(criteria[name]), shown])
-    columns = ["Name", "What it does to a trained network", "Defaults"]
-    return Table("Pruning methods (prune.method)", columns, rows, names=3)
+    for name in criteria.names():
+        traits = criteria[name].traits
+        defaults = {key: getattr(traits, key) for key in DEFAULTED}
+        shown = ", ".join(f"{k} = {v:.3g}" for k, v in defaults.items() if v is not None)
+        origin = criteria.origin(name).name
+        rows.append([name, _first_line(criteria[name]), shown, origin])
+    columns = ["Name", "What it does to a trained network", "Defaults", "Origin"]
+    return Table("Pruning methods (prune.method)", columns, rows, names=4)
 
 
 def _heads() -> Table:

@@ -11,7 +11,7 @@ from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import choose_device
 from fairexit.pruning.criteria import criteria
 from fairexit.pruning.groups import check_task
-from fairexit.pruning.prune import check_finetuning, prune
+from fairexit.pruning.prune import check_finetuning, edited_config, prune
 from fairexit.runs import Run, open_run
 from fairexit.training.fit import train
 from fairexit.training.freeze import check_freeze
@@ -110,4 +110,4 @@ def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
     # Layers and channels do not depend on the weights, so none are downloaded here.
     net = build(untrained(unpruned), task, data.size).net
     criteria[config.prune.method].find_units(net, config.prune)
-    Run(out).start(replace(unpruned, prune=config.prune), data.info["checksums"])
+    Run(out).start(edited_config(unpruned, config.prune), data.info["checksums"])

@@ -83,7 +83,7 @@ class Editing:
             units=criterion.units,
             edit=kind.edit,
             folder=self.run.checkpoints,
-            trained=bool(config.step_epochs) or kind.refits,
+            trained=bool(config.step_epochs) or kind.traits.refits,
         )
 
         def store(trace: Trace) -> None:

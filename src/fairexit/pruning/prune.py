@@ -13,7 +13,7 @@ from fairexit.errors import UserError, option, reason
 from fairexit.files import folder_lock, write_atomically
 from fairexit.inference.inputs import open_data
 from fairexit.models import ExitNet
-from fairexit.plugin_records import require
+from fairexit.plugin_records import checksums, require
 from fairexit.pruning.criteria import criteria
 from fairexit.pruning.editing import Editing
 from fairexit.pruning.groups import check_task
@@ -41,7 +41,7 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
         raise UserError(f"{run.path} is already pruned; prune the run that it was made from")
     data = open_data(run)
     task = check_task(config, data, run.description["group"])
-    full, pruned = replace(run.config, prune=config), Run(out)
+    full, pruned = edited_config(run.config, config), Run(out)
     if config.step_epochs or config.finetune:
         require(full.plugins, f"fine-tuning {run.path}")
         check_finetuning(full)
@@ -66,6 +66,17 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
         if not pruned.finished:
             _finish(run, pruned, full, data=data, net=net)
     return open_run(out)
+
+
+def edited_config(trained: RunConfig, prune: PruneConfig) -> RunConfig:
+    """The settings of an edited run, with the checksums of its plugins.
+
+    Args:
+        trained: the settings of the run that is edited.
+        prune: the settings of the editing.
+    """
+    plugins = trained.plugins | checksums([criteria[prune.method]])
+    return replace(trained, prune=prune, plugins=plugins)
 
 
 def check_finetuning(config: RunConfig) -> None:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fairexit.config_prune import DEFAULTS
 from fairexit.files import replacing, write_atomically, write_json
 from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.pruning.trace import Step
@@ -75,7 +74,7 @@ def blocks_table(record: dict[str, Any]) -> Table:
         size, number_edited = block["units"], block["edited"]
         share = f"{number_edited / size:.1%}"
         rows.append([block["name"], f"{size:,}", f"{number_edited:,}", share])
-    units = "Stage" if record["settings"]["method"] == "scp" else "Parameter"
+    units = "Stage" if blocks[0]["name"].startswith("stage ") else "Parameter"
     return Table(f"{edited} by {units.lower()}", [units, "Number", edited, "Share"], rows)
 
 
@@ -85,7 +84,7 @@ def notes(record: dict[str, Any]) -> list[str]:
     lines = [f"{record['group']}: {privileged} privileged, {unprivileged} not"]
     if record["ended"]:
         lines.append(f"the path ended: {record['ended']}")
-    if DEFAULTS[record["settings"]["method"]].beta is not None and not record["exact_hessian"]:
+    if record["settings"]["beta"] is not None and not record["exact_hessian"]:
         lines.append("smooth layers: the Gauss-Newton diagonal only approximates the Hessian's")
     if record["left_out"] and record["settings"]["method"] != "scp":
         lines.append(f"not pruned, as their layers are of other kinds: {record['left_out']}")

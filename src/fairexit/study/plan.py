@@ -155,7 +155,10 @@ def linked(grid: Sequence[Planned], rows: Mapping[str, Any]) -> list[Planned]:
     def link(run: Planned) -> Planned:
         config = run.config
         if config.prune is not None:
-            return replace(run, start=shared(run, replace(config, prune=None), "unpruned"))
+            from fairexit.pruning.prune import edited_config
+
+            start = shared(run, replace(config, prune=None), "unpruned")
+            return replace(run, config=edited_config(config, config.prune), start=start)
         if is_refitted(config):
             erm = resolve(replace(config, method={"name": "erm"}))
             return replace(run, start=shared(run, erm, "erm"))

@@ -1,16 +1,16 @@
 """The interface of a method that edits a network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fairexit.config import RunConfig
-from fairexit.config_prune import PruneConfig
+from fairexit.config_prune import TRAITS, PruneConfig, Traits
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
@@ -23,6 +23,8 @@ from fairexit.pruning.units import Units, units_of_weights
 from fairexit.registry import Registry
 from fairexit.search_space import Axis
 from fairexit.types import Batch, Task
+
+C = TypeVar("C")
 
 RATIO = Axis("prune.ratio", (0.05, 0.9), log=False)
 
@@ -53,11 +55,15 @@ class Subject:
         assert self.run.prune is not None
         return self.run.prune
 
-    def batches(self) -> Iterator[Batch]:
-        """The images of all groups, not augmented, in batches of `prune.chunk`."""
+    def batches(self, rows: Rows | None = None) -> Iterator[Batch]:
+        """Images that are not augmented, in batches of `prune.chunk`.
+
+        Args:
+            rows: rows of the data; by default those of all groups.
+        """
         loader = Loader(
             self.data,
-            np.concatenate(self.rows),
+            np.concatenate(self.rows) if rows is None else rows,
             self.task.group,
             batch_size=self.config.chunk,
             device=next(self.net.parameters()).device,
@@ -90,8 +96,8 @@ class Criterion(ABC):
     """What an edit makes of a weight."""
     edited: ClassVar[str] = "zeros"
     """What tables call the edited units."""
-    refits: ClassVar[bool] = False
-    """Whether `finish` changes the network."""
+    traits: ClassVar[Traits] = Traits()
+    """What the settings must know of the method: its defaults, and what it edits."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -159,6 +165,22 @@ class Criterion(ABC):
         return
 
 
-criteria: Registry[Criterion] = Registry(
-    "pruning method", "fairexit.pruning.criteria", Criterion, ("subject",)
-)
+class Criteria(Registry[Criterion]):
+    """The registry of these methods, which tells the settings what each is like."""
+
+    def register(self, name: str) -> Callable[[type[C]], type[C]]:
+        enter = super().register(name)
+
+        def enter_with_traits(cls: type[C]) -> type[C]:
+            enter(cls)
+            TRAITS[name] = self._entries[name].cls.traits
+            return cls
+
+        return enter_with_traits
+
+    def _remove(self, name: str) -> None:
+        super()._remove(name)
+        TRAITS.pop(name, None)
+
+
+criteria = Criteria("pruning method", "fairexit.pruning.criteria", Criterion, ("subject",))

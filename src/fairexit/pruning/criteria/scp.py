@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fairexit.config_prune import PruneConfig
+from fairexit.config_prune import TRAITS, PruneConfig, Traits
 from fairexit.errors import UserError
 from fairexit.losses.cosine_snnl import cosine_snnl
 from fairexit.models import ExitNet
@@ -24,6 +24,7 @@ class Scp(Criterion):
     share of the channels of every chosen stage is edited.
     """
 
+    traits: ClassVar[Traits] = TRAITS["scp"]
     within: ClassVar[bool] = True
 
     @classmethod

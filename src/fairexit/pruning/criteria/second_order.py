@@ -6,6 +6,7 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
+from fairexit.config_prune import TRAITS, Traits
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.plugins import portable
@@ -31,6 +32,7 @@ class FairPrune(Criterion):
     group's.
     """
 
+    traits: ClassVar[Traits] = TRAITS["fairprune"]
     search_space: ClassVar[tuple[Axis, ...]] = (RATIO, Axis("prune.beta", (0.0, 1.0), log=False))
 
     def score(self, measured: Curvatures, beta: float | None) -> dict[str, Tensor]:
@@ -96,6 +98,7 @@ class FairQuantize(FairPrune):
     the same share of every layer is rounded.
     """
 
+    traits: ClassVar[Traits] = TRAITS["fairquantize"]
     within: ClassVar[bool] = True
     edited: ClassVar[str] = "powers of two"
     edit: ClassVar[Edit] = staticmethod(to_power_of_two)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fairexit.config import RunConfig
-from fairexit.config_prune import PruneConfig
+from fairexit.config_prune import TRAITS, PruneConfig, Traits
 from fairexit.data.prepared import Prepared
 from fairexit.errors import UserError
 from fairexit.methods import HeldOut, methods
@@ -41,9 +41,9 @@ class Swift(Criterion):
     measures the step.
     """
 
+    traits: ClassVar[Traits] = TRAITS["swift"]
     edited: ClassVar[str] = "held"
     edit: ClassVar[Edit] = staticmethod(to_itself)
-    refits: ClassVar[bool] = True
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
