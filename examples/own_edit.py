@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from fairexit.config_prune import PruneConfig, Traits
 from fairexit.pruning.criteria import Criterion, criteria
+from fairexit.pruning.groups import Rows
 from fairexit.pruning.units import parameters_of
 
 Gradients = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -46,15 +47,16 @@ class FirstOrder(Criterion):
             for name, w in weights.items()
         }
 
-    def _gradient(self, rows) -> dict[str, Tensor]:
+    def _gradient(self, rows: Rows) -> dict[str, Tensor]:
         """Gradient of the mean loss over images, summed over the exits with their weights."""
         net, parameters = self.subject.net, parameters_of(self.units)
         sums = {name: torch.zeros_like(p) for name, p in parameters.items()}
         for batch in self.subject.batches(rows):
-            loss = sum(
+            losses = [
                 weight * F.cross_entropy(exit.logits, batch.labels, reduction="sum")
                 for weight, exit in zip(self.subject.exit_weights, net(batch.images), strict=True)
-            )
+            ]
+            loss = torch.stack(losses).sum()
             gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
             for name, gradient in zip(parameters, gradients, strict=True):
                 if gradient is not None:
