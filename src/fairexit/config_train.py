@@ -95,6 +95,8 @@ class TrainConfig:
             `checkpoints/epoch-<n>.safetensors`; None keeps none of them.
         device: `auto`, `cpu`, `cuda` and so on.
         devices: number of devices, with one process on each.
+        capture: whether a GPU replays the steps from CUDA graphs: `auto` if they can be captured,
+            or `none`.
     """
 
     epochs: int = 200
@@ -125,6 +127,7 @@ class TrainConfig:
     save_every: int | None = None
     device: str = "auto"
     devices: int = 1
+    capture: Literal["auto", "none"] = "auto"
 
     @property
     def images_per_step(self) -> int:
