@@ -31,6 +31,7 @@ from fairexit.training.freeze import Freeze
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import learning_rate, parameter_groups
 from fairexit.training.optimizers import build_optimizer
+from fairexit.training.precision import auto_device
 from fairexit.training.setup import slow_precision
 from fairexit.training.step import Stepper, divided
 from fairexit.training.stopping import stop_reason
@@ -157,8 +158,8 @@ class Trainer:
         train, steps = self.config.train, self.training.steps()
         done, rows, board = self.progress.epoch, self.progress.rows, None
         is_first, reason = self.fabric.is_global_zero, stop_reason(rows, train)
-        if done < train.epochs and is_first and (slow := slow_precision(self.config)):
-            note(slow)
+        if done < train.epochs and is_first:
+            self._say_machine()
         with Bar("training", train.epochs * steps, done * steps) as bar:
             for epoch in range(done, train.epochs):
                 if reason is not None:
@@ -187,6 +188,13 @@ class Trainer:
             note(f"{self.run.path}: training ended after epoch {len(rows)}: {reason}")
         if board is not None:
             board.close()
+
+    def _say_machine(self) -> None:
+        """Say which device was chosen, and that the machine has to emulate the precision."""
+        if self.config.train.device == "auto":
+            note(auto_device(self.fabric.device))
+        if slow := slow_precision(self.config):
+            note(slow)
 
     def _training_batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, each of which is one step of the optimiser."""
