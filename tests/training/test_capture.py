@@ -3,6 +3,7 @@
 import pytest
 import torch
 from lightning.fabric import Fabric
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from conftest import settings
 from fairexit.config_train import TrainConfig
@@ -177,6 +178,40 @@ def test_no_step_waits_for_the_gpu(name, size):
     assert watch.obstacle is None
 
 
+def on_a_pretended_gpu(module):
+    """Give a module parameters and buffers without storage that claim to be on a GPU."""
+    for part in module.modules():
+        for name, value in part._parameters.items():
+            if value is not None:
+                empty = torch.empty(value.shape, device="cuda")
+                part._parameters[name] = torch.nn.Parameter(empty, value.requires_grad)
+        for name, value in part._buffers.items():
+            if value is not None:
+                part._buffers[name] = torch.empty(value.shape, dtype=value.dtype, device="cuda")
+
+
+# Shares of mixup are drawn by an operation that has no form without storage.
+@pytest.mark.parametrize("name", sorted({*methods.names()} - {"mixup"}))
+def test_no_loss_leaves_the_gpu(name):
+    """Shapes and devices are those of a GPU, but nothing is computed."""
+    method = build(name)
+    with FakeTensorMode(), capture.Watch() as watch:
+        on_a_pretended_gpu(method)
+        if isinstance(method, Distilled):
+            on_a_pretended_gpu(method.teacher)
+        whole = torch.empty(6, dtype=torch.long, device="cuda")
+        losses = method(Batch(torch.empty(6, 3, 32, 32, device="cuda"), whole, whole))
+    assert losses.total.device.type == "cuda"
+    assert watch.obstacle is None
+
+
+def test_a_loss_that_leaves_the_gpu_is_noticed(monkeypatch):
+    erm = methods["erm"]
+    monkeypatch.setattr(erm, "penalty", lambda self, k, exit, batch: exit.logits.mean().cpu())
+    with pytest.raises(AssertionError, match="copies a tensor from cuda to cpu"):
+        test_no_loss_leaves_the_gpu("erm")
+
+
 WAITS = {
     "mask": lambda x: x[x > 0],
     "mask that is written": lambda x: x.index_put_((x > 0,), torch.zeros(())),
@@ -254,7 +289,12 @@ def test_a_method_or_a_layer_from_elsewhere_is_not_recorded():
         pass
 
     method.net.backbone.stages.append(Layer())
-    assert capture.obstacle(method, 1).startswith("the network has layers from outside: ")
+    assert capture.obstacle(method, 1) == f"the layer Layer is from outside: {__name__}"
+
+    class Declared(type(method), capturable=True):
+        pass
+
+    assert capture.obstacle(Declared(method.net, TASK, [1.0]), 1) is None
 
 
 def test_a_tape_repeats_what_python_alone_knew():

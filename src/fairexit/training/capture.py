@@ -79,11 +79,16 @@ def obstacle(method: Method, processes: int) -> str | None:
     kind = type(method)
     if not kind.capturable:
         return f"method {kind.__name__} does not declare itself capturable"
+    known = {*LIBRARIES, _package(method)}  # the method speaks for what comes with it
     for module in method.modules():
-        package = type(module).__module__.partition(".")[0]
-        if package not in LIBRARIES and module is not method:
-            return f"the network has layers from outside: {package}.{type(module).__name__}"
+        if _package(module) not in known:
+            return f"the layer {type(module).__name__} is from outside: {_package(module)}"
     return None
+
+
+def _package(module: nn.Module) -> str:
+    """The package of a module's class."""
+    return type(module).__module__.partition(".")[0]
 
 
 class Watch(TorchDispatchMode):
