@@ -79,11 +79,11 @@ def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
             "train each seed by itself"
         )
     folders = [out / f"seed{config.seed}" for config in configs]
-    train = with_precision(configs[0], folders).train
+    shared = with_precision(configs[0], folders).train
     runs = []
     for config, folder in zip(configs, folders, strict=True):
         try:
-            runs.append(make_run(replace(config, train=train), folder))
+            runs.append(make_run(replace(config, train=shared), folder))
         except UserError as error:
             raise error.at(str(folder)) from None
     return runs

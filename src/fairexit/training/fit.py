@@ -205,7 +205,7 @@ def finetune(
     """
     # With the weights goes their normalisation, which `auto` would take from pretrained weights.
     model = replace(settings.model, normalisation=net.config["normalisation"])
-    settings = replace(settings, model=model)
+    settings = with_precision(replace(settings, model=model), [run.path, unpruned.path])
     data = open_training(settings)
     task = data.task(settings.data.group)
     fabric = _fabric(settings)

@@ -47,9 +47,11 @@ def stored_precision(folders: Sequence[Path]) -> Precision | None:
     for folder in folders:
         if (file := folder / "started.json").is_file():
             try:
-                return build_config(read_json(file, RETRAIN)["run"]).train.precision
+                precision = build_config(read_json(file, RETRAIN)["run"]).train.precision
             except (LookupError, TypeError):
                 raise UserError(f"{file} is damaged; {RETRAIN}") from None
+            if precision != "auto":  # as a loop of one's own may have it
+                return precision
     return None
 
 
