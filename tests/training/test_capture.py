@@ -207,7 +207,9 @@ def test_no_loss_leaves_the_gpu(name):
 
 def test_a_loss_that_leaves_the_gpu_is_noticed(monkeypatch):
     erm = methods["erm"]
-    monkeypatch.setattr(erm, "penalty", lambda self, k, exit, batch: exit.logits.mean().cpu())
+    monkeypatch.setattr(
+        erm, "penalty", lambda self, k, exit, batch: exit.logits.mean().cpu().to(batch.images)
+    )
     with pytest.raises(AssertionError, match="copies a tensor from cuda to cpu"):
         test_no_loss_leaves_the_gpu("erm")
 
