@@ -153,6 +153,32 @@ def test_every_method_in_half_precision(tiny, tmp_path, name, precision):
     assert load_net(run).num_exits == 3
 
 
+@pytest.mark.parametrize("name", methods.names())
+def test_steps_from_cuda_graphs_follow_the_ordinary_loop(tiny, tmp_path, monkeypatch, capsys, name):
+    """The batches are small, so that most steps are replayed."""
+    config = settings(
+        tiny.path,
+        method={"name": name},
+        train__device="cuda",
+        train__batch_size=8,
+        train__lr=0.0005,
+    )
+    replays, replay = [], torch.cuda.CUDAGraph.replay
+    monkeypatch.setattr(
+        torch.cuda.CUDAGraph, "replay", lambda graph: (replays.append(1), replay(graph))
+    )
+    captured = train(config, tmp_path / "captured")
+    assert replays
+    assert "not captured" not in capsys.readouterr().err
+    ordinary = train(
+        replace(config, train=replace(config.train, capture="none")), tmp_path / "ordinary"
+    )
+    where = "erm/log.csv" if name == "dfr" else "log.csv"
+    logs = [pd.read_csv(run.path / where) for run in (captured, ordinary)]
+    columns = [c for c in logs[0] if c.startswith("train_")]
+    np.testing.assert_allclose(logs[0][columns], logs[1][columns], rtol=0.02, atol=1e-3)
+
+
 def test_a_killed_run_goes_on(tiny, tmp_path, monkeypatch, trained):
     original = checkpoint.save_checkpoint
 
@@ -171,7 +197,9 @@ def test_a_killed_run_goes_on(tiny, tmp_path, monkeypatch, trained):
 
         def train_epoch(self, epoch, bar):
             if not resumed:
-                resumed.append(self.optimizer.state_dict()["state"][0]["momentum_buffer"].clone())
+                resumed.append(
+                    self.stepper.optimizer.state_dict()["state"][0]["momentum_buffer"].clone()
+                )
             return step(self, epoch, bar)
 
         patch.setattr(fit.Trainer, "_train_epoch", train_epoch)

@@ -12,6 +12,7 @@ from fairexit.metrics.record import METRICS
 from fairexit.registry import UnknownNameError
 
 STRICT = ConfigDict(extra="forbid")
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 @checked(frozen=True, config=STRICT)
@@ -82,7 +83,8 @@ class TrainConfig:
             that an epoch draws.
         exit_weights: the weight of each exit's loss: `paper` (0.3, 0.45, 0.6, 0.75 after the
             stages, 0.9 for the final exit), `equal`, or a list. A plain network has weight 1.
-        precision: `32-true`, `bf16-mixed` or `16-mixed`.
+        precision: `32-true`, `bf16-mixed`, `16-mixed`, or `auto` for the faster of the first two,
+            which is measured when a run starts and recorded in it.
         average: `ema` or `swad` to validate and store an average of the weights over the steps of
             training, with new statistics of batch normalisation; `none` for the weights themselves.
         ema_decay: decay d of the moving average; in step n it is at most (1 + n) / (10 + n).
@@ -95,6 +97,8 @@ class TrainConfig:
             `checkpoints/epoch-<n>.safetensors`; None keeps none of them.
         device: `auto`, `cpu`, `cuda` and so on.
         devices: number of devices, with one process on each.
+        capture: whether a GPU replays the steps from CUDA graphs: `auto` if they can be captured,
+            or `none`.
     """
 
     epochs: int = 200
@@ -117,7 +121,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] | list[float] | dict[str, float] = "none"
     exit_weights: Literal["paper", "equal"] | list[float] = "paper"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     average: Literal["none", "ema", "swad"] = "none"
     ema_decay: float = 0.999
     early_stopping: EarlyStopping | None = None
@@ -125,6 +129,7 @@ class TrainConfig:
     save_every: int | None = None
     device: str = "auto"
     devices: int = 1
+    capture: Literal["auto", "none"] = "auto"
 
     @property
     def images_per_step(self) -> int:

@@ -13,7 +13,7 @@ from fairexit.pruning.criteria import criteria
 from fairexit.pruning.groups import check_task
 from fairexit.pruning.prune import check_finetuning, edited_config, prune
 from fairexit.runs import Run, open_run
-from fairexit.training.fit import train
+from fairexit.training.fit import train, with_precision
 from fairexit.training.freeze import check_freeze
 from fairexit.training.inputs import open_training
 from fairexit.training.refit import check_trunk
@@ -40,7 +40,7 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         return train(config, out, start=start)
     if start is not None:
         return prune(open_run(start), out, config.prune)
-    unpruned = resolve(replace(config, prune=None))
+    unpruned = with_precision(resolve(replace(config, prune=None)), [out])
     _check(config, unpruned, out)
     return prune(train(unpruned, out / "unpruned"), out, config.prune)
 
@@ -78,11 +78,12 @@ def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
             f"train.devices is {configs[0].train.devices}, but several seeds need a single device; "
             "train each seed by itself"
         )
+    folders = [out / f"seed{config.seed}" for config in configs]
+    shared = with_precision(configs[0], folders).train
     runs = []
-    for config in configs:
-        folder = out / f"seed{config.seed}"
+    for config, folder in zip(configs, folders, strict=True):
         try:
-            runs.append(make_run(config, folder))
+            runs.append(make_run(replace(config, train=shared), folder))
         except UserError as error:
             raise error.at(str(folder)) from None
     return runs

@@ -169,11 +169,11 @@ def test_an_adversary_learns_and_the_trunk_resists(name):
     start = readable(z)
     for _ in range(8):
         optimizer.zero_grad()
-        method.adversarial_loss(adversary, z, groups).backward()
+        method.adversarial_losses(adversary, z, groups).mean().backward()
         optimizer.step()
     assert readable(z) < 0.8 * start
     z.grad = None
-    method.adversarial_loss(adversary, z, groups).backward()
+    method.adversarial_losses(adversary, z, groups).mean().backward()
     assert readable(z - z.grad / z.grad.norm()) > readable(z)
 
 
@@ -186,7 +186,7 @@ def test_confusion_leaves_the_adversary_alone():
     for weight, kept in ((10.0, strong), (0.0, weak)):
         method.weight = weight
         adversary.zero_grad()
-        method.adversarial_loss(adversary, z, groups).backward()
+        method.adversarial_losses(adversary, z, groups).mean().backward()
         kept += [p.grad.clone() for p in adversary.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(strong, weak, strict=True))
 
@@ -196,8 +196,8 @@ def test_warm_up(warmup):
     method = build("advrev", weight=2.0, warmup=warmup)
     strengths = []
     for share in (0.0, 0.1, 1.0):
-        method.time = share * warmup
-        strengths.append(method.strength)
+        method.time.fill_(share * warmup)
+        strengths.append(float(method.strength))
     expected = [0, 2 * (2 / (1 + math.exp(-1)) - 1), 2] if warmup else [2, 2, 2]
     assert strengths == pytest.approx(expected, abs=1e-3)
 

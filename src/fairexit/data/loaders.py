@@ -29,12 +29,17 @@ def balancing_weights(strata: NDArray[np.int64], power: float) -> NDArray[np.flo
 POWERS = {"natural": 0.0, "sqrt": 0.5, "balanced": 1.0, "group-balanced": 1.0}
 """The `power` of `balancing_weights` for each way of sampling."""
 
+CHUNK = 1024
+"""Images that are copied to a device at a time."""
+SPARED = 0.25
+"""Share of a GPU's free memory that images may take; the step needs the rest."""
+
 
 class Loader:
     """Batches of selected rows of a prepared dataset.
 
-    Images are read from the memory map and augmented as whole batches in this process; as nothing
-    has to be decoded, there are no worker processes.
+    Images are read from the memory map, or lie on the device, and are augmented as whole batches in
+    this process; as nothing has to be decoded, there are no worker processes.
 
     Args:
         data: the dataset.
@@ -47,6 +52,7 @@ class Loader:
         rank: index of this process.
         world: number of processes; each gets its own part of the rows, without padding. For
             `evaluation` it is drawn at random: every second row may be of the same group.
+        resident: whether the images of the rows are copied to the device at once.
     """
 
     def __init__(
@@ -60,16 +66,18 @@ class Loader:
         weights: Tensor | None = None,
         rank: int = 0,
         world: int = 1,
+        resident: bool = False,
     ) -> None:
         self.rows = rows
         self.batch_size = batch_size
         self.device = device
         self._weights = None if weights is None else weights.numpy()
         self.rank, self.world = rank, world
-        self._images = data.images
+        self._images = _Resident(data.images, rows, device) if resident else data.images
         self._labels = torch.from_numpy(data.labels)
         self._groups = torch.from_numpy(data.groups(attribute))
         self._clusters = torch.from_numpy(data.clusters)
+        self._targets = torch.stack([self._labels, self._groups]).to(device)
         order = np.random.default_rng(0).permutation(len(rows))
         self._process_rows = rows[np.sort(order[rank::world])]
 
@@ -147,14 +155,49 @@ class Loader:
     def _batch(
         self, rows: NDArray[np.int64], positions: NDArray[np.int64], augment: Augment, epoch: int
     ) -> Batch:
-        # Images are stored as H x W x 3, so this view is channels-last already.
-        images = torch.from_numpy(self._images[rows]).permute(0, 3, 1, 2)
+        images, index = self._images[rows], torch.from_numpy(rows)
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(images)
         if self.device.type == "cuda":
             # A copy of this size from pageable memory would wait for the GPU's pending work.
-            images = images.pin_memory()
-        augmented = augment(images.to(self.device, non_blocking=True), positions, epoch)
-        return Batch(
-            augmented.contiguous(memory_format=torch.channels_last),
-            self._labels[rows].to(self.device, non_blocking=True),
-            self._groups[rows].to(self.device, non_blocking=True),
-        )
+            images = images if images.is_cuda else images.pin_memory()
+            index = index.pin_memory()
+        labels, groups = self._targets[:, index.to(self.device, non_blocking=True)]
+        # Images are stored as H x W x 3, so this view is channels-last already.
+        images = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        augmented = augment(images, positions, epoch)
+        return Batch(augmented.contiguous(memory_format=torch.channels_last), labels, groups)
+
+
+class _Resident:
+    """Images on a device, by their row number in the dataset.
+
+    Args:
+        images: those of the dataset, (N, H, W, 3) uint8.
+        rows: the rows that are needed.
+        device: the device.
+    """
+
+    def __init__(
+        self, images: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device
+    ) -> None:
+        self._images = torch.empty((len(rows), *images.shape[1:]), dtype=torch.uint8, device=device)
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            self._images[part] = torch.from_numpy(images[rows[part]]).to(device)
+        self._position = torch.zeros(len(images), dtype=torch.long)
+        self._position[rows] = torch.arange(len(rows))
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
+        index = self._position[rows]
+        if self._images.is_cuda:
+            index = index.pin_memory()
+        return self._images.index_select(0, index.to(self._images.device, non_blocking=True))
+
+
+def fits(data: Prepared, rows: NDArray[np.int64], device: torch.device) -> bool:
+    """Whether the images of some rows should lie on a device: on a GPU with memory to spare."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return len(rows) * data.images[0].nbytes <= SPARED * free

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fairexit.losses.kernels import gaussian, squared_distances
+from fairexit.losses.kernels import gaussian, indicators, squared_distances
 from fairexit.types import UNKNOWN
 
 SMALLEST = 4
@@ -55,14 +55,17 @@ def hsic_by_class(z: Tensor, groups: Tensor, labels: Tensor, num_classes: int) -
     Returns:
         HSIC (no unit; differentiable in z) and validity of each class.
     """
-    known = groups != UNKNOWN
-    z, groups, labels = _unit_rows(z[known].float()), groups[known], labels[known]
+    z = _unit_rows(z.float())
+    # Samples of unknown group are one more class, which is left out at the end. To select the
+    # others would wait for the GPU.
+    labels = torch.where(groups == UNKNOWN, num_classes, labels)
+    parts = num_classes + 1
     same = labels[:, None] == labels[None, :]
-    sizes = torch.bincount(labels, minlength=num_classes)
+    sizes = indicators(labels, parts).sum(0)
 
     def kernel(distances: Tensor) -> Tensor:
         within = torch.where(same, distances, 0).detach()
-        total = torch.zeros(num_classes, device=z.device).index_add_(0, labels, within.sum(1))
+        total = torch.zeros(parts, device=z.device).index_add_(0, labels, within.sum(1))
         mean = total / sizes.square().clamp_min(1)
         # If all samples are equal, the kernel is 1 at any scale.
         scale = torch.where(mean > 0, mean, 1)
@@ -70,11 +73,11 @@ def hsic_by_class(z: Tensor, groups: Tensor, labels: Tensor, num_classes: int) -
 
     # The squared distance of two one-hot attributes is 0 or 2.
     apart = (groups[:, None] != groups[None, :]).float() * 2
-    mixed = torch.zeros(num_classes, device=z.device)
+    mixed = torch.zeros(parts, device=z.device)
     mixed.index_add_(0, labels, torch.where(same, apart, 0).sum(1))
     valid = (sizes >= SMALLEST) & (mixed > 0)
-    values = _estimate(kernel(squared_distances(z, z)), kernel(apart), labels, num_classes)
-    return ClassHsic(torch.where(valid, values, 0), valid)
+    values = _estimate(kernel(squared_distances(z, z)), kernel(apart), labels, parts)
+    return ClassHsic(torch.where(valid, values, 0)[:-1], valid[:-1])
 
 
 def _unit_rows(z: Tensor) -> Tensor:
@@ -97,7 +100,7 @@ def _estimate(k_x: Tensor, k_y: Tensor, labels: Tensor, num_classes: int) -> Ten
     rows_x, rows_y = k_x.sum(1), k_y.sum(1)
     rows = torch.stack([(k_x * k_y).sum(1), rows_x, rows_y, rows_x * rows_y], dim=1)
     sums = rows.new_zeros(num_classes, 4).index_add(0, labels, rows)
-    n = torch.bincount(labels, minlength=num_classes).clamp_min(SMALLEST).to(rows.dtype)
+    n = indicators(labels, num_classes, rows.dtype).sum(0).clamp_min(SMALLEST)
     trace, total_x, total_y, cross = sums.unbind(1)
     value = trace + total_x * total_y / ((n - 1) * (n - 2)) - 2 * cross / (n - 2)
     return value / (n * (n - 3))

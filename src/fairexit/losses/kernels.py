@@ -1,6 +1,20 @@
 """Squared distances and Gaussian kernels."""
 
+import torch
 from torch import Tensor
+
+
+def indicators(labels: Tensor, number: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Columns that mark the samples of each label, without reading anything back from a GPU.
+
+    Args:
+        labels: indices, (N,); an index outside [0, number) is marked nowhere.
+        number: number of labels, K.
+        dtype: type of the result.
+    Returns:
+        1 where the sample has the column's label, else 0, (N, K).
+    """
+    return (labels[:, None] == torch.arange(number, device=labels.device)).to(dtype)
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:

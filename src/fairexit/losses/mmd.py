@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from fairexit.losses.kernels import gaussian, squared_distances
+from fairexit.losses.kernels import gaussian, indicators, squared_distances
 from fairexit.types import UNKNOWN
 
 
@@ -45,14 +44,16 @@ def mmd_by_cell(
         MMD^2 (no unit; differentiable in the features) and validity of each cell.
     """
     known = groups != UNKNOWN
-    t, s = teacher[known].float(), student[known].float()
-    labels, groups = labels[known], groups[known]
+    t, s = teacher.float(), student.float()
     across = squared_distances(t, s)
-    scale = sigma * across.detach().mean()
+    # Samples of unknown group are marked in no cell: to select the others would wait for the GPU.
+    pairs = (known[:, None] & known).to(t.dtype)
+    scale = sigma * (across.detach() * pairs).sum() / pairs.sum()
     # The mean is NaN without samples and 0 if all features are equal; the kernel is then 1.
     scale = torch.where(scale > 0, scale, 1)
-    classes = F.one_hot(labels, num_classes).to(t.dtype)
-    in_cell = F.one_hot(labels * num_groups + groups, num_classes * num_groups).to(t.dtype)
+    classes = indicators(torch.where(known, labels, UNKNOWN), num_classes, t.dtype)
+    cells = torch.where(known, labels * num_groups + groups, UNKNOWN)
+    in_cell = indicators(cells, num_classes * num_groups, t.dtype)
     in_class = classes.repeat_interleave(num_groups, dim=1)
     n_class, n_cell = in_class.sum(0).clamp_min(1), in_cell.sum(0)
     size = n_cell.clamp_min(1)

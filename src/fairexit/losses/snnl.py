@@ -57,13 +57,15 @@ def snnl(z: Tensor, labels: Tensor, temperature: float, relative: bool = True) -
         The loss, and the number of samples without a partner.
     """
     known = labels != UNKNOWN
-    z, labels = _centre(z[known]), labels[known]
-    closeness = squared_distances(z, z) / (-temperature * _temperature_unit(z.detach(), relative))
-    others = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    # Masks in place of a selection, which would wait for the GPU.
+    z = _centre(z, known)
+    unit = _temperature_unit(z.detach(), relative, known.sum())
+    closeness = squared_distances(z, z) / (-temperature * unit)
+    others = known & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
     partners = (labels[:, None] == labels[None, :]) & others
     paired = partners.any(1)
     terms = torch.where(paired, _log_ratio(closeness, others, partners), 0)
-    return Snnl(terms.sum() / paired.sum().clamp_min(1), (~paired).sum())
+    return Snnl(terms.sum() / paired.sum().clamp_min(1), (known & ~paired).sum())
 
 
 @torch.no_grad()
@@ -200,15 +202,29 @@ class _Sums:
         return (by_row + torch.where(self.known, by_column, 0)) / self.paired.sum()
 
 
-def _centre(z: Tensor) -> Tensor:
-    """Subtract the mean, in float32 or better: distances stay, their rounding errors shrink."""
+def _centre(z: Tensor, known: Tensor | None = None) -> Tensor:
+    """Subtract the mean, in float32 or better: distances stay, their rounding errors shrink.
+
+    Args:
+        z: features, (N, D).
+        known: False for rows that have no part in the mean and become 0, (N,); None for no such.
+    """
     z = z.to(torch.promote_types(z.dtype, torch.float32))
-    return z - z.mean(0)
+    if known is None:
+        return z - z.mean(0)
+    mean = torch.where(known[:, None], z, 0).sum(0) / known.sum().clamp_min(1)
+    return torch.where(known[:, None], z - mean, 0)
 
 
-def _temperature_unit(z: Tensor, relative: bool) -> Tensor:
-    """Mean squared distance of all pairs of centred features; 1 if it is 0 or not relative."""
-    mean = 2 * z.square().sum() / len(z)
+def _temperature_unit(z: Tensor, relative: bool, count: Tensor | int | None = None) -> Tensor:
+    """Mean squared distance of all pairs of centred features; 1 if it is 0 or not relative.
+
+    Args:
+        z: centred features, (N, D).
+        relative: whether it is wanted.
+        count: number of the rows that are not left out; by default N.
+    """
+    mean = 2 * z.square().sum() / (len(z) if count is None else count)
     return torch.where(mean > 0, mean, 1) if relative else torch.ones_like(mean)
 
 

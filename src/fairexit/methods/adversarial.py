@@ -66,55 +66,54 @@ class Adversarial(Method, ABC):
         self.trained_groups = trained.to(self.trained_groups.device)
 
     @property
-    def strength(self) -> float:
+    def strength(self) -> Tensor | float:
         """Current strength of the adversary's effect on the trunk."""
         if self.warmup == 0:
             return self.weight
-        return self.weight * (2 / (1 + math.exp(-10 * self.time / self.warmup)) - 1)
+        return self.weight * (2 / (1 + torch.exp(-10 * self.time / self.warmup)) - 1)
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         known = batch.groups != UNKNOWN
-        if not known.any():
-            self.left_out += 1
-            return exit.features.sum() * 0 + self._zero(k)
-        groups = torch.searchsorted(self.trained_groups, batch.groups[known])
-        loss = self.adversarial_loss(self.adversaries[k], exit.features[known], groups)
-        return loss * (len(groups) / len(known))
+        self.left_out += ~known.any()
+        groups = torch.searchsorted(self.trained_groups, batch.groups.clamp_min(0))
+        losses = self.adversarial_losses(self.adversaries[k], exit.features, groups)
+        # Masked, not selected, which would wait for the GPU. So the adversary has a gradient even
+        # if no group is known, as several processes need it.
+        return torch.where(known, losses, 0).mean()
 
     @abstractmethod
-    def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
-        """The loss that trains the adversary and the trunk at the same time.
+    def adversarial_losses(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
+        """The losses that train the adversary and the trunk at the same time.
 
         Args:
             adversary: maps features to logits of all M groups.
             z: features, (B, D).
-            groups: index of each sample's group among `trained_groups`, (B,).
+            groups: index of each sample's group among `trained_groups`, (B,); any index for a
+                sample of unknown group, whose loss is left out.
         Returns:
-            Scalar.
+            The loss of each sample, (B,).
         """
-
-    def _zero(self, k: int) -> Tensor:
-        """Zero, with a zero gradient of the adversary: every process must have a gradient."""
-        return sum((p.sum() * 0 for p in self.adversaries[k].parameters()), torch.zeros(()))
 
 
 @methods.register("advconf")
-class AdvConf(Adversarial):
+class AdvConf(Adversarial, capturable=True):
     """Confusion: the trunk makes the adversary's prediction uniform (Alvi et al. 2018)."""
 
-    def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
+    def adversarial_losses(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
         trained = self.trained_groups
-        adversary_loss = F.cross_entropy(adversary(z.detach())[:, trained], groups)
+        adversary_losses = F.cross_entropy(
+            adversary(z.detach())[:, trained], groups, reduction="none"
+        )
         frozen = {name: p.detach() for name, p in adversary.named_parameters()}
         logits = functional_call(adversary, frozen, (z,))[:, trained]
         # Cross-entropy to the uniform distribution minus its entropy: 0 at full confusion.
-        confusion = -F.log_softmax(logits, 1).mean() - math.log(logits.shape[1])
-        return adversary_loss + self.strength * confusion
+        confusion = -F.log_softmax(logits, 1).mean(1) - math.log(logits.shape[1])
+        return adversary_losses + self.strength * confusion
 
 
 class _Reverse(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, strength: float) -> Tensor:
+    def forward(ctx: Any, z: Tensor, strength: Tensor | float) -> Tensor:
         ctx.strength = strength
         return z.view_as(z)
 
@@ -123,15 +122,15 @@ class _Reverse(torch.autograd.Function):
         return -ctx.strength * gradients[0], None
 
 
-def reverse_gradient(z: Tensor, strength: float) -> Tensor:
+def reverse_gradient(z: Tensor, strength: Tensor | float) -> Tensor:
     """Return z unchanged; its gradient is multiplied by -strength (Ganin and Lempitsky 2015)."""
     return _Reverse.apply(z, strength)
 
 
 @methods.register("advrev")
-class AdvRev(Adversarial):
+class AdvRev(Adversarial, capturable=True):
     """Reversal: the trunk maximises the adversary's loss (Zhang et al. 2018)."""
 
-    def adversarial_loss(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
+    def adversarial_losses(self, adversary: nn.Module, z: Tensor, groups: Tensor) -> Tensor:
         logits = adversary(reverse_gradient(z, self.strength))
-        return F.cross_entropy(logits[:, self.trained_groups], groups)
+        return F.cross_entropy(logits[:, self.trained_groups], groups, reduction="none")

@@ -5,7 +5,7 @@ A new method is a subclass of `Method` in a file of its own, registered in `meth
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,8 +60,14 @@ class Method(nn.Module):
         task: classes and groups.
         exit_weights: alpha, one per exit.
 
+    Subclasses whose steps may be recorded once and replayed say so: `class Mine(Method,
+    capturable=True)`. Then everything that changes from step to step has to be in tensors that are
+    changed in place, as `time` is, and nothing may be read back from the GPU. A subclass does not
+    inherit it.
+
     Attributes:
-        time: progress of training, from 0 to 1; set by the training loop.
+        time: progress of training, from 0 to 1, a scalar tensor; set by the training loop.
+        exit_weights: alpha, (E,).
         label_smoothing: share of each label that is spread evenly over all classes.
         class_weights: weight of each class in the target loss, (C,), with mean one over the images
             that an epoch draws.
@@ -73,7 +79,11 @@ class Method(nn.Module):
 
     search_space: ClassVar[tuple[Axis, ...]] = ()
     """The settings that `fairexit tune` searches by default."""
+    capturable: ClassVar[bool] = False
+    """Whether steps may be recorded once and replayed."""
 
+    time: Tensor
+    exit_weights: Tensor
     class_weights: Tensor
     left_out: Tensor
     draw_weights: Tensor | None = None
@@ -82,11 +92,16 @@ class Method(nn.Module):
         super().__init__()
         self.net = net
         self.task = task
-        self.exit_weights = tuple(exit_weights)
-        self.time = 0.0
         self.label_smoothing = 0.0
+        self.register_buffer("time", torch.zeros(()), persistent=False)
+        alpha = torch.tensor([float(weight) for weight in exit_weights])
+        self.register_buffer("exit_weights", alpha, persistent=False)
         self.register_buffer("class_weights", torch.ones(net.num_classes), persistent=False)
         self.register_buffer("left_out", torch.zeros((), dtype=torch.long), persistent=False)
+
+    def __init_subclass__(cls, *, capturable: bool = False, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.capturable = capturable
 
     def forward(self, batch: Batch, measure: bool = False) -> Losses:
         """Loss of a batch, with gradient.
@@ -104,8 +119,8 @@ class Method(nn.Module):
                 targets.append(self.target_loss(k, exit, batch))
                 penalty = self.penalty(k, exit, batch)
                 penalties.append(targets[-1].new_zeros(()) if penalty is None else penalty)
-            weights = targets[0].new_tensor(self.exit_weights)
             each_target, each_penalty = torch.stack(targets), torch.stack(penalties)
+            weights = self.exit_weights
             target, penalty = (weights * each_target).sum(), (weights * each_penalty).sum()
         # Measured here because Fabric does not let its callers differentiate a module's output.
         ratio = self._ratio(target, penalty) if measure and penalty.requires_grad else None

@@ -26,7 +26,7 @@ TOLERANCE = 1e-6
 
 
 @methods.register("dfr")
-class Dfr(Refitted):
+class Dfr(Refitted, capturable=True):
     """Refits the last layers on group-balanced held-out data (Kirichenko et al. 2023).
 
     The network is trained by ERM. Then the trunk and the heads are frozen, and each exit's last

@@ -14,7 +14,7 @@ from fairexit.types import UNKNOWN, Batch, Exit, Task
 
 
 @methods.register("domainindep")
-class DomainIndep(Method):
+class DomainIndep(Method, capturable=True):
     """Each sample trains its own group's head only; the prediction is the mean of the heads.
 
     That mean is folded into the network, so prediction needs neither the attribute nor this method.

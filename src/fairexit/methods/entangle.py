@@ -13,7 +13,7 @@ from fairexit.types import Batch, Exit, Task
 
 
 @methods.register("snnl")
-class Entangle(Method):
+class Entangle(Method, capturable=True):
     """Maximises the soft nearest neighbour loss of the attribute (Frosst et al. 2019).
 
     The loss is a statistic of the batch: a sample's neighbours are those of the same batch. A

@@ -5,7 +5,7 @@ from fairexit.search_space import Axis
 
 
 @methods.register("erm")
-class ERM(Method):
+class ERM(Method, capturable=True):
     """Plain training: cross-entropy at every exit, without a fairness term.
 
     It has no options, so that a search tries the weight decay.

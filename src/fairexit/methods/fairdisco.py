@@ -15,7 +15,7 @@ from fairexit.types import Batch, Exit, Task
 
 
 @methods.register("fairdisco")
-class FairDisCo(AdvConf):
+class FairDisCo(AdvConf, capturable=True):
     """Confuses a classifier of the attribute, and contrasts the classes (Du et al. 2022).
 
     Each exit has a classifier of the attribute, trained on detached features, whose prediction the

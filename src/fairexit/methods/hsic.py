@@ -13,7 +13,7 @@ from fairexit.types import Batch, Exit, Task
 
 
 @methods.register("hsic")
-class Hsic(Method):
+class Hsic(Method, capturable=True):
     """Penalises the HSIC between each exit's features and the attribute, summed over classes.
 
     HSIC is a statistic of the batch. A class adds no term where the batch has fewer than four

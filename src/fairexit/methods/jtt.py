@@ -13,7 +13,7 @@ from fairexit.types import Task
 
 
 @methods.register("jtt")
-class Jtt(Upweighted):
+class Jtt(Upweighted, capturable=True):
     """Trains twice: the second time it draws more often what the first got wrong (Liu et al. 2021).
 
     The first, the identification network, is trained by ERM for a few epochs at a constant learning

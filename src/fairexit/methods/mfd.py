@@ -16,7 +16,7 @@ from fairexit.types import Batch, Exit, Task
 
 
 @methods.register("mfd")
-class Mfd(Distilled):
+class Mfd(Distilled, capturable=True):
     """Penalises half the MMD^2 of teacher and student features, summed over classes and groups.
 
     MMD^2 is a statistic of the batch: the estimator is biased upwards by about 1 / n for a cell of

@@ -25,11 +25,13 @@ def draw_partners(labels: Tensor, groups: Tensor) -> Tensor:
     known = groups != UNKNOWN
     fits = (labels[:, None] == labels) & (groups[:, None] != groups) & known[:, None] & known
     unmatched = torch.diag(~fits.any(1))
-    return torch.multinomial((fits | unmatched).float(), 1)[:, 0]
+    weights = (fits | unmatched).float()
+    # As torch.multinomial draws one of each row, but without its check, which waits for the GPU.
+    return (weights / torch.empty_like(weights).exponential_()).argmax(1)
 
 
 @methods.register("mixup")
-class Mixup(Method):
+class Mixup(Method, capturable=True):
     """Trains on mixtures of two images of one class and different groups (Yao et al. 2022).
 
     Image i becomes lambda x_i + (1 - lambda) x_j, with lambda from Beta(alpha, alpha) and j drawn
@@ -63,7 +65,9 @@ class Mixup(Method):
         partners = draw_partners(batch.labels, batch.groups)
         positions = torch.arange(len(partners), device=partners.device)
         self.left_out += (partners == positions).sum()
-        # Drawn on the CPU, so that all devices draw the same.
-        shares = torch.distributions.Beta(self.alpha, self.alpha).sample((len(partners), 1, 1, 1))
-        shares = shares.to(batch.images)
+        # Only CPUs and CUDA can draw these.
+        device = batch.images.device if batch.images.is_cuda else "cpu"
+        alpha = torch.full((), self.alpha, device=device)
+        beta = torch.distributions.Beta(alpha, alpha, validate_args=False)
+        shares = beta.sample((len(partners), 1, 1, 1)).to(batch.images)
         return torch.lerp(batch.images[partners], batch.images, shares)

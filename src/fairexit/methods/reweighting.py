@@ -37,7 +37,7 @@ def cell_shares(labels: Tensor, groups: Tensor, draws: Tensor | None, task: Task
 
 
 @methods.register("reweight")
-class Reweight(Method):
+class Reweight(Method, capturable=True):
     """Cross-entropy weighted so that every cell of class and group has the same total weight.
 
     The totals are over the samples that an epoch draws. The weights are fixed, with mean one, and
@@ -78,7 +78,7 @@ class Reweight(Method):
 
 
 @methods.register("groupdro")
-class GroupDro(Method):
+class GroupDro(Method, capturable=True):
     """Minimises the loss of the worst cells of class and group (Sagawa et al. 2020).
 
     Loss = sum over cells of q times the cell's mean loss, with weights q of its own at each exit.
@@ -124,22 +124,25 @@ class GroupDro(Method):
         cells = cells_of(batch.labels, batch.groups, self.task.num_groups)
         known = cells != UNKNOWN
         self.left_out += (~known).sum()
-        cells, losses = cells[known], losses[known]
+        cells = cells.clamp_min(0)
         if self.training:
-            self._update(k, cells, losses.detach())
-        return (self.q[k][cells] / self.shares[cells] * losses).sum() / len(batch.labels)
+            self._update(k, cells, known, losses.detach())
+        # Masked, not selected, which would wait for the GPU.
+        weights = torch.where(known, self.q[k][cells] / self.shares[cells], 0)
+        return (weights * losses).mean()
 
-    def _update(self, k: int, cells: Tensor, losses: Tensor) -> None:
+    def _update(self, k: int, cells: Tensor, known: Tensor, losses: Tensor) -> None:
         """Update the weights at exit k of the cells that occur in the batch of all processes.
 
         Args:
             k: index of the exit.
-            cells: cell of each sample of known group, (B,).
-            losses: loss of each of them, (B,).
+            cells: cell of each sample, (B,); any cell for one of unknown group.
+            known: whether a sample's group is known, (B,); the others are left out.
+            losses: loss of each sample, (B,).
         """
         q = self.q[k]
         sums = q.new_zeros(2, len(q))
-        sums.index_add_(1, cells, torch.stack([losses, torch.ones_like(losses)]))
+        sums.index_add_(1, cells, torch.stack([losses * known, known.to(losses.dtype)]))
         if distributed.is_initialized():
             distributed.all_reduce(sums)
         total, count = sums

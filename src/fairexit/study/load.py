@@ -22,7 +22,13 @@ from fairexit.study.folder import dataset_info
 from fairexit.study.plan import Planned, Preparation, Study, linked, sorter
 from fairexit.study.rows import merge, read_rows
 from fairexit.study.searches import Search, TuneSettings
-from fairexit.study.sections import check_keys, check_name, distinct_integers, mapping
+from fairexit.study.sections import (
+    check_keys,
+    check_name,
+    check_precision,
+    distinct_integers,
+    mapping,
+)
 from fairexit.study.tuned import FOLDER, tuned_rows
 
 KEYS = (
@@ -163,6 +169,7 @@ def _planned(
     try:
         config = build_config(tree)
         _check_method(config)
+        check_precision(config)
         config = resolve(config)
     except UserError as error:
         raise error.at(f"run {name}") from None

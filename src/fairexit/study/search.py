@@ -25,6 +25,7 @@ from fairexit.runs import Run
 from fairexit.search_space import Axis
 from fairexit.study.plan import is_refitted
 from fairexit.study.rows import merge
+from fairexit.study.sections import check_precision
 from fairexit.study.trials import DIVERGED, Trial, best_trial, criteria
 from fairexit.study.wording import run_setting
 from fairexit.terminal import note
@@ -76,6 +77,7 @@ def search(
     best_trial([Trial(0, {}, dict.fromkeys(metrics, 0.0))], rule, tolerance)  # checks tolerance
     spaces = _spaces(tree, axes)
     config = build_config(tree)
+    check_precision(config)
     _check_criteria(config, rule)
     stamp = search_stamp(config, axes, seed)
     _check_folder(out / "search.json", json.loads(json.dumps(stamp)))

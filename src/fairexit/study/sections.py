@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fairexit.config import RunConfig
 from fairexit.errors import UserError, nearest, short
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
@@ -27,6 +28,15 @@ def check_name(kind: str, name: str) -> None:
         raise UserError(
             f"{kind} '{short(name)}': a name must begin with a letter or digit and have only "
             "letters, digits and . _ + = -"
+        )
+
+
+def check_precision(config: RunConfig) -> None:
+    """Raise a UserError if each run would measure its own precision."""
+    if config.train.precision == "auto":
+        raise UserError(
+            "train.precision is auto, which each run would measure anew, but runs that are "
+            "compared must compute alike; set it to 32-true or bf16-mixed"
         )
 
 

@@ -1,6 +1,6 @@
 """Train a run, refit one, or fine-tune a pruned one: check, set up, and call the loop."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairexit.config import RunConfig
 from fairexit.data.loaders import Loader
-from fairexit.data.prepared import Prepared
+from fairexit.data.prepared import Prepared, open_prepared
 from fairexit.errors import UserError, short
 from fairexit.files import folder_lock
 from fairexit.methods import Distilled, Refitted, Upweighted, methods
@@ -29,6 +29,7 @@ from fairexit.training.identify import (
     write_errors,
 )
 from fairexit.training.inputs import open_training
+from fairexit.training.precision import measured_precision, stored_precision
 from fairexit.training.refit import refit
 from fairexit.training.setup import build, resolve, teach, untrained
 from fairexit.training.start import other_division
@@ -61,7 +62,7 @@ def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         )
     check_freeze(config)
     data = open_training(config)
-    config = resolve(config)
+    config = with_precision(resolve(config), [out])
     task = data.task(config.data.group)
     kind = methods[config.method["name"]]
     if issubclass(kind, Refitted | Upweighted) and config.train.devices > 1 and start is None:
@@ -150,6 +151,34 @@ def _set_errors(
     method.set_errors(torch.from_numpy(wrong))
 
 
+def with_precision(config: RunConfig, folders: Sequence[Path]) -> RunConfig:
+    """The settings with a precision in place of `auto`.
+
+    It is that of a run that was started in one of the folders, so that a run that is resumed
+    computes as before; without such a run it is measured.
+
+    Args:
+        config: the settings.
+        folders: folders of runs that share the precision.
+    Raises:
+        UserError: the settings have several devices, or as for `open_prepared`.
+    """
+    if config.train.precision != "auto":
+        return config
+    if config.train.devices > 1:
+        raise UserError(
+            f"train.precision is auto, which is measured on one device, but train.devices is "
+            f"{config.train.devices}; set train.precision to 32-true or bf16-mixed"
+        )
+    precision = stored_precision(folders)
+    if precision is None:
+        data = open_prepared(config.data.path)
+        full = replace(config, train=replace(config.train, precision="32-true"))
+        task, device = data.task(config.data.group), _fabric(full).device
+        precision = measured_precision(full, task, data.size, device)
+    return replace(config, train=replace(config.train, precision=precision))
+
+
 def finetune(
     run: Run,
     settings: RunConfig,
@@ -176,7 +205,7 @@ def finetune(
     """
     # With the weights goes their normalisation, which `auto` would take from pretrained weights.
     model = replace(settings.model, normalisation=net.config["normalisation"])
-    settings = replace(settings, model=model)
+    settings = with_precision(replace(settings, model=model), [run.path, unpruned.path])
     data = open_training(settings)
     task = data.task(settings.data.group)
     fabric = _fabric(settings)
@@ -207,10 +236,10 @@ def _fabric(config: RunConfig) -> Fabric:
             f"train.batch_size is {settings.batch_size}; it must be a multiple of train.devices, "
             f"{settings.devices}"
         )
+    precision = settings.precision
+    assert precision != "auto", "it is measured before"
     try:
-        fabric = Fabric(
-            accelerator=settings.device, devices=settings.devices, precision=settings.precision
-        )
+        fabric = Fabric(accelerator=settings.device, devices=settings.devices, precision=precision)
         fabric.launch()
     except Exception as error:
         raise UserError(

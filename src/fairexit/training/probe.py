@@ -33,7 +33,7 @@ def probe_accuracy(
     Features are standardised and all groups have the same weight, so that chance is 1 / M.
 
     Args:
-        z: features, (N, D).
+        z: features, (N, D); a GPU computes the probe where they are.
         groups: group indices, (N,), in [0, M); samples with UNKNOWN are left out.
         fit: True for the samples on which the classifier is fitted, (N,), see `fitting_half`; it is
             tested on the others.
@@ -42,9 +42,11 @@ def probe_accuracy(
     Returns:
         Balanced accuracy in [0, 1]; NaN if fewer than two groups occur on both sides.
     """
+    # Not every device has float64.
+    device = z.device if z.is_cuda else torch.device("cpu")
+    z, groups, fit = z.to(device), groups.to(device), fit.to(device)
     known = groups != UNKNOWN
-    z, groups = z[known].double(), groups[known]
-    fit = fit[known]
+    z, groups, fit = z[known].double(), groups[known], fit[known]
     test = ~fit
     fitted = torch.bincount(groups[fit], minlength=num_groups)
     tested = torch.bincount(groups[test], minlength=num_groups)
@@ -58,11 +60,13 @@ def probe_accuracy(
     y = F.one_hot(groups[fit], num_groups).double() * weights * scale
     penalty = ridge * len(x)
     if x.shape[1] <= len(x):
-        eye = torch.eye(x.shape[1], dtype=x.dtype)
+        eye = torch.eye(x.shape[1], dtype=x.dtype, device=device)
         solution = torch.linalg.solve(x.T @ x + penalty * eye, x.T @ y)
     else:
-        eye = torch.eye(len(x), dtype=x.dtype)
+        eye = torch.eye(len(x), dtype=x.dtype, device=device)
         solution = x.T @ torch.linalg.solve(x @ x.T + penalty * eye, y)
     correct = (z[test] @ solution).argmax(1) == groups[test]
-    hits = torch.zeros(num_groups, dtype=z.dtype).index_add_(0, groups[test], correct.double())
+    hits = torch.zeros(num_groups, dtype=z.dtype, device=device).index_add_(
+        0, groups[test], correct.double()
+    )
     return float((hits[tested > 0] / tested[tested > 0]).mean())

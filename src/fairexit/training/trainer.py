@@ -1,5 +1,6 @@
 """The training loop of one run: epochs, validation, checkpoints and the files at the end."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -13,7 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fairexit.config import RunConfig
 from fairexit.data.augment import Augment
-from fairexit.data.loaders import Loader
+from fairexit.data.feed import Feed
+from fairexit.data.loaders import Loader, fits
 from fairexit.data.prepared import Prepared
 from fairexit.errors import DivergedError, UserError, option
 from fairexit.files import write_atomically
@@ -22,12 +24,14 @@ from fairexit.progress import Bar
 from fairexit.runs import Run
 from fairexit.terminal import note
 from fairexit.training.average import create_average
+from fairexit.training.capture import Recorder, obstacle, recorder_for
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
 from fairexit.training.criteria import undefined
 from fairexit.training.freeze import Freeze
 from fairexit.training.log import csv_text, main_numbers, summary
 from fairexit.training.optim import learning_rate, parameter_groups
 from fairexit.training.optimizers import build_optimizer
+from fairexit.training.precision import auto_device
 from fairexit.training.setup import slow_precision
 from fairexit.training.step import Stepper, divided
 from fairexit.training.stopping import stop_reason
@@ -37,6 +41,8 @@ from fairexit.types import Batch, Task
 
 REFRESHING_IMAGES = 4096
 """Training images from which the statistics of batch normalisation of an average are computed."""
+SHOW_EVERY = 1.0
+"""Seconds between two losses that the progress bar shows."""
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
@@ -117,7 +123,19 @@ class Trainer:
             clip=train.clip,
             average=average,
             held=still,
+            recorder=self._recorder(),
         )
+
+    def _recorder(self) -> Recorder | None:
+        """What records the steps; None if they are computed as usual, which is said."""
+        recorder = recorder_for(self.fabric.device)
+        if recorder is None or self.config.train.capture == "none":
+            return None
+        if (why := obstacle(self.method, self.fabric.world_size)) is None:
+            return recorder
+        if self.fabric.is_global_zero:
+            note(f"note: the steps are not captured in CUDA graphs: {why}")
+        return None
 
     def _loader(
         self, rows: NDArray[np.int64], batch_size: int, weights: Tensor | None = None
@@ -132,6 +150,7 @@ class Trainer:
             weights=weights,
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
+            resident=fits(self.data, rows, self.fabric.device),
         )
 
     def fit(self) -> None:
@@ -139,8 +158,8 @@ class Trainer:
         train, steps = self.config.train, self.training.steps()
         done, rows, board = self.progress.epoch, self.progress.rows, None
         is_first, reason = self.fabric.is_global_zero, stop_reason(rows, train)
-        if done < train.epochs and is_first and (slow := slow_precision(self.config)):
-            note(slow)
+        if done < train.epochs and is_first:
+            self._say_machine()
         with Bar("training", train.epochs * steps, done * steps) as bar:
             for epoch in range(done, train.epochs):
                 if reason is not None:
@@ -170,6 +189,13 @@ class Trainer:
         if board is not None:
             board.close()
 
+    def _say_machine(self) -> None:
+        """Say which device was chosen, and that the machine has to emulate the precision."""
+        if self.config.train.device == "auto":
+            note(auto_device(self.fabric.device))
+        if slow := slow_precision(self.config):
+            note(slow)
+
     def _training_batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, each of which is one step of the optimiser."""
         data = self.config.data
@@ -198,20 +224,24 @@ class Trainer:
         seed_epoch(self.config.seed, epoch + 1)
         self.stepper.module.train()
         self.freeze.begin(epoch)
+        if epoch == self.freeze.until:
+            self.stepper.forget()
         self.method.left_out.zero_()
         sums = torch.zeros(1 + 2 * self.method.net.num_exits, device=self.fabric.device)
-        ratios, waited, began = [], 0.0, time.perf_counter()
-        for step, (batch, seconds) in enumerate(_timed(self._training_batches(epoch))):
-            waited += seconds
-            self.method.time = (epoch + step / steps) / train.epochs
+        ratios, shown, began = [], -math.inf, time.perf_counter()
+        feed = Feed(self._training_batches(epoch), self.fabric.device)
+        for step, batch in enumerate(feed):
+            self.method.time.fill_((epoch + step / steps) / train.epochs)
             rate = learning_rate(train, epoch, step, steps)
             is_measured = step in (steps // 2, steps - 1)
             values, ratio = self.stepper.take(batch, rate, measure=is_measured)
             if ratio is not None:
                 ratios.append(ratio)
             sums += values
+            now = time.perf_counter()
             # Reading the loss waits for the GPU.
-            is_shown = bar.is_terminal and step % 10 == 0
+            is_shown = bar.is_terminal and now - shown >= SHOW_EVERY
+            shown = now if is_shown else shown
             bar.advance(self._text(epoch, sums, step) if is_shown else None)
         means = (sums / steps).tolist()
         if not np.isfinite(means[0]):
@@ -226,7 +256,7 @@ class Trainer:
         row |= {f"train_penalty{n}": v for n, v in zip(names, penalties, strict=True)}
         row["penalty_ratio"] = float(np.mean(ratios)) if ratios else float("nan")
         row["terms_left_out"] = float(self.method.left_out)
-        return row | {"seconds": time.perf_counter() - began, "data_seconds": waited}
+        return row | {"seconds": time.perf_counter() - began, "data_seconds": feed.waited}
 
     def _text(self, epoch: int, sums: Tensor, step: int) -> str:
         """The description of the progress bar: mean loss so far, and the last validation."""
@@ -286,13 +316,3 @@ class Trainer:
                 stopped=stop_reason(self.progress.rows, self.config.train),
             )
         self.fabric.barrier()
-
-
-def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
-    """Pairs of a batch and the seconds spent waiting for it."""
-    while True:
-        began = time.perf_counter()
-        batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch, time.perf_counter() - began

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import cast
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
@@ -119,29 +118,27 @@ def validate(
     method.eval()
     method.fold()
     net, task = method.net, method.task
-    shape = (net.num_exits, task.num_groups, task.num_classes, task.num_classes)
-    counts = np.zeros(shape, np.int64)  # not every device has float64
-    loss = torch.zeros(2)
+    probabilities, targets = [], []
     features: list[list[Tensor]] = [[] for _ in net.exit_names]
-    seen_groups = []
+    # Nothing is read back before the last batch: that would wait for a GPU each time.
     for batch in batches:
         with autocast():
             exits = net(batch.images)
-        probabilities = torch.stack([e.logits.float().softmax(-1) for e in exits], dim=1).cpu()
+        probabilities.append(torch.stack([e.logits.float().softmax(-1) for e in exits], dim=1))
         for parts, exit in zip(features, exits, strict=True):
-            parts.append(exit.features.float().cpu())
-        labels, groups = batch.labels.cpu(), batch.groups.cpu()
-        seen_groups.append(groups)
-        final = probabilities[:, -1].clamp_min(1e-12).log()
-        loss += torch.stack([F.nll_loss(final, labels, reduction="sum"), torch.tensor(len(final))])
-        predicted = probabilities.argmax(-1).T.numpy()
-        counts += count(
-            labels.numpy(),
-            predicted,
-            groups.numpy(),
-            num_classes=task.num_classes,
-            num_groups=task.num_groups,
-        )
+            parts.append(exit.features.float())
+        targets.append(torch.stack([batch.labels, batch.groups]))
+    answers = torch.cat(probabilities).cpu()
+    labels, groups = torch.cat(targets, dim=1).cpu()
+    final = answers[:, -1].clamp_min(1e-12).log()
+    loss = torch.stack([F.nll_loss(final, labels, reduction="sum"), torch.tensor(len(final))])
+    counts = count(
+        labels.numpy(),
+        answers.argmax(-1).T.numpy(),
+        groups.numpy(),
+        num_classes=task.num_classes,
+        num_groups=task.num_groups,
+    )
     counts = add_up(torch.from_numpy(counts)).numpy()
     values = compute(counts)
     total = add_up(loss)
@@ -151,7 +148,6 @@ def validate(
     for name in main_metrics():
         for k, exit_name in enumerate(net.exit_names[:-1]):
             row[f"val_{name}{exit_name}"] = float(values[name][k])
-    groups = torch.cat(seen_groups)
     for parts, exit_name in zip(features, net.exit_names, strict=True):
         row[f"val_probe{exit_name}"] = probe_accuracy(
             torch.cat(parts), groups, fit, num_groups=task.num_groups
