@@ -5,7 +5,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from fairexit.config import RunConfig
+from fairexit.config import DataConfig, RunConfig
 from fairexit.config_files import build_config
 from fairexit.errors import UserError, option, short
 from fairexit.files import MANIFEST, read_json, write_atomically, write_json
@@ -234,11 +234,14 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         )
     if not isinstance(old.get("run"), dict) or "data" not in old:
         raise UserError(f"{path} is damaged; choose another {option('out')}")
+    # A setting that an earlier version did not have counts as its default.
+    defaults = _flat(RunConfig(data=DataConfig(path=Path())).to_dict())
     before, after = _flat(old["run"]), _flat(new["run"])
     for key in [*after, *before]:
-        if before.get(key) != after.get(key):
+        value = before.get(key, defaults.get(key))
+        if value != after.get(key):
             raise UserError(
-                f"{path} holds a run with {key} = {short(before.get(key))}, but this one has "
+                f"{path} holds a run with {key} = {short(value)}, but this one has "
                 f"{short(after.get(key))}; choose another {option('out')}"
             )
     if old["data"] != new["data"]:

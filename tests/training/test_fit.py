@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,6 +145,17 @@ def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):
 def test_a_finished_run_is_not_trained_again(tiny, tiny_run, monkeypatch):
     monkeypatch.setattr(fit, "Trainer", None)
     assert train(settings(tiny.path), tiny_run.path).finished
+
+
+def test_a_setting_that_an_earlier_version_lacked_counts_as_its_default(tiny, tiny_run, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "r")
+    stamp = tmp_path / "r" / "started.json"
+    content = json.loads(stamp.read_text())
+    assert content["run"]["train"].pop("capture") == "auto"
+    stamp.write_text(json.dumps(content))
+    assert train(settings(tiny.path), tmp_path / "r").finished
+    with pytest.raises(UserError, match=r"train\.capture = auto, but this one has none"):
+        train(settings(tiny.path, train__capture="none"), tmp_path / "r")
 
 
 def test_other_settings_or_data_in_the_same_folder(tiny, tiny_run, tmp_path):
