@@ -1,6 +1,7 @@
 """A Ray cluster of two nodes on this machine, and the death of one of them."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -28,6 +29,14 @@ class Nodes:
             node = self._cluster.add_node(num_cpus=1, object_store_memory=10**8)
             self._nodes.append(node)
         self._cluster.wait_for_nodes()
+
+    @contextmanager
+    def with_gpu(self):
+        """One more node with two CPUs, and what Ray takes for a GPU."""
+        node = self._cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=10**8)
+        self._cluster.wait_for_nodes()
+        yield
+        self._cluster.remove_node(node)
 
     def kill(self):
         """Kill the node that was started last, as if its machine had lost power."""

@@ -5,10 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from PIL import Image
 
 pytest.importorskip("ray")
 
@@ -18,11 +22,13 @@ from fairexit.errors import UserError
 from fairexit.executors.local import LocalProcesses
 from fairexit.executors.ray_cluster import connect
 from fairexit.executors.task import Task
+from fairexit.inference import shards
 from fairexit.study import engine
 from fairexit.study.engine import run_study
 from fairexit.study.folder import Folder
 from fairexit.study.load import load_study
 from fairexit.study.results import write_runs
+from trained import quick
 from waiting import wait_until
 
 STUDY_TESTS = Path(__file__).parents[1] / "study"
@@ -76,7 +82,7 @@ def program(code):
 
 def test_a_node_is_killed_in_the_middle_of_a_study(nodes, load, tmp_path, capfd):
     rows = {"ResNet18": {}, "MFD": {"method.name": "mfd"}, "ME-ResNet18": {"model.exits": "all"}}
-    study = load(rows | {"ME-FairPrune": {"model.exits": "all", "prune": {"steps": 2}}}, epochs=80)
+    study = load(rows, epochs=60)
     whole, folder = tmp_path / "whole", Folder(tmp_path / "s")
     assert run_study(study, Folder(whole), LocalProcesses(2, 1)) == {}
     capfd.readouterr()
@@ -101,8 +107,8 @@ def test_a_node_is_killed_in_the_middle_of_a_study(nodes, load, tmp_path, capfd)
     assert results(study, whole) == results(study, folder.path)
     for run in (folder.path / "runs").iterdir():
         epochs = (run / "trained.txt").read_text().split()
-        assert sorted(set(epochs), key=int) == [str(epoch) for epoch in range(80)]
-        assert len(epochs) <= 81, "at most the epoch in which the node died is made twice"
+        assert sorted(set(epochs), key=int) == [str(epoch) for epoch in range(60)]
+        assert len(epochs) <= 61, "at most the epoch in which the node died is made twice"
     assert not list(folder.path.glob(".*partial")), "the marker is removed"
 
 
@@ -202,6 +208,73 @@ def test_a_node_that_does_not_see_the_folder_is_named(nodes, tmp_path):
         [outcome] = cluster.run([Task("x", program(""), {}, tmp_path / "logs" / "x.log")])
     assert f"does not see {tmp_path}, which all nodes must share" in outcome.error
     assert not (tmp_path / "logs").exists()
+
+
+def test_tasks_share_gpus(nodes, tmp_path):
+    code = program("print(os.environ.get('CUDA_VISIBLE_DEVICES'), os.environ['OMP_NUM_THREADS'])")
+    tasks = [
+        Task(name, code, {}, tmp_path / name, threads=1, device=device)
+        for name, device in (("a", "auto"), ("b", "cuda"), ("c", "cpu"))
+    ]
+    with nodes.with_gpu(), connect(nodes.address, tmp_path, threads=1, gpus=0.5) as cluster:
+        assert (cluster.workers, cluster.has_gpus) == (2, True)
+        assert {outcome.error for outcome in cluster.run(tasks)} == {None}
+        with pytest.raises(UserError, match="has 1 CPU and 2 GPUs, which a task needs; lower"):
+            list(cluster.run([Task("d", code, {}, tmp_path / "d", devices=2)]))
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["0 1\n"] * 2
+
+
+def test_predictions_are_the_same_bytes(nodes, judged, command, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "IMAGES", 4)
+    (tmp_path / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(9):
+        pixels = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.png")
+    words = ("predict", judged.path, "--images", tmp_path / "photos", "--batch-size", 4)
+    with threads(1):
+        assert command(*words, "--device", "cpu", "--out", tmp_path / "a.csv")[0] == 0
+    more = ("--out", tmp_path / "b.csv", "--ray", nodes.address)
+    status, out, err = command(*words, *more)
+    assert (status, out) == (0, f"written: {tmp_path / 'b.csv'}\n"), err
+    assert err == ""
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_searches_are_those_of_this_machine(nodes, small, command, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text(yaml.safe_dump(quick(small, epochs=1).to_dict()))
+    words = ("tune", config, "--search", "train.lr=0.01,0.02,1e9", "--trials", 3, "--batch", 3)
+    with threads(1):
+        assert command(*words, "--out", tmp_path / "a")[0] == 0
+    status, _, err = command(*words, "--out", tmp_path / "b", "--ray", nodes.address)
+    assert status == 0, err
+    for name in ("trials.json", "best.yaml", "search.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert not list((tmp_path / "b").glob("trial*/predictions/test.parquet"))
+
+
+def test_a_study_with_searches(nodes, small, command, tmp_path):
+    base = quick(small, epochs=1).to_dict()
+    del base["prune"]
+    rows = {"HSIC": {"method": {"name": "hsic"}}}
+    tree = {"base": base, "datasets": {"drawn": {}}, "rows": rows, "tune": {"trials": 1}}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(tree))
+    words = ("study", tmp_path / "s.yaml", "--out", tmp_path / "s", "--ray", nodes.address)
+    status, out, err = command(*words)
+    assert status == 0, err
+    assert "drawn: HSIC is tuned: method.weight " in err
+    assert "drawn-HSIC-seed0: done (1 of 1 runs; 0 s left)" in err
+    assert out.endswith(f"study: {tmp_path / 's'}\n")
+
+
+@contextmanager
+def threads(number):
+    """Compute with so many threads, as tasks do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
