@@ -359,7 +359,7 @@ def _classify_on_ray(
     **how: Any,
 ) -> "list[Path] | pd.DataFrame":
     """The answers for images without labels, computed on a Ray cluster; as `_classify_images`."""
-    from fairexit.executors.ray_cluster import connect
+    from fairexit.executors.ray_connection import connect
 
     if out is None:
         raise UserError(f"{option('ray')} needs {option('out')}, a CSV file for the answers")

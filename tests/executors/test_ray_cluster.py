@@ -20,7 +20,7 @@ from ray_nodes import Nodes
 
 from fairexit.errors import UserError
 from fairexit.executors.local import LocalProcesses
-from fairexit.executors.ray_cluster import connect
+from fairexit.executors.ray_connection import connect
 from fairexit.executors.task import Task
 from fairexit.inference import shards
 from fairexit.study import engine
@@ -112,7 +112,7 @@ def test_a_node_is_killed_in_the_middle_of_a_study(nodes, load, tmp_path, capfd)
     assert not list(folder.path.glob(".*partial")), "the marker is removed"
 
 
-def test_errors_of_runs_are_those_of_this_machine(nodes, load, tmp_path):
+def test_errors_of_runs_are_those_of_this_machine(nodes, load, tmp_path, monkeypatch):
     rows = {
         "Broken": {"train.lr": 3},
         "Broken-MFD": {"train.lr": 3, "method.name": "mfd"},
@@ -120,7 +120,8 @@ def test_errors_of_runs_are_those_of_this_machine(nodes, load, tmp_path):
         "ResNet18": {},
     }
     study, folder = load(rows), Folder(tmp_path / "s")
-    with connect(nodes.address, folder.path, threads=1) as cluster:
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+    with connect("auto", folder.path, threads=1) as cluster:
         failed = run_study(study, folder, cluster)
         again = run_study(study, folder, cluster)
     assert failed == run_study(study, Folder(tmp_path / "local"), LocalProcesses(2, 1))
@@ -160,9 +161,10 @@ def test_tasks_that_are_not_waited_for_are_killed(nodes, tmp_path):
     with connect(nodes.address, tmp_path, threads=1) as cluster:
         outcomes = cluster.run(tasks)
         assert next(outcomes).task.name == "short"
-        wait_until(lambda: (tmp_path / "pid").exists(), lambda: True)
+        pid_file = tmp_path / "pid"
+        wait_until(lambda: pid_file.exists() and pid_file.read_text(), lambda: True)
         outcomes.close()
-        pid = int((tmp_path / "pid").read_text() or 0)
+        pid = int(pid_file.read_text())
         wait_until(lambda: not Path(f"/proc/{pid}").exists(), lambda: True, seconds=30)
 
 

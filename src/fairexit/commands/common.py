@@ -253,7 +253,7 @@ def open_executor(
 
         yield LocalProcesses(workers, threads or 1)
         return
-    from fairexit.executors.ray_cluster import connect
+    from fairexit.executors.ray_connection import connect
 
     with connect(ray, folder, threads=threads or 1, gpus=1.0 if gpus is None else gpus) as cluster:
         yield cluster
