@@ -1,5 +1,7 @@
 """Answers in shards: the same bytes as in one process, also after an interruption."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,7 +40,7 @@ def photos(tmp_path):
         pixels = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{i}.png")
     (folder / "5x.jpg").write_bytes(b"%PDF-1.4")
-    (folder / "1.png").rename(bytes(folder) + b"/\xe9\n.png")
+    (folder / "1.png").rename(folder / os.fsdecode(b"\xe9\n.png"))
     return folder
 
 

@@ -16,6 +16,7 @@ from fairexit.study.engine import run_study
 from fairexit.study.folder import Folder
 from fairexit.study.load import load_study
 from fairexit.study.parts import part_of
+from fairexit.study.results import write_runs
 
 FAKE_RUNS = Path(__file__).with_name("fake_runs.py")
 SUBMIT = Path(__file__).parents[2] / "examples" / "slurm" / "submit.sh"
@@ -163,12 +164,7 @@ def test_the_slurm_scripts_make_each_run_once(cluster, load, tmp_path, monkeypat
         assert f"part {number}/2: 4 runs" in done.stderr
     monkeypatch.setattr(engine, "PROGRAM", (str(FAKE_RUNS),))
     assert run_study(study, Folder(tmp_path / "whole"), LocalProcesses(2, 1)) == {}
-    subprocess.run(
-        ["fairexit", "study", "study.yaml", "--out", "whole", "--collect"],
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
+    write_runs(study, Folder(tmp_path / "whole"), Folder(tmp_path / "whole").states(study))
     for name in ("results.csv", "exits.csv"):
         assert (tmp_path / "s" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     for run in (tmp_path / "s" / "runs").iterdir():

@@ -37,7 +37,7 @@ def main(work: Callable[[dict[str, Any]], None], setting: Callable[[str], str]) 
         note(error.render(setting))
         return DIVERGED if isinstance(error, DivergedError) else 2
     except OSError as error:
-        note(f"{error.filename or 'a file'}: {error.strerror}")
+        note(f"{error.filename or payload.get('out', 'a file')}: {error.strerror}")
         return 2
     return 0
 

@@ -61,7 +61,8 @@ def tune_study(study: Study, folder: Folder, executor: Executor) -> None:
                 note(report(by_name[outcome.task.name]))
             else:
                 failed.append(f"the search of {outcome.task.name} failed: {outcome.error}")
-                note(failed[-1])
+    for line in failed[1:]:
+        note(line)
     if failed:
         raise UserError(failed[0])
 
