@@ -234,7 +234,7 @@ def predict(
     device: str = "auto",
     ray: str | None = None,
     threads: int | None = None,
-    gpus: float = 1.0,
+    gpus: float | None = None,
     plugins: "Plugins" = (),
 ) -> "list[Path] | pd.DataFrame":
     """Write a run's predictions for splits of its data, or predict images without labels.
@@ -263,7 +263,8 @@ def predict(
             images are divided: `auto` for the cluster of this machine, or HOST:PORT. The answers
             are the same.
         threads: with `ray`, CPU threads of each task, by default 1.
-        gpus: with `ray`, GPUs of each task, or a share such as 0.5.
+        gpus: with `ray`, GPUs of each task, or a share such as 0.5; by default 1 where the cluster
+            has GPUs.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Returns:
         The files that were written; with `images` and without `out`, the answers, a row for each
@@ -276,6 +277,8 @@ def predict(
     require("onnx-run" if opened.is_export else "train", "fairexit.predict")
     from fairexit.inference import inputs
 
+    if ray is None and (threads is not None or gpus is not None):
+        raise UserError(f"{option('threads')} and {option('gpus')} belong to {option('ray')}")
     file = None if out is None else Path(out)
     if images is not None:
         if data is not None or splits or last or policy_only:
@@ -354,7 +357,7 @@ def _classify_on_ray(
     *,
     ray: str,
     threads: int | None,
-    gpus: float,
+    gpus: float | None,
     device: str,
     **how: Any,
 ) -> "list[Path] | pd.DataFrame":
@@ -364,7 +367,7 @@ def _classify_on_ray(
     if out is None:
         raise UserError(f"{option('ray')} needs {option('out')}, a CSV file for the answers")
     seen = [run.path, path]
-    with connect(ray, out.parent, threads=threads or 1, gpus=gpus, paths=seen) as cluster:
+    with connect(ray, out.parent, threads=threads, gpus=gpus, paths=seen) as cluster:
         if device == "auto":
             device = "cuda:0" if cluster.has_gpus and not run.is_export else "cpu"
         return _classify_images(run, path, out, executor=cluster, device=device, **how)

@@ -255,7 +255,7 @@ def open_executor(
         return
     from fairexit.executors.ray_connection import connect
 
-    with connect(ray, folder, threads=threads or 1, gpus=1.0 if gpus is None else gpus) as cluster:
+    with connect(ray, folder, threads=threads, gpus=gpus) as cluster:
         yield cluster
 
 

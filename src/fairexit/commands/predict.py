@@ -80,8 +80,6 @@ def predict(
 
     With --ray the images of --images are divided among the nodes of a Ray cluster.
     """
-    if ray is None and (threads is not None or gpus is not None):
-        raise UserError("--threads and --gpus belong to --ray")
     if images is not None:
         if out is None or out.suffix != ".csv":
             raise UserError("--images needs --out FILE.csv for the answers")
@@ -104,7 +102,7 @@ def predict(
         device=device,
         ray=ray,
         threads=threads,
-        gpus=1.0 if gpus is None else gpus,
+        gpus=gpus,
     )
     assert isinstance(written, list)
     for file in written:

@@ -20,21 +20,27 @@ ADDRESS = re.compile(r"(\[.+\]|[^:/\[\]]+):(\d{1,5})")
 
 @contextmanager
 def connect(
-    address: str, folder: Path, *, threads: int, gpus: float = 1.0, paths: Sequence[Path] = ()
+    address: str,
+    folder: Path,
+    *,
+    threads: int | None = None,
+    gpus: float | None = None,
+    paths: Sequence[Path] = (),
 ) -> Iterator[RayCluster]:
     """An executor on a running Ray cluster; the connection ends with the context.
 
     Args:
         address: `auto` for the cluster of this machine (or of `RAY_ADDRESS`), or HOST:PORT.
         folder: the folder to which tasks write; all nodes must see it.
-        threads: CPU threads of each task.
-        gpus: GPUs of each task, or a share of one.
+        threads: CPU threads of each task, by default 1.
+        gpus: GPUs of each task, or a share of one; by default 1.
         paths: what tasks read; all nodes must see it.
     Raises:
         UserError: there is no such cluster, it has other versions, no node has these resources, or
             a node does not see a folder.
     """
     require("ray", "a Ray cluster")
+    threads, gpus = threads or 1, 1.0 if gpus is None else float(gpus)
     if not (0 < gpus < 1 or (gpus >= 1 and gpus.is_integer())):
         raise UserError(
             f"{option('gpus')} is {gpus:g}; give a share of one GPU such as 0.5, or a whole number"
@@ -65,8 +71,8 @@ def _check_address(address: str) -> None:
     match = ADDRESS.fullmatch(address)
     if match is None:
         raise UserError(
-            f"{option('ray')} is '{short(address)}'; give auto, or the address HOST:PORT that "
-            "`ray start --head` printed"
+            f"{option('ray')} is '{short(address)}'; give auto, or the address HOST:PORT of the "
+            "head of a cluster"
         )
     try:
         # Ray itself would try for a minute, and print what it tries.
@@ -93,8 +99,8 @@ def _init(ray: ModuleType, address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except ConnectionError:
         raise UserError(
-            f"{option('ray')} is '{address}', but no Ray cluster is running here; start one with "
-            "`ray start --head --disable-usage-stats`, or give the address HOST:PORT of another"
+            f"{option('ray')} is '{address}', but no Ray cluster is running here; start one as "
+            "docs/machines.md says, or give the address HOST:PORT of another"
         ) from None
     except (RuntimeError, ValueError) as error:
         raise UserError(
