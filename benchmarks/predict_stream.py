@@ -17,7 +17,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.files import json_text
 from fairexit.inference.classifier import Classifier
 from fairexit.inference.image_list import list_images
-from fairexit.inference.stream import CHANGES, stream_answers
+from fairexit.inference.stream import CHANGES, batch_texts, stream_answers
 from fairexit.models import create_model
 from fairexit.runs import Run
 from timing import alternate, machine, ratio, table
@@ -72,13 +72,14 @@ def main() -> None:
                 model.answer(files[start : start + batch])
 
         def stream() -> None:
+            images = list_images(folder)
             stream_answers(
                 model,
-                list_images(folder),
+                images,
                 Path(name) / "answers.csv",
                 source=dict.fromkeys(CHANGES, ""),
-                batch_size=batch,
                 overwrite=True,
+                texts=lambda done: batch_texts(model, images, done.rows, batch_size=batch),
             )
 
         seconds = alternate({"alone": alone, "predict": stream}, options.rounds)

@@ -37,7 +37,7 @@ def main() -> None:
         for run in study.runs:
             path = folder.run(run.name).path
             write_run(path, folder.config(run).to_dict(), images=IMAGES, classes=CLASSES)
-            job = folder.job(run, study, 1)
+            job = folder.job(run, study)
             evaluate_run(job)
             folder.set_status(run.name, choice=job.choice)
         # No row has this name, so that no figure is drawn.

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1] / "src" / "fairexit"
 TABLES = {"metrics", "predictions", "stats", "evaluation"}
 ALLOWED = {
     "tabular": set(),
+    "executors": set(),
     "metrics": set(),
     "predictions": set(),
     "stats": {"metrics"},
@@ -27,7 +28,10 @@ ALLOWED = {
     "methods": {"models", "losses"},
     "training": {"data", "models", "methods", "metrics"},
     "hub": {"data", "models", *TABLES},
-    "inference": {"data", "models", "losses", "methods", "training", "runtime", "hub", *TABLES},
+    "inference": {
+        *("data", "models", "losses", "methods", "training", "runtime", "hub", "executors"),
+        *TABLES,
+    },
     "exporting": {"data", "models", "training", "inference", "runtime", *TABLES},
     "pruning": {"data", "models", "losses", "methods", "training", "inference", *TABLES},
     "report": {"data", "auditing", *TABLES},

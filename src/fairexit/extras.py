@@ -24,6 +24,7 @@ EXTRAS = {
     "figures": _FIGURES,
     "train": _TRAIN,
     "search": (*_TRAIN, "optuna"),
+    "ray": (*_TRAIN, "ray"),
     "excel": ("openpyxl",),
     "dicom": ("pydicom",),
     "export": (*_TRAIN, "onnx", "onnxscript", *_RUNTIME),

@@ -170,6 +170,11 @@ def loaded_files() -> tuple[Origin, ...]:
     return tuple(loading.origin for loading in _files.values())
 
 
+def loaded_paths() -> list[str]:
+    """Absolute paths of the plugin files that this process has imported, for other processes."""
+    return [str(origin.path) for origin in loaded_files()]
+
+
 def portable(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, as another process must call it.
 

@@ -19,7 +19,7 @@ from fairexit.evaluation.policy import Policy
 from fairexit.inference import stream, unfinished
 from fairexit.inference.answers import AnswerForm, Answers, BatchClassifier
 from fairexit.inference.image_list import list_images
-from fairexit.inference.stream import origin, stream_answers
+from fairexit.inference.stream import batch_texts, origin, stream_answers
 from fairexit.progress import Lines
 from fairexit.runs import Run
 
@@ -340,7 +340,11 @@ def peak(images, out, own):
     tracemalloc.start()
     listed = list_images(images)
     source = origin(own, listed, batch_size=256, device="cpu")
-    stream_answers(Guess(), listed, out, source=source, batch_size=256, overwrite=False)
+
+    def texts(unfinished):
+        return batch_texts(Guess(), listed, unfinished.rows, batch_size=256)
+
+    stream_answers(Guess(), listed, out, source=source, overwrite=False, texts=texts)
     bytes_held = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     gc.unfreeze()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fairexit.errors import UserError
 from fairexit.files import write_atomically
 from fairexit.predictions.files import Predictions, write_predictions
 from fairexit.runs import FORMAT, Run
@@ -75,7 +76,7 @@ def pretend(job):
     run = Run(Path(job.out))
     run.path.mkdir(parents=True, exist_ok=True)
     if "Broken" in job.name:
-        raise jobs.UserError("the loss of epoch 1 is nan; lower train.lr (now 3)")
+        raise UserError("the loss of epoch 1 is nan; lower train.lr (now 3)")
     if "Full" in job.name:
         raise OSError(28, "No space left on device", str(run.path))
     if "Killed" in job.name:

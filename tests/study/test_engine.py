@@ -16,6 +16,8 @@ from fake_runs import write_run
 
 from fairexit.errors import UserError
 from fairexit.evaluation.assess import assess
+from fairexit.executors import child
+from fairexit.executors.local import LocalProcesses
 from fairexit.inference.predict import choose_device
 from fairexit.runs import FORMAT
 from fairexit.study import engine
@@ -41,7 +43,7 @@ ROWS = {
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     worker = Path(__file__).with_name("fake_runs.py")
-    monkeypatch.setattr(engine, "WORKER", [sys.executable, "-u", str(worker)])
+    monkeypatch.setattr(engine, "PROGRAM", (str(worker),))
     (tmp_path / "data").mkdir()
 
     def load(rows=ROWS, **changes):
@@ -72,31 +74,32 @@ def results(study, out):
 def test_a_study_killed_at_random_moments_ends_with_the_same_results(load, tmp_path, capsys):
     study = load()
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run_study(study, Folder(whole), 1, 1) == {}
+    assert run_study(study, Folder(whole), LocalProcesses(1, 1)) == {}
     assert "isic-MFD-seed0: done" in capsys.readouterr().err
     random.seed(0)
     fork = multiprocessing.get_context("fork")
     for _ in range(3):
-        process = fork.Process(target=run_study, args=(study, Folder(killed), 2, 1))
+        process = fork.Process(target=run_study, args=(study, Folder(killed), LocalProcesses(2, 1)))
         process.start()
         process.join(random.uniform(0.3, 2))
         end(process)
-    assert run_study(study, Folder(killed), 3, 1) == {}
+    assert run_study(study, Folder(killed), LocalProcesses(3, 1)) == {}
     assert results(study, whole) == results(study, killed)
     assert b"trained" not in results(study, whole)[0]
     capsys.readouterr()
-    run_study(study, Folder(whole), 1, 1)
+    run_study(study, Folder(whole), LocalProcesses(1, 1))
     assert "done" not in capsys.readouterr().err
     for run in (whole / "runs").iterdir():
         assert len((run / "trained.txt").read_text().split()) == 3
 
 
 def test_a_run_dies_with_its_study(load, tmp_path):
-    study = load({"ResNet18": {}}, base={"train": {"epochs": 100000}})
+    study, folder = load({"ResNet18": {}}, base={"train": {"epochs": 100000}}), tmp_path / "s"
     fork = multiprocessing.get_context("fork")
-    process = fork.Process(target=run_study, args=(study, Folder(tmp_path / "s"), 1, 1))
+    arguments = (study, Folder(folder), LocalProcesses(1, 1))
+    process = fork.Process(target=run_study, args=arguments)
     process.start()
-    log = tmp_path / "s" / "runs" / "isic-ResNet18-seed0" / "log.csv"
+    log = folder / "runs" / "isic-ResNet18-seed0" / "log.csv"
     wait_until(log.exists, process.is_alive)
     end(process)
     time.sleep(1)
@@ -114,7 +117,7 @@ def test_failures_are_reported_and_do_not_stop_the_rest(load, tmp_path):
         "ResNet18": {},
     }
     study, folder = load(rows), Folder(tmp_path / "s")
-    failed = run_study(study, folder, 2, 1)
+    failed = run_study(study, folder, LocalProcesses(2, 1))
     assert failed == {
         "isic-Broken-seed0": "the loss of epoch 1 is nan; lower train.lr (now 3)",
         "isic-Broken-MFD-seed0": "not run, it needs isic-Broken-seed0",
@@ -139,7 +142,7 @@ def test_a_disk_too_full_for_the_status_stops_nothing(load, tmp_path, monkeypatc
         raise OSError(28, "No space left on device", f"status/{name}.json")
 
     monkeypatch.setattr(Folder, "set_status", full)
-    failed = run_study(study, folder, 1, 1)
+    failed = run_study(study, folder, LocalProcesses(1, 1))
     assert failed == {
         f"isic-{row}-seed0": f"status/isic-{row}-seed0.json: No space left on device"
         for row in ("ResNet18", "HSIC")
@@ -150,7 +153,7 @@ def test_a_log_that_cannot_be_opened_is_one_failed_run(load, tmp_path):
     study, folder = load({"ResNet18": {}, "HSIC": {"method.name": "hsic"}}), Folder(tmp_path / "s")
     (folder.path / "logs" / "isic-ResNet18-seed0.log").mkdir(parents=True)
     folder.path.joinpath("study.json").write_text('{"format": 1}')
-    failed = run_study(study, folder, 1, 1)
+    failed = run_study(study, folder, LocalProcesses(1, 1))
     assert failed == {
         "isic-ResNet18-seed0": f"{folder.path}/logs/isic-ResNet18-seed0.log: Is a directory"
     }
@@ -170,13 +173,13 @@ def test_errors_of_a_preparation_name_its_settings(load, tmp_path, prepare, mess
     places = {"x": {"data.path": str(tmp_path / "new"), "prepare": prepare}}
     study = load({"ResNet18": {}}, datasets=places)
     with pytest.raises(UserError, match=message):
-        run_study(study, Folder(tmp_path / "s"), 1, 1)
+        run_study(study, Folder(tmp_path / "s"), LocalProcesses(1, 1))
 
 
 def test_errors_of_a_run_name_its_settings(load, tmp_path, monkeypatch, capsys):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
-    job = folder.job(study.runs[0], study, 1)
-    monkeypatch.setattr(jobs, "_exit_with_study", lambda: None)
+    job = folder.job(study.runs[0], study)
+    monkeypatch.setattr(child, "_exit_with_parent", lambda: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(job)) + "\n"))
 
     def work(job):
@@ -194,20 +197,20 @@ def test_data_that_are_not_there_are_named_before_anything_is_made(load, tmp_pat
     with pytest.raises(
         UserError, match="dataset 'gone' of the study: there are no data at nowhere"
     ):
-        run_study(study, folder, 1, 1)
+        run_study(study, folder, LocalProcesses(1, 1))
     assert not (folder.path / "runs").exists()
 
 
 def test_a_finished_study_does_not_need_its_data(load, tmp_path):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
-    run_study(study, folder, 1, 1)
+    run_study(study, folder, LocalProcesses(1, 1))
     (tmp_path / "data").rmdir()
-    assert run_study(study, folder, 1, 1) == {}
+    assert run_study(study, folder, LocalProcesses(1, 1)) == {}
 
 
 def test_metrics_under_other_settings_are_refused(load, tmp_path):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
-    run_study(study, folder, 1, 1)
+    run_study(study, folder, LocalProcesses(1, 1))
     write_results(study, folder)
     before = {p.name: p.read_bytes() for p in (folder.path / "tables" / "isic").iterdir()}
     assess(folder.run("isic-ResNet18-seed0").path, empty="zero")
@@ -225,7 +228,7 @@ def test_metrics_under_other_settings_are_refused(load, tmp_path):
 def test_every_finished_row_stands_in_a_table(load, tmp_path):
     rows = {"ResNet18": {}, "ME-pool": {"model.exits": "all"}, "ME-HSIC": {"method.name": "hsic"}}
     study, folder = load(rows), Folder(tmp_path / "s")
-    run_study(study, folder, 1, 1)
+    run_study(study, folder, LocalProcesses(1, 1))
     write_results(study, folder)
     text = (folder.path / "tables" / "isic" / "others.md").read_text()
     assert "| ME-pool |" in text
@@ -239,7 +242,7 @@ def test_a_finished_run_of_equal_settings_counts_whoever_made_it(load, tmp_path)
     run = study.runs[0]
     write_run(folder.run(run.name).path, run.config.to_dict())
     assert folder.state(run, study).phase == "trained"
-    failed = run_study(study, folder, 1, 1)
+    failed = run_study(study, folder, LocalProcesses(1, 1))
     assert failed == {}
     assert folder.state(run, study).phase == "done"
     assert not (folder.run(run.name).path / "trained.txt").exists()
@@ -266,7 +269,7 @@ def test_a_run_of_other_settings_or_version_is_refused_and_kept(load, tmp_path, 
     else:
         info["run"]["train"]["epochs"] = 2
     (path / "config.json").write_text(json.dumps(info))
-    assert message in run_study(study, folder, 1, 1)[run.name]
+    assert message in run_study(study, folder, LocalProcesses(1, 1))[run.name]
     assert json.loads((path / "config.json").read_text()) == info
 
 
@@ -304,7 +307,7 @@ def test_another_folder_or_version_is_refused(load, tmp_path):
         out.mkdir()
         (out / name).write_text(content)
         with pytest.raises(UserError, match=message):
-            run_study(study, Folder(out), 1, 1)
+            run_study(study, Folder(out), LocalProcesses(1, 1))
     with pytest.raises(UserError, match="no run of the study is done"):
         write_results(study, Folder(tmp_path / "empty"))
 
@@ -325,7 +328,7 @@ def test_another_folder_or_version_is_refused(load, tmp_path):
 )
 def test_a_damaged_file_is_named(load, tmp_path, file, content, message):
     study, folder = load({"ResNet18": {}}), Folder(tmp_path / "s")
-    assert run_study(study, folder, 1, 1) == {}
+    assert run_study(study, folder, LocalProcesses(1, 1)) == {}
     (folder.path / file).write_text(content)
     with pytest.raises(UserError, match=message):
         write_results(study, folder)
@@ -338,17 +341,6 @@ def test_a_damaged_log_is_named(load, tmp_path):
     (path / "log.csv").write_text("")
     with pytest.raises(UserError, match=r"log\.csv is damaged; remove .*ResNet18-seed0"):
         folder.state(study.runs[0], study)
-
-
-@pytest.mark.parametrize("backend", [None, "threading", "loky", "multiprocessing"])
-def test_every_backend_of_joblib_runs_jobs(backend):
-    import contextlib
-
-    import joblib
-
-    config = joblib.parallel_config(backend=backend) if backend else contextlib.nullcontext()
-    with config:
-        assert sorted(engine.map_runs(abs, [-2, 1, -3], 2)) == [1, 2, 3]
 
 
 def test_the_plan_says_what_is_done_and_what_the_rest_costs(load, tmp_path):
@@ -400,7 +392,7 @@ def test_a_changed_setting_is_refused_once_with_its_rows(load, tmp_path, capsys)
     who = "4 runs of HSIC, ME-ResNet18 (seeds 0, 1)"
     why = "its folder holds a run with train.lr = 0.01, but this one has 0.5; choose another folder"
     assert (refused[0], refused[2]) == (who, f"refused: {why}")
-    failed = run_study(changed, folder, 1, 1)
+    failed = run_study(changed, folder, LocalProcesses(1, 1))
     assert by_reason(changed, failed) == [f"{who}: {why}"]
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if "refused" in line] == [f"refused: {who}"]
@@ -435,8 +427,8 @@ def test_folds_are_pooled_over_all_images(load, tmp_path):
     for run in study.runs:
         path = folder.run(run.name).path
         write_run(path, run.config.to_dict())
-        jobs.evaluate_run(folder.job(run, study, 1))
-        folder.set_status(run.name, choice=folder.job(run, study, 1).choice)
+        jobs.evaluate_run(folder.job(run, study))
+        folder.set_status(run.name, choice=folder.job(run, study).choice)
         if run.fold == 1:  # the pretended folds test the same images; the second gets others
             rename(folder.run(run.name).predictions("test"))
     states = folder.states(study)
@@ -472,7 +464,7 @@ def test_tables_of_two_datasets_are_those_of_each_by_itself(load, tmp_path):
     rows = {"ResNet18": {}, "ME-ResNet18": {"model.exits": "all"}}
     folder = Folder(tmp_path / "s")
     both = load(rows, datasets=places)
-    assert run_study(both, folder, 2, 1) == {}
+    assert run_study(both, folder, LocalProcesses(2, 1)) == {}
     titles = [table.title for table, _ in write_results(both, folder)]
 
     def written(dataset):

@@ -1,6 +1,7 @@
 """Search on validation: proposals, the choice of the best, and resuming."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from fairexit.errors import DivergedError, UserError
 from fairexit.search_space import Axis
 from fairexit.study import search as module
+from fairexit.study import trial_runs
 from fairexit.study.search import search
 from fairexit.study.trials import Trial, best_trial, parse_axis, trial_table
 
@@ -52,24 +54,26 @@ def tuned(tmp_path, monkeypatch):
     """A search over pretended runs; returns it and the list of weights that were tried."""
     tried = []
 
-    def make(config, out, name, searched):
-        tried.append(config.method["weight"])
+    made = {}
+
+    def make(job):
+        weight = job.config["method"]["weight"]
+        tried.append(weight)
         if len(tried) == fails:
             raise KeyboardInterrupt
-        if config.method["weight"] > largest:
+        if weight > largest:
             raise DivergedError("the loss of epoch 1 is nan")
-        return SimpleNamespace(
-            config=config, inactive=("penalty inactive",) * (config.method["weight"] < weakest)
-        )
+        inactive = ("penalty inactive",) * (weight < weakest)
+        made[Path(job.out)] = SimpleNamespace(weight=weight, inactive=inactive)
 
     def measure(run, tolerance):
-        weight = run.config.method["weight"]
-        share = 0.99 if strongest < weight else 0.9
+        share = 0.99 if strongest < run.weight else 0.9
         return SimpleNamespace(
-            metrics={"f1": 0.7, "eodd": abs(weight - 3)}, main_answer_share=share
+            metrics={"f1": 0.7, "eodd": abs(run.weight - 3)}, main_answer_share=share
         )
 
-    monkeypatch.setattr(module, "_make", make)
+    monkeypatch.setattr(trial_runs, "make", make)
+    monkeypatch.setattr(trial_runs, "Run", made.__getitem__)
     monkeypatch.setattr(module, "_measure", measure)
     monkeypatch.setattr(module, "_check_criteria", lambda config, rule: None)
     fails, largest, weakest, strongest = 0, 100.0, 0.0, 100.0
@@ -84,6 +88,7 @@ def tuned(tmp_path, monkeypatch):
         collapses=100.0,
         axes=(),
         searched="method.weight=0.01:100:log",
+        batch=1,
         **changes,
     ):
         nonlocal fails, largest, weakest, strongest
@@ -91,7 +96,8 @@ def tuned(tmp_path, monkeypatch):
         tried.clear()
         tree = {"data": {"path": "d"}, "method": {"name": "hsic"}} | changes
         axis = parse_axis(searched)
-        return search(tree, [axis, *axes], tmp_path / out, trials=trials), list(tried)
+        made = search(tree, [axis, *axes], tmp_path / out, trials=trials, batch=batch)
+        return made, list(tried)
 
     return run, tmp_path
 
@@ -123,6 +129,24 @@ def test_more_trials_continue_from_fewer(tuned):
     _, few = run(trials=6)
     _, more = run(trials=12)
     assert more[:6] == few
+
+
+def test_trials_of_a_batch_are_proposed_from_those_before_it(tuned):
+    run, folder = tuned
+    (_, serial), weights = run(trials=10)
+    (whole, _), batched = run(trials=10, batch=3, out="batched")
+    assert batched[:4] == weights[:4], "random trials do not depend on others"
+    assert batched != weights
+    assert len(set(batched)) == 10
+    with pytest.raises(KeyboardInterrupt):
+        run(stop=6, trials=8, batch=3, out="killed")
+    run(trials=8, batch=3, out="killed")
+    (again, _), repeated = run(trials=10, batch=3, out="killed")
+    assert (again, repeated) == (whole, batched)
+    with pytest.raises(UserError, match="holds a search with other settings"):
+        run(trials=10, batch=2, out="killed")
+    assert "batch" not in json.loads((folder / "t" / "search.json").read_text())
+    assert len(serial) == 10
 
 
 def test_a_trial_that_diverges_is_one_and_never_the_best(tuned, capsys):

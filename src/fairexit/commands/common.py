@@ -4,7 +4,8 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
@@ -16,6 +17,7 @@ from fairexit.errors import UserError, short
 
 if TYPE_CHECKING:
     from fairexit.evaluation.theta import Theta
+    from fairexit.executors.task import Executor
     from fairexit.tables import Table
 
 TABLES = (".csv", ".tsv", ".tab", ".parquet", ".xlsx", ".xls", ".jsonl", ".ndjson")
@@ -156,6 +158,27 @@ Device = Annotated[
         help="Where to compute: auto, cpu, cuda, cuda:1 and so on.", callback=check_device
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|HOST:PORT",
+        help="Run on a Ray cluster whose nodes see the same folders: auto for the cluster of this "
+        "machine, or its address.",
+        show_default="on this machine",
+    ),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        help="With --ray, GPUs of each task, or a share such as 0.5; none where the cluster has no "
+        "GPU or the task computes on the CPU.",
+        show_default="1",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --ray, CPU threads of each task.", show_default="1"),
+]
 Group = Annotated[
     str | None, typer.Option(help="The sensitive attribute.", show_default="the run's own")
 ]
@@ -210,6 +233,30 @@ def options_of(kind: type, **changes: Mapping[str, Any]) -> list[inspect.Paramet
             )
         )
     return parameters
+
+
+@contextmanager
+def open_executor(
+    ray: str | None, folder: Path, *, workers: int = 1, threads: int | None, gpus: float | None
+) -> Iterator["Executor"]:
+    """What runs tasks: processes of this machine, or a Ray cluster.
+
+    Args:
+        ray: `auto` or the address of the cluster; None for this machine.
+        folder: the folder to which tasks write.
+        workers: number of tasks at a time on this machine.
+        threads: CPU threads of each task, by default 1.
+        gpus: GPUs of each task on a cluster, by default 1.
+    """
+    if ray is None:
+        from fairexit.executors.local import LocalProcesses
+
+        yield LocalProcesses(workers, threads or 1)
+        return
+    from fairexit.executors.ray_connection import connect
+
+    with connect(ray, folder, threads=threads, gpus=gpus) as cluster:
+        yield cluster
 
 
 def show(table: "Table") -> None:

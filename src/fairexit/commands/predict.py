@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Device, OtherData, Plugins, SplitName
+from fairexit.commands.common import (
+    Device,
+    Gpus,
+    OtherData,
+    Plugins,
+    Ray,
+    SplitName,
+    Threads,
+)
 from fairexit.errors import UserError
 from fairexit.terminal import say
 
@@ -63,14 +71,22 @@ def predict(
         ),
     ] = None,
     device: Device = "auto",
+    ray: Ray = None,
+    threads: Threads = None,
+    gpus: Gpus = None,
     plugins: Plugins = None,
 ) -> None:
-    """Write the predictions of all exits of a run, or the answers for new images."""
+    """Write the predictions of all exits of a run, or the answers for new images.
+
+    With --ray the images of --images are divided among the nodes of a Ray cluster.
+    """
     if images is not None:
         if out is None or out.suffix != ".csv":
             raise UserError("--images needs --out FILE.csv for the answers")
         if data is not None or split or last or policy_only:
             raise UserError("--images excludes --data, --split, --last and --policy-only")
+    elif ray is not None:
+        raise UserError("--ray belongs to --images")
     from fairexit.api import predict as predict_run
 
     written = predict_run(
@@ -84,6 +100,9 @@ def predict(
         overwrite=overwrite,
         batch_size=batch_size,
         device=device,
+        ray=ray,
+        threads=threads,
+        gpus=gpus,
     )
     assert isinstance(written, list)
     for file in written:

@@ -4,7 +4,7 @@ Answers are appended to a file beside the output, which takes its place at the e
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,18 @@ def origin(run: Run, images: ImageList, *, batch_size: int, device: str) -> dict
     }
 
 
+Texts = Iterator[tuple[str, int]]
+"""Answers as CSV without header, and the number of rows in each text."""
+
+
 def stream_answers(
     model: BatchClassifier,
     images: ImageList,
     out: Path,
     *,
     source: Mapping[str, Any],
-    batch_size: int,
     overwrite: bool,
+    texts: Callable[[Unfinished], Texts],
 ) -> None:
     """Classify image files and write the answers as CSV.
 
@@ -67,8 +71,8 @@ def stream_answers(
         images: the files.
         out: the CSV file, which is replaced if it exists.
         source: what `origin` returned.
-        batch_size: images per batch.
         overwrite: whether unfinished answers of another origin are thrown away.
+        texts: returns the answers for the images that are not done, in order.
     Raises:
         UserError: another process writes the same file, or there are unfinished answers of another
             origin.
@@ -84,13 +88,24 @@ def stream_answers(
         with unfinished.append() as write, Bar("classifying", images.count, done, "images") as bar:
             if not unfinished.bytes:
                 write(csv_text(model.table([], []), DIGITS), 0)
-            for batch in _batches(images.files(done), batch_size):
-                ids, paths = zip(*batch, strict=True)
-                write(csv_text(model.table(paths, ids), DIGITS, header=False), len(batch))
-                bar.advance(steps=len(batch))
+            for text, rows in texts(unfinished):
+                write(text, rows)
+                bar.advance(steps=rows)
         unfinished.finish()
 
 
-def _batches(files: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while batch := list(islice(files, size)):
-        yield batch
+def batch_texts(
+    model: BatchClassifier, images: ImageList, done: int = 0, *, batch_size: int
+) -> Texts:
+    """The answers for images, batch by batch.
+
+    Args:
+        model: the classifier.
+        images: all images.
+        done: number of images that are left out at the beginning.
+        batch_size: images per batch.
+    """
+    files = images.files(done)
+    while batch := list(islice(files, batch_size)):
+        ids, paths = zip(*batch, strict=True)
+        yield csv_text(model.table(paths, ids), DIGITS, header=False), len(batch)

@@ -1,6 +1,7 @@
 """A file that is written over many hours, and continued if the process is killed. No torch."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,12 +23,16 @@ class Unfinished:
         path: the file that is to be written.
         source: everything on which its content depends, for JSON.
         changes: key of `source` -> what is said if it is not the same as when the file was begun.
+
+    Attributes:
+        parts: a folder for parts of the content that cannot be appended yet.
     """
 
     def __init__(self, path: Path, source: Mapping[str, Any], changes: Mapping[str, str]) -> None:
         self.path, self.source, self.changes = path, source, changes
         self.content = path.with_name(f".{path.name}.unfinished")
         self.record = path.with_name(f".{path.name}.unfinished.json")
+        self.parts = path.with_name(f".{path.name}.unfinished.parts")
         self.rows = self.bytes = 0
 
     def resume(self, restart: bool) -> int:
@@ -115,3 +120,4 @@ class Unfinished:
         """Put the content in its place."""
         self.content.replace(self.path)
         self.record.unlink()
+        shutil.rmtree(self.parts, ignore_errors=True)

@@ -1,107 +1,102 @@
 """Execute the runs of a study in parallel, each in its own process; a failed run stops no other."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
 
 from fairexit.data.datasets import datasets
 from fairexit.data.prepare import prepare
 from fairexit.errors import UserError
+from fairexit.executors.task import Executor, Task
 from fairexit.files import folder_lock
 from fairexit.progress import Bar
-from fairexit.study.folder import Folder, Job, State
+from fairexit.study.folder import Folder, State
+from fairexit.study.job import PROGRAM
 from fairexit.study.plan import Planned, Study
 from fairexit.study.run_groups import describe
-from fairexit.study.tuned import run_search
+from fairexit.study.search_job import search_task
+from fairexit.study.tuned import report
 from fairexit.study.wording import preparation_setting
-
-T = TypeVar("T")
-R = TypeVar("R")
+from fairexit.terminal import note
 
 POLL = 2.0
 """Seconds between two readings of the logs."""
 
+OPENING = 3600.0
+"""Seconds for which a part of a study waits while another one prepares the data."""
+
 TO_TRAIN = ("to do", "started")
 """Phases of a run that is not trained yet."""
 
-WORKER = [sys.executable, "-u", "-m", "fairexit.study.job"]
-"""The command that reads a job from standard input and makes its run."""
 
-_children: set["subprocess.Popen[str]"] = set()
-
-
-def map_runs(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> Iterator[R]:
-    """Apply `function` to the jobs in parallel, and yield results as they become available.
-
-    Only this function knows that joblib runs the jobs. Each job starts its own process, so the
-    workers are threads. Under `joblib.parallel_config(backend=...)` jobs can run on other machines
-    that share the folders. Backends that cannot stream results (Ray's) yield all of them at the
-    end.
-
-    Args:
-        function: applied to each job.
-        jobs: its arguments.
-        workers: number of jobs at a time.
-    """
-    from joblib import Parallel, delayed
-    from joblib.parallel import get_active_backend
-
-    backend, _ = get_active_backend(prefer="threads")
-    order = "generator_unordered" if backend.supports_return_generator else "list"
-    pool = Parallel(n_jobs=workers, prefer="threads", batch_size=1, return_as=order)
-    yield from pool(delayed(function)(job) for job in jobs)
-
-
-def run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
+def run_study(study: Study, folder: Folder, executor: Executor) -> dict[str, str]:
     """Make every run of a study that is not done.
 
     Args:
         study: the study.
         folder: its folder.
-        workers: number of runs at a time.
-        threads: CPU threads of each run; the last digits of its results depend on it.
+        executor: where the runs are made.
     Returns:
         Run -> why it failed or was not started, in one line.
     Raises:
         UserError: the folder is not a study's, or data are missing.
     """
-    with folder_lock(folder.path):
+    with _opened(study, folder):
+        return _run_study(study, folder, executor)
+
+
+def tune_study(study: Study, folder: Folder, executor: Executor) -> None:
+    """Make the searches that are missing.
+
+    Raises:
+        UserError: as for `run_study`, or a search failed; the others are made first.
+    """
+    by_name = {search.name: search for search in study.searches}
+    failed: list[str] = []
+    tasks = (search_task(search, folder, executor.threads) for search in study.searches)
+    with _opened(study, folder), closing(executor.run(tasks)) as outcomes:
+        for outcome in outcomes:
+            if outcome.error is None:
+                note(report(by_name[outcome.task.name]))
+            else:
+                failed.append(f"the search of {outcome.task.name} failed: {outcome.error}")
+    for line in failed[1:]:
+        note(line)
+    if failed:
+        raise UserError(failed[0])
+
+
+@contextmanager
+def _opened(study: Study, folder: Folder) -> Iterator[None]:
+    """Open the folder and check the data; keep other processes out, unless this is only a part.
+
+    Each run has a lock of its own, so that no two processes write to it.
+    """
+    with folder_lock(folder.path, wait=OPENING if study.part else 0):
         folder.open()
         prepare_data(study)
         _check_data(study, folder)
-        return _run_study(study, folder, workers, threads)
+        if not study.part:
+            yield
+    if study.part:
+        yield
 
 
-def tune_study(study: Study, folder: Folder) -> None:
-    """Make the searches that are missing, one after the other; raises as `run_study` does."""
-    with folder_lock(folder.path):
-        folder.open()
-        prepare_data(study)
-        _check_data(study, folder)
-        for search in study.searches:
-            run_search(search)
-
-
-def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict[str, str]:
+def _run_study(study: Study, folder: Folder, executor: Executor) -> dict[str, str]:
     failed: dict[str, str] = {}
-    with _Progress(study, folder, workers) as progress:
+    with _Progress(study, folder, executor.workers) as progress:
         states = folder.states(study)
         done = [name for name, state in states.items() if state.phase == "done"]
         refused = [run for run in study.runs if states[run.name].phase == "refused"]
         if refused:
             progress.line(f"refused: {describe(refused, study)}")
-        for warning in _warnings(run for run in study.runs if states[run.name].phase in TO_TRAIN):
-            progress.line(warning)
-        for batch in study.batches(workers, done):
-            jobs = []
+        if executor.is_local:
+            waiting = (run for run in study.runs if states[run.name].phase in TO_TRAIN)
+            for warning in _warnings(waiting):
+                progress.line(warning)
+        for batch in study.batches(executor.workers, done):
+            tasks: list[Task] = []
             for run in batch:
                 state = folder.state(run, study)
                 missing = [name for name in run.needs if name in failed]
@@ -110,21 +105,29 @@ def _run_study(study: Study, folder: Folder, workers: int, threads: int) -> dict
                 elif missing and state.phase != "done":
                     failed[run.name] = f"not run, it needs {missing[0]}"
                 elif state.phase != "done":
-                    jobs.append(folder.job(run, study, threads))
+                    job = folder.job(run, study)
+                    tasks.append(job.task(PROGRAM, folder.log(run.name), executor.threads))
                 if run.name in failed and run not in refused:
                     progress.line(f"{run.name}: {failed[run.name]}")
-            for job, error, seconds in map_runs(call, jobs, workers):
-                values: dict[str, Any] = {"error": error}
-                if error is None:
-                    values = {"choice": job.choice, "seconds": round(seconds, 1)}
-                try:
-                    folder.set_status(job.name, **values)
-                except OSError as failure:
-                    error = error or f"{failure.filename}: {failure.strerror}"
-                if error:
-                    failed[job.name] = error
-                progress.line(f"{job.name}: {error or 'done'} ({progress.summary()})")
+            with closing(executor.run(tasks)) as outcomes:
+                for task, error, _, seconds in outcomes:
+                    error = _record(folder, task, error, seconds)
+                    if error:
+                        failed[task.name] = error
+                    progress.line(f"{task.name}: {error or 'done'} ({progress.summary()})")
     return failed
+
+
+def _record(folder: Folder, task: Task, error: str | None, seconds: float) -> str | None:
+    """Store how an attempt at a run ended; returns its error, or that of the storing."""
+    values: dict[str, Any] = {"error": error}
+    if error is None:
+        values = {"choice": task.payload["choice"], "seconds": round(seconds, 1)}
+    try:
+        folder.set_status(task.name, **values)
+    except OSError as failure:
+        return error or f"{failure.filename}: {failure.strerror}"
+    return error
 
 
 def _warnings(runs: Iterable[Planned]) -> set[str]:
@@ -136,57 +139,6 @@ def _warnings(runs: Iterable[Planned]) -> set[str]:
     from fairexit.training.setup import slow_precision
 
     return {note for config in configs if (note := slow_precision(config))}
-
-
-def call(job: Job) -> tuple[Job, str | None, float]:
-    """Make a run in its own process; returns the job, its error in one line, and the seconds."""
-    began = time.perf_counter()
-    try:
-        error = _run_process(job)
-    except OSError as failure:
-        error = f"{failure.filename or job.log}: {failure.strerror}"
-    return job, error, time.perf_counter() - began
-
-
-def _run_process(job: Job) -> str | None:
-    log = Path(job.log)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    threads = {"OMP_NUM_THREADS": str(job.threads), "MKL_NUM_THREADS": str(job.threads)}
-    with log.open("a+b") as out:
-        start = out.seek(0, os.SEEK_END)
-        child = subprocess.Popen(
-            WORKER,
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=os.environ | threads,
-            text=True,
-        )
-        _children.add(child)
-        try:
-            assert child.stdin is not None
-            # The pipe stays open until the run ends; if it closes earlier, the run stops itself.
-            child.stdin.write(json.dumps(asdict(job)) + "\n")
-            child.stdin.flush()
-            status = child.wait()
-        except BrokenPipeError:
-            status = child.wait()
-        finally:
-            _children.discard(child)
-        out.seek(start)
-        output = out.read().decode(errors="replace").strip()
-    return _error_line(status, output)
-
-
-def _error_line(status: int, output: str) -> str | None:
-    """Why a process failed, from its exit status and output; None for success."""
-    if status == 0:
-        return None
-    if status < 0:
-        return f"its process was killed ({signal.Signals(-status).name})"
-    if not output:
-        return f"its process ended with status {status} and no message"
-    return output.splitlines()[-1]
 
 
 def prepare_data(study: Study) -> None:
@@ -242,8 +194,6 @@ class _Progress:
 
     def __exit__(self, *error: object) -> None:
         self.stop.set()
-        for child in list(_children):
-            child.kill()
         self.thread.join()
         self.bar.__exit__(None, None, None)
 

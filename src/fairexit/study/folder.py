@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +12,9 @@ import pandas as pd
 from fairexit.config import RunConfig
 from fairexit.errors import UserError, option
 from fairexit.evaluation.choice import Choice
+from fairexit.executors.task import Task
 from fairexit.files import read_json, write_atomically, write_json
-from fairexit.plugins import loaded_files
+from fairexit.plugins import loaded_paths
 from fairexit.runs import FORMAT, Run, check_same, open_run
 from fairexit.study.paper import ENTANGLED, common_name
 from fairexit.study.plan import Planned, Study
@@ -43,29 +44,41 @@ class State:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a worker needs to make one run; plain values, so that it can be sent as JSON.
+    """Everything that a process needs to make one run; plain values, which are sent as JSON.
 
     Attributes:
         name: of the run.
         out: the run's folder.
-        log: file for the output of its process.
         config: the settings, see `RunConfig.to_dict`.
         start: folder of the run that it prunes or refits.
-        choice: how theta is chosen, see `Choice`.
+        choice: how theta is chosen, see `Choice`; None for a run that is not evaluated.
         entangle: whether entanglement is measured.
-        threads: CPU threads.
+        splits: the splits to predict.
         plugins: plugin files to load.
     """
 
     name: str
     out: str
-    log: str
     config: dict[str, Any]
-    start: str | None
-    choice: dict[str, Any]
-    entangle: bool
-    threads: int
-    plugins: list[str]
+    start: str | None = None
+    choice: dict[str, Any] | None = None
+    entangle: bool = False
+    splits: Sequence[str] = ("val", "test")
+    plugins: list[str] = field(default_factory=loaded_paths)
+
+    def task(self, program: tuple[str, ...], log: Path, threads: int) -> Task:
+        """The job as a task for an executor."""
+        train, prune = self.config["train"], self.config["prune"]
+        parts = [prune] if prune and self.start else [train, prune] if prune else [train]
+        return Task(
+            self.name,
+            program,
+            asdict(self),
+            log,
+            threads=threads,
+            device="cpu" if all(part["device"] == "cpu" for part in parts) else "auto",
+            devices=max(part["devices"] for part in parts),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,18 +128,19 @@ class Folder:
         method = {**planned.config.method, "teacher": str(self.run(planned.teacher).path)}
         return replace(planned.config, method=method)
 
-    def job(self, planned: Planned, study: Study, threads: int) -> Job:
+    def job(self, planned: Planned, study: Study) -> Job:
         return Job(
             planned.name,
             str(self.run(planned.name).path),
-            str(self.path / "logs" / f"{planned.name}.log"),
             self.config(planned).to_dict(),
-            str(self.run(planned.start).path) if planned.start else None,
-            _plain(study.choice),
-            _entangled(planned, study),
-            threads,
-            [str(file) for file in loaded_files()],
+            start=str(self.run(planned.start).path) if planned.start else None,
+            choice=_plain(study.choice),
+            entangle=_entangled(planned, study),
         )
+
+    def log(self, name: str) -> Path:
+        """The file for the output of a run's process."""
+        return self.path / "logs" / f"{name}.log"
 
     def status(self, name: str) -> dict[str, Any]:
         """The record of the last attempt at a run; empty before the first."""

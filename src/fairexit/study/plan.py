@@ -77,6 +77,7 @@ class Study:
         entangle: whether entanglement is measured in the runs of ERM, with and without exits.
         against: row -> the row that it is compared with, where that is not plain training.
         searches: those that must be made before the runs have their settings.
+        part: which part of the whole study this is, such as `2/8`; empty for all of it.
     """
 
     runs: tuple[Planned, ...]
@@ -86,6 +87,7 @@ class Study:
     entangle: bool
     against: dict[str, str] = field(default_factory=dict)
     searches: tuple[Search, ...] = ()
+    part: str = ""
 
     @property
     def datasets(self) -> list[str]:

@@ -12,23 +12,22 @@ import yaml
 from fairexit.config import RunConfig
 from fairexit.config_files import build_config
 from fairexit.config_settings import setting_type
-from fairexit.errors import DivergedError, UserError, option
+from fairexit.errors import UserError, option
 from fairexit.evaluation.choice import stored_predictions
 from fairexit.evaluation.choose import choose_theta
 from fairexit.evaluation.evaluate import Evaluation, evaluate
 from fairexit.evaluation.rules import DEFAULT_GAP, check_rule
+from fairexit.executors.task import Executor
 from fairexit.extras import require
 from fairexit.files import read_json, write_atomically, write_json
 from fairexit.metrics.collapse import COLLAPSED, MARK
 from fairexit.metrics.record import METRICS
 from fairexit.runs import Run
 from fairexit.search_space import Axis
-from fairexit.study.plan import is_refitted
 from fairexit.study.rows import merge
 from fairexit.study.sections import check_precision
+from fairexit.study.trial_runs import make_trials
 from fairexit.study.trials import DIVERGED, Trial, best_trial, criteria
-from fairexit.study.wording import run_setting
-from fairexit.terminal import note
 
 STARTUP = 4
 """Random trials before TPE proposes. Independent of the number of trials, so that a search can be
@@ -44,6 +43,8 @@ def search(
     rule: str = DEFAULT_GAP,
     tolerance: float = 0.01,
     seed: int = 0,
+    batch: int = 1,
+    executor: Executor | None = None,
 ) -> tuple[Trial | None, list[Trial]]:
     """Search settings on validation and write the best to `best.yaml`; test is never read.
 
@@ -62,6 +63,9 @@ def search(
         tolerance: loss of macro F1 that is allowed, by the rule and in the choice of each trial's
             theta.
         seed: seed of the proposals.
+        batch: number of trials that are proposed together, from the results of the earlier ones.
+        executor: where the trials of a batch are made, at the same time; by default in this
+            process, one after the other.
     Returns:
         The best trial, None where every trial is marked, and all trials.
     Raises:
@@ -79,27 +83,35 @@ def search(
     config = build_config(tree)
     check_precision(config)
     _check_criteria(config, rule)
-    stamp = search_stamp(config, axes, seed)
+    stamp = search_stamp(config, axes, seed, batch)
     _check_folder(out / "search.json", json.loads(json.dumps(stamp)))
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
     study = optuna.create_study(sampler=sampler, directions=[_direction(name) for name in metrics])
     done: dict[str, Trial] = {}
     made: list[Trial] = []
-    for number in range(trials):
-        proposal = study.ask(spaces)
-        config = build_config(merge(tree, proposal.params))
-        key = json.dumps(config.to_dict(), sort_keys=True)
-        if key in done:
-            trial = replace(done[key], number=number, same_as=done[key].number)
-        else:
-            trial = done[key] = _trial(
-                number, proposal.params, config, out=out, metrics=metrics, tolerance=tolerance
-            )
-        if trial.mark == DIVERGED:
-            study.tell(proposal, state=optuna.trial.TrialState.FAIL)
-        else:
-            study.tell(proposal, [*trial.values.values()])
-        made.append(trial)
+    searched = [axis.key for axis in axes]
+    for first in range(0, trials, batch):
+        proposals = [study.ask(spaces) for _ in range(min(batch, trials - first))]
+        configs = [build_config(merge(tree, proposal.params)) for proposal in proposals]
+        keys = [json.dumps(config.to_dict(), sort_keys=True) for config in configs]
+        new = {
+            first + i: configs[i]
+            for i, key in enumerate(keys)
+            if key not in done and key not in keys[:i]
+        }
+        runs = make_trials(new, out, searched, executor)
+        for number, (proposal, key) in enumerate(zip(proposals, keys, strict=True), first):
+            if key in done:
+                trial = replace(done[key], number=number, same_as=done[key].number)
+            else:
+                trial = done[key] = _measured(
+                    number, proposal.params, runs[number], metrics=metrics, tolerance=tolerance
+                )
+            if trial.mark == DIVERGED:
+                study.tell(proposal, state=optuna.trial.TrialState.FAIL)
+            else:
+                study.tell(proposal, [*trial.values.values()])
+            made.append(trial)
         write_json(out / "trials.json", [vars(t) for t in made])
     best = best_trial(made, rule, tolerance)
     if best is None:
@@ -117,13 +129,16 @@ def _direction(name: str) -> Literal["maximize", "minimize"]:
     return "maximize" if METRICS[name].higher_is_better else "minimize"
 
 
-def search_stamp(config: RunConfig, axes: Sequence[Axis], seed: int) -> dict[str, Any]:
+def search_stamp(
+    config: RunConfig, axes: Sequence[Axis], seed: int, batch: int = 1
+) -> dict[str, Any]:
     """What makes two searches the same one, whatever the number of their trials."""
-    return {
+    stamp = {
         "settings": config.to_dict(),
         "search": [vars(axis) for axis in axes],
         "seed": seed,
     }
+    return stamp if batch == 1 else stamp | {"batch": batch}
 
 
 def searchable(config: RunConfig) -> tuple[Axis, ...]:
@@ -203,47 +218,21 @@ def _check_criteria(config: RunConfig, rule: str) -> None:
         check_defined(name, data, config.data, setting=setting)
 
 
-def _trial(
+def _measured(
     number: int,
     settings: dict[str, Any],
-    config: RunConfig,
+    run: Run | None,
     *,
-    out: Path,
     metrics: Sequence[str],
     tolerance: float,
 ) -> Trial:
-    """Make the run of a trial and measure it on validation."""
-    try:
-        run = _make(config, out, f"trial{number}", searched=[*settings])
-    except DivergedError as error:
-        note(f"trial {number}: {error.render(run_setting)}")
+    """A trial from its run, measured on validation; None for a run that diverged."""
+    if run is None:
         return Trial(number, settings, dict.fromkeys(metrics, math.nan), DIVERGED)
     evaluation = _measure(run, tolerance)
     collapsed = evaluation.main_answer_share >= COLLAPSED
     mark = ", ".join(([MARK] if collapsed else []) + [*run.inactive])
     return Trial(number, settings, {name: evaluation.metrics[name] for name in metrics}, mark)
-
-
-def _make(config: RunConfig, out: Path, name: str, searched: Sequence[str]) -> Run:
-    """Make the run of a trial and predict validation.
-
-    Trials that differ in their pruning alone prune the same network, and those that differ in their
-    refit alone refit the same one.
-    """
-    from fairexit.inference.predict import predict
-    from fairexit.pipeline import make_run
-
-    section, shared, start = "", config, None
-    if config.prune is not None:
-        section, shared = "prune", replace(config, prune=None)
-    elif is_refitted(config):
-        section, shared = "method", replace(config, method={"name": "erm"})
-    if section and all(key.startswith(f"{section}.") for key in searched):
-        start = make_run(shared, out / ("unpruned" if section == "prune" else "erm")).path
-    run = make_run(config, out / name, start=start)
-    if not run.predictions("val").is_file():
-        predict(run, ["val"], device=config.train.device)
-    return run
 
 
 def _measure(run: Run, tolerance: float) -> Evaluation:

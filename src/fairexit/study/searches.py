@@ -52,3 +52,7 @@ class Search:
     axes: tuple[Axis, ...]
     out: Path
     how: TuneSettings
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}-{self.row}"

@@ -10,7 +10,6 @@ from fairexit.errors import UserError
 from fairexit.files import read_json, read_yaml, write_json
 from fairexit.study.rows import Best, merge
 from fairexit.study.searches import Search, TuneSettings
-from fairexit.terminal import note
 
 FOLDER = "tuning"
 """Folder of the searches in that of the study."""
@@ -45,11 +44,11 @@ def result_of(search: Search) -> Best | None:
 
 
 def run_search(search: Search) -> None:
-    """Make the trials that are missing."""
+    """Make the trials that are missing, one after the other."""
     from fairexit.study.search import search as make_trials
 
     how = search.how
-    best, _ = make_trials(
+    make_trials(
         search.tree,
         search.axes,
         search.out,
@@ -59,11 +58,15 @@ def run_search(search: Search) -> None:
         seed=how.seed,
     )
     write_json(search.out / CHOSEN_BY, _chosen_by(search))
-    if best is None:
-        note(f"{search.row}: every trial is marked, so the row keeps its settings")
-    else:
-        chosen = ", ".join(f"{key} {_text(value)}" for key, value in best.settings.items())
-        note(f"{search.dataset}: {search.row} is tuned: {chosen}")
+
+
+def report(search: Search) -> str:
+    """What a finished search has found, in one line."""
+    best = result_of(search)
+    if best is None or not best.settings:
+        return f"{search.row}: every trial is marked, so the row keeps its settings"
+    chosen = ", ".join(f"{key} {_text(value)}" for key, value in best.settings.items())
+    return f"{search.dataset}: {search.row} is tuned: {chosen}"
 
 
 def _chosen_by(search: Search) -> dict[str, Any]:
