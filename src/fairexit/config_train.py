@@ -94,7 +94,11 @@ class TrainConfig:
         save_every: also keeps the weights of every n-th epoch, as
             `checkpoints/epoch-<n>.safetensors`; None keeps none of them.
         device: `auto`, `cpu`, `cuda` and so on.
-        devices: number of devices, with one process on each.
+        devices: number of devices, on all machines together, with one process on each.
+        gather: whether losses and penalties are computed on the batch of all devices, so that a
+            training does not depend on their number; if not, on each device's part of it.
+        sync_batchnorm: whether batch normalisation uses the statistics of the batch of all
+            devices; if not, those of each device's part.
     """
 
     epochs: int = 200
@@ -125,6 +129,8 @@ class TrainConfig:
     save_every: int | None = None
     device: str = "auto"
     devices: int = 1
+    gather: bool = True
+    sync_batchnorm: bool = False
 
     @property
     def images_per_step(self) -> int:

@@ -22,6 +22,7 @@ class Stepper:
         accumulate: number of parts of a batch whose gradients are added up.
         clip: largest norm of the gradient; None does not clip.
         average: takes in the weights after each step; None if there is none.
+        gather: whether, with several processes, losses are those of the batch of all.
         held: triples of a parameter, True where it is held, and the values that it has there.
     """
 
@@ -31,9 +32,12 @@ class Stepper:
     accumulate: int = 1
     clip: float | None = None
     average: Average | None = None
+    gather: bool = True
     held: list[tuple[nn.Parameter, Tensor, Tensor]] = field(default_factory=list)
 
-    def take(self, batch: Batch, rate: float, *, measure: bool) -> tuple[Tensor, float | None]:
+    def take(
+        self, batch: Batch, images: int, rate: float, *, measure: bool
+    ) -> tuple[Tensor, float | None]:
         """Take a step.
 
         Each part counts with its share of the images, so that the gradient is that of the whole
@@ -41,22 +45,29 @@ class Stepper:
         over the images.
 
         Args:
-            batch: the images of the step.
+            batch: this process's images of the step.
+            images: number of images of the step in all processes.
             rate: the learning rate.
             measure: whether to measure the penalty's ratio, on the first part.
         Returns:
-            The total loss, and the target losses and penalties of the exits, (1 + 2 E,); the ratio.
+            The total loss, and the target losses and penalties of the exits, (1 + 2 E,), of which
+            the mean over the processes is that of the step; the ratio.
         """
         for settings in self.optimizer.param_groups:
             settings["lr"] = rate * settings["lr_scale"]
         self.optimizer.zero_grad()
         values, ratio = torch.zeros((), device=self.fabric.device), None
-        parts = divided(batch, self.accumulate)
-        for number, part in enumerate(parts, start=1):
-            share = len(part.labels) / len(batch.labels)
+        parts, world = divided(batch, self.accumulate), self.fabric.world_size
+        sizes = part_sizes(images, self.accumulate, world)
+        gathers = self.gather and world > 1
+        for number, (part, size) in enumerate(zip(parts, sizes, strict=True), start=1):
+            # The gradient is the mean over the processes, whose parts may differ by an image.
+            share = (size if gathers else world * len(part.labels)) / images
             # With several processes, gradients are exchanged once.
             with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
-                losses = self.module(part, measure=measure and number == 1)
+                losses = self.module(
+                    part, measure=measure and number == 1, images=size if gathers else None
+                )
                 self.fabric.backward(losses.total * share)
             ratio = losses.ratio if number == 1 else ratio
             means = torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
@@ -75,3 +86,15 @@ class Stepper:
 def divided(batch: Batch, number: int) -> list[Batch]:
     """A batch in parts of nearly equal size, in order."""
     return [Batch(*part) for part in zip(*(t.tensor_split(number) for t in batch), strict=True)]
+
+
+def part_sizes(images: int, number: int, world: int) -> list[int]:
+    """Number of images of all processes in each part of a batch that every process divides.
+
+    Args:
+        images: number of images of the batch.
+        number: number of parts.
+        world: number of processes, of which process r has the images r, r + `world` and so on.
+    """
+    shares = [len(range(rank, images, world)) for rank in range(world)]
+    return [sum(len(range(part, share, number)) for share in shares) for part in range(number)]

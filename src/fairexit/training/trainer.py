@@ -17,7 +17,9 @@ from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import DivergedError, UserError, option
 from fairexit.files import write_atomically
+from fairexit.gather import mean_of_processes
 from fairexit.methods import Distilled, Method
+from fairexit.models.synced_norm import synchronise
 from fairexit.progress import Bar
 from fairexit.runs import Run
 from fairexit.terminal import note
@@ -79,6 +81,8 @@ class Trainer:
         self.training = self._loader(rows, train.images_per_step, method.draw_weights)
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
+        if train.sync_batchnorm and fabric.world_size > 1:
+            synchronise(method.net, fabric.device)
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
         draws = self.training.expected_draws(config.data.sampling)
         method.begin(self.training.labels, self.training.groups, draws)
@@ -116,6 +120,7 @@ class Trainer:
             accumulate=train.accumulate,
             clip=train.clip,
             average=average,
+            gather=train.gather,
             held=still,
         )
 
@@ -206,14 +211,15 @@ class Trainer:
             self.method.time = (epoch + step / steps) / train.epochs
             rate = learning_rate(train, epoch, step, steps)
             is_measured = step in (steps // 2, steps - 1)
-            values, ratio = self.stepper.take(batch, rate, measure=is_measured)
+            images = self.training.images_of(step)
+            values, ratio = self.stepper.take(batch, images, rate, measure=is_measured)
             if ratio is not None:
                 ratios.append(ratio)
             sums += values
             # Reading the loss waits for the GPU.
             is_shown = bar.is_terminal and step % 10 == 0
             bar.advance(self._text(epoch, sums, step) if is_shown else None)
-        means = (sums / steps).tolist()
+        means = mean_of_processes(sums / steps).tolist()
         if not np.isfinite(means[0]):
             raise DivergedError(
                 f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
