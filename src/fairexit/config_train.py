@@ -137,6 +137,11 @@ class TrainConfig:
         """Largest number of images in one step of the optimiser, over all devices."""
         return self.batch_size * self.accumulate
 
+    @property
+    def images_per_penalty(self) -> int:
+        """Largest number of images over which a loss or penalty is computed."""
+        return self.batch_size if self.gather else self.batch_size // self.devices
+
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "lr", "head_lr", "restart_lr", "devices",
                      "save_every"):  # fmt: skip

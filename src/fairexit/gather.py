@@ -53,9 +53,7 @@ def own_rows(rows: Tensor) -> Tensor:
 
 
 def mean_of_processes(value: Tensor) -> Tensor:
-    """The mean of a tensor over all processes, of which there may be one; without gradient."""
-    if not distributed.is_initialized():
-        return value
+    """The mean of a tensor over all processes, without gradient."""
     total = value.detach().clone()
     distributed.all_reduce(total)
     return total / distributed.get_world_size()

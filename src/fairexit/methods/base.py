@@ -63,6 +63,7 @@ class Method(nn.Module):
 
     Attributes:
         time: progress of training, from 0 to 1; set by the training loop.
+        processes: number of processes that train together; set by the training loop.
         label_smoothing: share of each label that is spread evenly over all classes.
         class_weights: weight of each class in the target loss, (C,), with mean one over the images
             that an epoch draws.
@@ -85,6 +86,7 @@ class Method(nn.Module):
         self.task = task
         self.exit_weights = tuple(exit_weights)
         self.time = 0.0
+        self.processes = 1
         self.label_smoothing = 0.0
         self._images: int | None = None
         self.register_buffer("class_weights", torch.ones(net.num_classes), persistent=False)
@@ -140,7 +142,9 @@ class Method(nn.Module):
             gradients = torch.autograd.grad(
                 part * SCALE, trunk, retain_graph=True, allow_unused=True
             )
-            means = [mean_of_processes(g.float()) for g in gradients if g is not None]
+            means = [g.float() for g in gradients if g is not None]
+            if self.processes > 1:
+                means = [mean_of_processes(g) for g in means]
             squares.append(sum(float(g.square().sum()) for g in means))
         return math.sqrt(squares[0] / max(squares[1], 1e-30))
 

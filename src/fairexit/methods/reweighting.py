@@ -140,7 +140,7 @@ class GroupDro(Method):
         q = self.q[k]
         sums = q.new_zeros(2, len(q))
         sums.index_add_(1, cells, torch.stack([losses, torch.ones_like(losses)]))
-        if self._images is None and distributed.is_initialized():
+        if self.processes > 1 and self._images is None:
             distributed.all_reduce(sums)
         total, count = sums
         present = count > 0

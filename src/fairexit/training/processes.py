@@ -24,6 +24,11 @@ GRACE = 5.0
 STATUS = 2
 """Exit status of a process that ends because another one has ended."""
 
+
+class LostProcessError(UserError):
+    """Training stopped because another process of it ended; it resumes when it is started again."""
+
+
 _parent = os.getppid() if LightningEnvironment().creates_processes_externally else None
 _children: list[subprocess.Popen[bytes]] = []
 
@@ -88,7 +93,7 @@ def end_together(fabric: Fabric) -> Iterator[None]:
     Args:
         fabric: the processes.
     Raises:
-        UserError: another process has ended.
+        LostProcessError: another process has ended.
     """
     if fabric.world_size == 1:
         yield
@@ -101,6 +106,8 @@ def end_together(fabric: Fabric) -> Iterator[None]:
         handler = signal.signal(signal.SIGTERM, lambda *_: _give_up(rank, "another process ended"))
     try:
         yield
+    except LostProcessError:
+        raise
     except BaseException as error:
         # Torch's errors of communication are of this type; those of the user are not.
         if isinstance(error, RuntimeError) and (reason := _wait_for_loss()):
@@ -147,7 +154,7 @@ def _give_up(rank: int, reason: str) -> NoReturn:
     _stop_children()
     if rank > 1:
         raise SystemExit(STATUS)
-    raise UserError(_message(reason))
+    raise LostProcessError(_message(reason))
 
 
 def _stop_children() -> None:

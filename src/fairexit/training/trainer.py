@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared
 from fairexit.errors import DivergedError, UserError, option
 from fairexit.files import write_atomically
-from fairexit.gather import mean_of_processes
 from fairexit.methods import Distilled, Method
 from fairexit.models.synced_norm import synchronise
 from fairexit.progress import Bar
@@ -81,6 +81,7 @@ class Trainer:
         self.training = self._loader(rows, train.images_per_step, method.draw_weights)
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
+        method.processes = fabric.world_size
         if train.sync_batchnorm and fabric.world_size > 1:
             synchronise(method.net, fabric.device)
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
@@ -219,7 +220,7 @@ class Trainer:
             # Reading the loss waits for the GPU.
             is_shown = bar.is_terminal and step % 10 == 0
             bar.advance(self._text(epoch, sums, step) if is_shown else None)
-        means = mean_of_processes(sums / steps).tolist()
+        means = cast(Tensor, self.fabric.all_reduce(sums / steps, reduce_op="mean")).tolist()
         if not np.isfinite(means[0]):
             raise DivergedError(
                 f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
