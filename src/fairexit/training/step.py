@@ -73,7 +73,10 @@ class Stepper:
             means = torch.cat([losses.total.detach()[None], losses.targets, losses.penalties])
             values = values + share * means
         if self.clip is not None:
-            self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.clip)
+            # What is not finite is told after the epoch; half precision's scaler skips such steps.
+            self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=self.clip, error_if_nonfinite=False
+            )
         self.optimizer.step()
         # The gradient, momentum and weight decay have moved them.
         for parameter, is_held, fixed in self.held:
