@@ -96,9 +96,13 @@ class TrainConfig:
         save_every: also keeps the weights of every n-th epoch, as
             `checkpoints/epoch-<n>.safetensors`; None keeps none of them.
         device: `auto`, `cpu`, `cuda` and so on.
-        devices: number of devices, with one process on each.
+        devices: number of devices, on all machines together, with one process on each.
         capture: whether a GPU replays the steps from CUDA graphs: `auto` if they can be captured,
             or `none`.
+        gather: whether losses and penalties are computed on the batch of all devices, so that a
+            training does not depend on their number; if not, on each device's part of it.
+        sync_batchnorm: whether batch normalisation uses the statistics of the batch of all
+            devices; if not, those of each device's part.
     """
 
     epochs: int = 200
@@ -130,11 +134,18 @@ class TrainConfig:
     device: str = "auto"
     devices: int = 1
     capture: Literal["auto", "none"] = "auto"
+    gather: bool = True
+    sync_batchnorm: bool = False
 
     @property
     def images_per_step(self) -> int:
         """Largest number of images in one step of the optimiser, over all devices."""
         return self.batch_size * self.accumulate
+
+    @property
+    def images_per_penalty(self) -> int:
+        """Largest number of images over which a loss or penalty is computed."""
+        return self.batch_size if self.gather else self.batch_size // self.devices
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "lr", "head_lr", "restart_lr", "devices",

@@ -9,6 +9,7 @@ from fairexit.config import RunConfig
 from fairexit.errors import UserError, option
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import choose_device
+from fairexit.processes import is_first
 from fairexit.pruning.criteria import criteria
 from fairexit.pruning.groups import check_task
 from fairexit.pruning.prune import check_finetuning, edited_config, prune
@@ -32,7 +33,7 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         start: a finished run to prune; by default it is trained first, in the folder `unpruned` of
             `out`. Without `prune`, a finished run by ERM for a method that refits, as for `train`.
     Returns:
-        The run in `out`.
+        The run in `out`, which only the first of several processes prunes.
     Raises:
         UserError: as for `train` and `prune`.
     """
@@ -42,7 +43,9 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         return prune(open_run(start), out, config.prune)
     unpruned = with_precision(resolve(replace(config, prune=None)), [out])
     _check(config, unpruned, out)
-    return prune(train(unpruned, out / "unpruned"), out, config.prune)
+    trained = train(unpruned, out / "unpruned")
+    # The pruning has processes of its own, `prune.devices`.
+    return prune(trained, out, config.prune) if is_first() else Run(out)
 
 
 def refit_run(run: Run, out: Path, options: dict[str, Any]) -> Run:
@@ -92,11 +95,6 @@ def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
 def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
     """Check the pruning before the training starts, and store the settings in `out`."""
     assert config.prune is not None
-    if config.train.devices > 1:
-        raise UserError(
-            f"train.devices is {config.train.devices}, but training and pruning in one step needs "
-            "a single device; train without the section prune, then use `fairexit prune`"
-        )
     check_freeze(unpruned)
     data = open_training(config)
     check_task(config.prune, data, config.data.group)
@@ -111,4 +109,5 @@ def _check(config: RunConfig, unpruned: RunConfig, out: Path) -> None:
     # Layers and channels do not depend on the weights, so none are downloaded here.
     net = build(untrained(unpruned), task, data.size).net
     criteria[config.prune.method].find_units(net, config.prune)
-    Run(out).start(edited_config(unpruned, config.prune), data.info["checksums"])
+    if is_first():
+        Run(out).start(edited_config(unpruned, config.prune), data.info["checksums"])

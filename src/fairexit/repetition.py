@@ -16,6 +16,7 @@ from fairexit.evaluation.choice import stored_predictions
 from fairexit.inference.inputs import open_data
 from fairexit.inference.predict import predict
 from fairexit.pipeline import make_run
+from fairexit.processes import is_first
 from fairexit.runs import Run
 from fairexit.version import __version__
 
@@ -68,6 +69,8 @@ def rerun(run: Run, out: Path) -> Rerun:
     Args:
         run: a finished run.
         out: folder of the repetition.
+    Returns:
+        The comparison; of several processes, only the first one compares.
     Raises:
         UserError: the run was trained outside this package, its data are missing or have changed,
             or as for `make_run`.
@@ -80,6 +83,8 @@ def rerun(run: Run, out: Path) -> Rerun:
         raise UserError(f"{option('out')} is the run itself; choose another folder")
     open_data(run)
     again = make_run(run.config, out)
+    if not is_first():
+        return Rerun(again, (), {})
     return compare(run, again)
 
 

@@ -139,7 +139,7 @@ def test_a_statistic_of_the_batch_tends_to_that_of_the_split(name, options):
 
     def penalty(rows):
         if name == "mfd":
-            method._teacher_exits = [Exit(z[rows], teacher[rows])]
+            method._teacher_features = [teacher[rows]]
         batch = Batch(z[rows], labels[rows], groups[rows])
         return float(method.penalty(0, Exit(z[rows], z[rows]), batch))
 

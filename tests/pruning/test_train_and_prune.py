@@ -1,5 +1,7 @@
 """Training around a pruning: before it, by `prune:` in a config, and after it, with zeros held."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -85,6 +87,22 @@ def test_prune_in_a_config_trains_first(tiny, tmp_path, monkeypatch):
         train(config, tmp_path / "x")
 
 
+def test_two_processes_train_and_the_first_prunes(tiny, tmp_path):
+    pruning = {"ratio": 0.2, "steps": 1, "images": 16, "stop": False, "finetune": 1, "devices": 2}
+    config = settings(
+        tiny.path, train__epochs=1, train__device="cpu", train__devices=2, prune=pruning
+    )
+    (tmp_path / "c.yaml").write_text(config.to_yaml())
+    command = [sys.executable, "-m", "fairexit", "train", tmp_path / "c.yaml", "--out"]
+    done = subprocess.run([*command, tmp_path / "run"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained:") == 1
+    run = open_run(tmp_path / "run")
+    again = prune(open_run(tmp_path / "run" / "unpruned"), tmp_path / "again", run.config.prune)
+    assert same(run.weights, again.weights)
+    assert run.pruning.is_file()
+
+
 def test_without_prune_it_is_plain_training(tiny, tiny_run):
     assert make_run(settings(tiny.path), tiny_run.path).path == tiny_run.path
 
@@ -94,10 +112,6 @@ def test_what_cannot_be_trained_and_pruned(tiny, tmp_path):
         ({"prune": {"group": "sex"}}, "has no attribute 'sex'"),
         ({"prune": {"layers": ["x"]}}, "there is no layer 'x' to prune"),
         ({"prune": {"device": "abacus"}}, "^prune.device is 'abacus'"),
-        (
-            {"prune": {}, "train__devices": 2},
-            "train.devices is 2, but training and pruning in one step needs a single device",
-        ),
         (
             {"prune": {"finetune": 1}, "method": {"name": "domainindep"}},
             "method 'domainindep' cannot be fine-tuned",

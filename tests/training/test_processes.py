@@ -38,7 +38,7 @@ def test_two_processes_validate_each_image_once(tiny, tiny_run, tmp_path, train)
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("trained:") == 1
-    assert open_run(out).description["batch_per_process"] == 16
+    assert open_run(out).description["images_per_penalty"] == 32
     logged = pd.read_csv(out / "log.csv").iloc[-1]
     (file,) = predict(open_run(out), ["val"], last=True, out=tmp_path / "val")
     found = pd.read_parquet(file)

@@ -1,12 +1,12 @@
 """fairexit rerun."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fairexit.commands.common import Plugins, RunPath, show
+from fairexit.processes import is_first
 from fairexit.terminal import say
 
 EXAMPLE = "fairexit rerun runs/me --out runs/me-again"
@@ -31,8 +31,7 @@ def rerun(
     from fairexit.tables import Table
 
     repeated = rerun_run(run, out)
-    # With several devices, each process runs this command.
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not is_first():
         return
     rows = [
         [part.name, "yes" if part.difference == 0 else "no", f"{part.difference:.3g}", part.detail]

@@ -1,12 +1,12 @@
 """fairexit train."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fairexit.commands.common import Changes, Configuration, Plugins, whole_numbers
+from fairexit.processes import is_first
 from fairexit.terminal import say
 
 EXAMPLE = "fairexit train configs/small_resnet18.yaml --out runs/me --set seed=1"
@@ -35,7 +35,6 @@ def train(
     from fairexit.api import train as train_run
 
     runs = train_run(config, out, changes or [], seeds=numbers)
-    # With several devices, each process runs this command.
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first():
         for run in runs if isinstance(runs, list) else [runs]:
             say(f"trained: {run.path} (next: fairexit predict {run.path})")

@@ -129,6 +129,15 @@ class Loader:
         """Number of batches in an epoch of that many images; by default of all rows."""
         return -(-(len(self.rows) if images is None else images) // self.batch_size)
 
+    def images_of(self, step: int) -> int:
+        """Number of images of all processes in one batch of an epoch.
+
+        Args:
+            step: number of the batch, from 0.
+        """
+        images, steps = len(self.rows), self.steps()
+        return images // steps + (step < images % steps)
+
     def order(self, sampling: str, seed: int, epoch: int) -> NDArray[np.int64]:
         """The rows of one training epoch, in order, (N,)."""
         rng = np.random.default_rng([seed, epoch])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fairexit.gather import gather_rows, mean_of_processes
 from fairexit.models import ExitNet
 from fairexit.registry import Registry
 from fairexit.search_space import Axis
@@ -68,6 +69,7 @@ class Method(nn.Module):
     Attributes:
         time: progress of training, from 0 to 1, a scalar tensor; set by the training loop.
         exit_weights: alpha, (E,).
+        processes: number of processes that train together; set by the training loop.
         label_smoothing: share of each label that is spread evenly over all classes.
         class_weights: weight of each class in the target loss, (C,), with mean one over the images
             that an epoch draws.
@@ -92,7 +94,9 @@ class Method(nn.Module):
         super().__init__()
         self.net = net
         self.task = task
+        self.processes = 1
         self.label_smoothing = 0.0
+        self._images: int | None = None
         self.register_buffer("time", torch.zeros(()), persistent=False)
         alpha = torch.tensor([float(weight) for weight in exit_weights])
         self.register_buffer("exit_weights", alpha, persistent=False)
@@ -103,19 +107,22 @@ class Method(nn.Module):
         super().__init_subclass__(**options)
         cls.capturable = capturable
 
-    def forward(self, batch: Batch, measure: bool = False) -> Losses:
+    def forward(self, batch: Batch, measure: bool = False, images: int | None = None) -> Losses:
         """Loss of a batch, with gradient.
 
         Args:
             batch: images (B, 3, H, W), labels (B,) and groups (B,).
             measure: whether to measure the ratio of the penalty's gradient to the target's.
+            images: with several processes, the number of images in the parts of all of them; the
+                loss is then that of the whole batch, in every process. None: the loss of `batch`.
         """
+        self._images = images
         exits = self.outputs(batch)
         targets, penalties = [], []
         # Statistics of features are differences of close numbers, too close for half precision.
         with torch.autocast(batch.images.device.type, enabled=False):
-            for k, output in enumerate(exits):
-                exit = Exit(output.logits.float(), output.features.float())
+            batch = Batch(batch.images, *self.gather([batch.labels, batch.groups]))
+            for k, exit in enumerate(self._gather_exits(exits)):
                 targets.append(self.target_loss(k, exit, batch))
                 penalty = self.penalty(k, exit, batch)
                 penalties.append(targets[-1].new_zeros(()) if penalty is None else penalty)
@@ -125,6 +132,19 @@ class Method(nn.Module):
         # Measured here because Fabric does not let its callers differentiate a module's output.
         ratio = self._ratio(target, penalty) if measure and penalty.requires_grad else None
         return Losses(target + penalty, each_target.detach(), each_penalty.detach(), ratio)
+
+    def gather(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Complete tensors with the rows of the other processes, if the loss is that of them all.
+
+        Args:
+            parts: tensors of one type with a row for each image of this process.
+        """
+        return list(parts) if self._images is None else gather_rows(parts, self._images)
+
+    def _gather_exits(self, exits: Sequence[Exit]) -> list[Exit]:
+        """Outputs of every exit in float32, with the rows of the other processes."""
+        rows = self.gather([part.float() for exit in exits for part in exit])
+        return [Exit(*pair) for pair in zip(rows[::2], rows[1::2], strict=True)]
 
     def _ratio(self, target: Tensor, penalty: Tensor) -> float:
         """Norm of the penalty's gradient on the trunk, divided by that of the target's."""
@@ -137,7 +157,10 @@ class Method(nn.Module):
             gradients = torch.autograd.grad(
                 part * SCALE, trunk, retain_graph=True, allow_unused=True
             )
-            squares.append(sum(float(g.float().square().sum()) for g in gradients if g is not None))
+            means = [g.float() for g in gradients if g is not None]
+            if self.processes > 1:
+                means = [mean_of_processes(g) for g in means]
+            squares.append(sum(float(g.square().sum()) for g in means))
         return math.sqrt(squares[0] / max(squares[1], 1e-30))
 
     def begin(self, labels: Tensor, groups: Tensor, draws: Tensor | None = None) -> None:
@@ -160,7 +183,8 @@ class Method(nn.Module):
         Args:
             k: index of the exit, from 0, the final one last.
             exit: logits (B, C) and features (B, D_k) of that exit, float32.
-            batch: images (B, 3, H, W), labels (B,), and groups (B,), UNKNOWN where not known.
+            batch: labels (B,), and groups (B,), UNKNOWN where not known; images (B, 3, H, W), but
+                with several processes only those of this one.
         Returns:
             Scalar, in nats for cross-entropy, without the exit's weight, which `forward` applies.
         """

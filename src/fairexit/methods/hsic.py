@@ -19,7 +19,7 @@ class Hsic(Method, capturable=True):
     HSIC is a statistic of the batch. A class adds no term where the batch has fewer than four
     samples of it, or samples of one group only. So in small batches the penalty does not see rare
     classes, and its mean over batches is below that of a large batch; it tends to it as the batch
-    grows. With several processes, each computes the penalty on its own part of the batch only.
+    grows.
 
     Args:
         weight: lambda; the paper's 0.01 may have no effect, as the log's penalty ratio shows.

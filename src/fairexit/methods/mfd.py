@@ -21,8 +21,7 @@ class Mfd(Distilled, capturable=True):
 
     MMD^2 is a statistic of the batch: the estimator is biased upwards by about 1 / n for a cell of
     n samples, and a cell that the batch lacks adds no term. The mean over batches tends to the
-    value of the whole training split as the batch grows. With several processes, each computes the
-    penalty on its own part of the batch only.
+    value of the whole training split as the batch grows.
 
     Args:
         weight: weight of the penalty; the default is that of the released scripts, 5 x 0.02. The
@@ -46,16 +45,17 @@ class Mfd(Distilled, capturable=True):
     ) -> None:
         super().__init__(net, task, exit_weights)
         self.weight, self.sigma, self.teacher_run = weight, sigma, teacher
-        self._teacher_exits: list[Exit] = []
+        self._teacher_features: list[Tensor] = []
 
     def outputs(self, batch: Batch) -> list[Exit]:
         with torch.no_grad():
-            self._teacher_exits = self.teacher(batch.images)
+            exits = self.teacher(batch.images)
+            self._teacher_features = self.gather([exit.features.float() for exit in exits])
         return super().outputs(batch)
 
     def penalty(self, k: int, exit: Exit, batch: Batch) -> Tensor:
         mmd = mmd_by_cell(
-            self._teacher_exits[k].features,
+            self._teacher_features[k],
             exit.features,
             batch.labels,
             batch.groups,

@@ -6,6 +6,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
+from fairexit.gather import own_rows
 from fairexit.methods.base import Method, methods
 from fairexit.models import ExitNet
 from fairexit.search_space import Axis
@@ -58,7 +59,11 @@ class Mixup(Method, capturable=True):
         self.alpha = alpha
 
     def outputs(self, batch: Batch) -> list[Exit]:
-        return self.net(self.mixed(batch))
+        if self._images is None:
+            return self.net(self.mixed(batch))
+        # All processes draw the same, each for the whole batch.
+        whole = Batch(*self.gather([batch.images]), *self.gather([batch.labels, batch.groups]))
+        return self.net(own_rows(self.mixed(whole)))
 
     def mixed(self, batch: Batch) -> Tensor:
         """The mixed images of a batch, (B, 3, H, W)."""

@@ -143,7 +143,7 @@ class GroupDro(Method, capturable=True):
         q = self.q[k]
         sums = q.new_zeros(2, len(q))
         sums.index_add_(1, cells, torch.stack([losses * known, known.to(losses.dtype)]))
-        if distributed.is_initialized():
+        if self.processes > 1 and self._images is None:
             distributed.all_reduce(sums)
         total, count = sums
         present = count > 0

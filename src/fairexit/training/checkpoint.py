@@ -228,8 +228,7 @@ def describe(
         "exit_costs": net.exit_costs(data.size),
         "penalty_ratio": penalty_ratio,
         "stopped": stopped,
-        # The batch over which a penalty is computed.
-        "batch_per_process": config.train.batch_size // config.train.devices,
+        "images_per_penalty": config.train.images_per_penalty,
         "own_loop": own_loop,
         "run": config.to_dict(),
     }

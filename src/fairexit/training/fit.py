@@ -14,7 +14,7 @@ from torch import Tensor
 from fairexit.config import RunConfig
 from fairexit.data.loaders import Loader
 from fairexit.data.prepared import Prepared, open_prepared
-from fairexit.errors import UserError, short
+from fairexit.errors import UserError
 from fairexit.files import folder_lock
 from fairexit.methods import Distilled, Refitted, Upweighted, methods
 from fairexit.models import ExitNet
@@ -30,6 +30,7 @@ from fairexit.training.identify import (
 )
 from fairexit.training.inputs import open_training
 from fairexit.training.precision import measured_precision, stored_precision
+from fairexit.training.processes import check_processes, end_together, launch
 from fairexit.training.refit import refit
 from fairexit.training.setup import build, resolve, teach, untrained
 from fairexit.training.start import other_division
@@ -61,19 +62,17 @@ def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
             "out, or call fairexit.train"
         )
     check_freeze(config)
+    if start is None:
+        check_processes(config.train.devices)
     data = open_training(config)
     config = with_precision(resolve(config), [out])
     task = data.task(config.data.group)
     kind = methods[config.method["name"]]
-    if issubclass(kind, Refitted | Upweighted) and config.train.devices > 1 and start is None:
-        raise UserError(
-            f"train.devices is {config.train.devices}, but method '{config.method['name']}' trains "
-            "another network first, which needs a single device; set train.devices to 1"
-        )
     if issubclass(kind, Refitted):
         return _train_and_refit(config, data, task, out, start=start)
-    fabric = _fabric(config)
-    with folder_lock(out) if fabric.is_global_zero else nullcontext():
+    fabric = launch(config)
+    lock = folder_lock(out) if fabric.is_global_zero else nullcontext()
+    with end_together(fabric), lock:
         return _train(config, data, task, Run(out), fabric=fabric)
 
 
@@ -81,14 +80,8 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
     """Train a run whose folder is locked, after the run that the method needs, if any."""
     seed_epoch(config.seed, 0)
     method = build(config, task, data.size)
-    if isinstance(method, Distilled):
-        if method.teacher_run:
-            teach(method, open_run(method.teacher_run))
-        elif fabric.world_size > 1:
-            raise UserError(
-                f"method '{config.method['name']}' needs a teacher, and on several devices it must "
-                "be trained before; give its run as method.teacher"
-            )
+    if isinstance(method, Distilled) and method.teacher_run:
+        teach(method, open_run(method.teacher_run))
     if fabric.is_global_zero:
         start, checksums = config.model.start, data.info["checksums"]
         if start and (warning := other_division(start, data, config.data.fold)):
@@ -101,10 +94,11 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
         return run
     if isinstance(method, Distilled) and not method.teacher_run:
         teacher = run.path / "teacher"
-        note(f"{run.path}: the method needs a teacher, in {teacher}")
+        if fabric.is_global_zero:
+            note(f"{run.path}: the method needs a teacher, in {teacher}")
         teach(method, train(replace(config, method={"name": "erm"}), teacher))
     if isinstance(method, Upweighted):
-        _set_errors(method, config, data, task, run=run, device=fabric.device)
+        _set_errors(method, config, data, task, run=run, fabric=fabric)
     trainer = Trainer(config, data, task, run, fabric=fabric, method=method)
     trainer.fit()
     trainer.finish(config)
@@ -118,15 +112,20 @@ def _train_and_refit(
     run = Run(out)
     if start is not None:
         # The features take one device, however many have trained the run.
-        device = _fabric(replace(config, train=replace(config.train, devices=1))).device
-        return refit(open_run(start), out, config, data, device=device)
+        fabric = launch(replace(config, train=replace(config.train, devices=1)))
+        return refit(open_run(start), out, config, data, device=fabric.device)
     build(untrained(config), task, data.size)  # refuses a network that cannot be refitted
-    device = _fabric(config).device
-    run.start(config, data.info["checksums"])
-    if run.finished:
-        return run
-    trained = train(replace(config, method={"name": "erm"}), out / "erm")
-    return refit(trained, out, config, data, device=device)
+    fabric = launch(config)
+    with end_together(fabric):
+        if fabric.is_global_zero:
+            run.start(config, data.info["checksums"])
+        fabric.barrier()
+        if not run.finished:
+            trained = train(replace(config, method={"name": "erm"}), out / "erm")
+            if fabric.is_global_zero:
+                refit(trained, out, config, data, device=fabric.device)
+            fabric.barrier()
+    return run
 
 
 def _set_errors(
@@ -136,18 +135,23 @@ def _set_errors(
     task: Task,
     *,
     run: Run,
-    device: torch.device,
+    fabric: Fabric,
 ) -> None:
     """Let the method draw more often what its identification network gets wrong."""
-    rows = data.rows("train", config.data.fold)
+    rows, is_first = data.rows("train", config.data.fold), fabric.is_global_zero
     if not run.identified.is_file():
         folder = run.path / "identification"
-        note(f"{run.path}: the method needs an identification network, in {folder}")
+        if is_first:
+            note(f"{run.path}: the method needs an identification network, in {folder}")
         network = train(identification_config(config, method.identification_epochs), folder)
-        loader = Loader(data, rows, task.group, batch_size=config.train.batch_size, device=device)
-        write_errors(run, data, rows, find_errors(network, loader))
+        if is_first:
+            size, device = config.train.batch_size, fabric.device
+            loader = Loader(data, rows, task.group, batch_size=size, device=device)
+            write_errors(run, data, rows, find_errors(network, loader))
+        fabric.barrier()
     wrong = read_errors(run, data, rows)
-    note(f"{run.path}: {wrong.sum()} of {len(rows)} training images are drawn more often")
+    if is_first:
+        note(f"{run.path}: {wrong.sum()} of {len(rows)} training images are drawn more often")
     method.set_errors(torch.from_numpy(wrong))
 
 
@@ -174,7 +178,7 @@ def with_precision(config: RunConfig, folders: Sequence[Path]) -> RunConfig:
     if precision is None:
         data = open_prepared(config.data.path)
         full = replace(config, train=replace(config.train, precision="32-true"))
-        task, device = data.task(config.data.group), _fabric(full).device
+        task, device = data.task(config.data.group), launch(full).device
         precision = measured_precision(full, task, data.size, device)
     return replace(config, train=replace(config.train, precision=precision))
 
@@ -208,7 +212,7 @@ def finetune(
     settings = with_precision(replace(settings, model=model), [run.path, unpruned.path])
     data = open_training(settings)
     task = data.task(settings.data.group)
-    fabric = _fabric(settings)
+    fabric = launch(settings)
     seed_epoch(settings.seed, 0)
     method = build(settings, task, data.size)
     method.net.load_state_dict(net.state_dict())
@@ -222,28 +226,3 @@ def finetune(
     )
     trainer.fit()
     return trainer
-
-
-def _fabric(config: RunConfig) -> Fabric:
-    """The devices, processes and precision of a run, started.
-
-    Raises:
-        UserError: the machine does not have them, or they do not divide a batch.
-    """
-    settings = config.train
-    if settings.batch_size % settings.devices:
-        raise UserError(
-            f"train.batch_size is {settings.batch_size}; it must be a multiple of train.devices, "
-            f"{settings.devices}"
-        )
-    precision = settings.precision
-    assert precision != "auto", "it is measured before"
-    try:
-        fabric = Fabric(accelerator=settings.device, devices=settings.devices, precision=precision)
-        fabric.launch()
-    except Exception as error:
-        raise UserError(
-            f"train.device is '{short(settings.device)}' and train.devices is {settings.devices}: "
-            f"{short(error, 300)}"
-        ) from None
-    return fabric

@@ -1,7 +1,6 @@
 """Checks and preparations before a training run starts."""
 
 import math
-import os
 from dataclasses import replace
 
 import torch
@@ -13,6 +12,7 @@ from fairexit.metrics.record import METRICS
 from fairexit.models import ExitNet, backbone_family, heads
 from fairexit.plugin_records import checksums, require
 from fairexit.plugins import loaded_files
+from fairexit.processes import is_first
 from fairexit.runs import Run
 from fairexit.terminal import note
 from fairexit.training.checkpoint import load_net
@@ -57,8 +57,7 @@ def build(config: RunConfig, task: Task, image_size: int) -> Method:
         image_size: side of the images in pixels.
     """
     net, loaded, text = start_network(config.model, task, image_size)
-    # With several devices, each process builds the network.
-    if text and os.environ.get("LOCAL_RANK", "0") == "0":
+    if text and is_first():
         note(text)
     options = {k: v for k, v in config.method.items() if k != "name"}
     weights = exit_weights(net, config.train.exit_weights)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from fairexit.data.prepared import Prepared
 from fairexit.errors import DivergedError, UserError, option
 from fairexit.files import write_atomically
 from fairexit.methods import Distilled, Method
+from fairexit.models.synced_norm import synchronise
 from fairexit.progress import Bar
 from fairexit.runs import Run
 from fairexit.terminal import note
@@ -85,6 +87,9 @@ class Trainer:
         self.training = self._loader(rows, train.images_per_step, method.draw_weights)
         self.augment = Augment(config.data.augment, config.seed)
         # Before the checkpoint is restored: an optimizer's state goes to the parameters' device.
+        method.processes = fabric.world_size
+        if train.sync_batchnorm and fabric.world_size > 1:
+            synchronise(method.net, fabric.device)
         self.method = method.to(fabric.device).to(memory_format=torch.channels_last)
         draws = self.training.expected_draws(config.data.sampling)
         method.begin(self.training.labels, self.training.groups, draws)
@@ -122,6 +127,7 @@ class Trainer:
             accumulate=train.accumulate,
             clip=train.clip,
             average=average,
+            gather=train.gather,
             held=still,
             recorder=self._recorder(),
         )
@@ -234,7 +240,8 @@ class Trainer:
             self.method.time.fill_((epoch + step / steps) / train.epochs)
             rate = learning_rate(train, epoch, step, steps)
             is_measured = step in (steps // 2, steps - 1)
-            values, ratio = self.stepper.take(batch, rate, measure=is_measured)
+            images = self.training.images_of(step)
+            values, ratio = self.stepper.take(batch, rate, measure=is_measured, images=images)
             if ratio is not None:
                 ratios.append(ratio)
             sums += values
@@ -243,7 +250,7 @@ class Trainer:
             is_shown = bar.is_terminal and now - shown >= SHOW_EVERY
             shown = now if is_shown else shown
             bar.advance(self._text(epoch, sums, step) if is_shown else None)
-        means = (sums / steps).tolist()
+        means = cast(Tensor, self.fabric.all_reduce(sums / steps, reduce_op="mean")).tolist()
         if not np.isfinite(means[0]):
             raise DivergedError(
                 f"the loss of epoch {epoch + 1} is {means[0]}; lower train.lr (now {train.lr}) or "
