@@ -20,6 +20,7 @@ ALLOWED = {
     "stats": {"metrics"},
     "evaluation": {"metrics", "predictions", "stats"},
     "auditing": TABLES,
+    "monitoring": {"auditing", *TABLES},
     "data": set(),
     "runtime": {"data", "evaluation", "predictions"},
     "models": set(),
@@ -30,7 +31,7 @@ ALLOWED = {
     "inference": {"data", "models", "losses", "methods", "training", "runtime", "hub", *TABLES},
     "exporting": {"data", "models", "training", "inference", "runtime", *TABLES},
     "pruning": {"data", "models", "losses", "methods", "training", "inference", *TABLES},
-    "report": {"data", "auditing", *TABLES},
+    "report": {"data", "auditing", "monitoring", *TABLES},
 }
 ALLOWED["study"] = set(ALLOWED)
 ALLOWED["serving"] = {"data", "evaluation", "predictions", "runtime", "inference", "report"}
