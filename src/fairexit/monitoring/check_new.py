@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from fairexit.auditing.cohorts import are_numbers
 from fairexit.auditing.source import Source
@@ -27,7 +28,8 @@ def check_new(base: Source, tables: Sequence[NewTable]) -> list[str]:
             )
     notes = []
     sources = [base, *(table.source for table in tables)]
-    for i, source in enumerate(sources[1:], 1):
+    _check_ids(sources)
+    for source in sources[1:]:
         p, ref = source.predictions, base.predictions
         different = sorted(set(p.classes) ^ set(ref.classes))
         if different:
@@ -36,8 +38,6 @@ def check_new(base: Source, tables: Sequence[NewTable]) -> list[str]:
                 f"{source.name} and {base.name} have different classes: only {owner.name} has "
                 f"'{short(different[0])}'"
             )
-        for earlier in sources[:i]:
-            _check_ids(source, earlier)
         shared = np.setdiff1d(np.intersect1d(p.clusters, ref.clusters), [""])
         if len(shared):
             notes.append(
@@ -63,13 +63,16 @@ def new_groups(base: Source, tables: Sequence[NewTable], attribute: str) -> list
     return notes
 
 
-def _check_ids(source: Source, other: Source) -> None:
-    a, b = source.predictions.ids, other.predictions.ids
-    if are_numbers(a) or are_numbers(b):
+def _check_ids(sources: Sequence[Source]) -> None:
+    given = [s for s in sources if not are_numbers(s.predictions.ids)]
+    ids = pd.Series([id_ for s in given for id_ in s.predictions.ids.tolist()], dtype=object)
+    twice = ids.duplicated().to_numpy()
+    if not twice.any():
         return
-    shared = np.intersect1d(a.astype(str), b.astype(str))
-    if len(shared):
-        raise UserError(
-            f"{len(shared)} images are in both {other.name} and {source.name}, such as "
-            f"'{short(shared[0])}'; give every image once"
-        )
+    shared = ids[twice.argmax()]
+    first, second = [s.name for s in given if shared in s.predictions.ids][:2]
+    number = int(twice.sum())
+    raise UserError(
+        f"{number} image{'s are' if number > 1 else ' is'} in several tables, such as "
+        f"'{short(shared)}' in {first} and {second}; give every image once"
+    )
