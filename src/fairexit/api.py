@@ -794,8 +794,9 @@ def monitor(
         groups: names of the sensitive attributes.
         split: the split that is measured, if a table has a column of splits.
         time: the column of time of the new tables, numbers or dates; a look follows each value. By
-            default rows are in the order of time, and a look follows each table.
-        every: clusters between two looks; of a single table without `time` it is 25 by default.
+            default rows are in the order of time, and a look follows each table. A table that
+            grows should have it, or `every`, so that earlier looks stay what they were.
+        every: clusters between two looks.
         alpha: allowed probability of any false alarm.
         tolerance: difference from BASE that is not called worse.
         threshold, fallback, confidence_measure, policy: for a model with several exits, as for

@@ -109,10 +109,11 @@ def test_the_shortcut_for_one_difference_is_the_whole_difference():
 
 def test_a_sign_is_changed_twice_to_no_effect():
     a = random_evidence(4, start=1)
-    b = -(-a)
+    negative = -a
+    b = -negative
     assert b.start == 1
     assert (b.below == a.below).all()
-    assert ((-a).below == a.above[:, ::-1]).all()
+    assert (negative.below == a.above[:, ::-1]).all()
 
 
 def test_a_wider_gap_is_denied_by_every_pair_that_is_not_wider():
@@ -125,10 +126,15 @@ def test_a_wider_gap_is_denied_by_every_pair_that_is_not_wider():
                 continue
             # Evidence on one side of the true pair: NEW is lower, and BASE nearer to 0.
             of_base = base.above[0, j] if j <= 4 else base.below[0, j]
-            assert found[t] <= max(
-                new.below[t, i] + of_base,
-                new.above[t, i] + (base.below[0, j] if j >= 4 else base.above[0, j]),
-            ) - math.log(2) + 1e-12
+            assert (
+                found[t]
+                <= max(
+                    new.below[t, i] + of_base,
+                    new.above[t, i] + (base.below[0, j] if j >= 4 else base.above[0, j]),
+                )
+                - math.log(2)
+                + 1e-12
+            )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,9 @@ def test_a_gap_that_is_wider_on_either_side_is_seen(gap, sees):
 
 def test_a_gap_that_closes_is_not_wider():
     rng = np.random.default_rng(8)
-    sides = [evidence_on_mean(tally((rng.random(3000) < p).astype(float))) for p in (0.9, 0.6, 0.75)]
+    sides = [
+        evidence_on_mean(tally((rng.random(3000) < p).astype(float))) for p in (0.9, 0.6, 0.75)
+    ]
     base, new = sides[0] - sides[1], sides[2] - sides[2]
     assert lower(new, base)[-1] > math.log(1000)
     assert wider(new, base, 0)[-1] < 0

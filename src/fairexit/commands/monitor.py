@@ -67,7 +67,7 @@ def monitor(
         typer.Option(
             min=1,
             help="Clusters between two looks, in place of a look after each table.",
-            show_default="25 for a single table",
+            show_default="none",
         ),
     ] = None,
     tolerance: Annotated[
@@ -118,8 +118,9 @@ def monitor(
 ) -> None:
     """Watch a deployed model: is the mix, the performance or a gap different?
 
-    You may look as often as you like: call it every week with all tables so far. If something is
-    worse than in BASE by more than the tolerance, the exit status is 1.
+    You may look as often as you like: call it every week with all tables so far, or with one table
+    that grows, whose looks --time or --every sets. If something is worse than in BASE by more than
+    the tolerance, the exit status is 1.
     """
     if out:
         check_page(out)

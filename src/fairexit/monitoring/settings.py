@@ -13,8 +13,7 @@ class MonitorSettings:
         alpha: allowed probability of any false alarm, however often one looks.
         tolerance: difference from BASE that is not called worse.
         time: the column of time; None if the rows are in the order of time.
-        every: clusters between two looks; by default a look follows each time or each table, and
-            in a single table without a column of time every 25 clusters.
+        every: clusters between two looks; None for a look after each time or each table.
     Raises:
         UserError: a value is out of range.
     """

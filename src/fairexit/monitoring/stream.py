@@ -19,9 +19,6 @@ from fairexit.types import UNKNOWN
 MAX_LOOKS = 1_000
 """Looks that a monitor takes at most."""
 
-EVERY = 25
-"""Clusters between two looks at a single table without a column of time."""
-
 Ints = NDArray[np.int64]
 
 
@@ -132,10 +129,10 @@ def stream_of_new(
     start = np.unique(units, return_index=True)[1]
     if time is not None:
         looks = visits[kept][start]
-    elif every is None and len(tables) > 1:
+    elif every is None:
         looks = table[kept][start]
     else:
-        looks, names = _every(len(start), every or EVERY)
+        looks, names = _every(len(start), every)
         waiting = int((looks < 0).sum())
         if waiting:
             notes.append(f"the last {waiting} clusters wait for the next look")
@@ -174,7 +171,7 @@ def _every(clusters: int, every: int) -> tuple[Ints, tuple[str, ...]]:
     if not full:
         raise UserError(
             f"there are {clusters} clusters, too few for a look after every {every}; wait for "
-            f"more, or set {option('every')}"
+            f"more, or lower {option('every')}"
         )
     looks = np.arange(clusters) // every
     return np.where(looks < full, looks, -1), tuple(

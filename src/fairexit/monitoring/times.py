@@ -32,7 +32,8 @@ def time_order(times: NDArray[Any], column: str) -> tuple[NDArray[np.int64], tup
         )
     place = values.rank(method="dense").astype(int).to_numpy() - 1
     names = np.empty(place.max() + 1, object)
-    names[place] = values.dt.strftime("%Y-%m-%d") if parse is _as_date else cells
+    texts = values.dt.strftime("%Y-%m-%d").to_numpy() if parse is _as_date else cells
+    names[place[::-1]] = texts[::-1]  # of several forms, the first
     return place[index.ravel()], tuple(names.tolist())
 
 

@@ -27,7 +27,7 @@ STEPS = 400
 LEVELS = 100
 """Values are rounded to multiples of 1 / LEVELS."""
 
-BETS = np.geomspace(0.002, 0.98, 16)
+BETS = np.geomspace(0.002, 0.98, 12)
 """Fractions of the largest bet."""
 
 CLOSEST = 1e-12
