@@ -2,10 +2,15 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from fairexit.predictions.files import read_predictions, write_predictions
+from fairexit.runs import Run
 
 
 def answers(n, seed, accuracy=0.85):
@@ -104,10 +109,20 @@ def test_a_grown_table_with_a_column_of_time(tables, command, tmp_path):
     assert "The order of time is that of the column 'week'. Looks: 0, 1, 2." in printed
 
 
-def test_a_run_is_watched_under_its_policy(tiny_run, command):
-    test = tiny_run.predictions("test")
-    status, _, err = command("monitor", tiny_run.path, test)
-    assert (status, err.splitlines()[-1][:9]) == (2, "fairexit:")
+def test_a_run_is_base_and_its_policy_holds_for_a_table(tiny_run, command, tmp_path):
+    stored = read_predictions(tiny_run.predictions("test"))
+    ids = stored.ids + "x"
+    write_predictions(replace(stored, ids=ids, clusters=ids), tmp_path / "new.parquet")
+    base = tmp_path / "run"
+    shutil.copytree(tiny_run.path, base)
+    write_predictions(replace(stored, clusters=stored.ids), Run(base).predictions("test"))
+    status, printed, _ = command("monitor", base, tmp_path / "new.parquet", "--json", "-")
+    assert status == 0
+    watched = json.loads(printed)["watched"]
+    assert {w["quantity"]["measure"] for w in watched} >= {"exit", "confidence", "accuracy"}
+    assert [w["difference"]["value"] for w in watched] == [0] * len(watched)
+    status, _, err = command("monitor", base, tiny_run.predictions("test"))
+    assert status == 2
     assert "give every image once" in err
 
 
