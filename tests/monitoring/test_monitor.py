@@ -359,3 +359,10 @@ def test_the_same_patients_in_both_are_pointed_out(base, weeks):
     shared = weeks[0].assign(lesion="b0-1")
     notes = watch(base, [shared, *weeks[1:]]).facts.notes
     assert any("1 clusters are in both BASE and NEW 1, such as 'b0-1'" in note for note in notes)
+
+
+def test_a_table_without_clusters_is_pointed_out(base, weeks):
+    bare = weeks[0].rename(columns={"lesion": "cluster"}).assign(cluster="")
+    report = watch(base.rename(columns={"lesion": "cluster"}), bare, cluster=None)
+    assert "NEW 1 has no clusters, so each of its images counts as one" in report.facts.notes
+    assert report.facts.clusters[1] == len(bare)

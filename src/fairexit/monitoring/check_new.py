@@ -13,7 +13,7 @@ from fairexit.monitoring.new_tables import NewTable
 
 
 def check_new(base: Source, tables: Sequence[NewTable]) -> list[str]:
-    """Notes about groups and clusters of later tables.
+    """Notes about the clusters of later tables.
 
     Raises:
         UserError: classes are not those of BASE, an image is in two tables, or only some of the
@@ -38,6 +38,9 @@ def check_new(base: Source, tables: Sequence[NewTable]) -> list[str]:
                 f"{source.name} and {base.name} have different classes: only {owner.name} has "
                 f"'{short(different[0])}'"
             )
+        if bool(source.cluster_name) != bool(base.cluster_name):
+            without = base if source.cluster_name else source
+            notes.append(f"{without.name} has no clusters, so each of its images counts as one")
         shared = np.setdiff1d(np.intersect1d(p.clusters, ref.clusters), [""])
         if len(shared):
             notes.append(

@@ -112,39 +112,34 @@ def stream_of_new(
     sources = [table.source for table in tables]
     table = np.repeat(np.arange(len(tables)), [len(s.predictions) for s in sources])
     units = cluster_index(np.concatenate([s.predictions.clusters for s in sources]))
-    if time is not None:
+    names = tuple(source.name for source in sources)
+    if time is None:
+        order = np.arange(len(table))
+        visits = np.cumsum(np.diff(table, prepend=-1) | np.diff(units, prepend=-1) != 0)
+    else:
         times = np.concatenate([t.times for t in tables if t.times is not None])
         visits, names = time_order(times, time)
         order = np.argsort(visits, kind="stable")
-        table, units, visits = table[order], units[order], visits[order]
-    else:
-        order, names = np.arange(len(table)), tuple(source.name for source in sources)
-        visits = np.cumsum(np.diff(table, prepend=-1) | np.diff(units, prepend=-1) != 0)
-    number, first = np.unique(units, return_index=True)
-    first_visit = np.empty(int(number.max()) + 1, np.int64)
-    first_visit[number] = visits[first]
-    kept = visits == first_visit[units]
-    notes = _later_images(int((~kept).sum()), len(kept))
-    units = pd.factorize(units[kept])[0].astype(np.int64)
+    first = _first_visits(units[order], visits[order])
+    notes = _later_images(int((~first).sum()), len(first))
+    order = order[first]
+    units = pd.factorize(units[order])[0].astype(np.int64)
     start = np.unique(units, return_index=True)[1]
-    if time is not None:
-        looks = visits[kept][start]
-    elif every is None:
-        looks = table[kept][start]
-    else:
+    if every is not None:
         looks, names = _every(len(start), every)
-        waiting = int((looks < 0).sum())
-        if waiting:
-            notes.append(f"the last {waiting} clusters wait for the next look")
+    else:
+        looks = (table if time is None else visits)[order][start]
     if len(names) > MAX_LOOKS:
         raise UserError(
             f"there would be {len(names):,} looks, and at most {MAX_LOOKS:,} are taken; give a "
             f"column of days or weeks as {option('time')}, or a larger {option('every')}"
         )
-    rows = order[kept][(looks >= 0)[units]]
-    taken = units[(looks >= 0)[units]]
+    if waiting := int((looks < 0).sum()):
+        notes.append(f"the last {waiting} clusters wait for the next look")
+    seen = (looks >= 0)[units]
+    rows = order[seen]
     return Stream(
-        units=taken,
+        units=units[seen],
         looks=looks[looks >= 0],
         look_names=names,
         answers=_joined([_classes(s, base)[s.answers] for s in sources])[rows],
@@ -157,6 +152,14 @@ def stream_of_new(
         exits=_rows([t.exits for t in tables], rows),
         confidence=_rows([_confidence(s) for s in sources], rows),
     ), notes
+
+
+def _first_visits(units: Ints, visits: Ints) -> NDArray[np.bool_]:
+    """Which images, in the order of time, are of the first visit of their cluster, (N,)."""
+    number, first = np.unique(units, return_index=True)
+    first_visit = np.empty(int(number.max()) + 1, np.int64)
+    first_visit[number] = visits[first]
+    return visits == first_visit[units]
 
 
 def _later_images(left_out: int, n: int) -> list[str]:
