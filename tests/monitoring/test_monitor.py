@@ -201,6 +201,12 @@ def test_without_labels_only_the_mix_is_watched(base, weeks):
         assert [look.value for look in w.looks] == [look.value for look in same.looks]
 
 
+def test_without_labels_nothing_is_said_about_what_is_worse(base):
+    new = images(600, 4, share=0.8, name="n").drop(columns="label")
+    first = watch(base, new).summary[0]
+    assert first == "Something is different from BASE, after 600 lesions of NEW 1, looked at once."
+
+
 def test_values_are_means_over_clusters(base, weeks):
     report = watch(base, weeks)
     for table, value in ((base, lambda w: w.base), (pd.concat(weeks), lambda w: w.looks[-1].value)):

@@ -63,16 +63,15 @@ def summary(results: MonitorResults) -> tuple[str, ...]:
 
 def _answers(results: MonitorResults) -> Iterator[str]:
     facts = results.facts
-    seen = (
-        f"{facts.clusters[1]:,} {_units(facts)} of {listed(facts.new)}, looked at "
-        f"{len(facts.looks)} times"
-    )
+    times = "once" if len(facts.looks) == 1 else f"{len(facts.looks)} times"
+    seen = f"{facts.clusters[1]:,} {_units(facts)} of {listed(facts.new)}, looked at {times}"
     if results.is_worse:
         yield f"The model does worse than in {facts.base}, after {seen}."
     elif results.alarms:
+        worse = f", but nothing is worse by more than {facts.tolerance:g}"
         yield (
-            f"Something is different from {facts.base}, after {seen}, but nothing is worse by "
-            f"more than {facts.tolerance:g}."
+            f"Something is different from {facts.base}, after {seen}"
+            f"{worse if facts.labelled else ''}."
         )
     else:
         yield (
