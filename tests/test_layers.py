@@ -21,6 +21,7 @@ ALLOWED = {
     "stats": {"metrics"},
     "evaluation": {"metrics", "predictions", "stats"},
     "auditing": TABLES,
+    "monitoring": {"auditing", *TABLES},
     "data": set(),
     "runtime": {"data", "evaluation", "predictions"},
     "models": set(),
@@ -34,7 +35,7 @@ ALLOWED = {
     },
     "exporting": {"data", "models", "training", "inference", "runtime", *TABLES},
     "pruning": {"data", "models", "losses", "methods", "training", "inference", *TABLES},
-    "report": {"data", "auditing", *TABLES},
+    "report": {"data", "auditing", "monitoring", *TABLES},
 }
 ALLOWED["study"] = set(ALLOWED)
 ALLOWED["serving"] = {"data", "evaluation", "predictions", "runtime", "inference", "report"}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fairexit.api import choose as choose
     from fairexit.api import evaluate as evaluate
     from fairexit.api import export as export
+    from fairexit.api import monitor as monitor
     from fairexit.api import plant as plant
     from fairexit.api import predict as predict
     from fairexit.api import prepare as prepare
@@ -41,6 +42,7 @@ _HOMES = {
     "export": "fairexit.api",
     "list_models": "fairexit.models",
     "load_model": "fairexit.inference.classifier",
+    "monitor": "fairexit.api",
     "plant": "fairexit.api",
     "predict": "fairexit.api",
     "prepare": "fairexit.api",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fairexit.predictions.data import Predictions
     from fairexit.repetition import Rerun
     from fairexit.report.audit_report import AuditReport
+    from fairexit.report.monitor_report import MonitorReport
 
     Plugins: TypeAlias = Sequence[str | Path]
     Table: TypeAlias = str | Path | Predictions | pd.DataFrame
@@ -804,6 +805,90 @@ def audit(
         settings=settings,
     )
     return AuditReport.of(results)
+
+
+def monitor(
+    base: "Table",
+    new: "Table | Sequence[Table]",
+    *,
+    label: str | None = None,
+    prediction: str | None = None,
+    probabilities: str | None = None,
+    classes: Sequence[Any] | None = None,
+    groups: str | Sequence[str] = (),
+    cluster: str | None = None,
+    ids: str | None = None,
+    split: str = "test",
+    time: str | None = None,
+    every: int | None = None,
+    alpha: float = 0.05,
+    tolerance: float = 0.05,
+    threshold: "str | Theta | None" = None,
+    fallback: Literal["final", "most_confident"] = "final",
+    confidence_measure: Literal["max_probability", "margin", "entropy"] = "max_probability",
+    policy: str | Path | None = None,
+    plugins: "Plugins" = (),
+    **reading: Any,
+) -> "MonitorReport":
+    """Watch a deployed model: is the mix, the performance or a gap different from BASE?
+
+        fairexit.monitor("test.csv", ["week1.csv", "week2.csv"], groups="sex")
+
+    The tests are sequentially valid: called after every week with all weeks so far, they give any
+    false alarm with probability `alpha` at most.
+
+    Args:
+        base: answers of known quality: a run's folder, a file, `Predictions` or a frame.
+        new: later answers of the same model for other images, in the same form, or a list of such
+            tables in the order of time. Without labels only the mix is watched.
+        label, prediction, cluster, ids: columns, as for `fairexit.audit`.
+        probabilities: prefix of the probability columns.
+        classes: class names in the order of the probabilities.
+        groups: names of the sensitive attributes.
+        split: the split that is measured, if a table has a column of splits.
+        time: the column of time of the new tables, numbers or dates; a look follows each value. By
+            default rows are in the order of time, and a look follows each table. A table that
+            grows should have it, or `every`, so that earlier looks stay what they were.
+        every: clusters between two looks.
+        alpha: allowed probability of any false alarm.
+        tolerance: difference from BASE that is not called worse.
+        threshold, fallback, confidence_measure, policy: for a model with several exits, as for
+            `fairexit.audit`; the policy of BASE holds for the new tables too.
+        plugins: Python files that register methods, datasets, metrics and so on of your own.
+        reading: more about how tables are read, as for `fairexit.audit`.
+    Returns:
+        The report; a notebook shows it as tables.
+    Raises:
+        UserError: bad input.
+    """
+    load_plugins(plugins)
+    from fairexit.auditing import inputs
+    from fairexit.config_files import build_section
+    from fairexit.evaluation.choice import Choice
+    from fairexit.evaluation.policy import Policy
+    from fairexit.monitoring.inputs import monitor_tables
+    from fairexit.monitoring.settings import MonitorSettings
+    from fairexit.predictions.reading import Reading
+    from fairexit.report.monitor_report import MonitorReport
+
+    named = inputs.named_columns(
+        label=label, prediction=prediction, prob_prefix=probabilities, cluster=cluster, id=ids
+    )
+    how = {"classes": None if classes is None else list(map(str, classes)), **reading, **named}
+    reader = inputs.TableReader(
+        reading=build_section("", Reading, how),
+        groups=[groups] if isinstance(groups, str) else list(groups),
+        split=split,
+        choice=Choice(
+            threshold,
+            fallback=fallback,
+            confidence_measure=confidence_measure,
+            policy=None if policy is None else Policy.load(_policy_file(policy)),
+        ),
+    )
+    settings = MonitorSettings(alpha=alpha, tolerance=tolerance, time=time, every=every)
+    tables = list(new) if isinstance(new, list | tuple) else [new]
+    return MonitorReport.of(monitor_tables(base, tables, reader, settings))
 
 
 def _as_list(tables: Any, many: bool) -> list[Any]:

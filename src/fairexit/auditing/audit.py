@@ -62,7 +62,7 @@ def audit_sources(
     """
     settings = settings or AuditSettings()
     source = seeds[0]
-    groups = groups or _default_groups(source)
+    groups = groups or default_groups(source)
     for name in groups:  # also of a run, whose groups are stored
         check_groups(name, source.predictions.group_names.get(name, ()))
     seeds, baselines, cohort = (
@@ -141,7 +141,12 @@ def _named(step: Callable[[str], None], attribute: str, part: str) -> None:
     step(f"{attribute}: {part}")
 
 
-def _default_groups(source: Source) -> list[str]:
+def default_groups(source: Source) -> list[str]:
+    """The attribute that a run was trained for, or the only one of a table.
+
+    Raises:
+        UserError: there is not exactly one.
+    """
     names = [source.group] if source.group else list(source.predictions.attributes)
     if len(names) != 1:
         raise UserError(f"{source.name}: {unnamed_attribute(names, 'groups')}")

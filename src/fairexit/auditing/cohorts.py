@@ -119,7 +119,7 @@ def shared_samples(here: Source, there: Source) -> tuple[str, ...]:
     """A note if ids or clusters occur in both cohorts, which are then perhaps not independent."""
     a, b = here.predictions, there.predictions
     notes = []
-    given = not _numbered(a.ids) and not _numbered(b.ids)
+    given = not are_numbers(a.ids) and not are_numbers(b.ids)
     for what, first, second in (("ids", a.ids, b.ids), ("clusters", a.clusters, b.clusters)):
         shared = np.setdiff1d(np.intersect1d(first, second), [""])
         if len(shared) and (given or what == "clusters"):
@@ -131,7 +131,7 @@ def shared_samples(here: Source, there: Source) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _numbered(ids: Names) -> bool:
+def are_numbers(ids: Names) -> bool:
     """Whether ids are the numbers of the rows, as where a table has none."""
     return bool((ids == np.arange(1, len(ids) + 1).astype(str)).all())
 

@@ -15,6 +15,7 @@ from fairexit.predictions.reading import Reading
 from fairexit.predictions.table import add_score, from_table
 from fairexit.tabular.cells import arrow_column, coded, numbers_of
 from fairexit.tabular.files import table_of
+from fairexit.tabular.forms import TableFile
 from fairexit.tabular.names import match, missing_classes, reconcile
 
 if TYPE_CHECKING:
@@ -167,6 +168,18 @@ def from_frame(
     Raises:
         UserError: a column is missing, or a value is wrong.
     """
+    return from_table(table_of_frame(frame), reading or Reading(), groups, only=only)
+
+
+def table_of_frame(frame: "pd.DataFrame | Any", where: str = "the frame") -> TableFile:
+    """A data frame, in any form that `from_frame` takes, as an open table.
+
+    Args:
+        frame: the frame.
+        where: what it is called in messages.
+    Raises:
+        UserError: two columns have the same name.
+    """
     names = [str(name) for name in getattr(frame, "column_names", None) or frame.columns]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -176,5 +189,5 @@ def from_frame(
     elif hasattr(frame, "__getitem__"):  # by column, as pandas has no whole numbers with gaps
         columns = {name: frame[name] for name in names}
     else:
-        return from_frame(frame.to_pandas(), reading, groups, only=only)
-    return from_table(table_of(columns, "the frame"), reading or Reading(), groups, only=only)
+        return table_of_frame(frame.to_pandas(), where)
+    return table_of(columns, where)

@@ -45,7 +45,7 @@ def from_table(
     names = table.names
     if not names:
         raise UserError("there are no columns")
-    reading, notes = _found_columns(names, reading)
+    reading, notes = resolve_columns(names, reading)
     reading.check(names)
     for name in groups or ():
         if name not in names:
@@ -92,7 +92,7 @@ def from_table(
     return build(parts, reading, wanted)
 
 
-def _found_columns(names: Sequence[str], reading: Reading) -> tuple[Reading, tuple[str, ...]]:
+def resolve_columns(names: Sequence[str], reading: Reading) -> tuple[Reading, tuple[str, ...]]:
     """The reading with columns such as `Split` where the caller does not name `split`."""
     forms: dict[str, Any] = {}
     for meaning, name in Reading().columns.items():

@@ -74,24 +74,34 @@ BRIEF = 3
 def to_markdown(audit: "AuditResults") -> str:
     """A Markdown document; names that look like markup are escaped."""
     facts = audit.facts
-    parts = [f"# {markdown(facts.title or f'Audit of {facts.name}')}", f"Date: {facts.date}"]
-    for section in sections(audit):
-        parts.append(f"## {markdown(section.title)}")
-        if section.points:
-            parts.append("\n".join(f"- {markdown(point)}" for point in section.points))
-        for table in section.tables:
-            parts += [f"### {markdown(table.title)}", table.to_markdown().strip()]
-    return "\n\n".join(parts) + "\n"
+    return as_markdown(facts.title or f"Audit of {facts.name}", facts.date, sections(audit))
 
 
 def to_html(audit: "AuditResults") -> str:
     """An HTML fragment for a notebook; every text is escaped."""
-    parts = [f"<h2>{escape(audit.facts.title or f'Audit of {audit.facts.name}')}</h2>"]
-    for section in sections(audit):
+    return as_html(audit.facts.title or f"Audit of {audit.facts.name}", sections(audit))
+
+
+def as_markdown(title: str, day: str, parts: Sequence[Section]) -> str:
+    """Sections as a Markdown document; names that look like markup are escaped."""
+    lines = [f"# {markdown(title)}", f"Date: {day}"]
+    for section in parts:
+        lines.append(f"## {markdown(section.title)}")
+        if section.points:
+            lines.append("\n".join(f"- {markdown(point)}" for point in section.points))
+        for table in section.tables:
+            lines += [f"### {markdown(table.title)}", table.to_markdown().strip()]
+    return "\n\n".join(lines) + "\n"
+
+
+def as_html(title: str, parts: Sequence[Section]) -> str:
+    """Sections as an HTML fragment for a notebook; every text is escaped."""
+    lines = [f"<h2>{escape(title)}</h2>"]
+    for section in parts:
         points = "".join(f"<li>{escape(point)}</li>" for point in section.points)
-        parts += [f"<h3>{escape(section.title)}</h3>", f"<ul>{points}</ul>" if points else ""]
-        parts += [table.to_html() for table in section.tables]
-    return f"<div>{''.join(parts)}</div>"
+        lines += [f"<h3>{escape(section.title)}</h3>", f"<ul>{points}</ul>" if points else ""]
+        lines += [table.to_html() for table in section.tables]
+    return f"<div>{''.join(lines)}</div>"
 
 
 def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:

@@ -60,12 +60,21 @@ FEW = " *"
 
 def units(facts: Facts) -> str:
     """What the clusters are, in the plural: "patients" if the column says so."""
-    words = re.findall("[a-z]+", facts.cluster_name.lower())
+    return units_of(facts.cluster_name)
+
+
+def units_of(cluster_name: str) -> str:
+    """What the clusters in a column are, in the plural; "samples" without a column.
+
+    >>> units_of("patient_id"), units_of("cluster"), units_of("")
+    ('patients', 'clusters', 'samples')
+    """
+    words = re.findall("[a-z]+", cluster_name.lower())
     for word in words:
         for singular, plural in UNITS.items():
             if word.startswith(singular):
                 return plural
-    return "clusters" if facts.cluster_name else "samples"
+    return "clusters" if cluster_name else "samples"
 
 
 def few_note(facts: Facts) -> str:

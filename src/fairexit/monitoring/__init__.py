@@ -1,0 +1,1 @@
+"""Watching a deployed model: later answers compared with those of known quality."""
