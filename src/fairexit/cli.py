@@ -1,5 +1,7 @@
 """The command line: its commands, and errors of the user as one line and exit status 2."""
 
+import atexit
+import signal
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -114,6 +116,14 @@ def _stop(message: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
+    try:
+        _run()
+    finally:
+        # What was called has ended: Ctrl-C while libraries clean up would only show a traceback.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def _run() -> NoReturn:
     silence_decoders()
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is no reason to stop.

@@ -22,6 +22,8 @@ SIGNALS = {"-9": signal.SIGKILL, "-TERM": signal.SIGTERM, "-INT": signal.SIGINT}
 KINDS = {"-9": 8, "-TERM": 3, "-INT": 3, "disk": 4, "vanish": 4}
 """What disturbs -> its share of the cases."""
 INTERRUPTED = 130
+FOREIGN = ["TMPDIR/.ses"]
+"""Temporary files of onnxruntime, which also leaves them if nothing disturbs it."""
 DONE = re.compile(r"already exists|--overwrite")
 """The message of a command that never replaces what is complete."""
 PAGE = 4096
@@ -85,7 +87,7 @@ class Case:
 
     def _call(self, how: Disturbance | None = None, size: int = 0) -> Ended:
         ended = call(self.command.words.split(), self.here, beside=self.beside, how=how, size=size)
-        self.outcome.left += [f"process: {words}" for words in ended.left]
+        self.outcome.left += [f"running or shared: {text}" for text in ended.left]
         if ended.status is None:
             self._blame("it hangs", ended)
         elif "Traceback" in ended.errors:
@@ -172,6 +174,7 @@ class Case:
         differing, left = compare(self.here, self.base.folder / self.command.name)
         self.outcome.differing += differing
         temporary = [f"TMPDIR/{file.name}" for file in (self.beside / "tmp").iterdir()]
+        temporary = [name for name in temporary if name not in FOREIGN]
         self.outcome.left += left + temporary
 
 

@@ -5,6 +5,7 @@ So a call is a process of its own, which a signal ends like any other, but start
 
 import atexit
 import os
+import re
 import resource
 import select
 import signal
@@ -51,7 +52,7 @@ class Ended:
         out, errors: its output.
         seconds: how long it took.
         operations: the number of its operations on files in its folder.
-        left: the processes that outlived it.
+        left: the processes that outlived it, and its shared memory.
     """
 
     status: int | None
@@ -77,6 +78,7 @@ def call(
     (beside / "tmp").mkdir(parents=True, exist_ok=True)
     (beside / "operations").write_text("0")
     ready, begun = os.pipe()
+    shared = _shared_memory()
     pid = os.fork()
     if not pid:
         _become(words, folder, beside, how=how, size=size, begun=begun)
@@ -95,7 +97,7 @@ def call(
         os.kill(pid, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     seconds = time.perf_counter() - start
-    left = _end_session(pid)
+    left = (*_end_session(pid), *sorted(_shared_memory() - shared))
     out, errors = ((beside / name).read_text(errors="replace") for name in ("out", "errors"))
     operations = int((beside / "operations").read_text())
     return Ended(None if hung else status, out, errors, seconds, operations, left)
@@ -172,6 +174,16 @@ def _end_session(session: int) -> tuple[str, ...]:
     for pid in members:
         os.kill(pid, signal.SIGKILL)
     return tuple(members.values())
+
+
+def _shared_memory() -> set[str]:
+    """Names in shared memory that no living process has put its number into."""
+    names = {path.name for path in Path("/dev/shm").iterdir()}
+    return {
+        f"/dev/shm/{name}"
+        for name in names
+        if not any(Path("/proc", number).exists() for number in re.findall(r"\d{2,}", name))
+    }
 
 
 def _session(session: int) -> dict[int, str]:
