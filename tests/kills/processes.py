@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +25,7 @@ LONGEST = 300.0
 """Seconds after which a call hangs."""
 GRACE = 15.0
 """Seconds in which the other processes of a call must end after it."""
+SHARED_MEMORY = Path("/dev/shm")
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 """Audit events of Python before operations on files."""
 
@@ -78,7 +80,7 @@ def call(
     (beside / "tmp").mkdir(parents=True, exist_ok=True)
     (beside / "operations").write_text("0")
     ready, begun = os.pipe()
-    shared = _shared_memory()
+    shared = {*SHARED_MEMORY.iterdir()}
     pid = os.fork()
     if not pid:
         _become(words, folder, beside, how=how, size=size, begun=begun)
@@ -97,7 +99,7 @@ def call(
         os.kill(pid, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     seconds = time.perf_counter() - start
-    left = (*_end_session(pid), *sorted(_shared_memory() - shared))
+    left = (*_end_session(pid), *_new_memory(shared))
     out, errors = ((beside / name).read_text(errors="replace") for name in ("out", "errors"))
     operations = int((beside / "operations").read_text())
     return Ended(None if hung else status, out, errors, seconds, operations, left)
@@ -176,14 +178,22 @@ def _end_session(session: int) -> tuple[str, ...]:
     return tuple(members.values())
 
 
-def _shared_memory() -> set[str]:
-    """Names in shared memory that no living process has put its number into."""
-    names = {path.name for path in Path("/dev/shm").iterdir()}
-    return {
-        f"/dev/shm/{name}"
-        for name in names
-        if not any(Path("/proc", number).exists() for number in re.findall(r"\d{2,}", name))
-    }
+def _new_memory(known: set[Path]) -> list[str]:
+    """Shared memory that is new and belongs to no process that runs, such as one of another test.
+
+    A process uses the memory that it has mapped, or whose name has its number.
+    """
+    new = [
+        file
+        for file in SHARED_MEMORY.iterdir()
+        if file not in known
+        and not any(Path("/proc", number).exists() for number in re.findall(r"\d{2,}", file.name))
+    ]
+    used = ""
+    for maps in Path("/proc").glob("[0-9]*/maps") if new else ():
+        with suppress(OSError):
+            used += maps.read_text(errors="replace")
+    return [str(file) for file in new if str(file) not in used and file.exists()]
 
 
 def _session(session: int) -> dict[int, str]:
