@@ -137,7 +137,7 @@ COMMANDS = [
         "predict, images",
         "predict run --images pictures --batch-size 8 --out answers.csv",
         {"run": "evaluate/run", "pictures": "pictures"},
-        ("pictures", "pictures/i077.png", *_WEIGHTS),
+        ("pictures", *_WEIGHTS),
     ),
     Command(
         "predict, policy",

@@ -70,8 +70,8 @@ def stream_answers(
         batch_size: images per batch.
         overwrite: whether unfinished answers of another origin are thrown away.
     Raises:
-        UserError: another process writes the same file, or there are unfinished answers of another
-            origin.
+        UserError: another process writes the same file, there are unfinished answers of another
+            origin, or an image of a folder vanishes.
     """
     if out.is_dir():
         raise UserError(f"{out} is a folder; name a CSV file as {option('out')}")
@@ -86,7 +86,9 @@ def stream_answers(
                 write(csv_text(model.table([], []), DIGITS), 0)
             for batch in _batches(images.files(done), batch_size):
                 ids, paths = zip(*batch, strict=True)
-                write(csv_text(model.table(paths, ids), DIGITS, header=False), len(batch))
+                text = csv_text(model.table(paths, ids), DIGITS, header=False)
+                images.check_present(paths)
+                write(text, len(batch))
                 bar.advance(steps=len(batch))
         unfinished.finish()
 
