@@ -19,9 +19,8 @@ docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/installed-dev
-	for name in augmentation bootstrap choose curvature data_wait early_exit exit_overhead export method_steps serve \
-		snnl study threshold_sweep; do \
-		$(BIN)/python benchmarks/$$name.py || exit 1; echo; done
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	$(BIN)/python benchmarks/one_table.py --out benchmarks.md
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -7,15 +7,17 @@ They take turns, and each one's fastest round is reported. fairexit runs with on
 all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
 from fairexit.data.augment import POLICIES, Augment
+from timing import Row
 
 BATCH, ROUNDS = 128, 7
 
@@ -53,8 +55,8 @@ def seconds(call: Callable[[int], object], round_number: int, threads: int) -> f
     return perf_counter() - start
 
 
-def measure(policy: str, size: int) -> list[float]:
-    """Milliseconds per image: torchvision, fairexit with one thread, fairexit with all."""
+def measure(policy: str, size: int, rounds: int = ROUNDS) -> NDArray[np.float64]:
+    """Seconds of a batch in each round: torchvision, fairexit with one thread and with all."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (BATCH, 8, 8, 3), dtype=np.uint8)
     array = np.stack([np.asarray(Image.fromarray(c).resize((size, size))) for c in coarse])
@@ -70,9 +72,17 @@ def measure(policy: str, size: int) -> list[float]:
         return augment(images, positions, epoch)
 
     calls = ((with_torchvision, 1), (with_fairexit, 1), (with_fairexit, all_threads))
-    times = [[seconds(call, r, n) for call, n in calls] for r in range(ROUNDS)]
+    times = [[seconds(call, r, n) for call, n in calls] for r in range(rounds)]
     torch.set_num_threads(all_threads)
-    return [1e3 * fastest / BATCH for fastest in np.min(times, axis=0)]
+    return np.array(times)
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`, at 64 px with all threads."""
+    for policy in list(POLICIES)[-1:] if quick else POLICIES:
+        times = measure(policy, 64, 1 if quick else ROUNDS)
+        what = f"augmentation {policy}, 64 px, per image"
+        yield Row(what, times[:, 2].tolist(), "torchvision", times[:, 0].tolist(), BATCH)
 
 
 def main() -> None:
@@ -84,7 +94,7 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for size in (64, 84):
         for policy in POLICIES:
-            peer_ms, single_ms, threaded_ms = measure(policy, size)
+            peer_ms, single_ms, threaded_ms = 1e3 * measure(policy, size).min(0) / BATCH
             cells = (
                 f"{peer_ms:.3f} | {single_ms:.3f} | {threaded_ms:.3f} | {threaded_ms / peer_ms:.2f}"
             )

@@ -10,7 +10,7 @@ and its time is scaled up. Memory is the peak of the process so far.
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from fairexit.stats.bootstrap import bootstrap, bootstrap_scores
 from fairexit.stats.inversion import invert
 from fairexit.stats.permutation import permute
 from fairexit.stats.sample import Sample
-from timing import machine, table
+from timing import Row, alternate, machine, table
 
 IMAGES, LESIONS, DRAWS, SCORE_DRAWS, LOOP = 5000, 3900, 10_000, 1000, 10
 
@@ -40,8 +40,8 @@ def row(case: str, size: str, duration: float) -> list[str]:
     return [case, size, f"{duration:.2f}", f"{peak:.2f}"]
 
 
-def measure(classes: int, groups: int) -> list[list[str]]:
-    """The rows for one number of classes and groups."""
+def cases(classes: int, groups: int, draws: int = DRAWS) -> dict[str, Callable[[], object]]:
+    """What is timed, for one number of classes and groups."""
     rng = np.random.default_rng(0)
     lesions = rng.integers(0, LESIONS, IMAGES)
     labels = rng.choice(classes, LESIONS, p=rng.dirichlet(np.full(classes, 2.0)))[lesions]
@@ -59,10 +59,9 @@ def measure(classes: int, groups: int) -> list[list[str]]:
         num_classes=classes,
         num_groups=groups,
     )
-    size = f"{classes} x {groups}"
 
     def intervals() -> None:
-        drawn = bootstrap(sample, n_resamples=DRAWS)
+        drawn = bootstrap(sample, n_resamples=draws)
         for name in METRICS:
             drawn.interval(name)
 
@@ -90,12 +89,40 @@ def measure(classes: int, groups: int) -> list[list[str]]:
         drawn = bootstrap_scores(measures, sample, n_resamples=SCORE_DRAWS)
         drawn.interval("auroc"), drawn.interval("ece")
 
-    rows = [row(f"{DRAWS:,} draws, all count metrics, BCa", size, seconds(intervals))]
-    rows.append(row("the same as a loop (scaled)", size, seconds(loop) * DRAWS / LOOP))
-    rows.append(row(f"{DRAWS:,} permutations", size, seconds(lambda: permute(sample))))
-    rows.append(row("intervals of gaps, 7 x 1,000 draws", size, seconds(lambda: invert(sample))))
-    rows.append(row(f"{SCORE_DRAWS:,} draws of AUROC and ECE, BCa", size, seconds(of_scores)))
-    return rows
+    return {
+        "intervals": intervals,
+        "loop": loop,
+        "permutations": lambda: permute(sample),
+        "gaps": lambda: invert(sample),
+        "scores": of_scores,
+    }
+
+
+def measure(classes: int, groups: int) -> list[list[str]]:
+    """The rows for one number of classes and groups."""
+    size, runs = f"{classes} x {groups}", cases(classes, groups)
+    labels = {
+        "intervals": f"{DRAWS:,} draws, all count metrics, BCa",
+        "loop": "the same as a loop (scaled)",
+        "permutations": f"{DRAWS:,} permutations",
+        "gaps": "intervals of gaps, 7 x 1,000 draws",
+        "scores": f"{SCORE_DRAWS:,} draws of AUROC and ECE, BCa",
+    }
+    scale = {"loop": DRAWS / LOOP}
+    return [
+        row(label, size, seconds(runs[key]) * scale.get(key, 1)) for key, label in labels.items()
+    ]
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`: a draw, against one of a plain loop."""
+    draws = 100 if quick else DRAWS
+    for classes, groups in [(8, 2)] if quick else [(8, 2), (114, 6)]:
+        runs = cases(classes, groups, draws)
+        both = alternate({key: runs[key] for key in ("intervals", "loop")}, 1 if quick else 3)
+        ours, loop = ([s / n for s in both[k]] for k, n in (("intervals", draws), ("loop", LOOP)))
+        what = f"bootstrap of all count metrics with BCa intervals, {classes} x {groups}, per draw"
+        yield Row(what, ours, "a loop over draws", loop)
 
 
 def main() -> None:

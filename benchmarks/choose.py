@@ -7,6 +7,7 @@ Prints a Markdown table: reading the runs' files of predictions, and choosing.
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from fairexit.evaluation.goal import parse_goal
 from fairexit.evaluation.select_point import select_point
 from fairexit.predictions.files import Predictions, write_predictions
 from fairexit.runs import FORMAT, Run, open_run
+from timing import Row, alternate
 
 RUNS, IMAGES, EXITS, CLASSES, THETAS = 100, 5000, 5, 8, 1000
 GOALS = {
@@ -24,18 +26,18 @@ GOALS = {
 }
 
 
-def write_run(path: Path, seed: int) -> Run:
+def write_run(path: Path, seed: int, images: int = IMAGES) -> Run:
     """A finished run of random answers whose confidence grows with depth."""
     fixed, rng = np.random.default_rng(0), np.random.default_rng(seed + 1)
-    labels, sex = fixed.integers(0, CLASSES, IMAGES), fixed.integers(0, 2, IMAGES)
-    logits = rng.normal(size=(IMAGES, EXITS, CLASSES)) + rng.normal(size=(IMAGES, 1, CLASSES))
+    labels, sex = fixed.integers(0, CLASSES, images), fixed.integers(0, 2, images)
+    logits = rng.normal(size=(images, EXITS, CLASSES)) + rng.normal(size=(images, 1, CLASSES))
     skill = rng.uniform(1.5, 2.5) * np.linspace(0.5, 1, EXITS)
-    logits[np.arange(IMAGES), :, labels] += skill * (1 + 0.2 * sex[:, None])
+    logits[np.arange(images), :, labels] += skill * (1 + 0.2 * sex[:, None])
     odds = np.exp(logits)
     predictions = Predictions(
-        ids=np.char.mod("%05d", np.arange(IMAGES)),
-        clusters=np.char.mod("lesion %d", np.arange(IMAGES) * 17 // 20),
-        split=np.full(IMAGES, "val"),
+        ids=np.char.mod("%05d", np.arange(images)),
+        clusters=np.char.mod("lesion %d", np.arange(images) * 17 // 20),
+        split=np.full(images, "val"),
         labels=labels,
         attributes={"sex": sex},
         group_names={"sex": ("female", "male")},
@@ -58,6 +60,19 @@ def write_run(path: Path, seed: int) -> Run:
     }
     (path / "config.json").write_text(json.dumps(description))
     return open_run(path)
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`, per run; there is no peer."""
+    number, thetas, images = (2, 5, 300) if quick else (RUNS, THETAS, IMAGES)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [write_run(Path(folder) / f"run{r}", r, images) for r in range(number)]
+        data = read_comparable(runs, None, "max_probability")
+    for name, goal in GOALS.items():
+        grid = np.linspace(0.2, 1, thetas).tolist()
+        choices = {"choose": lambda goal=goal, grid=grid: select_point(data, goal, grid=grid)}
+        seconds = alternate(choices, 1)["choose"]
+        yield Row(f"choice at {thetas:,} thresholds, {name}, per run", seconds, per=number)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ import copy
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from statistics import median
 
 import torch
@@ -19,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from fairexit.models import ExitNet, create_model
 from fairexit.pruning.curvature import CurvatureEstimate, curvature_sums
 from fairexit.pruning.layers import prunable_layers, prunable_parameters
-from timing import alternate, machine, ratio, table
+from timing import Row, alternate, machine, ratio, table
 
 ALPHA = [0.3, 0.45, 0.6, 0.75, 0.9]
 DIAGONAL = "diag_ggn_exact"
@@ -106,6 +107,24 @@ def largest_difference(
         float((diagonal[name] - reference[name]).abs().max() / reference[name].abs().max())
         for name in names
     )
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`."""
+    net, few = random_net(8), random_images(2 if quick else 8, 32 if quick else 64)
+    runs: dict[str, Callable[[], object]] = {
+        "exact": with_fairexit(net, few, None),
+        "estimate": with_fairexit(net, few, 1),
+        "step": training_step(net, few),
+    }
+    if find_spec("backpack"):
+        runs["backpack"] = with_backpack(net, few)
+    seconds = alternate(runs, 1 if quick else 3)
+    size = f"{len(few[0, 0])} px, per image"
+    theirs = seconds.get("backpack", ())
+    yield Row(f"exact curvature, {size}", seconds["exact"], "backpack", theirs, len(few))
+    what = f"estimated curvature, {size}"
+    yield Row(what, seconds["estimate"], "a training step", seconds["step"], len(few))
 
 
 def speed(rounds: int) -> None:

@@ -4,6 +4,8 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,13 +19,15 @@ from fairexit.methods import methods
 from fairexit.models import create_model
 from fairexit.training.optim import parameter_groups
 from fairexit.training.optimizers import build_optimizer, filled
-from timing import machine, table
+from timing import Row, machine, table
 
 SIZE, BATCH = 84, 128
 
 
-def measure(loader: Loader, policy: str, steps: int, device: torch.device) -> list[str]:
-    """A row of the table for one augmentation policy."""
+def measure(
+    loader: Loader, policy: str, steps: int, device: torch.device
+) -> tuple[list[float], list[float]]:
+    """Seconds of waiting for each batch with an augmentation policy, and of each step."""
     torch.manual_seed(0)
     net = create_model("resnet18", 5, exits="none", image_size=SIZE)
     method = methods.create("erm", net, None, [1.0]).to(device)
@@ -46,9 +50,35 @@ def measure(loader: Loader, policy: str, steps: int, device: torch.device) -> li
             torch.cuda.synchronize()
         waited.append(ready - start)
         worked.append(time.perf_counter() - ready)
-    wait, work = statistics.median(waited[1:]), statistics.median(worked[1:])
+    return waited[1:], worked[1:]
+
+
+def row(policy: str, waited: list[float], worked: list[float]) -> list[str]:
+    """A row of the table for one augmentation policy."""
+    wait, work = statistics.median(waited), statistics.median(worked)
     milliseconds = [f"{1e3 * value / BATCH:.2f}" for value in (wait, work)]
     return [policy, *milliseconds, f"{100 * wait / (wait + work):.1f} %"]
+
+
+@contextmanager
+def drawn(steps: int, device: torch.device, batch: int = BATCH) -> Iterator[Loader]:
+    """Batches of drawn images, enough for some steps and one that warms up."""
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = datasets.create("synthetic", images=2 * batch * (steps + 1))
+        options = PrepareOptions(size=SIZE)
+        data = prepare("synthetic", dataset, None, Path(folder) / "d", options=options)
+        yield Loader(data, data.rows("train"), "skin_tone", batch_size=batch, device=device)
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`."""
+    steps, batch = (1, 16) if quick else (5, BATCH)
+    device = torch.device("cpu")
+    with drawn(steps, device, batch) as loader:
+        for policy in list(POLICIES)[-1:] if quick else POLICIES:
+            waited, worked = measure(loader, policy, steps, device)
+            what = f"waiting for images, {policy}, {SIZE} px, per image"
+            yield Row(what, waited, "a training step", worked, batch)
 
 
 def main() -> None:
@@ -56,13 +86,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     steps = parser.parse_args().steps
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with tempfile.TemporaryDirectory() as folder:
-        drawn = datasets.create("synthetic", images=2 * BATCH * (steps + 1))
-        data = prepare(
-            "synthetic", drawn, None, Path(folder) / "d", options=PrepareOptions(size=SIZE)
-        )
-        loader = Loader(data, data.rows("train"), "skin_tone", batch_size=BATCH, device=device)
-        rows = [measure(loader, policy, steps, device) for policy in POLICIES]
+    with drawn(steps, device) as loader:
+        rows = [row(policy, *measure(loader, policy, steps, device)) for policy in POLICIES]
     print(f"Waiting for data, {machine()}, {device.type}, median of {steps} steps\n")
     print(table(["augmentation", "data, ms/image", "step, ms/image", "share of both"], rows))
 

@@ -1,14 +1,14 @@
 """Time of early exit compared with the full pass of the same network: ResNet-18, 64 px."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from fairexit.inference.early_exit import early_exit
 from fairexit.models import ExitNet, create_model
-from timing import alternate, machine, ratio, table
+from timing import Row, alternate, machine, ratio, table
 
 SIZE = 64
 NONE_LEAVES = [1.0] * 4
@@ -30,8 +30,8 @@ def trunk_to_exit_2(net: ExitNet, x: Tensor) -> None:
         net.internal_exit(position, x)
 
 
-def measure(net: ExitNet, batch: int, rounds: int) -> list[str]:
-    """A row of the table for one batch size."""
+def times(net: ExitNet, batch: int, rounds: int) -> tuple[dict[str, list[float]], float]:
+    """Seconds of each way through the network, and the share of images leaving at exit 2."""
     images = torch.rand(max(batch, 64), 3, SIZE, SIZE)
     half = half_at_exit_2(net, images)
     exits = torch.cat([early_exit(net, x, half).exit for x in images.split(batch)])
@@ -56,6 +56,28 @@ def measure(net: ExitNet, batch: int, rounds: int) -> list[str]:
         },
         rounds,
     )
+    return seconds, share
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`."""
+    torch.manual_seed(0)
+    net = create_model("resnet18", 8).eval()
+    with torch.inference_mode():
+        for batch in [64] if quick else [1, 64, 256]:
+            seconds, share = times(net, batch, 1 if quick else 9)
+            images = max(batch, 64)
+            for key, what in (
+                ("none", "no image leaves"),
+                ("half", f"{share:.0%} leave at exit 2"),
+            ):
+                label = f"early exit, batch {batch}, {what}, per image"
+                yield Row(label, seconds[key], "the full pass", seconds["full"], images)
+
+
+def measure(net: ExitNet, batch: int, rounds: int) -> list[str]:
+    """A row of the table for one batch size."""
+    seconds, share = times(net, batch, rounds)
     full = seconds["full"]
     costs = net.exit_costs(SIZE)
     by_operations = 1 - share * (1 - costs[1] / costs[-1])

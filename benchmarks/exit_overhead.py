@@ -1,14 +1,14 @@
 """Time of a ResNet-18 training step with four exits, as a ratio to the plain network's step."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from fairexit import models
-from timing import alternate, machine, ratio, table
+from timing import Row, alternate, machine, ratio, table
 
 SETTINGS = [
     (64, 128, ["conv", "pool"]),
@@ -30,6 +30,19 @@ def training_step(net: models.ExitNet, size: int, batch: int) -> Callable[[], No
         optimizer.step()
 
     return step
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`."""
+    torch.manual_seed(0)
+    for size, batch, names in [(32, 8, ["conv"])] if quick else SETTINGS:
+        nets = {"none": models.create_model("resnet18", 8, exits="none")}
+        nets |= {name: models.create_model("resnet18", 8, head=name) for name in names}
+        runs = {name: training_step(net, size, batch) for name, net in nets.items()}
+        seconds = alternate(runs, 1 if quick else 9)
+        for name in names:
+            what = f"training step, heads {name}, {size} px, batch {batch}, per image"
+            yield Row(what, seconds[name], "without exits", seconds["none"], batch)
 
 
 def main() -> None:

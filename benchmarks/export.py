@@ -3,7 +3,8 @@
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from fairexit.models import ExitNet, create_model
 from fairexit.runtime.graphs import open_graph, run
 from fairexit.runtime.manifest import Manifest
 from fairexit.runtime.model import Model, to_input
-from timing import alternate, machine, ratio, table
+from timing import Row, alternate, machine, ratio, table
 
 SIZE = 64
 Images = NDArray[np.uint8]
@@ -42,8 +43,10 @@ def exported(net: ExitNet, form: str, folder: Path) -> Model:
     return Model(manifest, Policy(None), tuple(sessions))
 
 
-def measure(models: dict[str, Model], images: Images, batch: int, rounds: int) -> list[str]:
-    """A row of the table for one batch size."""
+def times(
+    models: dict[str, Model], images: Images, batch: int, rounds: int
+) -> tuple[dict[str, list[float]], float]:
+    """Seconds of each way through the graphs, and the share of images leaving at exit 2."""
     staged, whole, plain = models["staged"], models["all-exits"], models["plain"]
     confidence = np.sort(whole.probabilities(images)[:, 1].max(-1))
     middle = len(images) // 2
@@ -68,6 +71,12 @@ def measure(models: dict[str, Model], images: Images, batch: int, rounds: int) -
         rounds,
         time.process_time,
     )
+    return seconds, share
+
+
+def measure(models: dict[str, Model], images: Images, batch: int, rounds: int) -> list[str]:
+    """A row of the table for one batch size."""
+    seconds, share = times(models, images, batch, rounds)
     full = seconds["full"]
     return [
         str(batch),
@@ -79,21 +88,10 @@ def measure(models: dict[str, Model], images: Images, batch: int, rounds: int) -
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+@contextmanager
+def opened() -> Iterator[dict[str, Model]]:
+    """The exported models: in stages, with all exits in one graph, and without exits."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)
-    images = np.random.default_rng(0).integers(0, 256, (64, SIZE, SIZE, 3), np.uint8)
-    header = [
-        "batch",
-        "full pass, per image",
-        "share leaving at exit 2",
-        "half leave / full pass",
-        "no image leaves / full pass",
-        "network without exits / full pass",
-    ]
     with tempfile.TemporaryDirectory() as name:
         networks = {
             "staged": create_model("resnet18", 8).eval(),
@@ -105,6 +103,43 @@ def main() -> None:
             folder = Path(name, key)
             folder.mkdir()
             models[key] = exported(net, "staged" if key == "staged" else "all-exits", folder)
+        yield models
+
+
+def draw() -> Images:
+    """64 random images."""
+    return np.random.default_rng(0).integers(0, 256, (64, SIZE, SIZE, 3), np.uint8)
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`, in seconds of one thread's CPU."""
+    images = draw()
+    with opened() as models:
+        for batch in [64] if quick else [1, 64]:
+            seconds, share = times(models, images, batch, 1 if quick else 9)
+            for key, what in (
+                ("none", "no image leaves"),
+                ("half", f"{share:.0%} leave at exit 2"),
+            ):
+                label = f"exported, batch {batch}, {what}, per image"
+                yield Row(label, seconds[key], "onnxruntime, all exits", seconds["full"], 64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    images = draw()
+    header = [
+        "batch",
+        "full pass, per image",
+        "share leaving at exit 2",
+        "half leave / full pass",
+        "no image leaves / full pass",
+        "network without exits / full pass",
+    ]
+    with opened() as models:
         rows = [measure(models, images, batch, rounds) for batch in (1, 64)]
     versions = f"onnxruntime {onnxruntime.__version__}, {machine()}"
     print(f"Export, {versions}, median of {rounds} rounds\n")

@@ -36,7 +36,7 @@ from fairexit.runs import FORMAT
 from fairexit.runtime.early_exit import EarlyExit
 from fairexit.runtime.manifest import DIGEST, POLICY
 from fairexit.runtime.model import Model, load
-from timing import alternate, machine, ratio, table
+from timing import Row, alternate, machine, ratio, table
 
 SIZE, CLASSES, CLIENTS, SLOW, BATCH = 64, "abcdefgh", 16, 32, 32
 
@@ -183,14 +183,13 @@ def check(model: Model, batches: list[EarlyExit], answers: list[dict[str, Any]])
     return float(np.abs(confidence - [answer["confidence"] for answer in answers]).max())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+@contextmanager
+def started(images: int) -> Iterator[tuple[Model, list[bytes], int]]:
+    """The runner, the JPEG files, and the port of a server of the same model."""
     torch.manual_seed(0)
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    files = draw(options.images)
+    files = draw(images)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_export(folder)
@@ -201,7 +200,28 @@ def main() -> None:
         set_policy(folder, Policy((1.0, theta, 1.0, 1.0)))
         model = load(folder, threads=1)
         with serving(folder) as port:
-            report(model, files, port, options.rounds)
+            yield model, files, port
+    torch.set_num_threads(threads)
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`."""
+    with started(16 if quick else 512) as (model, files, port):
+        seconds = alternate(
+            {"offline": lambda: offline(model, files), "clients": lambda: ask(port, files)},
+            1 if quick else 5,
+        )
+    what = f"serving {CLIENTS} clients, per image"
+    yield Row(what, seconds["clients"], "its runner offline", seconds["offline"], len(files))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with started(options.images) as (model, files, port):
+        report(model, files, port, options.rounds)
 
 
 def report(model: Model, files: list[bytes], port: int, rounds: int) -> None:

@@ -6,23 +6,24 @@ error is that of single against double precision, on fewer samples.
 
 import argparse
 import resource
+from collections.abc import Iterator
 from statistics import median
 
 import torch
 
 from fairexit.losses.snnl import exact_snnl
-from timing import alternate, machine, ratio, table
+from timing import Row, alternate, machine, ratio, table
 
 SAMPLES, WIDTH, CLASSES, BLOCK, FEWER = 25_000, 512, 8, 512, 4_000
 CASES = {"1 temperature": [0.1], "3 temperatures": [0.1, 0.3, 1.0]}
 
 
-def draw() -> tuple[torch.Tensor, list[torch.Tensor]]:
+def draw(samples: int = SAMPLES) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Features as after a ReLU, off centre and slightly dependent on each labeling."""
     torch.manual_seed(0)
-    groups, classes = torch.randint(2, (SAMPLES,)), torch.randint(CLASSES, (SAMPLES,))
+    groups, classes = torch.randint(2, (samples,)), torch.randint(CLASSES, (samples,))
     centres = torch.randn(2 + CLASSES, WIDTH)
-    z = torch.randn(SAMPLES, WIDTH) + 0.2 * centres[groups] + 0.5 * centres[2 + classes]
+    z = torch.randn(samples, WIDTH) + 0.2 * centres[groups] + 0.5 * centres[2 + classes]
     return z.add(1).relu(), [groups, classes]
 
 
@@ -45,6 +46,17 @@ def error(z: torch.Tensor, labels: list[torch.Tensor]) -> float:
         exact_snnl(x, part_labels, CASES["3 temperatures"]) for x in (part, part.double())
     )
     return float((single.value / double.value - 1).abs().max())
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`."""
+    samples = 1_000 if quick else SAMPLES
+    z, labels = draw(samples)
+    runs = {name: lambda t=t: exact_snnl(z, labels, t) for name, t in CASES.items()}
+    seconds = alternate({"product": lambda: product(z), **runs}, 1 if quick else 3)
+    for name in CASES:
+        what = f"exact SNNL, {samples:,} x {WIDTH}, {name}"
+        yield Row(what, seconds[name], "the matrix product", seconds["product"])
 
 
 def main() -> None:

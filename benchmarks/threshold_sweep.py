@@ -5,7 +5,7 @@ Markdown table.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from fairexit.evaluation.thresholds import select, sweep
 from fairexit.metrics.counts import count
 from fairexit.metrics.record import compute
 from fairexit.predictions.files import Predictions
+from timing import Row, alternate
 
 IMAGES, EXITS, CLASSES, THETAS, TURNS = 5000, 5, 8, 1000, 20
 
@@ -50,6 +51,22 @@ def in_turn(predictions: Predictions, thetas: Any) -> None:
     for theta in thetas:
         answers = predictions.answers_at(select(predictions.confidence(), theta))
         compute(count(predictions.labels, answers, groups, num_classes=CLASSES, num_groups=2))
+
+
+def compare(quick: bool) -> Iterator[Row]:
+    """Rows of `make bench`: per threshold, against a loop over thresholds."""
+    predictions = draw()
+    number = 20 if quick else THETAS
+    thetas = np.linspace(0.2, 1, number)
+    part = thetas[:: number // TURNS]
+    runs: dict[str, Callable[[], object]] = {
+        "sweep": lambda: swept(predictions, thetas),
+        "loop": lambda: in_turn(predictions, part),
+    }
+    times = alternate(runs, 1 if quick else 5)
+    loop = [s * number / len(part) for s in times["loop"]]
+    what = f"sweep over {number:,} thresholds, all metrics of the counts, per threshold"
+    yield Row(what, times["sweep"], "a loop over thresholds", loop, number)
 
 
 def seconds(work: Callable[..., None], *args: Any) -> float:

@@ -422,6 +422,21 @@ def test_a_folder_that_another_process_is_writing(command, copy, tiny, tmp_path,
     assert [file.name for file in tmp_path.glob(".*")] == []
 
 
+def test_an_interrupt_after_the_end_is_no_error():
+    code = (
+        "import atexit, os, signal, sys\n"
+        "def clean_up():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('cleaned up')\n"
+        "atexit.register(clean_up)\n"
+        "sys.argv = ['fairexit', '--version']\n"
+        "from fairexit.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("cleaned up\n")
+
+
 def test_a_run_in_the_current_folder(command, tiny, tmp_path, monkeypatch):
     (tmp_path / "c.yaml").write_text(settings(tiny.path, train__epochs=1).to_yaml())
     (tmp_path / "run").mkdir()

@@ -48,7 +48,7 @@ def test_an_extra_is_what_pyproject_says(extra):
 
 
 def test_all_extras_but_the_developers_are_known():
-    assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - {"dev", "docs"}
+    assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - {"bench", "dev", "docs"}
 
 
 def test_an_absent_extra_is_named(hide):

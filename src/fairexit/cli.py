@@ -1,6 +1,8 @@
 """The command line: its commands, and errors of the user as one line and exit status 2."""
 
+import atexit
 import os
+import signal
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -116,6 +118,14 @@ def _stop(message: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line; an error of the user is one line and exit status 2."""
+    try:
+        _run()
+    finally:
+        # What was called has ended: Ctrl-C while libraries clean up would only show a traceback.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def _run() -> NoReturn:
     silence_decoders()
     # By default OpenMP threads wait in a loop, which on a machine that other programs use too makes
     # a training step more than ten times as slow. Read by the library when torch is imported.

@@ -95,6 +95,34 @@ def test_an_interrupted_call_ends_in_the_same_bytes(
     assert table.index.tolist() == [p.relative_to(photos).as_posix() for p in image_files(photos)]
 
 
+def test_a_folder_that_vanishes_is_one_line_and_resumes(
+    own, photos, command, tmp_path, monkeypatch
+):
+    out, away = tmp_path / "a.csv", tmp_path / "away"
+    words = ["predict", own.path, "--images", photos, "--batch-size", 4, "--out", out]
+    fairexit.predict(own, images=photos, batch_size=4, out=tmp_path / "whole.csv")
+    original, batches = BatchClassifier.table, []
+
+    def table(self, images, ids):
+        batches.extend([1] if images else [])
+        if len(batches) == 3:
+            photos.rename(away)
+        return original(self, images, ids)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchClassifier, "table", table)
+        status, _, errors = command(*words)
+    last = errors.splitlines()[-1]
+    assert (status, errors.count("fairexit: ")) == (2, 1)
+    assert last.startswith(f"fairexit: {photos}/")
+    assert last.endswith("put it back and run the same command again to resume")
+    away.rename(photos)
+    status, _, errors = command(*words)
+    assert status == 0
+    assert f"resuming {out} after 8 of 23 images" in errors
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
 def test_a_chunk_that_a_kill_has_cut_off_is_written_again(own, photos, tmp_path, kill_after):
     out, call = tmp_path / "a.csv", {"images": photos, "batch_size": 4}
     fairexit.predict(own, **call, out=tmp_path / "whole.csv")

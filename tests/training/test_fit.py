@@ -26,7 +26,8 @@ from fairexit.training import checkpoint, fit, trainer
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 from fairexit.training.setup import exit_weights, resolve, slow_precision
-from trained import KilledError, kill_after, same_weights
+from kills.compare import scalars
+from trained import KilledError, kill_after, quick, same_weights
 from waiting import wait_until
 
 
@@ -140,6 +141,29 @@ def test_kill_minus_nine_and_the_same_command_again(tiny, tmp_path):
     subprocess.run([*command, str(tmp_path / "r")], check=True, capture_output=True, timeout=300)
     again = train(config, tmp_path / "whole")
     assert same_weights(again.weights, tmp_path / "r" / "model.safetensors")
+
+
+def test_a_kill_after_a_checkpoint_loses_no_events(small, tmp_path, monkeypatch):
+    whole = train(quick(small), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 2)
+        with pytest.raises(KilledError):
+            train(quick(small), tmp_path / "killed")
+    resumed = train(quick(small), tmp_path / "killed")
+    assert scalars(resumed.path / "tensorboard") == scalars(whole.path / "tensorboard")
+
+
+def test_a_kill_at_the_very_end_leaves_no_weights_behind(small, tmp_path, monkeypatch):
+    def kill(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "remove_checkpoints", kill)
+        with pytest.raises(KilledError):
+            train(quick(small), tmp_path / "r")
+    assert len([*(tmp_path / "r" / "checkpoints").iterdir()]) == 2
+    run = train(quick(small), tmp_path / "r")
+    assert [file.name for file in run.checkpoints.iterdir()] == ["last.ckpt"]
 
 
 def test_a_finished_run_is_not_trained_again(tiny, tiny_run, monkeypatch):

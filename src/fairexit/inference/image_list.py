@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,19 @@ class ImageList:
         for number, name in enumerate(self.names()):
             if number >= start:
                 yield path_text(name.replace(os.sep, "/")), self.base / name
+
+    def check_present(self, files: Iterable[Path]) -> None:
+        """Check that files are still there; a list may name files that never were.
+
+        Raises:
+            UserError: a file that was found in the folder has vanished since.
+        """
+        gone = (file for file in files if not os.path.lexists(file))
+        if self.path == self.base and (file := next(gone, None)):
+            raise UserError(
+                f"{path_text(file)} has vanished since the call began; put it back and run the "
+                "same command again to resume"
+            )
 
 
 def list_images(path: Path) -> ImageList:

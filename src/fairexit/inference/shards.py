@@ -103,6 +103,7 @@ def _task(
     payload = {
         "start": start,
         "run": str(sharding.run.absolute()),
+        "path": str(images.path.absolute()),
         "base": str(images.base.absolute()),
         "names": names,
         "out": str(_file(folder, start).absolute()),
@@ -123,7 +124,7 @@ def _task(
 def work(payload: dict[str, Any]) -> None:
     """Answer the images of a shard."""
     base, names = Path(payload["base"]), payload["names"]
-    images = ImageList(base, base, lambda: iter(names), len(names), "")
+    images = ImageList(Path(payload["path"]), base, lambda: iter(names), len(names), "")
     model = load(Path(payload["run"]), payload["device"])
     texts = batch_texts(model, images, batch_size=payload["batch_size"])
     write_atomically(Path(payload["out"]), "".join(text for text, _ in texts))

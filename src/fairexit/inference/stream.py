@@ -74,8 +74,8 @@ def stream_answers(
         overwrite: whether unfinished answers of another origin are thrown away.
         texts: returns the answers for the images that are not done, in order.
     Raises:
-        UserError: another process writes the same file, or there are unfinished answers of another
-            origin.
+        UserError: another process writes the same file, there are unfinished answers of another
+            origin, or an image of a folder vanishes.
     """
     if out.is_dir():
         raise UserError(f"{out} is a folder; name a CSV file as {option('out')}")
@@ -104,8 +104,12 @@ def batch_texts(
         images: all images.
         done: number of images that are left out at the beginning.
         batch_size: images per batch.
+    Raises:
+        UserError: an image of a folder vanishes.
     """
     files = images.files(done)
     while batch := list(islice(files, batch_size)):
         ids, paths = zip(*batch, strict=True)
-        yield csv_text(model.table(paths, ids), DIGITS, header=False), len(batch)
+        text = csv_text(model.table(paths, ids), DIGITS, header=False)
+        images.check_present(paths)
+        yield text, len(batch)

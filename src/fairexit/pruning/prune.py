@@ -19,7 +19,7 @@ from fairexit.pruning.editing import Editing
 from fairexit.pruning.groups import check_task
 from fairexit.pruning.masks import load_masks
 from fairexit.runs import Run, open_run, read_record
-from fairexit.training.checkpoint import describe, load_net, save_tensors
+from fairexit.training.checkpoint import describe, load_net, remove_checkpoints, save_tensors
 from fairexit.training.fit import finetune
 from fairexit.training.setup import finetune_config
 
@@ -63,7 +63,9 @@ def prune(run: Run, out: Path, config: PruneConfig) -> Run:
                 net=net,
                 stamp=stamp,
             ).run_path()
-        if not pruned.finished:
+        if pruned.finished:
+            remove_checkpoints(pruned, full)  # which an interrupted call may have left
+        else:
             _finish(run, pruned, full, data=data, net=net)
     return open_run(out)
 

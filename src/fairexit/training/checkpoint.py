@@ -192,9 +192,6 @@ def describe(
 ) -> None:
     """Write config.json, which marks the run as finished, and remove what only resuming needs.
 
-    The last checkpoint of a training stays, so that more epochs can follow, and so do the epochs
-    that `train.save_every` keeps.
-
     Args:
         run: the run; its weights have been written.
         config: the settings.
@@ -233,6 +230,15 @@ def describe(
         "run": config.to_dict(),
     }
     write_json(run.path / "config.json", info)
+    remove_checkpoints(run, config)
+
+
+def remove_checkpoints(run: Run, config: RunConfig) -> None:
+    """Remove from a finished run what only resuming needs.
+
+    The last checkpoint of a training stays, so that more epochs can follow, and so do the epochs
+    that `train.save_every` keeps.
+    """
     kept = ["epoch-*.safetensors"] + (["last.ckpt"] if config.prune is None else [])
     stay = {file for pattern in kept for file in run.checkpoints.glob(pattern)}
     for file in {*run.checkpoints.glob("*")} - stay:

@@ -20,6 +20,7 @@ from fairexit.methods import Distilled, Refitted, Upweighted, methods
 from fairexit.models import ExitNet
 from fairexit.runs import Run, open_run
 from fairexit.terminal import note
+from fairexit.training.checkpoint import remove_checkpoints
 from fairexit.training.extend import extend
 from fairexit.training.freeze import check_freeze
 from fairexit.training.identify import (
@@ -91,6 +92,8 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
         run.start(config, checksums)
     fabric.barrier()
     if run.finished:
+        if fabric.is_global_zero:
+            remove_checkpoints(run, config)  # which an interrupted call may have left
         return run
     if isinstance(method, Distilled) and not method.teacher_run:
         teacher = run.path / "teacher"

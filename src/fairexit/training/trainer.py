@@ -286,12 +286,12 @@ class Trainer:
             raise undefined(criterion, self.task.group, "train.select")
         progress.epoch = epoch + 1
         try:
-            # Before the checkpoint, so that the log of a finished run has all epochs.
+            # Before the checkpoint, so that the log and the events of a run have all epochs.
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
-            self.checkpoints.store(self.validator.method.net, progress, now=is_last)
             for name, scalar in row.items():
                 board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
             board.flush()
+            self.checkpoints.store(self.validator.method.net, progress, now=is_last)
         except OSError as error:
             resumes = ", and training resumes from the last stored epoch" if epoch else ""
             raise UserError(
