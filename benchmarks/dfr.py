@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from fairexit.api import refit, train
+from fairexit.api.training import refit, train
 from fairexit.files import read_json
 from fairexit.runs import RETRAIN
 from timing import machine, table

@@ -39,9 +39,10 @@ ALLOWED = {
 }
 ALLOWED["study"] = set(ALLOWED)
 ALLOWED["serving"] = {"data", "evaluation", "predictions", "runtime", "inference", "report"}
+ALLOWED["api"] = set(ALLOWED) - {"models", "losses", "methods"}
 ALLOWED["commands"] = set(ALLOWED) - {"models", "losses", "methods"}
 
-# Files beside the rooms that gather several of them; no room but commands and study knows them.
+# What gathers several rooms; no room but commands and study knows it.
 GATHER = {"api", "cli", "demo", "inventory", "pipeline", "repetition", "__main__"}
 
 

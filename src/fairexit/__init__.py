@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from fairexit.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from fairexit.api import audit as audit
-    from fairexit.api import choose as choose
-    from fairexit.api import evaluate as evaluate
-    from fairexit.api import export as export
-    from fairexit.api import monitor as monitor
-    from fairexit.api import plant as plant
-    from fairexit.api import predict as predict
-    from fairexit.api import prepare as prepare
-    from fairexit.api import prune as prune
-    from fairexit.api import push as push
-    from fairexit.api import refit as refit
-    from fairexit.api import rerun as rerun
-    from fairexit.api import train as train
+    from fairexit.api.choice import choose as choose
+    from fairexit.api.data import plant as plant
+    from fairexit.api.data import prepare as prepare
+    from fairexit.api.judgement import audit as audit
+    from fairexit.api.judgement import evaluate as evaluate
+    from fairexit.api.judgement import monitor as monitor
+    from fairexit.api.prediction import predict as predict
+    from fairexit.api.sharing import export as export
+    from fairexit.api.sharing import push as push
+    from fairexit.api.training import prune as prune
+    from fairexit.api.training import refit as refit
+    from fairexit.api.training import rerun as rerun
+    from fairexit.api.training import train as train
     from fairexit.errors import UserError as UserError
     from fairexit.inference.classifier import Classifier as Classifier
     from fairexit.inference.classifier import load_model as load_model
@@ -34,25 +34,25 @@ if TYPE_CHECKING:
 _HOMES = {
     "Classifier": "fairexit.inference.classifier",
     "UserError": "fairexit.errors",
-    "audit": "fairexit.api",
-    "choose": "fairexit.api",
+    "audit": "fairexit.api.judgement",
+    "choose": "fairexit.api.choice",
     "create_model": "fairexit.models",
     "early_exit": "fairexit.inference.early_exit",
-    "evaluate": "fairexit.api",
-    "export": "fairexit.api",
+    "evaluate": "fairexit.api.judgement",
+    "export": "fairexit.api.sharing",
     "list_models": "fairexit.models",
     "load_model": "fairexit.inference.classifier",
-    "monitor": "fairexit.api",
-    "plant": "fairexit.api",
-    "predict": "fairexit.api",
-    "prepare": "fairexit.api",
-    "prune": "fairexit.api",
-    "push": "fairexit.api",
+    "monitor": "fairexit.api.judgement",
+    "plant": "fairexit.api.data",
+    "predict": "fairexit.api.prediction",
+    "prepare": "fairexit.api.data",
+    "prune": "fairexit.api.training",
+    "push": "fairexit.api.sharing",
     "read_predictions": "fairexit.predictions.files",
-    "refit": "fairexit.api",
-    "rerun": "fairexit.api",
+    "refit": "fairexit.api.training",
+    "rerun": "fairexit.api.training",
     "save_run": "fairexit.inference.own_loop",
-    "train": "fairexit.api",
+    "train": "fairexit.api.training",
 }
 _NEED_TORCH = {
     "Classifier",

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairexit.api import audit, plant
+from fairexit.api.data import plant
+from fairexit.api.judgement import audit
 from fairexit.auditing.gap_results import Paired
 from fairexit.auditing.settings import AuditSettings
 from fairexit.config_files import build_config

@@ -69,7 +69,7 @@ def test_the_options_of_a_pruning_are_its_settings(command, monkeypatch):
         asked.append(settings)
         raise UserError("asked")
 
-    monkeypatch.setattr("fairexit.api.prune", prune)
+    monkeypatch.setattr("fairexit.api.training.prune", prune)
     given = ["--no-stop", "--one-shot", "--layer", "heads", "--layer", "x", "--ratio", "0.4"]
     assert command("prune", "run", "--out", "out")[2] == "fairexit: asked\n"
     assert command("prune", "run", "--out", "out", *given)[2] == "fairexit: asked\n"

@@ -166,9 +166,9 @@ def test_a_pretrained_run_names_its_base_model(own):
 
 def test_a_run_is_pushed_with_a_card_of_its_audit(hub, own, command, monkeypatch):
     asked = []
-    audit = fairexit.api.audit
+    audit = fairexit.audit
     monkeypatch.setattr(
-        "fairexit.api.audit",
+        "fairexit.api.sharing.audit",
         lambda path: asked.append(path) or audit(path, settings=quick_settings()),
     )
     status, printed, error = command("push", own.path, "user/model", "--license", "mit")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairexit import api
+from fairexit.api import prediction as api
 from fairexit.errors import UserError
 from fairexit.executors.local import LocalProcesses
 from fairexit.inference import shards

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import settings
-from fairexit.api import prune, refit
+from fairexit.api.training import prune, refit
 from fairexit.data.augment import Augment
 from fairexit.data.loaders import Loader
 from fairexit.errors import UserError

@@ -156,7 +156,7 @@ def audit(
     parsed_threshold = None if threshold is None else parse_threshold(threshold)
     # Reading and resampling take a while.
     note(f"reading {', '.join(map(str, predictions))}")
-    from fairexit.api import audit as audit_tables
+    from fairexit.api.judgement import audit as audit_tables
     from fairexit.auditing.settings import AuditSettings
 
     settings = AuditSettings(

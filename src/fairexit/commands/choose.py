@@ -93,7 +93,7 @@ def choose(
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; name a folder")
     thetas = None if grid is None else numbers("--grid", grid)
-    from fairexit.api import choose as choose_among
+    from fairexit.api.choice import choose as choose_among
     from fairexit.report.choice_text import choice_sentences, front_table
 
     selection = choose_among(

@@ -148,7 +148,7 @@ def evaluate(
     risk = {name: value for name, value in promise.items() if value is not None}
     if risk and rule != "risk":
         raise UserError(f"{option(next(iter(risk)))} needs {option('rule')} risk")
-    from fairexit.api import evaluate as evaluate_source
+    from fairexit.api.judgement import evaluate as evaluate_source
 
     assessment = evaluate_source(
         source,

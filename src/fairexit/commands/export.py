@@ -48,7 +48,7 @@ def export(
     The result is checked against PyTorch on all validation images and refused if a probability
     differs by more than 0.0001 or an image leaves at another exit; see docs/export.md.
     """
-    from fairexit.api import export as export_run
+    from fairexit.api.sharing import export as export_run
 
     _show(export_run(run, out, form=form, int8=int8, card=card, data=data))
 

@@ -128,7 +128,7 @@ def monitor(
     check_outputs({"--out": out, "--markdown": markdown, "--json": as_json}, [base, *new])
     parsed_threshold = None if threshold is None else parse_threshold(threshold)
     note(f"reading {', '.join(map(str, [base, *new]))}")
-    from fairexit.api import monitor as monitor_tables
+    from fairexit.api.judgement import monitor as monitor_tables
 
     report = monitor_tables(
         base,

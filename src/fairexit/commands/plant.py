@@ -86,7 +86,7 @@ def plant(
     A lesion or patient is never divided. The test split stays clean and balanced, so a gap there is
     what training makes of the cause. See docs/causes.md.
     """
-    from fairexit.api import plant as plant_cause
+    from fairexit.api.data import plant as plant_cause
 
     options: dict[str, Any] = {
         "cause": cause,

@@ -87,7 +87,7 @@ def predict(
             raise UserError("--images excludes --data, --split, --last and --policy-only")
     elif ray is not None:
         raise UserError("--ray belongs to --images")
-    from fairexit.api import predict as predict_run
+    from fairexit.api.prediction import predict as predict_run
 
     written = predict_run(
         run,

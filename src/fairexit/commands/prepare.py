@@ -141,7 +141,7 @@ def prepare(
 ) -> None:
     """Turn a download into a prepared dataset: decode, split, check for leaks."""
     check_exists(source, split_file, images)
-    from fairexit.api import prepare as prepare_dataset
+    from fairexit.api.data import prepare as prepare_dataset
     from fairexit.config_files import parse_changes
 
     options: dict[str, Any] = {

@@ -24,7 +24,7 @@ def prune(
 
     Resumes automatically if interrupted.
     """
-    from fairexit.api import prune as prune_run
+    from fairexit.api.training import prune as prune_run
 
     for name in ("ratio", "beta"):
         if settings[name] is not None:

@@ -51,7 +51,7 @@ def push(
     card; never predictions, checkpoints, images or logs. The access token is the one that `hf auth
     login` stored, or the environment variable HF_TOKEN; see docs/hub.md.
     """
-    from fairexit.api import push as push_run
+    from fairexit.api.sharing import push as push_run
 
     address = push_run(
         run,

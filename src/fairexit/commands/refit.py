@@ -32,7 +32,7 @@ def refit(
     The run must have been trained by the method erm. One half of its validation split is fitted,
     and the other chooses the strength of the L1 penalty; see docs/methods.md.
     """
-    from fairexit.api import refit as refit_run
+    from fairexit.api.training import refit as refit_run
 
     refitted = refit_run(run, out, refits=refits, balance=balance)
     from fairexit.files import read_json

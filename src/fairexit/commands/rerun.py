@@ -27,7 +27,7 @@ def rerun(
     one. On the same machine and versions a CPU gives the same bits. Resumes automatically if
     interrupted. The exit status is 1 if a number differs.
     """
-    from fairexit.api import rerun as rerun_run
+    from fairexit.api.training import rerun as rerun_run
     from fairexit.tables import Table
 
     repeated = rerun_run(run, out)

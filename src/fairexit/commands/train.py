@@ -32,7 +32,7 @@ def train(
     Resumes automatically if interrupted. A larger train.epochs continues a finished run.
     """
     numbers = None if seeds is None else whole_numbers("--seeds", seeds)
-    from fairexit.api import train as train_run
+    from fairexit.api.training import train as train_run
 
     runs = train_run(config, out, changes or [], seeds=numbers)
     if is_first():
