@@ -11,6 +11,7 @@ from fairexit.version import __version__ as __version__
 if TYPE_CHECKING:
     from fairexit.api import audit as audit
     from fairexit.api import choose as choose
+    from fairexit.api import document as document
     from fairexit.api import evaluate as evaluate
     from fairexit.api import export as export
     from fairexit.api import plant as plant
@@ -36,6 +37,7 @@ _HOMES = {
     "audit": "fairexit.api",
     "choose": "fairexit.api",
     "create_model": "fairexit.models",
+    "document": "fairexit.api",
     "early_exit": "fairexit.inference.early_exit",
     "evaluate": "fairexit.api",
     "export": "fairexit.api",

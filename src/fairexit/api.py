@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fairexit.auditing.settings import AuditSettings
     from fairexit.config import RunConfig
     from fairexit.data.prepared import Prepared
+    from fairexit.documentation.pack import Documentation
     from fairexit.evaluation.assess import Assessment
     from fairexit.evaluation.risk import Risk
     from fairexit.evaluation.selection import Selection
@@ -751,6 +752,45 @@ def audit(
         settings=settings,
     )
     return AuditReport.of(results)
+
+
+def document(
+    run: str | Path | Run,
+    out: str | Path,
+    *,
+    groups: Sequence[str] = (),
+    positive: str | Sequence[str] = (),
+    data: str | Path | None = None,
+    settings: "AuditSettings | None" = None,
+    plugins: "Plugins" = (),
+) -> "Documentation":
+    """Write a run's documentation: cards, audit, versions, and the items left open.
+
+        fairexit.document("runs/me", "documentation", positive="MEL")
+
+    Args:
+        run: a finished and predicted run or its folder.
+        out: the folder to make.
+        groups: names of the sensitive attributes; by default the run's own.
+        positive: classes that count as disease, as for `fairexit.audit`.
+        data: the prepared data of the run, if they were moved.
+        settings: numbers of resamples and permutations of the audit.
+        plugins: Python files that register methods, datasets, metrics and so on of your own.
+    Raises:
+        UserError: no finished run with predictions, its data are missing or have changed, or the
+            folder exists. No file is left behind.
+    """
+    load_plugins(plugins)
+    from fairexit.data.folder import check_new
+    from fairexit.documentation.pack import open_data, write_documentation
+
+    opened, folder = _open(run), Path(out)
+    if opened.is_export:
+        raise UserError(f"{opened.path} is an export; document the run that it is of")
+    check_new(folder)
+    prepared = open_data(opened, None if data is None else Path(data))
+    results = audit(opened.path, groups=groups, positive=positive, settings=settings)
+    return write_documentation(opened, prepared, results, folder)
 
 
 def _as_list(tables: Any, many: bool) -> list[Any]:

@@ -1,7 +1,6 @@
 """An audit as sections of sentences and tables, for the terminal, Markdown and notebooks."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -24,26 +23,18 @@ from fairexit.report.audit_tables import (
 )
 from fairexit.report.calibration_text import reliability_table, reliability_text
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
+from fairexit.report.document import Section, document
 from fairexit.report.findings import findings, left_out_lines, permutation_note, policy_text
 from fairexit.report.glossary import glossary
 from fairexit.report.referral_text import referral_table
 from fairexit.report.theta_text import choice_lines
 from fairexit.report.verdict_rows import verdict_table
 from fairexit.report.vocabulary import units
-from fairexit.tables import Table, markdown, number
+from fairexit.tables import number
 
 if TYPE_CHECKING:
     from fairexit.auditing.results import AttributeAudit, AuditResults
     from fairexit.auditing.section_results import ExitUsage
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with the sentences and tables below it."""
-
-    title: str
-    points: Sequence[str] = ()
-    tables: Sequence[Table] = ()
 
 
 def sections(audit: "AuditResults") -> list[Section]:
@@ -74,14 +65,8 @@ BRIEF = 3
 def to_markdown(audit: "AuditResults") -> str:
     """A Markdown document; names that look like markup are escaped."""
     facts = audit.facts
-    parts = [f"# {markdown(facts.title or f'Audit of {facts.name}')}", f"Date: {facts.date}"]
-    for section in sections(audit):
-        parts.append(f"## {markdown(section.title)}")
-        if section.points:
-            parts.append("\n".join(f"- {markdown(point)}" for point in section.points))
-        for table in section.tables:
-            parts += [f"### {markdown(table.title)}", table.to_markdown().strip()]
-    return "\n\n".join(parts) + "\n"
+    title = facts.title or f"Audit of {facts.name}"
+    return document(title, [f"Date: {facts.date}"], sections(audit))
 
 
 def to_html(audit: "AuditResults") -> str:
