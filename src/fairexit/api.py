@@ -760,6 +760,8 @@ def document(
     *,
     groups: Sequence[str] = (),
     positive: str | Sequence[str] = (),
+    baseline: "Table | None" = None,
+    cohort: "Table | None" = None,
     data: str | Path | None = None,
     settings: "AuditSettings | None" = None,
     plugins: "Plugins" = (),
@@ -773,6 +775,8 @@ def document(
         out: the folder to make.
         groups: names of the sensitive attributes; by default the run's own.
         positive: classes that count as disease, as for `fairexit.audit`.
+        baseline: another model's predictions of the same samples, which the audit compares.
+        cohort: the same model's predictions of other samples, such as another hospital's.
         data: the prepared data of the run, if they were moved.
         settings: numbers of resamples and permutations of the audit.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
@@ -789,7 +793,14 @@ def document(
         raise UserError(f"{opened.path} is an export; document the run that it is of")
     check_new(folder)
     prepared = open_data(opened, None if data is None else Path(data))
-    results = audit(opened.path, groups=groups, positive=positive, settings=settings)
+    results = audit(
+        opened.path,
+        groups=groups,
+        positive=positive,
+        baseline=baseline,
+        cohort=cohort,
+        settings=settings,
+    )
     return write_documentation(opened, prepared, results, folder)
 
 

@@ -26,6 +26,17 @@ def document(
             show_default="of two classes the one named like a disease, else the rarer one",
         ),
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Another model to compare with.", show_default="none"),
+    ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same model's predictions of other samples, such as another hospital's.",
+            show_default="none",
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -43,10 +54,18 @@ def document(
     FUTURE-AI, the FDA's draft guidance and the EU AI Act ask for; see
     docs/documentation_pack.md.
     """
-    check_exists(run, data)
+    check_exists(run, baseline, cohort, data)
     note(f"auditing {run}")
     from fairexit.api import document as document_run
 
-    pack = document_run(run, out, groups=group or [], positive=positive or [], data=data)
+    pack = document_run(
+        run,
+        out,
+        groups=group or [],
+        positive=positive or [],
+        baseline=baseline,
+        cohort=cohort,
+        data=data,
+    )
     show(pack.overview)
     say(f"written: {pack.path} (next: open {pack.path / 'index.html'})")

@@ -2,18 +2,27 @@
 
 from collections.abc import Collection, Sequence
 
-from fairexit.report.document import Section
+from fairexit.report.document import Section, document
 from fairexit.report.guidelines import GUIDELINES
 from fairexit.report.guidelines.items import Answer, Guideline
 from fairexit.tables import Table
 
 LEFT = "Left to the authors"
 TITLE = "Items of guidelines and laws"
+CAUTION = (
+    "The topics are shortened and in other words than the texts, which alone count. These tables "
+    "are a guide to the texts and no legal advice, and an answered item is no proof of compliance."
+)
 INTRODUCTION = (
     "For each guideline, the items that are left to the authors come first, then those that a "
     "document beside this page answers, wholly or in part.",
-    "The topics are shortened and in other words than the texts, which alone count. These tables "
-    "are a guide to the texts and no legal advice, and an answered item is no proof of compliance.",
+    CAUTION,
+)
+REFERENCE = (
+    "What a documentation pack (fairexit document) answers if the audit has everything: positive "
+    "classes, a baseline, a second cohort and several training seeds. The items.html of a pack "
+    "says the same of that run.",
+    CAUTION,
 )
 
 
@@ -52,3 +61,9 @@ def _section(guideline: Guideline, answers: Sequence[Answer]) -> Section:
     )
     points = [f"Source: {guideline.source}.", *([guideline.note] if guideline.note else [])]
     return Section(guideline.name, points, tables)
+
+
+def reference() -> str:
+    """The page of the documentation: all items, with all kinds of evidence, in Markdown."""
+    needs = {r.needs for g in GUIDELINES for item in g.items for r in item.replies}
+    return document(TITLE, REFERENCE, item_sections(needs))

@@ -93,7 +93,7 @@ def write_documentation(run: Run, data: Prepared, audit: AuditResults, out: Path
         UserError: the folder cannot be written; no file is left behind.
     """
     # The data may have been moved, and a path may name people.
-    facts = replace(audit.facts, dataset=described(data.info), source=run.path.name)
+    facts = replace(audit.facts, dataset=described(data.info), source="")
     audit = replace(audit, facts=facts)
     known, texts = evidence(audit), _texts(run, data, audit)
     with new_folder(out) as folder:

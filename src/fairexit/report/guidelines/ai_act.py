@@ -117,7 +117,6 @@ ARTICLES = Guideline(
             "9(1)-(5)",
             "Risk management over the lifecycle",
             "known and foreseeable risks, their evaluation and the measures taken",
-            card("What to do next", "steps that follow from the numbers"),
         ),
         item(
             "9(6)-(8)",
@@ -160,6 +159,7 @@ ARTICLES = Guideline(
             "Measures against biases",
             "their effect, compared with a model without them",
             settings("method, prune", "the method and its settings"),
+            audit_page("Findings", "comparison with a baseline", needs="baseline"),
         ),
         item(
             "10(2)(h)",
@@ -211,7 +211,6 @@ ARTICLES = Guideline(
             "14",
             "Human oversight",
             "how people understand, check, overrule and stop it",
-            card("Model", "the confidence at which an image leaves", needs="exits"),
         ),
         item(
             "15(1)-(3)",

@@ -4,6 +4,7 @@ from fairexit.report.guidelines.items import (
     Guideline,
     audit_page,
     card,
+    croissant,
     data_card,
     environment,
     item,
@@ -19,7 +20,6 @@ FUTURE_AI = Guideline(
             "Fairness 1",
             "Sources of bias, named beforehand",
             "sources of bias in this disease, setting and population",
-            data_card("Warnings", "what the preparation noticed"),
         ),
         item(
             "Fairness 2",
@@ -34,6 +34,7 @@ FUTURE_AI = Guideline(
             "comparison with a model without correction (fairexit audit --baseline)",
             card("Results", "gaps with intervals, compared with chance"),
             settings("method, prune", "the correction"),
+            audit_page("Findings", "comparison with a baseline", needs="baseline"),
         ),
         item(
             "Universality 1",
@@ -44,8 +45,8 @@ FUTURE_AI = Guideline(
             "Universality 2",
             "Standards of the community",
             "clinical standards, terminologies and formats that were followed",
-            data_card("Source", "the description as Croissant with its responsible-AI part"),
-            sbom("components", "packages as CycloneDX"),
+            croissant("conformsTo", "the data as Croissant with its responsible-AI part"),
+            sbom("bomFormat", "the packages as CycloneDX"),
         ),
         item(
             "Universality 3",
@@ -68,7 +69,6 @@ FUTURE_AI = Guideline(
             "Traceability 3",
             "Quality control of inputs and outputs",
             "checks of images and answers in use",
-            card("Model", "the confidence at which an image leaves", needs="exits"),
         ),
         item(
             "Traceability 4",

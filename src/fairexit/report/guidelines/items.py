@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fairexit.auditing.results import AuditResults
+from fairexit.report.advice import next_steps
 
 CARD = "README.md"
 AUDIT = "audit.html"
@@ -127,8 +128,8 @@ def evidence(audit: AuditResults) -> set[str]:
     """The kinds of evidence that some replies need and not every audit has.
 
     `dataset`: the description of the prepared data; `leaks`: what the splits share; `seeds`:
-    several training seeds; `clinical`: sensitivity and specificity of a class; `exits`: several
-    exits; `cohorts`: a second cohort.
+    several training seeds; `clinical`: sensitivity and specificity of a class; `steps`: next steps;
+    `cohorts`: a second cohort; `baseline`: a model to compare with.
     """
     facts = audit.facts
     present = {
@@ -136,8 +137,9 @@ def evidence(audit: AuditResults) -> set[str]:
         "leaks": facts.dataset.get("leaks"),
         "seeds": any(a.seeds for a in audit.attributes),
         "clinical": any(a.clinical for a in audit.attributes),
-        "exits": len(facts.exits) > 1,
+        "steps": next_steps(audit),
         "cohorts": audit.cohorts,
+        "baseline": facts.baseline,
     }
     return {name for name, value in present.items() if value}
 

@@ -147,13 +147,14 @@ STANDING_TOGETHER = Guideline(
             "Measures against unequal performance, and their effect",
             "why this method, and comparison with a model without it",
             settings("method, prune", "the method and its settings"),
+            audit_page("Findings", "comparison with a baseline", needs="baseline"),
         ),
         item(
             "Part 2, reporting",
             "What remains uncertain or unequal, for those who use the model",
             "risks for groups, and how users are told",
             card("Summary", "who is worse off, and by how much"),
-            card("What to do next", "steps that follow from the numbers"),
+            card("What to do next", "steps that follow from the numbers", needs="steps"),
         ),
         item(
             "Part 2, reporting",

@@ -210,7 +210,7 @@ TRIPOD = Guideline(
             "27c",
             "Usability: next steps",
             "planned research",
-            card("What to do next", "steps that follow from the numbers"),
+            card("What to do next", "steps that follow from the numbers", needs="steps"),
         ),
     ),
 )
