@@ -755,12 +755,12 @@ def audit(
 
 
 def document(
-    run: str | Path | Run,
+    run: str | Path | Run | Sequence[str | Path | Run],
     out: str | Path,
     *,
     groups: Sequence[str] = (),
     positive: str | Sequence[str] = (),
-    baseline: "Table | None" = None,
+    baseline: "Table | Sequence[Table] | None" = None,
     cohort: "Table | None" = None,
     data: str | Path | None = None,
     settings: "AuditSettings | None" = None,
@@ -771,11 +771,13 @@ def document(
         fairexit.document("runs/me", "documentation", positive="MEL")
 
     Args:
-        run: a finished and predicted run or its folder.
+        run: a finished and predicted run or its folder; of a list of training seeds of one model
+            the first is documented, and the audit shows how the others differ.
         out: the folder to make.
         groups: names of the sensitive attributes; by default the run's own.
         positive: classes that count as disease, as for `fairexit.audit`.
-        baseline: another model's predictions of the same samples, which the audit compares.
+        baseline: another model's predictions of the same samples, which the audit compares; a list
+            of one for each training seed.
         cohort: the same model's predictions of other samples, such as another hospital's.
         data: the prepared data of the run, if they were moved.
         settings: numbers of resamples and permutations of the audit.
@@ -788,13 +790,16 @@ def document(
     from fairexit.data.folder import check_new
     from fairexit.documentation.pack import open_data, write_documentation
 
-    opened, folder = _open(run), Path(out)
+    runs = [_open(each) for each in ([run] if isinstance(run, str | Path | Run) else run)]
+    if not runs:
+        raise UserError("'run' is an empty list; name a run")
+    opened, folder = runs[0], Path(out)
     if opened.is_export:
         raise UserError(f"{opened.path} is an export; document the run that it is of")
     check_new(folder)
     prepared = open_data(opened, None if data is None else Path(data))
     results = audit(
-        opened.path,
+        [each.path for each in runs],
         groups=groups,
         positive=positive,
         baseline=baseline,

@@ -12,6 +12,7 @@ import yaml
 
 import fairexit
 from fairexit.auditing.settings import AuditSettings
+from fairexit.documentation.open_items import reference
 from fairexit.documentation.pack import CONTENTS, INDEX
 from fairexit.report.guidelines import GUIDELINES
 from fairexit.report.guidelines.items import evidence
@@ -70,6 +71,7 @@ def test_every_section_that_answers_an_item_exists(pack, audit):
 
 def test_items_that_no_document_answers_come_first_and_are_marked(pack):
     text = (pack.path / "items.md").read_text(encoding="utf-8")
+    assert pack.overview.rows
     for guideline in GUIDELINES:
         section = text.split(f"\n## {guideline.name}\n")[1].split("\n## ")[0]
         states = re.findall(r"^\|[^|]+\|[^|]+\| (EMPTY|in part|yes) \|", section, re.MULTILINE)
@@ -181,7 +183,7 @@ def test_the_command_shows_how_many_items_are_left(command, tiny_run, tmp_path, 
     out = tmp_path / "pack"
     status, printed, _ = command(
         "document", tiny_run.path, "--out", out, "--positive", "melanoma",
-        "--baseline", tiny_run.path,
+        "--baseline", tiny_run.path, tiny_run.path, "--baseline", tiny_run.path,
     )  # fmt: skip
     assert status == 0
     assert given["positive"] == ["melanoma"]
@@ -189,6 +191,7 @@ def test_the_command_shows_how_many_items_are_left(command, tiny_run, tmp_path, 
     assert f"written: {out} (next: open {out / 'index.html'})" in printed
     text = (out / "items.md").read_text()
     assert "audit.html, Findings: comparison with a baseline" in text
+    assert "README.md, Results: several training seeds" in text
 
 
 def test_a_name_that_looks_like_markup_stays_a_name(tiny_run, audit, tmp_path):
@@ -200,3 +203,17 @@ def test_a_name_that_looks_like_markup_stays_a_name(tiny_run, audit, tmp_path):
     written = write_documentation(run, open_data(run, None), odd, tmp_path / "pack")
     assert bad not in (written.path / INDEX).read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in (written.path / INDEX).read_text()
+
+
+def test_the_reference_page_has_all_items():
+    docs = Path(__file__).parents[2] / "docs"
+    page = docs / "guidelines.md"
+    remedy = (
+        'python -c "from fairexit.documentation.open_items import reference; '
+        "print(reference(), end='')\" > docs/guidelines.md"
+    )
+    assert page.read_text(encoding="utf-8") == reference(), remedy
+    assert "README.md, Results: a second cohort" in reference()
+    listed = (docs / "documentation_pack.md").read_text(encoding="utf-8")
+    counts = re.findall(r"^\|[^|]+\| (\d+) \|", listed, re.MULTILINE)
+    assert counts == [str(len(guideline.items)) for guideline in GUIDELINES]

@@ -5,14 +5,20 @@ from typing import Annotated
 
 import typer
 
-from fairexit.commands.common import Plugins, RunPath, check_exists, show
+from fairexit.commands.common import Plugins, check_exists, show
 from fairexit.terminal import note, say
 
 EXAMPLE = "fairexit document runs/me --positive MEL --out documentation"
 
 
 def document(
-    run: RunPath,
+    run: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="A finished and predicted run; others are training seeds of the same model.",
+        ),
+    ],
     *,
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     group: Annotated[
@@ -27,8 +33,11 @@ def document(
         ),
     ] = None,
     baseline: Annotated[
-        Path | None,
-        typer.Option(help="Another model to compare with.", show_default="none"),
+        list[Path] | None,
+        typer.Option(
+            help="Another model to compare with; repeat it for each training seed.",
+            show_default="none",
+        ),
     ] = None,
     cohort: Annotated[
         Path | None,
@@ -54,8 +63,8 @@ def document(
     FUTURE-AI, the FDA's draft guidance and the EU AI Act ask for; see
     docs/documentation_pack.md.
     """
-    check_exists(run, baseline, cohort, data)
-    note(f"auditing {run}")
+    check_exists(*run, *(baseline or []), cohort, data)
+    note(f"auditing {', '.join(map(str, run))}")
     from fairexit.api import document as document_run
 
     pack = document_run(

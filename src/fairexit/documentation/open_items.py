@@ -19,9 +19,9 @@ INTRODUCTION = (
     CAUTION,
 )
 REFERENCE = (
-    "What a documentation pack (fairexit document) answers if the audit has everything: positive "
-    "classes, a baseline, a second cohort and several training seeds. The items.html of a pack "
-    "says the same of that run.",
+    "What a documentation pack (fairexit document) answers if it is given all of these: a positive "
+    "class, a baseline, a second cohort and several training seeds. The items.html of a pack says "
+    "what that pack answers.",
     CAUTION,
 )
 

@@ -164,7 +164,7 @@ CLAIM = Guideline(
         item(
             "38",
             "Diagnostic performance and its precision",
-            "sensitivity and specificity of a class; name it with --positive",
+            "sensitivity and specificity of a class, which the audit needs as a positive class",
             card(
                 "Results",
                 "sensitivity, specificity, PPV, NPV, AUROC with intervals",

@@ -31,7 +31,7 @@ FUTURE_AI = Guideline(
         item(
             "Fairness 3",
             "Bias is measured, and its correction evaluated",
-            "comparison with a model without correction (fairexit audit --baseline)",
+            "comparison with a model without correction as the baseline of the audit",
             card("Results", "gaps with intervals, compared with chance"),
             settings("method, prune", "the correction"),
             audit_page("Findings", "comparison with a baseline", needs="baseline"),
@@ -51,7 +51,7 @@ FUTURE_AI = Guideline(
         item(
             "Universality 3",
             "Evaluation on external data",
-            "evaluation at other institutions (fairexit audit --cohort)",
+            "evaluation at other institutions, as the second cohort of the audit",
             card("Results", "a second cohort", needs="cohorts"),
         ),
         item("Universality 4", "Validity at the place of use", "evaluation where it will be used"),
