@@ -124,7 +124,7 @@ def planted_lines(data: Prepared) -> Iterator[str]:
         f"{recipe['seed']}): group '{recipe['affected']}' of {recipe['attribute']}."
     )
     if recipe.get("mark"):
-        yield f"The images of that group were changed: {recipe['mark']}."
+        yield f"The images of that group have the mark '{recipe['mark']}'."
     for change, counts in recipe["counts"].items():
         if any(counts.values()):
             yield f"Images {change.replace('_', ' ')}: {_listed(counts)}."
