@@ -36,6 +36,7 @@ ALLOWED = {
     "exporting": {"data", "models", "training", "inference", "runtime", *TABLES},
     "pruning": {"data", "models", "losses", "methods", "training", "inference", *TABLES},
     "report": {"data", "auditing", "monitoring", *TABLES},
+    "documentation": {"data", "auditing", "report", "hub", *TABLES},
 }
 ALLOWED["study"] = set(ALLOWED)
 ALLOWED["serving"] = {"data", "evaluation", "predictions", "runtime", "inference", "report"}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fairexit.api.choice import choose as choose
     from fairexit.api.data import plant as plant
     from fairexit.api.data import prepare as prepare
+    from fairexit.api.documenting import document as document
     from fairexit.api.judgement import audit as audit
     from fairexit.api.judgement import evaluate as evaluate
     from fairexit.api.judgement import monitor as monitor
@@ -37,6 +38,7 @@ _HOMES = {
     "audit": "fairexit.api.judgement",
     "choose": "fairexit.api.choice",
     "create_model": "fairexit.models",
+    "document": "fairexit.api.documenting",
     "early_exit": "fairexit.inference.early_exit",
     "evaluate": "fairexit.api.judgement",
     "export": "fairexit.api.sharing",

@@ -49,6 +49,7 @@ COMMANDS = {
     "choose": "Choose a run, and an exit or a threshold, under constraints, on validation.",
     "audit": "Test whether the gaps between groups are real, from predictions alone.",
     "monitor": "Watch a deployed model: is the mix, the performance or a gap different?",
+    "document": "Write a run's documentation: cards, audit, versions, and the items left open.",
     "entangle": "Measure how entangled the attribute and the target are at each depth.",
     "study": "Make every run of a grid, then tables, figures and verdicts on the paper's claims.",
     "tune": "Search for the best settings of a run on validation.",

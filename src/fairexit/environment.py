@@ -2,8 +2,10 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "scikit-learn", "scipy")
 """Packages whose version may change the last digits of a run."""
@@ -25,6 +27,18 @@ def environment(threads: int | None = None) -> dict[str, str]:
     if threads is not None:
         names["threads"] = str(threads)
     return names
+
+
+def differences(recorded: Mapping[str, Any], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Names whose recorded value is another one now, with both values.
+
+    What only one of the two states, such as the number of threads, is no difference.
+    """
+    return {
+        name: (str(value), now[name])
+        for name, value in recorded.items()
+        if name in now and str(value) != now[name]
+    }
 
 
 def _processor() -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from fairexit.data.records import SPLITS
-from fairexit.environment import environment
+from fairexit.environment import differences, environment
 from fairexit.errors import UserError, option, reason, short
 from fairexit.evaluation.choice import stored_predictions
 from fairexit.inference.inputs import open_data
@@ -157,11 +157,5 @@ def _changes(run: Run) -> dict[str, tuple[str, str]]:
     """What of the record's environment is another one now."""
     recorded = run.description.get("environment")
     old = recorded if isinstance(recorded, dict) else {}
-    # The repetition's own record would have the threads; they are a setting of the call.
-    new = environment() | {"fairexit": __version__}
     old = {**old, "fairexit": run.description.get("fairexit", "unknown")}
-    return {
-        name: (str(old[name]), new[name])
-        for name in old
-        if name in new and str(old[name]) != new[name]
-    }
+    return differences(old, environment() | {"fairexit": __version__})

@@ -1,7 +1,7 @@
 """The source of an audit: predictions under a policy, and what is known of their origin."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -187,6 +187,11 @@ def _dataset(run: Run) -> dict[str, Any]:
         return {}
     if not all(isinstance(info.get(key, {}), dict) for key in ("skipped", "left_out", "leaks")):
         raise UserError(f"{file} is damaged; prepare the data again")
+    return described(info)
+
+
+def described(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the content of `dataset.json` that an audit reports."""
     return {key: info[key] for key in DESCRIBED if key in info}
 
 

@@ -9,6 +9,9 @@ from fairexit.data.leaks import clusters_of_two_groups
 from fairexit.data.pixels import DEEP_GREY
 from fairexit.data.records import SPLITS, Listing
 
+MIXED_CLUSTERS = r"\d+ clusters have images of more than one "
+"""Pattern of the warning that names clusters."""
+
 
 def part_names(frame: pd.DataFrame) -> "pd.Series[str]":
     """Name of each row's split or fold, a categorical in the order of the splits or folds."""

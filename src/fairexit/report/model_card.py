@@ -26,7 +26,8 @@ from fairexit.report.audit_tables import (
 )
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
 from fairexit.report.findings import permutation_note, policy_text, summary
-from fairexit.report.guidelines import CLAIM, TRIPOD, Answer, claim_answers, tripod_answers
+from fairexit.report.guidelines import OF_THE_CARD
+from fairexit.report.guidelines.items import CARD, Guideline, evidence
 from fairexit.report.theta_text import choice_lines
 from fairexit.report.vocabulary import ANY_CLASS, BY_IMAGES, capital, label
 from fairexit.tables import Table, markdown
@@ -40,10 +41,6 @@ MEASURES = (
     "alone makes larger than zero, so the gap by chance alone is shown as well. "
     f"{BY_IMAGES} {ANY_CLASS}"
 )
-GUIDELINES = {
-    "TRIPOD+AI (2024)": (TRIPOD, tripod_answers),
-    "CLAIM (2024 update)": (CLAIM, claim_answers),
-}
 
 
 def write_card(audit: AuditResults, path: Path) -> None:
@@ -141,8 +138,8 @@ def _body(audit: AuditResults) -> Iterator[str]:
     yield from _section("Method", list(_method(audit)))
     yield from _section("What to do next", next_steps(audit))
     yield from _section("Limits", limits(audit))
-    for name, (items, answers_of) in GUIDELINES.items():
-        yield from _guideline(name, items, answers_of(audit))
+    for guideline in OF_THE_CARD:
+        yield from _guideline(guideline, audit)
 
 
 def _section(title: str, points: Sequence[str]) -> Iterator[str]:
@@ -195,11 +192,16 @@ def _method(audit: AuditResults) -> Iterator[str]:
     yield "Made with " + ", ".join(f"{key} {v}" for key, v in facts.versions.items()) + "."
 
 
-def _guideline(name: str, items: dict[str, str], answers: Sequence[Answer]) -> Iterator[str]:
-    rows = [[a.item, a.topic, "yes" if a.whole else "in part", a.where] for a in answers]
-    table = Table(name, ["Item", "Topic", "Answered", "Where in this card"], rows, 4)
-    yield f"## Items of {name}"
+def _guideline(guideline: Guideline, audit: AuditResults) -> Iterator[str]:
+    answers = guideline.answers(evidence(audit), [CARD])
+    rows = [
+        [a.item.number, a.item.title, a.state, a.where(documents=False), a.left]
+        for a in answers
+        if a.replies
+    ]
+    columns = ["Item", "Topic", "Answered", "Where in this card", "Left to the authors"]
+    table = Table(guideline.name, columns, rows, 5)
+    yield f"## Items of {guideline.name}"
     yield table.to_markdown().strip()
-    answered = {a.item for a in answers}
-    open_items = [f"{item} {topic}" for item, topic in items.items() if item not in answered]
+    open_items = [f"{a.item.number} {a.item.title}" for a in answers if not a.replies]
     yield f"Not answered here: {markdown('; '.join(open_items))}."

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from fairexit.auditing.results import plain
 from fairexit.monitoring.results import MonitorResults
+from fairexit.report.document import document, fragment
 from fairexit.report.monitor_text import sections, summary
-from fairexit.report.sections import as_html, as_markdown
 
 
 class MonitorReport(MonitorResults):
@@ -37,7 +37,7 @@ class MonitorReport(MonitorResults):
 
     def to_markdown(self) -> str:
         """The report as a Markdown document."""
-        return as_markdown(self.title, self.facts.date, sections(self))
+        return document(self.title, [f"Date: {self.facts.date}"], sections(self))
 
     def save(self, path: str | Path) -> None:
         """Write the report as one HTML file that loads no external resources."""
@@ -46,4 +46,4 @@ class MonitorReport(MonitorResults):
         write_monitor(self, Path(path))
 
     def _repr_html_(self) -> str:
-        return as_html(self.title, sections(self))
+        return fragment(self.title, sections(self))

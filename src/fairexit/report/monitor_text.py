@@ -15,7 +15,7 @@ from fairexit.monitoring.results import (
     Quantity,
     Watched,
 )
-from fairexit.report.sections import Section
+from fairexit.report.document import Section
 from fairexit.report.vocabulary import (
     capital,
     decimal,

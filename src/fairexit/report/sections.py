@@ -1,8 +1,6 @@
 """An audit as sections of sentences and tables, for the terminal, Markdown and notebooks."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fairexit.auditing.slices import MAX_SLICES
@@ -24,26 +22,18 @@ from fairexit.report.audit_tables import (
 )
 from fairexit.report.calibration_text import reliability_table, reliability_text
 from fairexit.report.cohort_text import cohort_notes, cohort_tables
+from fairexit.report.document import Section, document, fragment
 from fairexit.report.findings import findings, left_out_lines, permutation_note, policy_text
 from fairexit.report.glossary import glossary
 from fairexit.report.referral_text import referral_table
 from fairexit.report.theta_text import choice_lines
 from fairexit.report.verdict_rows import verdict_table
 from fairexit.report.vocabulary import units
-from fairexit.tables import Table, markdown, number
+from fairexit.tables import number
 
 if TYPE_CHECKING:
     from fairexit.auditing.results import AttributeAudit, AuditResults
     from fairexit.auditing.section_results import ExitUsage
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with the sentences and tables below it."""
-
-    title: str
-    points: Sequence[str] = ()
-    tables: Sequence[Table] = ()
 
 
 def sections(audit: "AuditResults") -> list[Section]:
@@ -74,34 +64,13 @@ BRIEF = 3
 def to_markdown(audit: "AuditResults") -> str:
     """A Markdown document; names that look like markup are escaped."""
     facts = audit.facts
-    return as_markdown(facts.title or f"Audit of {facts.name}", facts.date, sections(audit))
+    title = facts.title or f"Audit of {facts.name}"
+    return document(title, [f"Date: {facts.date}"], sections(audit))
 
 
 def to_html(audit: "AuditResults") -> str:
     """An HTML fragment for a notebook; every text is escaped."""
-    return as_html(audit.facts.title or f"Audit of {audit.facts.name}", sections(audit))
-
-
-def as_markdown(title: str, day: str, parts: Sequence[Section]) -> str:
-    """Sections as a Markdown document; names that look like markup are escaped."""
-    lines = [f"# {markdown(title)}", f"Date: {day}"]
-    for section in parts:
-        lines.append(f"## {markdown(section.title)}")
-        if section.points:
-            lines.append("\n".join(f"- {markdown(point)}" for point in section.points))
-        for table in section.tables:
-            lines += [f"### {markdown(table.title)}", table.to_markdown().strip()]
-    return "\n\n".join(lines) + "\n"
-
-
-def as_html(title: str, parts: Sequence[Section]) -> str:
-    """Sections as an HTML fragment for a notebook; every text is escaped."""
-    lines = [f"<h2>{escape(title)}</h2>"]
-    for section in parts:
-        points = "".join(f"<li>{escape(point)}</li>" for point in section.points)
-        lines += [f"<h3>{escape(section.title)}</h3>", f"<ul>{points}</ul>" if points else ""]
-        lines += [table.to_html() for table in section.tables]
-    return f"<div>{''.join(lines)}</div>"
+    return fragment(audit.facts.title or f"Audit of {audit.facts.name}", sections(audit))
 
 
 def _attribute(a: "AttributeAudit", audit: "AuditResults") -> Section:

@@ -1,0 +1,1 @@
+"""The documentation of a run for those who answer for it: cards, audit, versions, open items."""
