@@ -1,5 +1,6 @@
 """The tables of evaluated models and of prepared data."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from fairexit.metrics.record import METRICS, main_metrics
 from fairexit.predictions.confidence import MAX_PROBABILITY
 from fairexit.report.vocabulary import capital, metric_name
 from fairexit.tables import Table, number
+
+MAX_CELLS = 12
+"""Columns of parts and groups that are shown at most, if there are fewer classes."""
 
 
 def fairness_table(assessments: Sequence[Assessment]) -> Table:
@@ -84,18 +88,18 @@ def cell_table(data: Prepared, attribute: str, fold: int | None = None) -> Table
     groups = data.attributes[attribute]
     unknown = bool(data.frame[attribute].isna().any())
     shown: list[Any] = [*groups, None] if unknown else [*groups]
-    columns = ["Class", *(f"{part} {g or 'unknown'}" for part in parts for g in shown)]
     label = data.frame["label"].to_numpy(object)
     value = data.frame[attribute].astype(object).where(data.frame[attribute].notna(), None)
-    counts: dict[tuple[Any, ...], int] = {}
-    for key in zip(label, split, value, strict=True):
-        counts[key] = counts.get(key, 0) + 1
-    rows = []
-    for name in data.classes:
-        cells = [counts.get((name, part, g), 0) for part in parts for g in shown]
-        if any(cells):
-            rows.append([name, *(str(c) if c else "0 !" for c in cells)])
-    absent = len(data.classes) - len(rows)
+    counts = Counter(zip(label, split, value, strict=True))
+    classes = [name for name in data.classes if name in set(label)]
+    cells = [(part, g) for part in parts for g in shown]
+    rows = [[name, *(str(counts[name, *cell] or "0 !") for cell in cells)] for name in classes]
+    columns = ["Class", *(f"{part} {g or 'unknown'}" for part, g in cells)]
+    if len(cells) > max(MAX_CELLS, len(classes)):
+        # Many groups: they are the rows.
+        rows = [[*row] for row in zip(*[columns, *rows], strict=True)]
+        columns, rows = [f"Part and {attribute}", *rows[0][1:]], rows[1:]
+    absent = len(data.classes) - len(classes)
     note = f"; {absent} classes without any image not shown" if absent else ""
     return Table(f"Images by class and {attribute} (! marks an empty cell{note})", columns, rows)
 
