@@ -1,6 +1,6 @@
 """Make a run from a configuration: train, train and then prune, or refit a finished run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,13 @@ from fairexit.training.setup import build, resolve, untrained
 from fairexit.training.start import start_network
 
 
-def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
+def make_run(
+    config: RunConfig,
+    out: Path,
+    *,
+    start: Path | None = None,
+    tracker: Mapping[str, Any] | None = None,
+) -> Run:
     """Train a run and, if its settings have `prune`, prune it.
 
     Resumes if it was interrupted.
@@ -31,18 +37,19 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         out: the run's folder.
         start: a finished run to prune; by default it is trained first, in the folder `unpruned` of
             `out`. Without `prune`, a finished run by ERM for a method that refits, as for `train`.
+        tracker: where the log of the training is sent too, see `check_tracker`.
     Returns:
         The run in `out`.
     Raises:
         UserError: as for `train` and `prune`.
     """
     if config.prune is None:
-        return train(config, out, start=start)
+        return train(config, out, start=start, tracker=tracker)
     if start is not None:
         return prune(open_run(start), out, config.prune)
     unpruned = with_precision(resolve(replace(config, prune=None)), [out])
     _check(config, unpruned, out)
-    return prune(train(unpruned, out / "unpruned"), out, config.prune)
+    return prune(train(unpruned, out / "unpruned", tracker=tracker), out, config.prune)
 
 
 def refit_run(run: Run, out: Path, options: dict[str, Any]) -> Run:
@@ -60,7 +67,9 @@ def refit_run(run: Run, out: Path, options: dict[str, Any]) -> Run:
     return train(replace(run.config, method={"name": "dfr", **options}), out, start=run.path)
 
 
-def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
+def make_runs(
+    configs: Sequence[RunConfig], out: Path, *, tracker: Mapping[str, Any] | None = None
+) -> list[Run]:
     """Make one run for each of several seeds, in the folders `seed<n>` of `out`.
 
     Finished runs with the same settings are kept as they are.
@@ -68,6 +77,7 @@ def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
     Args:
         configs: settings that differ in their seeds.
         out: the common folder.
+        tracker: where the logs are sent too, see `check_tracker`.
     Raises:
         UserError: `out` is a run itself, the settings need several devices, or as for `make_run`.
     """
@@ -83,7 +93,7 @@ def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
     runs = []
     for config, folder in zip(configs, folders, strict=True):
         try:
-            runs.append(make_run(replace(config, train=shared), folder))
+            runs.append(make_run(replace(config, train=shared), folder, tracker=tracker))
         except UserError as error:
             raise error.at(str(folder)) from None
     return runs

@@ -25,6 +25,15 @@ def train(
         ),
     ] = None,
     changes: Changes = None,
+    tracker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Send the log of each epoch to mlflow, wandb, trackio or a plugin's tracker too, "
+            "with options as in '{name: wandb, project: skin}'; see `fairexit list trackers`.",
+            show_default="none",
+        ),
+    ] = None,
     plugins: Plugins = None,
 ) -> None:
     """Train a run and, if its settings say so, prune it.
@@ -33,8 +42,10 @@ def train(
     """
     numbers = None if seeds is None else whole_numbers("--seeds", seeds)
     from fairexit.api import train as train_run
+    from fairexit.config_files import parse_changes
 
-    runs = train_run(config, out, changes or [], seeds=numbers)
+    chosen = None if tracker is None else parse_changes([f"tracker={tracker}"])["tracker"]
+    runs = train_run(config, out, changes or [], seeds=numbers, tracker=chosen)
     # With several devices, each process runs this command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
         for run in runs if isinstance(runs, list) else [runs]:
