@@ -4,6 +4,7 @@ A tracker is a subclass of `Tracker`, registered in `trackers`; its options are 
 arguments of its constructor. It may raise any error: training goes on without it.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -71,7 +72,8 @@ def check_tracker(value: Any) -> dict[str, Any] | None:
         )
     options = {str(key): option for key, option in tree.items() if key != "name"}
     kind = trackers[tree["name"]]
-    checked = trackers.check(tree["name"], options)
+    trackers.check(tree["name"], options)
     if kind.extra is not None:
         require(kind.extra, f"tracker '{tree['name']}'")
-    return {"name": tree["name"], **checked}
+    # Plain values: the choice is stored in the run, and sent to the processes of a study.
+    return dict(json.loads(json.dumps({"name": tree["name"], **options}, default=str)))
