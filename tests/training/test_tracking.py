@@ -5,12 +5,18 @@ import sys
 
 import pandas as pd
 import pytest
+import yaml
 
 from conftest import settings
+from fairexit import plugins
 from fairexit.errors import UserError
+from fairexit.executors.local import LocalProcesses
 from fairexit.pipeline import make_run
 from fairexit.plugins import load_plugins
 from fairexit.runs import Run
+from fairexit.study.engine import run_study
+from fairexit.study.folder import Folder
+from fairexit.study.load import load_study
 from fairexit.training.checkpoint import read_progress
 from fairexit.training.fit import train
 from fairexit.training.trackers.base import Tracker, check_tracker, trackers
@@ -206,9 +212,19 @@ class Lines(Tracker):
 """
 
 
-def test_a_tracker_of_a_plugin(small, tmp_path):
-    plugin, file = tmp_path / "lines.py", tmp_path / "lines.txt"
-    plugin.write_text(PLUGIN)
+@pytest.fixture
+def plugin(tmp_path):
+    """The plugin's file, which is forgotten again."""
+    file = tmp_path / "lines.py"
+    file.write_text(PLUGIN)
+    yield file
+    for loading in plugins._files.values():
+        plugins._forget(loading)
+    plugins._files.clear()
+
+
+def test_a_tracker_of_a_plugin(small, tmp_path, plugin):
+    file = tmp_path / "lines.txt"
     load_plugins([plugin])
     assert issubclass(trackers["lines"], Tracker)
     choice = check_tracker({"name": "lines", "file": file})
@@ -218,6 +234,29 @@ def test_a_tracker_of_a_plugin(small, tmp_path):
         *(f"epoch {n} data/seconds" for n in (1, 2, 3)),
         "finish True",
     ]
+
+
+def test_the_runs_of_a_study_are_tracked(small, tmp_path, plugin):
+    file = tmp_path / "lines.txt"
+    tree = {
+        "base": quick(small).to_dict() | {"plugins": []},
+        "datasets": {"a": {}},
+        "rows": {"ERM": {}},
+        "plugins": [plugin.name],
+        "tracker": {"name": "lines", "file": str(file)},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    study = load_study(tmp_path / "study.yaml")
+    assert run_study(study, Folder(tmp_path / "s"), LocalProcesses(1, 1)) == {}
+    assert file.read_text().splitlines()[0] == "start runs/a-ERM-seed0 0 None"
+    assert "finish True" in file.read_text()
+    # Another tracker, or none, is the same study.
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree | {"tracker": None}))
+    states = Folder(tmp_path / "s").states(load_study(tmp_path / "study.yaml"))
+    assert [state.phase for state in states.values()] == ["done"]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree | {"tracker": "lime"}))
+    with pytest.raises(UserError, match="there is no tracker 'lime'; did you mean 'lines'"):
+        load_study(tmp_path / "study.yaml")
 
 
 def test_mlflow_itself(small, tmp_path):

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fairexit.commands.common import Changes, Configuration, Plugins, whole_numbers
+from fairexit.errors import UserError, short
 from fairexit.terminal import say
 
 EXAMPLE = "fairexit train configs/small_resnet18.yaml --out runs/me --set seed=1"
@@ -42,11 +43,21 @@ def train(
     """
     numbers = None if seeds is None else whole_numbers("--seeds", seeds)
     from fairexit.api import train as train_run
-    from fairexit.config_files import parse_changes
 
-    chosen = None if tracker is None else parse_changes([f"tracker={tracker}"])["tracker"]
-    runs = train_run(config, out, changes or [], seeds=numbers, tracker=chosen)
+    runs = train_run(config, out, changes or [], seeds=numbers, tracker=_tracker(tracker))
     # With several devices, each process runs this command.
     if os.environ.get("LOCAL_RANK", "0") == "0":
         for run in runs if isinstance(runs, list) else [runs]:
             say(f"trained: {run.path} (next: fairexit predict {run.path})")
+
+
+def _tracker(text: str | None) -> Any:
+    """The value of --tracker: a name, or a section with a name and options."""
+    if text is None:
+        return None
+    from fairexit.yaml_text import parse_yaml
+
+    try:
+        return parse_yaml(text)
+    except UserError as error:
+        raise error.at(f"--tracker {short(text)}") from None
