@@ -119,7 +119,7 @@ def _backbones() -> Table:
 def _trackers() -> Table:
     from fairexit.training.trackers.base import trackers
 
-    return _of_registry("Trackers (fairexit train --tracker)", trackers)
+    return _of_registry("Trackers of experiments", trackers)
 
 
 def _first_line(entry: object) -> str:
