@@ -1,6 +1,7 @@
 """Trackers: what they are sent, how a resumed run continues theirs, and that no error stops."""
 
 import json
+import subprocess
 import sys
 
 import pandas as pd
@@ -234,6 +235,17 @@ def test_a_tracker_of_a_plugin(small, tmp_path, plugin):
         *(f"epoch {n} data/seconds" for n in (1, 2, 3)),
         "finish True",
     ]
+
+
+def test_only_the_first_of_two_processes_sends(small, tmp_path, plugin):
+    config, file = tmp_path / "c.yaml", tmp_path / "lines.txt"
+    config.write_text(quick(small, devices=2, device="cpu").to_yaml())
+    command = [sys.executable, "-m", "fairexit", "train", config, "--out", tmp_path / "r"]
+    command += ["--plugin", plugin, "--tracker", f"{{name: lines, file: {file}}}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = file.read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["start", "epoch", "epoch", "epoch", "finish"]
 
 
 def test_the_runs_of_a_study_are_tracked(small, tmp_path, plugin):
