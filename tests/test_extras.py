@@ -44,7 +44,8 @@ def packages(extra):
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_an_extra_is_what_pyproject_says(extra):
     assert set(EXTRAS[extra]) == set(packages(extra))
-    assert is_installed(extra)
+    # The trackers are large, and no test needs them.
+    assert is_installed(extra) or not set(EXTRAS[extra]) <= set(packages("dev"))
 
 
 def test_all_extras_but_the_developers_are_known():
@@ -80,10 +81,10 @@ def test_what_needs_an_extra_says_so(hide, tmp_path):
 
 
 def test_lists_that_need_torch_are_named_where_it_is_absent(hide):
-    assert len(inventory()) == 6
+    assert len(inventory()) == 7
     hide("torch")
     *shown, absent = inventory()
-    assert [table.title.split()[0] for table in shown] == ["Datasets", "Metrics"]
+    assert [table.title.split()[0] for table in shown] == ["Datasets", "Metrics", "Trackers"]
     assert [row[0] for row in absent.rows] == ["methods", "pruning", "heads", "backbones"]
     with pytest.raises(UserError, match=r"^the list of heads needs the extra 'train': pip"):
         inventory("heads")

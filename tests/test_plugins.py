@@ -303,7 +303,7 @@ def test_a_run_of_a_study_does_not_take_a_plugin_that_was_edited_meanwhile(files
         "rows": {"Quiet": {}},
     }
     study = load_study(write(tmp_path / "s.yaml", yaml.safe_dump(tree)))
-    job = Folder(tmp_path / "s").job(study.runs[0], study, 1)
+    job = Folder(tmp_path / "s").job(study.runs[0], study)
     forget()
     before = sha256(files["head"])
     files["head"].write_text(HEAD + "# edited\n")

@@ -31,6 +31,9 @@ EXTRAS = {
     "onnx-run": _RUNTIME,
     "serve": ("fastapi", "uvicorn", "python_multipart"),
     "hub": ("huggingface_hub",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
+    "trackio": ("trackio",),
 }
 """Extra -> the packages that it installs, by their import names."""
 

@@ -13,7 +13,7 @@ NEED_TORCH = ("methods", "pruning", "heads", "backbones")
 
 
 def inventory(kind: str | None = None) -> list[Table]:
-    """Tables of methods, pruning methods, heads, datasets, metrics and backbones, or of one kind.
+    """Tables of everything that is chosen by name, or of one kind.
 
     Where torch is not installed, one table names the lists that need it, in place of these lists.
 
@@ -27,6 +27,7 @@ def inventory(kind: str | None = None) -> list[Table]:
         "datasets": _datasets,
         "metrics": _metrics,
         "backbones": _backbones,
+        "trackers": _trackers,
     }
     if kind is None:
         absent = () if is_installed("train") else NEED_TORCH
@@ -113,6 +114,12 @@ def _backbones() -> Table:
         else:
             rows += [[name, _first_line(type(family)), origin] for name in names]
     return Table("Backbones (model.backbone)", ["Name", "What it is", "Origin"], rows, names=3)
+
+
+def _trackers() -> Table:
+    from fairexit.training.trackers.base import trackers
+
+    return _of_registry("Trackers of experiments", trackers)
 
 
 def _first_line(entry: object) -> str:

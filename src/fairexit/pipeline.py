@@ -1,6 +1,6 @@
 """Make a run from a configuration: train, train and then prune, or refit a finished run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from fairexit.training.setup import build, resolve, untrained
 from fairexit.training.start import start_network
 
 
-def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
+def make_run(
+    config: RunConfig,
+    out: Path,
+    *,
+    start: Path | None = None,
+    tracker: Mapping[str, Any] | None = None,
+) -> Run:
     """Train a run and, if its settings have `prune`, prune it.
 
     Resumes if it was interrupted.
@@ -32,18 +38,19 @@ def make_run(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         out: the run's folder.
         start: a finished run to prune; by default it is trained first, in the folder `unpruned` of
             `out`. Without `prune`, a finished run by ERM for a method that refits, as for `train`.
+        tracker: where the log of the training is sent too, see `check_tracker`.
     Returns:
         The run in `out`, which only the first of several processes prunes.
     Raises:
         UserError: as for `train` and `prune`.
     """
     if config.prune is None:
-        return train(config, out, start=start)
+        return train(config, out, start=start, tracker=tracker)
     if start is not None:
         return prune(open_run(start), out, config.prune)
     unpruned = with_precision(resolve(replace(config, prune=None)), [out])
     _check(config, unpruned, out)
-    trained = train(unpruned, out / "unpruned")
+    trained = train(unpruned, out / "unpruned", tracker=tracker)
     # The pruning has processes of its own, `prune.devices`.
     return prune(trained, out, config.prune) if is_first() else Run(out)
 
@@ -63,7 +70,9 @@ def refit_run(run: Run, out: Path, options: dict[str, Any]) -> Run:
     return train(replace(run.config, method={"name": "dfr", **options}), out, start=run.path)
 
 
-def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
+def make_runs(
+    configs: Sequence[RunConfig], out: Path, *, tracker: Mapping[str, Any] | None = None
+) -> list[Run]:
     """Make one run for each of several seeds, in the folders `seed<n>` of `out`.
 
     Finished runs with the same settings are kept as they are.
@@ -71,6 +80,7 @@ def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
     Args:
         configs: settings that differ in their seeds.
         out: the common folder.
+        tracker: where the logs are sent too, see `check_tracker`.
     Raises:
         UserError: `out` is a run itself, the settings need several devices, or as for `make_run`.
     """
@@ -86,7 +96,7 @@ def make_runs(configs: Sequence[RunConfig], out: Path) -> list[Run]:
     runs = []
     for config, folder in zip(configs, folders, strict=True):
         try:
-            runs.append(make_run(replace(config, train=shared), folder))
+            runs.append(make_run(replace(config, train=shared), folder, tracker=tracker))
         except UserError as error:
             raise error.at(str(folder)) from None
     return runs

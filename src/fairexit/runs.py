@@ -235,8 +235,8 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     if not isinstance(old.get("run"), dict) or "data" not in old:
         raise UserError(f"{path} is damaged; choose another {option('out')}")
     # A setting that an earlier version did not have counts as its default.
-    defaults = _flat(RunConfig(data=DataConfig(path=Path())).to_dict())
-    before, after = _flat(old["run"]), _flat(new["run"])
+    defaults = flatten(RunConfig(data=DataConfig(path=Path())).to_dict())
+    before, after = flatten(old["run"]), flatten(new["run"])
     for key in [*after, *before]:
         value = before.get(key, defaults.get(key))
         if value != after.get(key):
@@ -251,12 +251,12 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         )
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as one level, with keys such as `train.lr`."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat

@@ -19,10 +19,22 @@ CASES = {
         ["train", "c.yaml", "--out", "x", "--set", "train.epoch=1"],
         "unknown key 'train.epoch'; did you mean 'epochs'",
     ),
+    "train: tracker": (
+        ["train", "c.yaml", "--out", "x", "--tracker", "wandbb"],
+        "there is no tracker 'wandbb'; did you mean 'wandb'",
+    ),
+    "train: tracker's options": (
+        ["train", "c.yaml", "--out", "x", "--tracker", "{name: wandb, team: a}"],
+        "tracker 'wandb' has no option 'team'; available: entity, project",
+    ),
+    "train: tracker's form": (
+        ["train", "c.yaml", "--out", "x", "--tracker", "{name: wandb"],
+        "--tracker {name: wandb: ",
+    ),
     "train: data": (["train", "c.yaml", "--out", "x"], "nodata is not a prepared dataset"),
     "prune: option": (["prune", "run", "--out", "x", "--ratoi", "1"], "No such option: --ratoi"),
     "prune: run": (["prune", "norun", "--out", "x"], "there is no folder norun"),
-    "prune: choice": (["prune", "run", "--out", "x", "--method", "fair"], "'--method'"),
+    "prune: method": (["prune", "run", "--out", "x", "--method", "fair"], "prune.method is 'fair'"),
     "prune: number": (["prune", "run", "--out", "x", "--ratio", "a"], "--ratio is 'a'; give"),
     "prune: value": (["prune", "run", "--out", "x", "--ratio", "2"], "prune.ratio is 2.0"),
     "prune: device": (["prune", "run", "--out", "x", "--device", "gpu"], "--device is 'gpu'; give"),

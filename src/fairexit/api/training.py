@@ -20,6 +20,7 @@ def train(
     changes: Mapping[str, Any] | Sequence[str] = (),
     *,
     seeds: Sequence[int] | None = None,
+    tracker: str | Mapping[str, Any] | None = None,
     plugins: Plugins = (),
 ) -> Run | list[Run]:
     """Train a run and, if its settings have `prune`, prune it. Resumes if it was interrupted.
@@ -33,6 +34,8 @@ def train(
             `["train.epochs=10"]` as on the command line.
         seeds: seeds in place of that of the configuration, each with a run in the folder `seed<n>`
             of `out`; finished ones are not trained again. The setting `seed` can also be a list.
+        tracker: where the log is sent too: "mlflow", "wandb", "trackio" or one of a plugin, or
+            `{"name": "wandb", "project": "skin"}` with options.
         plugins: Python files that register methods, datasets, metrics and so on of your own.
     Returns:
         The run, or the runs of all seeds if there is a list of seeds.
@@ -46,13 +49,15 @@ def train(
 
     settings = resolve_seeds(config, changes, seeds)
     from fairexit.training.inputs import open_training
+    from fairexit.training.trackers.base import check_tracker
 
+    checked = check_tracker(tracker)
     open_training(settings[0] if isinstance(settings, list) else settings)
     from fairexit.pipeline import make_run, make_runs
 
     if isinstance(settings, list):
-        return make_runs(settings, Path(out))
-    return make_run(settings, Path(out))
+        return make_runs(settings, Path(out), tracker=checked)
+    return make_run(settings, Path(out), tracker=checked)
 
 
 def refit(run: str | Path | Run, out: str | Path, *, plugins: Plugins = (), **options: Any) -> Run:

@@ -14,7 +14,7 @@ def list(
         str | None,
         typer.Argument(
             metavar="KIND",
-            help="One of methods, pruning, heads, datasets, metrics, backbones.",
+            help="One of methods, pruning, heads, datasets, metrics, backbones, trackers.",
             show_default="all",
         ),
     ] = None,

@@ -54,6 +54,7 @@ class Job:
         choice: how theta is chosen, see `Choice`; None for a run that is not evaluated.
         entangle: whether entanglement is measured.
         splits: the splits to predict.
+        tracker: where the log of the training is sent too.
         plugins: plugin files to load.
     """
 
@@ -64,6 +65,7 @@ class Job:
     choice: dict[str, Any] | None = None
     entangle: bool = False
     splits: Sequence[str] = ("val", "test")
+    tracker: dict[str, Any] | None = None
     plugins: list[str] = field(default_factory=loaded_paths)
 
     def task(self, program: tuple[str, ...], log: Path, threads: int) -> Task:
@@ -136,6 +138,7 @@ class Folder:
             start=str(self.run(planned.start).path) if planned.start else None,
             choice=_plain(study.choice),
             entangle=_entangled(planned, study),
+            tracker=study.tracker,
         )
 
     def log(self, name: str) -> Path:

@@ -25,6 +25,7 @@ def make(job: Job) -> None:
     from fairexit.inference.entanglement import measure_entanglement
     from fairexit.inference.predict import predict
     from fairexit.pipeline import make_run
+    from fairexit.training.trackers.base import check_tracker
 
     run = Run(Path(job.out))
     # A finished run no longer needs its data.
@@ -32,7 +33,9 @@ def make(job: Job) -> None:
         start = None if job.start is None else Path(job.start)
         with folder_lock(run.path, wait=LOCK_WAIT):
             pass
-        make_run(build_config(job.config), run.path, start=start)
+        # On a cluster the tracker's package may be missing on this node only.
+        tracker = check_tracker(job.tracker)
+        make_run(build_config(job.config), run.path, start=start, tracker=tracker)
     run = open_run(run.path)
     missing = [split for split in job.splits if not run.predictions(split).is_file()]
     if missing:

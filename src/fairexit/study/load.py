@@ -30,6 +30,7 @@ from fairexit.study.sections import (
     mapping,
 )
 from fairexit.study.tuned import FOLDER, tuned_rows
+from fairexit.training.trackers.base import check_tracker
 
 KEYS = (
     "base",
@@ -42,6 +43,7 @@ KEYS = (
     "policy",
     "entangle",
     "against",
+    "tracker",
     "plugins",
 )
 
@@ -109,7 +111,16 @@ def load_study(
     if not isinstance(entangle, bool):
         raise UserError(f"entangle is '{short(entangle)}'; it must be true or false")
     against = _against(tree, rows[next(iter(datasets))])
-    return Study(tuple(runs), choice, prepare, trials, entangle, against, tuple(searches))
+    return Study(
+        tuple(runs),
+        choice,
+        prepare,
+        trials,
+        entangle,
+        against=against,
+        searches=tuple(searches),
+        tracker=check_tracker(tree.get("tracker")),
+    )
 
 
 def _settings(changes: Mapping[str, Any]) -> dict[str, Any]:

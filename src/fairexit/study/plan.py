@@ -77,6 +77,7 @@ class Study:
         entangle: whether entanglement is measured in the runs of ERM, with and without exits.
         against: row -> the row that it is compared with, where that is not plain training.
         searches: those that must be made before the runs have their settings.
+        tracker: where the logs of trainings are sent too, see `check_tracker`.
         part: which part of the whole study this is, such as `2/8`; empty for all of it.
     """
 
@@ -87,6 +88,7 @@ class Study:
     entangle: bool
     against: dict[str, str] = field(default_factory=dict)
     searches: tuple[Search, ...] = ()
+    tracker: dict[str, Any] | None = None
     part: str = ""
 
     @property

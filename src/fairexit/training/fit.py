@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,13 @@ from fairexit.training.trainer import Trainer, seed_epoch
 from fairexit.types import Task
 
 
-def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
+def train(
+    config: RunConfig,
+    out: Path,
+    *,
+    start: Path | None = None,
+    tracker: Mapping[str, Any] | None = None,
+) -> Run:
     """Train a run. Resumes automatically if interrupted.
 
     If the folder holds the same run with fewer epochs, it is extended, see `extend`. A method that
@@ -52,6 +59,8 @@ def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
         config: the settings.
         out: the run's folder.
         start: a finished run by ERM, for a method that refits; it is trained first by default.
+        tracker: where the log is sent too, see `check_tracker`; also that of a teacher or of the
+            run that is refitted, if they are trained first.
     Returns:
         The finished run.
     Raises:
@@ -70,14 +79,22 @@ def train(config: RunConfig, out: Path, *, start: Path | None = None) -> Run:
     task = data.task(config.data.group)
     kind = methods[config.method["name"]]
     if issubclass(kind, Refitted):
-        return _train_and_refit(config, data, task, out, start=start)
+        return _train_and_refit(config, data, task, out, start=start, tracker=tracker)
     fabric = launch(config)
     lock = folder_lock(out) if fabric.is_global_zero else nullcontext()
     with end_together(fabric), lock:
-        return _train(config, data, task, Run(out), fabric=fabric)
+        return _train(config, data, task, Run(out), fabric=fabric, tracker=tracker)
 
 
-def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: Fabric) -> Run:
+def _train(
+    config: RunConfig,
+    data: Prepared,
+    task: Task,
+    run: Run,
+    *,
+    fabric: Fabric,
+    tracker: Mapping[str, Any] | None,
+) -> Run:
     """Train a run whose folder is locked, after the run that the method needs, if any."""
     seed_epoch(config.seed, 0)
     method = build(config, task, data.size)
@@ -99,17 +116,24 @@ def _train(config: RunConfig, data: Prepared, task: Task, run: Run, *, fabric: F
         teacher = run.path / "teacher"
         if fabric.is_global_zero:
             note(f"{run.path}: the method needs a teacher, in {teacher}")
-        teach(method, train(replace(config, method={"name": "erm"}), teacher))
+        erm = replace(config, method={"name": "erm"})
+        teach(method, train(erm, teacher, tracker=tracker))
     if isinstance(method, Upweighted):
         _set_errors(method, config, data, task, run=run, fabric=fabric)
     trainer = Trainer(config, data, task, run, fabric=fabric, method=method)
-    trainer.fit()
+    trainer.fit(tracker)
     trainer.finish(config)
     return run
 
 
 def _train_and_refit(
-    config: RunConfig, data: Prepared, task: Task, out: Path, *, start: Path | None
+    config: RunConfig,
+    data: Prepared,
+    task: Task,
+    out: Path,
+    *,
+    start: Path | None,
+    tracker: Mapping[str, Any] | None,
 ) -> Run:
     """Refit the last layers of a run by ERM, which is trained first where none is given."""
     run = Run(out)
@@ -124,7 +148,8 @@ def _train_and_refit(
             run.start(config, data.info["checksums"])
         fabric.barrier()
         if not run.finished:
-            trained = train(replace(config, method={"name": "erm"}), out / "erm")
+            erm = replace(config, method={"name": "erm"})
+            trained = train(erm, out / "erm", tracker=tracker)
             if fabric.is_global_zero:
                 refit(trained, out, config, data, device=fabric.device)
             fabric.barrier()

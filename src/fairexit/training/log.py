@@ -71,6 +71,15 @@ def summary(row: dict[str, float], epochs: int) -> str:
     )
 
 
+def scalar_name(column: str) -> str:
+    """A column of the log as TensorBoard and trackers group it.
+
+    >>> scalar_name("val_f1")
+    'val/f1'
+    """
+    return column.replace("_", "/", 1)
+
+
 def csv_text(rows: list[dict[str, float]]) -> str:
     """The log as CSV, one row per epoch, with six digits."""
     stream = io.StringIO()

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from fairexit.training.capture import Recorder, obstacle, recorder_for
 from fairexit.training.checkpoint import Checkpoints, Stateful, describe, save_tensors
 from fairexit.training.criteria import undefined
 from fairexit.training.freeze import Freeze
-from fairexit.training.log import csv_text, main_numbers, summary
+from fairexit.training.log import csv_text, main_numbers, scalar_name, summary
 from fairexit.training.optim import learning_rate, parameter_groups
 from fairexit.training.optimizers import build_optimizer
 from fairexit.training.precision import auto_device
@@ -38,6 +38,7 @@ from fairexit.training.setup import slow_precision
 from fairexit.training.step import Stepper, divided
 from fairexit.training.stopping import stop_reason
 from fairexit.training.targets import class_weights
+from fairexit.training.tracking import Tracking
 from fairexit.training.validate import Validator
 from fairexit.types import Batch, Task
 
@@ -159,14 +160,22 @@ class Trainer:
             resident=fits(self.data, rows, self.fabric.device),
         )
 
-    def fit(self) -> None:
-        """Train the epochs that are not done yet, unless training ends early."""
+    def fit(self, tracker: Mapping[str, Any] | None = None) -> None:
+        """Train the epochs that are not done yet, unless training ends early.
+
+        Args:
+            tracker: where the log is sent too, see `check_tracker`.
+        """
         train, steps = self.config.train, self.training.steps()
         done, rows, board = self.progress.epoch, self.progress.rows, None
         is_first, reason = self.fabric.is_global_zero, stop_reason(rows, train)
         if done < train.epochs and is_first:
             self._say_machine()
-        with Bar("training", train.epochs * steps, done * steps) as bar:
+        with (
+            Tracking(tracker if is_first else None, self.run, self.config) as tracking,
+            Bar("training", train.epochs * steps, done * steps) as bar,
+        ):
+            tracking.send(rows)
             for epoch in range(done, train.epochs):
                 if reason is not None:
                     break
@@ -188,6 +197,7 @@ class Trainer:
                         board = SummaryWriter(folder, purge_step=epoch + 1)
                     is_last = epoch + 1 == train.epochs or reason is not None
                     self._store(epoch, row, board, is_last=is_last)
+                    tracking.send(rows)
                     bar.line(f"{self.run.path}: {summary(row, train.epochs)}")
                 self.fabric.barrier()
         if reason is not None and is_first:
@@ -289,7 +299,7 @@ class Trainer:
             # Before the checkpoint, so that the log and the events of a run have all epochs.
             write_atomically(self.run.path / "log.csv", csv_text(progress.rows))
             for name, scalar in row.items():
-                board.add_scalar(name.replace("_", "/", 1), scalar, epoch + 1)
+                board.add_scalar(scalar_name(name), scalar, epoch + 1)
             board.flush()
             self.checkpoints.store(self.validator.method.net, progress, now=is_last)
         except OSError as error:
