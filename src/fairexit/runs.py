@@ -234,14 +234,11 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         )
     if not isinstance(old.get("run"), dict) or "data" not in old:
         raise UserError(f"{path} is damaged; choose another {option('out')}")
-    # A setting that an earlier version did not have counts as its default.
-    defaults = flatten(RunConfig(data=DataConfig(path=Path())).to_dict())
-    before, after = flatten(old["run"]), flatten(new["run"])
+    before, after = completed(old["run"]), completed(new["run"])
     for key in [*after, *before]:
-        value = before.get(key, defaults.get(key))
-        if value != after.get(key):
+        if before.get(key) != after.get(key):
             raise UserError(
-                f"{path} holds a run with {key} = {short(value)}, but this one has "
+                f"{path} holds a run with {key} = {short(before.get(key))}, but this one has "
                 f"{short(after.get(key))}; choose another {option('out')}"
             )
     if old["data"] != new["data"]:
@@ -249,6 +246,15 @@ def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
             f"the data of {path} have changed since its training started; choose another "
             f"{option('out')}"
         )
+
+
+def completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Stored settings as one level; those that an earlier version did not have, at their defaults.
+
+    Args:
+        settings: nested settings.
+    """
+    return flatten(RunConfig(data=DataConfig(path=Path())).to_dict()) | flatten(settings)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -254,6 +254,11 @@ def test_another_search_or_folder_is_refused(tuned):
     run(trials=2)
     with pytest.raises(UserError, match="holds a search with other settings"):
         run(trials=2, train={"epochs": 3})
+    stamp = folder / "t" / "search.json"
+    content = json.loads(stamp.read_text())
+    assert content["settings"]["train"].pop("capture") == "auto"  # as an earlier version has it
+    stamp.write_text(json.dumps(content))
+    run(trials=2)
     (folder / "o").mkdir()
     (folder / "o" / "letter.txt").write_text("hello")
     with pytest.raises(UserError, match="exists but is not a search"):

@@ -22,7 +22,7 @@ from fairexit.extras import require
 from fairexit.files import read_json, write_atomically, write_json
 from fairexit.metrics.collapse import COLLAPSED, MARK
 from fairexit.metrics.record import METRICS
-from fairexit.runs import Run
+from fairexit.runs import Run, completed
 from fairexit.search_space import Axis
 from fairexit.study.rows import merge
 from fairexit.study.sections import check_precision
@@ -141,6 +141,23 @@ def search_stamp(
     return stamp if batch == 1 else stamp | {"batch": batch}
 
 
+def check_search(file: Path, stamp: dict[str, Any], hint: str) -> None:
+    """Check that a stored search is this one.
+
+    Args:
+        file: the stored stamp.
+        stamp: what `search_stamp` returns for this one.
+        hint: what to do if it is another one.
+    Raises:
+        UserError: it is another search.
+    """
+    stored, wanted = read_json(file, hint), json.loads(json.dumps(stamp))
+    if isinstance(stored.get("settings"), dict):
+        stored, wanted = (s | {"settings": completed(s["settings"])} for s in (stored, wanted))
+    if stored != wanted:
+        raise UserError(f"{file.parent} holds a search with other settings; {hint}")
+
+
 def searchable(config: RunConfig) -> tuple[Axis, ...]:
     """The settings that are searched where none are named; none if the method has none.
 
@@ -248,10 +265,7 @@ def _measure(run: Run, tolerance: float) -> Evaluation:
 def _check_folder(file: Path, stamp: dict[str, Any]) -> None:
     """Write the stamp of a new search, or check that the folder holds one with the same stamp."""
     if file.is_file():
-        if read_json(file, f"choose another {option('out')}") != stamp:
-            raise UserError(
-                f"{file.parent} holds a search with other settings; choose another {option('out')}"
-            )
+        check_search(file, stamp, f"choose another {option('out')}")
     elif file.parent.exists() and any(file.parent.glob("[!.]*")):
         raise UserError(f"{file.parent} exists but is not a search; choose another {option('out')}")
     else:

@@ -1,6 +1,5 @@
 """The searches of a study: every row is tuned on validation, with the same number of trials."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,14 @@ def result_of(search: Search) -> Best | None:
     Raises:
         UserError: the folder holds a search with other settings.
     """
-    from fairexit.study.search import search_stamp
+    from fairexit.study.search import check_search, search_stamp
 
     file = search.out / "search.json"
     if not file.is_file():
         return None
     hint = f"remove {search.out} to search again"
     stamp = search_stamp(build_config(search.tree), search.axes, search.how.seed)
-    if read_json(file, hint) != json.loads(json.dumps(stamp)):
-        raise UserError(f"{search.out} holds a search with other settings; {hint}")
+    check_search(file, stamp, hint)
     chosen_by = search.out / CHOSEN_BY
     if not chosen_by.is_file() or read_json(chosen_by, hint) != _chosen_by(search):
         return None
