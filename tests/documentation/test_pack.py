@@ -179,7 +179,7 @@ def test_the_command_shows_how_many_items_are_left(command, tiny_run, tmp_path, 
         return document(run, out, **options, settings=FEW)
 
     document = fairexit.document
-    monkeypatch.setattr("fairexit.api.document", quick)
+    monkeypatch.setattr("fairexit.api.documenting.document", quick)
     out = tmp_path / "pack"
     status, printed, _ = command(
         "document", tiny_run.path, "--out", out, "--positive", "melanoma",
