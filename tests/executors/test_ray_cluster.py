@@ -172,8 +172,10 @@ def test_tasks_that_are_not_waited_for_are_killed(nodes, tmp_path):
 def test_ctrl_c_ends_the_runs_and_the_study_resumes(nodes, load, tmp_path):
     study, folder = load({"ResNet18": {}}, epochs=400), Folder(tmp_path / "s")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom fairexit import cli\n"
+        "import signal, sys\nfrom pathlib import Path\nfrom fairexit import cli\n"
         "from fairexit.study import engine\n"
+        # A shell lets what it starts in the background ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"engine.PROGRAM = ({str(STUDY_TESTS / 'fake_runs.py')!r},)\n"
         "sys.argv = 'fairexit study study.yaml --out s --ray'.split()\n"
         f"sys.argv.append({nodes.address!r})\n"
