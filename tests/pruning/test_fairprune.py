@@ -222,7 +222,7 @@ def test_notes(pruned):
     smooth = record | {"exact_hessian": False, "left_out": ["a.weight"], "ended": ""}
     assert "only approximates" in notes(smooth)[1]
     assert "other kinds: ['a.weight']" in notes(smooth)[2]
-    smooth["settings"] = record["settings"] | {"method": "random"}
+    smooth["settings"] = record["settings"] | {"method": "random", "beta": None}
     assert len(notes(smooth)) == 2
 
 

@@ -143,6 +143,7 @@ class Editing:
             groups: names of the unprivileged and of the privileged groups.
         """
         chosen, reason = choose(trace.steps, self.config)
+        kind = type(self._criterion)
         step, units = trace.steps[chosen], weights.units
         edited = trace.edited[step.trail]
         weights.restore(step.trail, step.number, edited)
@@ -157,8 +158,8 @@ class Editing:
             "unprivileged": groups[0],
             "privileged": groups[1],
             "images": [len(rows) for rows in self._criterion.subject.rows],
-            "exact_hessian": is_piecewise_linear(self.net),
-            "left_out": left_out(self.net),
+            "exact_hessian": not kind.uses_curvature or is_piecewise_linear(self.net),
+            "left_out": left_out(self.net) if kind.traits.units == "weights" else [],
             "path": plain_steps(trace.steps),
             "chosen": chosen,
             "reason": reason,

@@ -96,6 +96,8 @@ class Criterion(ABC):
     """What an edit makes of a weight."""
     edited: ClassVar[str] = "zeros"
     """What tables call the edited units."""
+    uses_curvature: ClassVar[bool] = False
+    """Whether scores hold the Gauss-Newton diagonal, which approximates that of smooth layers."""
     traits: ClassVar[Traits] = Traits()
     """What the settings must know of the method: its defaults, and what it edits."""
 

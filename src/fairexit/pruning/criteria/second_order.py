@@ -33,6 +33,7 @@ class FairPrune(Criterion):
     """
 
     traits: ClassVar[Traits] = TRAITS["fairprune"]
+    uses_curvature: ClassVar[bool] = True
     search_space: ClassVar[tuple[Axis, ...]] = (RATIO, Axis("prune.beta", (0.0, 1.0), log=False))
 
     def score(self, measured: Curvatures, beta: float | None) -> dict[str, Tensor]:
