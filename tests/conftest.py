@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from clients import client, client_of, served  # noqa: F401
@@ -17,6 +18,10 @@ from fairexit.training.fit import train
 from fake_hub import hub  # noqa: F401
 from skips import pytest_sessionfinish as pytest_sessionfinish
 from skips import pytest_terminal_summary as pytest_terminal_summary
+
+# A busy machine is no failure of what is tested.
+hypothesis.settings.register_profile("without a deadline", deadline=None)
+hypothesis.settings.load_profile("without a deadline")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
