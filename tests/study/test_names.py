@@ -35,7 +35,7 @@ def study(tmp_path_factory):
     for run in grid.runs:
         # Few classes and able networks, so that no row is left out.
         write_run(folder.run(run.name).path, run.config.to_dict(), classes=3, skill=4.0)
-        job = folder.job(run, grid, 1)
+        job = folder.job(run, grid)
         jobs.evaluate_run(job)
         folder.set_status(run.name, choice=job.choice)
     write_results(grid, folder)
