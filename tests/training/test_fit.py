@@ -22,7 +22,7 @@ from fairexit.data.prepared import Prepared
 from fairexit.errors import DivergedError, UserError
 from fairexit.methods import methods
 from fairexit.runs import FORMAT, Run, open_run
-from fairexit.training import checkpoint, fit, trainer
+from fairexit.training import checkpoint, fit, processes, trainer
 from fairexit.training.checkpoint import load_net
 from fairexit.training.fit import train
 from fairexit.training.setup import exit_weights, resolve, slow_precision
@@ -114,7 +114,7 @@ def test_the_scale_of_half_precision_is_resumed_too(tiny, tmp_path, monkeypatch)
             scalers.append(scaler)
 
     scalers: list[torch.amp.GradScaler] = []
-    monkeypatch.setattr(fit, "Fabric", Half)
+    monkeypatch.setattr(processes, "Fabric", Half)
     config = settings(tiny.path, model__exits="none", train__epochs=2)
     whole = train(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
