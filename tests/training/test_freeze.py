@@ -61,12 +61,12 @@ def test_the_final_exit_of_a_frozen_backbone_answers_as_before(tiny_run, tmp_pat
 def test_the_optimizer_has_no_frozen_parameters(tiny_run, tmp_path, monkeypatch):
     held, fit = {}, Trainer.fit
 
-    def inspect(trainer):
+    def inspect(trainer, *tracker):
         frozen = {id(p) for p in trainer.method.net.backbone.stages.parameters()}
         groups = trainer.stepper.optimizer.param_groups
         held["frozen"] = [p for g in groups for p in g["params"] if id(p) in frozen]
         held["all"] = [p for g in groups for p in g["params"]]
-        fit(trainer)
+        fit(trainer, *tracker)
 
     monkeypatch.setattr(Trainer, "fit", inspect)
     train(config_from(tiny_run, "trunk", train__epochs=1), tmp_path / "r")
