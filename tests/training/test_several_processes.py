@@ -113,7 +113,7 @@ def folders(drawn, tmp_path_factory):
 
 
 def weights(folder, name):
-    # What `dfr` refits depends on ties between strengths; the trained network does not.
+    # The refitted layers of `dfr` differ, for a reason that is not known yet (docs/training.md).
     return folder / name / ("erm/last.safetensors" if name == "dfr" else "last.safetensors")
 
 
